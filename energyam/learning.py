@@ -1,0 +1,296 @@
+"""Learning rules: patterns (K, D) or key-value pairs in, a matrix of weights out.
+
+Two steps write one pattern at a time, `hebbian_step` and `storkey_step`. They take any real state, a rate
+and a decay, and go into `jit`, `scan` and `grad` as they are. Whole rules are built from them.
+
+    rule               weights                                        patterns D neurons hold
+    hebbian            XᵀX / D                                        0.138 D
+    storkey            one Storkey step a pattern                     D / √(2 ln D)
+    pseudo_inverse     X⁺X, the projection onto the patterns          D (independent ones)
+    sequence_weights   XᵀX / D + transitions; not symmetric           states that follow one another
+
+All four have a zero diagonal. For ±1 states the diagonal adds a constant to the energy -1/2 xᵀWx, but in
+a synchronous update it holds every neuron at the value it has.
+"""
+
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, ScalarLike, Shaped
+
+from energyam.checks import as_binary, as_floats, is_known
+
+Step = Callable[..., Float[Array, "D D"]]
+
+
+def hebbian_step(
+    weights: Float[Array, "D D"],
+    state: Shaped[Array, " D"],
+    rate: ScalarLike | None = None,
+    decay: ScalarLike = 1.0,
+) -> Float[Array, "D D"]:
+    """Write one state by Hebb's rule: neurons that are active together are joined.
+
+        W <- decay · W + rate · x xᵀ
+
+    `state` (D,) holds any real numbers; `rate` is 1/D unless given, and a negative rate erases. The diagonal
+    is written like every other entry: `hebbian` removes it, fast weights (Ba et al. 2016) keep it.
+    """
+    x = state.astype(weights.dtype)
+    return jnp.asarray(decay, x.dtype) * weights + _rate(rate, x) * jnp.outer(x, x)
+
+
+def storkey_step(
+    weights: Float[Array, "D D"],
+    state: Shaped[Array, " D"],
+    rate: ScalarLike | None = None,
+    decay: ScalarLike = 1.0,
+) -> Float[Array, "D D"]:
+    """Write one state by Storkey's rule: Hebb's, less what the weights already say about the state.
+
+        W_ij <- decay · W_ij + rate · (x_i x_j - x_i h_ji - h_ij x_j),    h_ij = Σ_{k ≠ i,j} W_ik x_k
+
+    `weights` (D, D) must be symmetric; their diagonal is not read, and the result has none. `state` (D,)
+    holds any real numbers; `rate` is 1/D unless given. For i ≠ j, with h_i = Σ_{k ≠ i} W_ik x_k,
+    h_ij is h_i - W_ij x_j, so no D×D×D sum is needed. (Storkey 1997, "Increasing the capacity of a Hopfield
+    network without sacrificing functionality".)
+
+    Code in circulation often takes h = (W + x xᵀ / D) x, which counts k = i, j and the new state in the
+    field. That is another rule, with nearly the same capacity; this is the published one.
+    """
+    x = state.astype(weights.dtype)
+    h = jnp.matmul(weights, x, precision="highest") - jnp.diagonal(weights) * x
+    row, column, h_row, h_column = x[:, None], x[None, :], h[:, None], h[None, :]
+    change = row * column - (row * h_column + h_row * column) + weights * (row**2 + column**2)
+    return _hollow(jnp.asarray(decay, x.dtype) * weights + _rate(rate, x) * change)
+
+
+def store(
+    weights: Float[Array, "D D"],
+    patterns: Shaped[ArrayLike, "..."],
+    step: Step = storkey_step,
+    rate: ScalarLike | None = None,
+    decay: ScalarLike = 1.0,
+) -> Float[Array, "D D"]:
+    """Write patterns (K, D) into `weights` one after another, in the order given.
+
+        W <- step(W, ξ_μ, rate, decay)    for μ = 1 … K
+
+    One compiled loop (`lax.scan`), whatever K. `step` is `hebbian_step`, `storkey_step` or your own. With a
+    decay below 1 old patterns fade and new ones always fit. Raises `ValueError` for patterns that are not
+    (K, D), empty or not finite.
+    """
+    states = as_floats("patterns", patterns, "K D").astype(weights.dtype)
+    D = weights.shape[0]
+    if states.shape[1] != D:
+        raise ValueError(f"patterns must be (K, {D}) for weights ({D}, {D}); got shape {states.shape}")
+    return _store(weights, states, step, _rate(rate, states[0]), jnp.asarray(decay, weights.dtype))
+
+
+def forget(
+    weights: Float[Array, "D D"], state: Shaped[ArrayLike, "..."], rate: ScalarLike | None = None
+) -> Float[Array, "D D"]:
+    """Erase a state (D,): one Hebbian step of the opposite sign, zero diagonal.
+
+        W_ij <- W_ij - rate · x_i x_j,    i ≠ j
+
+    At the default rate 1/D a pattern written by `hebbian` is gone exactly. At a small rate (.01/D), applied
+    to states that random queries end in, it weakens spurious states more than stored ones (Hopfield,
+    Feinstein & Palmer 1983, "'Unlearning' has a stabilizing effect in collective memories"). Raises
+    `ValueError` for a state of another length or with NaN.
+    """
+    x = as_floats("state", state, "D").astype(weights.dtype)
+    if x.shape[0] != weights.shape[0]:
+        raise ValueError(f"state must be ({weights.shape[0]},) like the weights; got shape {x.shape}")
+    return _hollow(hebbian_step(weights, x, -_rate(rate, x)))
+
+
+def hebbian(patterns: Shaped[ArrayLike, "..."]) -> Float[Array, "D D"]:
+    """The Hebbian weights of patterns (K, D) with entries ±1.
+
+        W = XᵀX / D, zero diagonal
+
+    A Hopfield network with these weights and `CHN(patterns)` take the same asynchronous decisions: their
+    energies are -1/2 xᵀWx and -1/2 Σ_μ (ξ_μ·x)² = -D/2 xᵀWx - K D/2, so they differ by a factor and by what
+    the missing diagonal would add, which is the same for every ±1 state. Raises `ValueError` for patterns
+    that are not (K, D) or not ±1. (Hopfield 1982.)
+    """
+    x = _states(patterns)
+    return _hollow(correlation_matrix_memory(x, x) / x.shape[1])
+
+
+def storkey(patterns: Shaped[ArrayLike, "..."]) -> Float[Array, "D D"]:
+    """The weights after writing patterns (K, D) with entries ±1 one by one with `storkey_step`.
+
+    Zero diagonal; K·D² work in one compiled loop, no array larger than the weights. Raises `ValueError` for
+    patterns that are not (K, D) or not ±1. (Storkey 1997.)
+    """
+    x = _states(patterns)
+    return store(jnp.zeros((x.shape[1], x.shape[1]), x.dtype), x, storkey_step)
+
+
+def pseudo_inverse(patterns: Shaped[ArrayLike, "..."]) -> Float[Array, "D D"]:
+    """The projection rule: weights under which every one of up to D independent patterns is a fixed point.
+
+        W = X⁺X, zero diagonal
+
+    X⁺X projects onto the span of patterns (K, D) with entries ±1; dependent patterns are no problem.
+    Removing the diagonal keeps the fixed points and widens their basins. When the patterns span all D
+    dimensions the projection is the identity, and nothing is left to recall by. Raises `ValueError` for
+    patterns that are not (K, D) or not ±1. (Personnaz, Guyon & Dreyfus 1986; Kanter & Sompolinsky 1987.)
+    """
+    x = _states(patterns)
+    return _hollow(optimal_linear_associator(x, x))
+
+
+def sequence_weights(
+    patterns: Shaped[ArrayLike, "..."], transitions: Shaped[ArrayLike, "..."], strength: ScalarLike
+) -> Float[Array, "D D"]:
+    """Weights under which the state hops from pattern to pattern.
+
+        W = (Σ_i ξ_i ξ_iᵀ + strength · Σ_ij T_ij ξ_j ξ_iᵀ) / D, zero diagonal
+
+    `transitions` T (K, K) has T_ij = 1 where pattern i is followed by pattern j; `sign(W ξ_i)` goes to ξ_j
+    once `strength` is above 1. W is not symmetric, so it has no energy: use it with `SequenceNetwork`. Raises
+    `ValueError` for patterns that are not (K, D) or not ±1 and for transitions that are not (K, K). (Amit
+    1989, "Modeling Brain Function", section 5.2.)
+    """
+    x = _states(patterns)
+    T = as_floats("transitions", transitions, "K K")
+    if T.shape != (x.shape[0], x.shape[0]):
+        raise ValueError(f"transitions must be (K, K) with K = {x.shape[0]}; got shape {T.shape}")
+    followers = x + strength * jnp.matmul(T.astype(x.dtype), x, precision="highest")
+    return _hollow(correlation_matrix_memory(x, followers) / x.shape[1])
+
+
+def correlation_matrix_memory(
+    keys: Shaped[ArrayLike, "..."], values: Shaped[ArrayLike, "..."]
+) -> Float[Array, "Dv Dk"]:
+    """The correlation matrix of keys (K, Dk) and values (K, Dv), the simplest heteroassociative memory.
+
+        W = Σ_μ v_μ k_μᵀ
+
+    `W @ key` is the value where the keys are orthonormal, and a mixture of values elsewhere. Raises
+    `ValueError` for keys and values of different K, empty or not finite. (Kohonen 1972, "Correlation matrix
+    memories".)
+    """
+    k, v = _pairs(keys, values)
+    return jnp.matmul(v.T, k, precision="highest")
+
+
+def optimal_linear_associator(
+    keys: Shaped[ArrayLike, "..."], values: Shaped[ArrayLike, "..."], ridge: ScalarLike = 0.0
+) -> Float[Array, "Dv Dk"]:
+    """The matrix that maps keys (K, Dk) to values (K, Dv) with the least squared error.
+
+        W = V K⁺ = argmin_W Σ_μ ‖v_μ - W k_μ‖² + ridge ‖W‖²
+
+    Exact recall for up to Dk independent keys; among equal minima, the smallest W. Solved by a QR
+    factorisation down to min(K, Dk) dimensions and a singular value decomposition there, which drops what is
+    zero to rounding: stable for few, many and dependent keys, at K·Dk² cost for many. Raises `ValueError` for
+    keys and values of different K, empty, not finite, or keys that are all zero. (Kohonen & Ruohonen 1973,
+    "Representation of associated data by matrix operators".)
+    """
+    k, v = _pairs(keys, values)
+    if is_known(k) and not bool(jnp.any(k)):
+        raise ValueError("keys must not all be zero; got zeros only, which no value can be read from")
+    return _least_squares(k, v, jnp.asarray(ridge, k.dtype)).T
+
+
+class OnlineAssociator(eqx.Module):
+    """The optimal linear associator, kept up to date one pair at a time.
+
+        W <- W + (v - W k) gᵀ
+
+    The gain g is c / ‖c‖² for a key with a part c that no earlier key had, and G k / (1 + kᵀ G k) for a key
+    that depends on earlier ones, where G = (K Kᵀ)⁺ (Greville 1960; Kohonen & Ruohonen 1973). After any number
+    of pairs `weights` is `optimal_linear_associator` of them all, at Dk² + Dv·Dk cost a pair.
+    """
+
+    weights: Float[Array, "Dv Dk"]
+    complement: Float[Array, "Dk Dk"]
+    inverse_gram: Float[Array, "Dk Dk"]
+
+    def __init__(self, key_dim: int, value_dim: int):
+        """An empty memory for keys (key_dim,) and values (value_dim,)."""
+        self.weights = jnp.zeros((value_dim, key_dim))
+        self.complement = jnp.eye(key_dim)
+        self.inverse_gram = jnp.zeros((key_dim, key_dim))
+
+    def __call__(self, query: Float[Array, " Dk"]) -> Float[Array, " Dv"]:
+        """The value (Dv,) read for a query (Dk,)."""
+        return jnp.matmul(self.weights, query, precision="highest")
+
+    def write(self, key: Float[Array, " Dk"], value: Float[Array, " Dv"]) -> "OnlineAssociator":
+        """The memory with one more pair."""
+        new, old = _apply(self.complement, key), _apply(self.inverse_gram, key)
+        is_new = new @ new > jnp.finfo(key.dtype).eps * (key @ key)
+        spread = 1 + key @ old
+        gain = jnp.where(is_new, new / jnp.where(is_new, new @ new, 1), old / spread)
+        cross = jnp.outer(old, gain)
+        change = jnp.where(is_new, spread * jnp.outer(gain, gain) - cross - cross.T, -cross)
+        written = (
+            self.weights + jnp.outer(value - self(key), gain),
+            self.complement - jnp.where(is_new, jnp.outer(new, gain), 0),
+            self.inverse_gram + change,
+        )
+        return eqx.tree_at(lambda m: (m.weights, m.complement, m.inverse_gram), self, written)
+
+
+def _apply(matrix: Float[Array, "D D"], vector: Float[Array, " D"]) -> Float[Array, " D"]:
+    return jnp.matmul(matrix, vector, precision="highest")
+
+
+def _states(patterns: Shaped[ArrayLike, "..."]) -> Float[Array, "K D"]:
+    return as_binary("patterns", patterns, "K D").astype(float)
+
+
+def _pairs(
+    keys: Shaped[ArrayLike, "..."], values: Shaped[ArrayLike, "..."]
+) -> tuple[Float[Array, "K Dk"], Float[Array, "K Dv"]]:
+    k, v = as_floats("keys", keys, "K Dk"), as_floats("values", values, "K Dv")
+    if k.shape[0] != v.shape[0]:
+        raise ValueError(f"keys (K, Dk) and values (K, Dv) must agree in K; got {k.shape} and {v.shape}")
+    return k, v
+
+
+def _rate(rate: ScalarLike | None, state: Float[Array, " D"]) -> Float[Array, ""]:
+    return jnp.asarray(1 / state.shape[0] if rate is None else rate, state.dtype)
+
+
+def _hollow(weights: Float[Array, "D D"]) -> Float[Array, "D D"]:
+    return jnp.where(jnp.eye(weights.shape[0], dtype=bool), 0, weights)
+
+
+@eqx.filter_jit
+def _store(
+    weights: Float[Array, "D D"], states: Float[Array, "K D"], step: Step, rate: ScalarLike, decay: ScalarLike
+) -> Float[Array, "D D"]:
+    def write(weights: Float[Array, "D D"], state: Float[Array, " D"]):
+        return step(weights, state, rate, decay), None
+
+    return jax.lax.scan(write, weights, states)[0]
+
+
+@jax.jit
+def _least_squares(
+    keys: Float[Array, "K Dk"], values: Float[Array, "K Dv"], ridge: Float[Array, ""]
+) -> Float[Array, "Dk Dv"]:
+    """keys⁺ values, through the small factor of keys = Q R (many keys) or keysᵀ = Q R (few)."""
+    many = keys.shape[0] > keys.shape[1]
+    Q, R = jnp.linalg.qr(keys if many else keys.T)
+    if many:
+        return _small_least_squares(R, jnp.matmul(Q.T, values, precision="highest"), ridge)
+    return jnp.matmul(Q, _small_least_squares(R.T, values, ridge), precision="highest")
+
+
+def _small_least_squares(
+    matrix: Float[Array, "N N"], targets: Float[Array, "N Dv"], ridge: Float[Array, ""]
+) -> Float[Array, "N Dv"]:
+    U, s, Vt = jnp.linalg.svd(matrix)
+    cutoff = s[0] * matrix.shape[0] * jnp.finfo(s.dtype).eps
+    filtered = jnp.where(s > cutoff, s / jnp.where(s > cutoff, s**2 + ridge, 1), 0)
+    inner = filtered[:, None] * jnp.matmul(U.T, targets, precision="highest")
+    return jnp.matmul(Vt.T, inner, precision="highest")
