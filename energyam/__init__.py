@@ -1,0 +1,59 @@
+"""energyam: associative memory as energy-based modelling. A memory is an energy; recall is descent on it."""
+
+import importlib as _importlib
+
+# memories
+from energyam.memories.dense import (
+    CHN as CHN,
+    DenseAM as DenseAM,
+    ExponentialDenseAM as ExponentialDenseAM,
+    ModernHopfield as ModernHopfield,
+    PolynomialDenseAM as PolynomialDenseAM,
+)
+from energyam.memories.hopfield import HopfieldNetwork as HopfieldNetwork
+
+# the parts of a memory
+from energyam.memories.base import AbstractIncrements as AbstractIncrements, AbstractMemory as AbstractMemory
+from energyam.memories.neurons import (
+    AbstractNeurons as AbstractNeurons,
+    Binary as Binary,
+    Continuous as Continuous,
+    Spherical as Spherical,
+)
+from energyam.memories.separation import (
+    AbstractSeparation as AbstractSeparation,
+    Linear as Linear,
+    LogSumExp as LogSumExp,
+    Polynomial as Polynomial,
+    Quadratic as Quadratic,
+    ReLU as ReLU,
+    TopK as TopK,
+)
+
+# recall
+from energyam.dynamics.recall import (
+    Recall as Recall,
+    is_local_minimum as is_local_minimum,
+    recall as recall,
+)
+from energyam.dynamics.updates import (
+    AbstractUpdate as AbstractUpdate,
+    Asynchronous as Asynchronous,
+    GradientDescent as GradientDescent,
+    Synchronous as Synchronous,
+)
+
+__version__ = "0.1.0"
+
+# Imported at first use: they cost an import of matplotlib, a data set, or a hundred milliseconds.
+_LAZY = ("datasets", "evaluation", "hypercube", "learning", "lm", "nn", "plotting", "sharding", "theory")
+
+
+def __getattr__(name: str):
+    if name in _LAZY:
+        return _importlib.import_module(f"energyam.{name}")
+    raise AttributeError(f"module 'energyam' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_LAZY])

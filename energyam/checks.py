@@ -1,0 +1,96 @@
+"""Checks of what users pass in: every failure is a `ValueError` that names the argument and the fix.
+
+Shapes and dtypes are checked whenever a function is traced. Values (±1, finite, positive) are checked
+only when they are known: inside `jit` an array has no values yet, and the check is passed over.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Shaped
+
+
+def is_known(value: Any) -> bool:
+    """True where `value` has numbers in it, False for an abstract value inside `jit`, `vmap` or `grad`."""
+    return not isinstance(value, jax.core.Tracer)
+
+
+def as_array(name: str, value: Any, dims: str) -> Shaped[Array, "..."]:
+    """`value` as a numeric JAX array with the dimensions `dims`, say `"K D"` or `"... D"`.
+
+    Raises `ValueError` for ragged or non-numeric input, another rank, or an axis of length 0.
+    """
+    try:
+        array = jnp.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be a numeric array of shape ({_shown(dims)}); {error}") from None
+    wanted = dims.split()
+    leading = wanted[:1] == ["..."]
+    fits = array.ndim >= len(wanted) - 1 if leading else array.ndim == len(wanted)
+    if not fits:
+        raise ValueError(f"{name} must be ({_shown(dims)}); got shape {array.shape}")
+    if 0 in array.shape[array.ndim - len(wanted) + leading :]:
+        raise ValueError(f"{name} must not be empty; got shape {array.shape}")
+    return array
+
+
+def as_floats(name: str, value: Any, dims: str) -> Shaped[Array, "..."]:
+    """Like `as_array`, with integers and bools turned into floats; raises `ValueError` on NaN or infinity."""
+    array = as_array(name, value, dims)
+    if jnp.issubdtype(array.dtype, jnp.complexfloating):
+        raise ValueError(f"{name} must be real; got dtype {array.dtype}")
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        array = array.astype(float)
+    if is_known(array) and not bool(jnp.isfinite(array).all()):
+        raise ValueError(f"{name} must be finite; got NaN or infinity")
+    return array
+
+
+def as_binary(name: str, value: Any, dims: str) -> Shaped[Array, "..."]:
+    """Like `as_array`, for entries ±1: integers become int8 and floats stay as they are.
+
+    Raises `ValueError` for any other entry (0/1 pictures: pass `2 * x - 1`) and for bools.
+    """
+    array = as_array(name, value, dims)
+    if array.dtype == bool or jnp.issubdtype(array.dtype, jnp.complexfloating):
+        raise ValueError(f"{name} must be ({_shown(dims)}) with entries ±1; got dtype {array.dtype}")
+    if is_known(array) and not bool((jnp.abs(array) == 1).all()):
+        got = np.unique(np.asarray(array, dtype=np.float64))
+        shown = ", ".join(f"{v:g}" for v in got[:4]) + (", …" if got.size > 4 else "")
+        raise ValueError(
+            f"{name} must be ({_shown(dims)}) with entries ±1; got entries {shown} "
+            "(0/1 data becomes ±1 by 2 * x - 1)"
+        )
+    return array.astype(jnp.int8) if jnp.issubdtype(array.dtype, jnp.integer) else array
+
+
+def positive(name: str, value: Any) -> None:
+    """Raise `ValueError` unless every entry of `value` is a finite number above 0."""
+    if is_known(value) and not bool(np.all(np.isfinite(_numbers(name, value)) & (_numbers(name, value) > 0))):
+        raise ValueError(f"{name} must be positive and finite; got {value}")
+
+
+def count(name: str, value: Any, least: int = 1) -> int:
+    """`value` as a Python integer of at least `least`; raises `ValueError` for anything else."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"{name} must be an integer of at least {least}; got {value!r}")
+    return int(value)
+
+
+def fraction(name: str, value: Any) -> None:
+    """Raise `ValueError` unless 0 ≤ value ≤ 1."""
+    if is_known(value) and not bool(np.all((_numbers(name, value) >= 0) & (_numbers(name, value) <= 1))):
+        raise ValueError(f"{name} must lie between 0 and 1; got {value}")
+
+
+def _numbers(name: str, value: Any) -> np.ndarray:
+    try:
+        return np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be a number; got {value!r}") from None
+
+
+def _shown(dims: str) -> str:
+    return ", ".join(dims.split())

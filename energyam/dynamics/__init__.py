@@ -1,0 +1,1 @@
+"""Dynamics: update rules, the one loop that runs them, and its answer."""

@@ -1,0 +1,1 @@
+"""Memories: stored patterns and an energy over states."""

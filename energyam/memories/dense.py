@@ -1,0 +1,161 @@
+"""Dense associative memories: E(x) = R(x) − Q(Σ_μ F(ξ_μ · x)), one class a choice of F, Q and R."""
+
+import equinox as eqx
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int, Num
+
+from energyam.memories.base import AbstractIncrements, AbstractMemory, dot
+from energyam.memories.neurons import AbstractNeurons, Binary, Continuous
+from energyam.memories.separation import AbstractSeparation, LogSumExp, Polynomial, Quadratic
+
+
+class AbstractDenseAM(AbstractMemory):
+    """A memory that sees a state through its overlaps Ξx: E(x) = R(x) − potential(Ξx).
+
+    A new one is two choices, `separation` and `neurons`, in an `__init__`.
+    """
+
+    patterns: eqx.AbstractVar[Num[Array, "K D"]]
+    separation: eqx.AbstractVar[AbstractSeparation]
+
+    @property
+    def num_neurons(self) -> int:
+        return self.patterns.shape[1]
+
+    def currents(self, state: Float[Array, " D"]) -> Float[Array, " K"]:
+        return dot(self.patterns, state)
+
+    def potential(self, currents: Float[Array, " K"], state: Float[Array, " D"]) -> Float[Array, ""]:
+        return self.separation.potential(currents)
+
+    def field(self, currents: Float[Array, " K"]) -> Float[Array, " D"]:
+        return dot(self.separation.weights(currents), self.patterns)
+
+    def increments(self) -> "DenseIncrements":
+        return DenseIncrements(self.patterns.T, self.separation)
+
+
+class DenseIncrements(AbstractIncrements):
+    """The patterns of a binary memory by neuron: a flip reads one row of K entries, ξ_μi over all μ."""
+
+    by_neuron: Num[Array, "D K"]
+    separation: AbstractSeparation
+
+    def currents(self, state: Float[Array, " D"]) -> Float[Array, " K"]:
+        return dot(state, self.by_neuron)
+
+    def energy(self, currents: Float[Array, " K"], state: Float[Array, " D"]) -> Float[Array, ""]:
+        return -self.separation.potential(currents)
+
+    def gain(
+        self, currents: Float[Array, " K"], state: Float[Array, " D"], i: Int[Array, ""]
+    ) -> Float[Array, ""]:
+        return self.separation.gain(currents, -state[i] * self.by_neuron[i], 2)
+
+    def flip(
+        self, currents: Float[Array, " K"], state: Float[Array, " D"], i: Int[Array, ""]
+    ) -> Float[Array, " K"]:
+        return currents - 2 * state[i] * self.by_neuron[i]
+
+
+class DenseAM(AbstractDenseAM):
+    """E(x) = R(x) − potential(Ξx) for any choice of the parts.
+
+    **Arguments:** `patterns` (K, D): the stored patterns Ξ, one a row, such as the neurons allow;
+    `separation`: the potential; `neurons`: `Binary()`, `Continuous()` or `Spherical()`.
+
+    Raises `ValueError` for patterns of another rank, empty, not finite, or not of these neurons.
+
+    Krotov & Hopfield, ICLR 2021.
+    """
+
+    patterns: Num[Array, "K D"]
+    separation: AbstractSeparation
+    neurons: AbstractNeurons
+
+    def __init__(self, patterns: ArrayLike, separation: AbstractSeparation, neurons: AbstractNeurons):
+        self.patterns = neurons.check("patterns", patterns, "K D")
+        self.separation = separation
+        self.neurons = neurons
+
+
+class CHN(AbstractDenseAM):
+    """The classical Hopfield network as a dense memory: E(x) = −½ Σ_μ (ξ_μ · x)², x ∈ {±1}^D.
+
+    The same decisions as `HopfieldNetwork(hebbian(patterns))`: the diagonal that Hebb's rule leaves out
+    adds the constant ½ K D here, and the weights' 1/D scales the energy.
+
+    **Arguments:** `patterns` (K, D): the stored patterns, entries ±1. Raises `ValueError` for others.
+
+    Hopfield, PNAS 79 (1982).
+    """
+
+    patterns: Num[Array, "K D"]
+    separation: Quadratic
+    neurons: Binary
+
+    def __init__(self, patterns: ArrayLike):
+        self.neurons = Binary()
+        self.patterns = self.neurons.check("patterns", patterns, "K D")
+        self.separation = Quadratic()
+
+
+class PolynomialDenseAM(AbstractDenseAM):
+    """Dense associative memory of order n: E(x) = −Σ_μ F_n(ξ_μ · x), x ∈ {±1}^D.
+
+    F_n(s) = max(s, 0)ⁿ / n, or sⁿ / n with `rectified=False`.
+
+    **Arguments:** `patterns` (K, D): entries ±1; `n`: the order, at least 1; `rectified`. Raises
+    `ValueError` for other patterns, n below 1, or n not whole where not rectified.
+
+    Krotov & Hopfield, NeurIPS 2016.
+    """
+
+    patterns: Num[Array, "K D"]
+    separation: Polynomial
+    neurons: Binary
+
+    def __init__(self, patterns: ArrayLike, n: ArrayLike, rectified: bool = True):
+        self.neurons = Binary()
+        self.patterns = self.neurons.check("patterns", patterns, "K D")
+        self.separation = Polynomial(n, rectified)
+
+
+class ExponentialDenseAM(AbstractDenseAM):
+    """The exponential memory: E(x) = −log Σ_μ exp(β ξ_μ · x), x ∈ {±1}^D.
+
+    **Arguments:** `patterns` (K, D): entries ±1; `beta`: β, per unit of overlap. Raises `ValueError` for
+    other patterns or β ≤ 0.
+
+    Demircigil et al., J. Stat. Phys. 168 (2017).
+    """
+
+    patterns: Num[Array, "K D"]
+    separation: LogSumExp
+    neurons: Binary
+
+    def __init__(self, patterns: ArrayLike, beta: ArrayLike):
+        self.neurons = Binary()
+        self.patterns = self.neurons.check("patterns", patterns, "K D")
+        self.separation = LogSumExp(beta, divided=False)
+
+
+class ModernHopfield(AbstractDenseAM):
+    """The continuous memory whose update is attention: E(x) = −1/β log Σ_μ exp(β ξ_μ · x) + ½ ‖x‖².
+
+    One synchronous step is x ← Ξᵀ softmax(β Ξ x).
+
+    **Arguments:** `patterns` (K, D): real numbers; `beta`: β, the inverse temperature. Raises `ValueError`
+    for patterns that are not finite or β ≤ 0.
+
+    Ramsauer et al., "Hopfield networks is all you need", ICLR 2021.
+    """
+
+    patterns: Num[Array, "K D"]
+    separation: LogSumExp
+    neurons: Continuous
+
+    def __init__(self, patterns: ArrayLike, beta: ArrayLike):
+        self.neurons = Continuous()
+        self.patterns = self.neurons.check("patterns", patterns, "K D")
+        self.separation = LogSumExp(beta)

@@ -1,0 +1,271 @@
+"""Separations: how a memory weighs its similarities, as a potential, its gradient and its gain.
+
+A separation carries `potential(s) = Q(Σ_μ F(s_μ))`, `weights(s) = ∇potential(s)` and `gain`, the change
+of the potential when one neuron flips. The potential makes an energy, E(x) = R(x) − potential(Ξx). The
+weights make its update, and the read-out of a heteroassociative memory, valuesᵀ · weights(keys · query).
+The general form is that of Krotov & Hopfield, "Large associative memory problem in neurobiology and
+machine learning", ICLR 2021.
+"""
+
+import abc
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Num
+
+from energyam import checks
+from energyam.memories.exact import settle_sign
+
+
+class AbstractSeparation(eqx.Module):
+    """A potential over similarities, with its gradient and its change when a neuron flips."""
+
+    @abc.abstractmethod
+    def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+        """Q(Σ_μ F(s_μ)); saturates at the largest finite number instead of overflowing."""
+
+    @abc.abstractmethod
+    def weights(self, similarities: Float[Array, " K"]) -> Float[Array, " K"]:
+        """The gradient of the potential; where floats can't hold it, a finite multiple of it."""
+
+    @abc.abstractmethod
+    def gain(
+        self, similarities: Float[Array, " K"], direction: Float[Array, " K"], step: ArrayLike
+    ) -> Float[Array, ""]:
+        """potential(s + step · direction) − potential(s), with direction_μ ∈ {−1, 0, 1} and step > 0.
+
+        It is taken pattern by pattern, so that its sign can be trusted: above 0 only if the potential
+        rises. Between ±1 patterns and states the similarities are whole numbers and `step` is 2.
+        """
+
+
+class Quadratic(AbstractSeparation):
+    """F(s) = s²/2: the classical Hopfield energy, and as a read-out (`Linear`) the correlation matrix.
+
+    potential(s) = ½ Σ_μ s_μ², weights(s) = s. Hopfield, PNAS 79 (1982); Kohonen (1972).
+    """
+
+    def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+        return _saturated(0.5 * jnp.sum(similarities**2))
+
+    def weights(self, similarities: Float[Array, " K"]) -> Float[Array, " K"]:
+        return similarities
+
+    def gain(
+        self, similarities: Float[Array, " K"], direction: Float[Array, " K"], step: ArrayLike
+    ) -> Float[Array, ""]:
+        return step * _exact_sum(direction * (similarities + 0.5 * step * direction), similarities.dtype)
+
+
+Linear = Quadratic
+
+
+class ReLU(AbstractSeparation):
+    """F(s) = max(s, 0)²/2: a read-out that drops the negative similarities.
+
+    potential(s) = ½ Σ_μ max(s_μ, 0)², weights(s) = max(s, 0).
+    """
+
+    def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+        return _saturated(0.5 * jnp.sum(jax.nn.relu(similarities) ** 2))
+
+    def weights(self, similarities: Float[Array, " K"]) -> Float[Array, " K"]:
+        return jax.nn.relu(similarities)
+
+    def gain(
+        self, similarities: Float[Array, " K"], direction: Float[Array, " K"], step: ArrayLike
+    ) -> Float[Array, ""]:
+        before = jax.nn.relu(similarities)
+        after = jax.nn.relu(similarities + step * direction)
+        return 0.5 * _exact_sum((after - before) * (after + before), similarities.dtype)
+
+
+class Polynomial(AbstractSeparation):
+    """F(s) = max(s, 0)ⁿ/n (rectified) or sⁿ/n: dense associative memory of order n.
+
+    potential(s) = Σ_μ F(s_μ), weights(s) = max(s, 0)ⁿ⁻¹ or sⁿ⁻¹. Powers are taken relative to the largest
+    similarity. A whole `n` decides gains of whole similarities exactly, in integers where floats can't.
+
+    **Arguments:** `n`: the order, at least 1, and whole unless rectified; an array leaf, so that a sweep
+    over n compiles once. `rectified`: whether negative similarities count as 0.
+
+    Raises `ValueError` for n below 1, or not whole where it must be.
+
+    Krotov & Hopfield, "Dense associative memory for pattern recognition", NeurIPS 2016.
+    """
+
+    n: Num[Array, ""]
+    rectified: bool = eqx.field(static=True)
+
+    def __init__(self, n: ArrayLike, rectified: bool = True):
+        checks.positive("n", n)
+        self.n = _whole_if_possible(checks.as_array("n", n, ""))
+        self.rectified = rectified
+        if checks.is_known(n) and self.n < 1:
+            raise ValueError(f"n must be at least 1; got {n}")
+        if not rectified and not jnp.issubdtype(self.n.dtype, jnp.integer):
+            raise ValueError(f"n must be a whole number unless rectified; got {n}")
+
+    def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+        s, scale = self._scaled(similarities)
+        half = scale ** (0.5 * self.n)  # in two halves: scaleⁿ may overflow where the sum does not
+        return _saturated(jnp.sum(_power(s, self.n)) / self.n * half * half)
+
+    def weights(self, similarities: Float[Array, " K"]) -> Float[Array, " K"]:
+        s, scale = self._scaled(similarities)
+        largest = jnp.finfo(s.dtype).max / (4 * s.shape[0])
+        return _power(s, self.n - 1) * jnp.minimum(scale ** (self.n - 1.0), largest)
+
+    def gain(
+        self, similarities: Float[Array, " K"], direction: Float[Array, " K"], step: ArrayLike
+    ) -> Float[Array, ""]:
+        before, after = similarities, similarities + step * direction
+        if self.rectified:
+            before, after = jax.nn.relu(before), jax.nn.relu(after)
+        scale = jnp.maximum(jnp.max(jnp.maximum(jnp.abs(before), jnp.abs(after))), 1)
+        terms = _power_changes(before, after, scale, self.n)
+        estimate = terms.sum()
+        bound = (64 + terms.size) * jnp.finfo(terms.dtype).eps * jnp.abs(terms).sum()
+        if jnp.issubdtype(self.n.dtype, jnp.integer):
+            gain = settle_sign(estimate, bound, before, after, self.n)
+        else:
+            gain = jnp.where(jnp.abs(estimate) > bound, estimate, 0)
+        half = jnp.minimum(scale ** (0.5 * self.n), jnp.finfo(terms.dtype).max)
+        return _saturated(gain / self.n * half * half)
+
+    def _scaled(self, similarities):
+        s = jax.nn.relu(similarities) if self.rectified else similarities
+        scale = lax.stop_gradient(jnp.max(jnp.abs(s)))
+        scale = jnp.where(scale > 0, scale, 1)
+        return s / scale, scale
+
+
+class LogSumExp(AbstractSeparation):
+    """The log-sum-exp potential, whose weights are attention's softmax.
+
+    potential(s) = logsumexp(β s) / β and weights(s) = softmax(β s); with `divided=False` both are β times
+    that (energies in nats: −log Σ exp). β is an array leaf, so that a sweep over β compiles once.
+
+    Raises `ValueError` for β that is not positive and finite.
+
+    Demircigil et al., J. Stat. Phys. 168 (2017); Ramsauer et al., "Hopfield networks is all you need",
+    ICLR 2021.
+    """
+
+    beta: Float[Array, ""]
+    divided: bool = eqx.field(static=True)
+
+    def __init__(self, beta: ArrayLike, divided: bool = True):
+        checks.positive("beta", beta)
+        self.beta = checks.as_floats("beta", beta, "")
+        self.divided = divided
+
+    def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+        top = lax.stop_gradient(similarities.max())
+        rest = jnp.log(jnp.sum(jnp.exp(self.beta * (similarities - top))))
+        return top + rest / self.beta if self.divided else self.beta * top + rest
+
+    def weights(self, similarities: Float[Array, " K"]) -> Float[Array, " K"]:
+        softmax = jax.nn.softmax(self.beta * (similarities - similarities.max()))
+        return softmax if self.divided else self.beta * softmax
+
+    def gain(
+        self, similarities: Float[Array, " K"], direction: Float[Array, " K"], step: ArrayLike
+    ) -> Float[Array, ""]:
+        # Patterns that come nearer, go away and stay: each group's largest similarity and log-sum apart,
+        # so that nothing underflows. Raised iff Σ_near exp(βs) (e^{βh} − 1) > Σ_away exp(βs) (1 − e^{−βh}).
+        groups = (direction > 0, direction < 0, direction == 0)
+        tops = [jnp.max(similarities, where=group, initial=-jnp.inf) for group in groups]
+        own_top = jnp.select(groups, [jnp.where(jnp.isfinite(top), top, 0) for top in tops])
+        powers = jnp.exp(self.beta * (similarities - own_top))
+        near, away, stay = (jnp.log(jnp.sum(powers, where=group)) for group in groups)
+        leads = self.beta * (tops[0] + step - tops[1]) + (near - away)
+        top = jnp.maximum(jnp.maximum(tops[0], tops[1]), tops[2])
+        near, away, stay = (
+            self.beta * (t - top) + log for t, log in zip(tops, (near, away, stay), strict=True)
+        )
+        change = _logsumexp3(near + self.beta * step, away - self.beta * step, stay)
+        change = change - _logsumexp3(near, away, stay)
+        rounding = (16 + similarities.size**0.5) * jnp.finfo(similarities.dtype).eps
+        size = jnp.maximum(jnp.abs(change), jnp.finfo(similarities.dtype).tiny)
+        gain = jnp.where(jnp.abs(leads) > rounding, jnp.sign(leads) * size, 0)
+        return gain / self.beta if self.divided else gain
+
+
+class TopK(AbstractSeparation):
+    """Another separation over the k largest similarities alone: a k-nearest-neighbour read.
+
+    potential(s) = separation.potential(top_k(s)); weights are those of the k, and 0 elsewhere.
+
+    **Arguments:** `separation`: the one applied to the k largest; `k`: how many, at least 1 (all, where
+    there are fewer).
+    """
+
+    separation: AbstractSeparation
+    k: int = eqx.field(static=True)
+
+    def __init__(self, separation: AbstractSeparation, k: int):
+        self.separation = separation
+        self.k = checks.count("k", k)
+
+    def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+        return self.separation.potential(self._largest(similarities)[0])
+
+    def weights(self, similarities: Float[Array, " K"]) -> Float[Array, " K"]:
+        values, indices = self._largest(similarities)
+        return jnp.zeros_like(similarities).at[indices].set(self.separation.weights(values))
+
+    def gain(
+        self, similarities: Float[Array, " K"], direction: Float[Array, " K"], step: ArrayLike
+    ) -> Float[Array, ""]:
+        # Sorted lists may be compared rank by rank: each rank moves by one step or not at all.
+        before = self._largest(similarities)[0]
+        after = self._largest(similarities + step * direction)[0]
+        return self.separation.gain(before, jnp.sign(after - before), step)
+
+    def _largest(self, similarities):
+        return lax.top_k(similarities, min(self.k, similarities.shape[0]))
+
+
+def _saturated(value):
+    largest = jnp.finfo(value.dtype).max
+    return jnp.clip(value, -largest, largest)
+
+
+def _exact_sum(terms, dtype):
+    """The sum of whole numbers held in floats, exact while it fits 32 bits."""
+    return jnp.sum(terms.astype(jnp.int32)).astype(dtype)
+
+
+def _whole_if_possible(n):
+    if checks.is_known(n) and jnp.issubdtype(n.dtype, jnp.floating) and float(n).is_integer():
+        return n.astype(jnp.int32)
+    return n
+
+
+def _power(base, n):
+    """baseⁿ for whole n of either sign of base, or real n and base ≥ 0."""
+    if jnp.issubdtype(n.dtype, jnp.integer):
+        return lax.pow(base, jnp.broadcast_to(n, base.shape))
+    return base**n
+
+
+def _power_changes(before, after, scale, n):
+    """(afterⁿ − beforeⁿ) / scaleⁿ, without cancellation between the two."""
+    grows = jnp.abs(after) >= jnp.abs(before)
+    large, small = jnp.where(grows, after, before), jnp.where(grows, before, after)
+    size = jnp.where(large == 0, 1, jnp.abs(large))
+    log_ratio = n * jnp.log1p((jnp.abs(small) - size) / size)
+    odd = jnp.mod(n, 2) == 1
+    opposite = odd & (large * small < 0)
+    change = jnp.where(opposite, 1 + jnp.exp(log_ratio), -jnp.expm1(log_ratio))
+    change = change * jnp.exp(n * jnp.log(size / scale))
+    sign = jnp.where(grows, 1, -1) * jnp.where(odd & (large < 0), -1, 1)
+    return jnp.where(large == 0, 0, sign * change)
+
+
+def _logsumexp3(a, b, c):
+    return jnp.logaddexp(jnp.logaddexp(a, b), c)
