@@ -66,6 +66,24 @@ def as_binary(name: str, value: Any, dims: str) -> Shaped[Array, "..."]:
     return array.astype(jnp.int8) if jnp.issubdtype(array.dtype, jnp.integer) else array
 
 
+def as_vector(name: str, value: Any, length: int) -> Shaped[Array, " N"]:
+    """Like `as_floats`, for one vector of `length` entries; raises `ValueError` for another shape."""
+    array = as_floats(name, value, "N")
+    if array.shape != (length,):
+        raise ValueError(f"{name} must be ({length},); got shape {array.shape} (use jax.vmap for a batch)")
+    return array
+
+
+def as_pairs(keys: Any, values: Any) -> tuple[Shaped[Array, "K Dk"], Shaped[Array, "K Dv"]]:
+    """Keys and values as float matrices, one pair a row; raises `ValueError` unless they agree in K."""
+    keys, values = as_floats("keys", keys, "K Dk"), as_floats("values", values, "K Dv")
+    if keys.shape[0] != values.shape[0]:
+        raise ValueError(
+            f"keys (K, Dk) and values (K, Dv) must agree in K; got shapes {keys.shape} and {values.shape}"
+        )
+    return keys, values
+
+
 def positive(name: str, value: Any) -> None:
     """Raise `ValueError` unless every entry of `value` is a finite number above 0."""
     if is_known(value) and not bool(np.all(np.isfinite(_numbers(name, value)) & (_numbers(name, value) > 0))):

@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, ScalarLike, Shaped
 
-from energyam.checks import as_binary, as_floats, is_known
+from energyam import checks
 
 Step = Callable[..., Float[Array, "D D"]]
 
@@ -82,7 +82,7 @@ def store(
     decay below 1 old patterns fade and new ones always fit. Raises `ValueError` for patterns that are not
     (K, D), empty or not finite.
     """
-    states = as_floats("patterns", patterns, "K D").astype(weights.dtype)
+    states = checks.as_floats("patterns", patterns, "K D").astype(weights.dtype)
     D = weights.shape[0]
     if states.shape[1] != D:
         raise ValueError(f"patterns must be (K, {D}) for weights ({D}, {D}); got shape {states.shape}")
@@ -101,9 +101,7 @@ def forget(
     Feinstein & Palmer 1983, "'Unlearning' has a stabilizing effect in collective memories"). Raises
     `ValueError` for a state of another length or with NaN.
     """
-    x = as_floats("state", state, "D").astype(weights.dtype)
-    if x.shape[0] != weights.shape[0]:
-        raise ValueError(f"state must be ({weights.shape[0]},) like the weights; got shape {x.shape}")
+    x = checks.as_vector("state", state, weights.shape[0]).astype(weights.dtype)
     return _hollow(hebbian_step(weights, x, -_rate(rate, x)))
 
 
@@ -145,24 +143,39 @@ def pseudo_inverse(patterns: Shaped[ArrayLike, "..."]) -> Float[Array, "D D"]:
     return _hollow(optimal_linear_associator(x, x))
 
 
+def transition_weights(
+    patterns: Shaped[ArrayLike, "..."], transitions: Shaped[ArrayLike, "..."]
+) -> Float[Array, "D D"]:
+    """Weights that turn each pattern into the one that follows it.
+
+        W = Σ_ij T_ij ξ_j ξ_iᵀ / D, zero diagonal
+
+    `transitions` T (K, K) has T_ij = 1 where pattern i is followed by pattern j; other numbers weigh several
+    followers against each other. Alone they drive a `SequenceNetwork` with a delay. Raises `ValueError` for
+    patterns that are not (K, D) or not ±1 and for transitions that are not (K, K). (Amit 1989, "Modeling
+    Brain Function", section 5.2; Sompolinsky & Kanter 1986.)
+    """
+    x = _states(patterns)
+    T = checks.as_floats("transitions", transitions, "K K").astype(x.dtype)
+    if T.shape != (x.shape[0], x.shape[0]):
+        raise ValueError(f"transitions must be (K, K) with K = {x.shape[0]}; got shape {T.shape}")
+    followers = jnp.matmul(T, x, precision="highest")
+    return _hollow(correlation_matrix_memory(x, followers) / x.shape[1])
+
+
 def sequence_weights(
     patterns: Shaped[ArrayLike, "..."], transitions: Shaped[ArrayLike, "..."], strength: ScalarLike
 ) -> Float[Array, "D D"]:
-    """Weights under which the state hops from pattern to pattern.
+    """Weights under which the state hops from pattern to pattern: Hebb's, and transitions.
 
         W = (Σ_i ξ_i ξ_iᵀ + strength · Σ_ij T_ij ξ_j ξ_iᵀ) / D, zero diagonal
 
-    `transitions` T (K, K) has T_ij = 1 where pattern i is followed by pattern j; `sign(W ξ_i)` goes to ξ_j
-    once `strength` is above 1. W is not symmetric, so it has no energy: use it with `SequenceNetwork`. Raises
-    `ValueError` for patterns that are not (K, D) or not ±1 and for transitions that are not (K, K). (Amit
-    1989, "Modeling Brain Function", section 5.2.)
+    `sign(W ξ_i)` goes towards ξ_j where T_ij = 1 and `strength` is above 1. W is not symmetric, so there is
+    no energy: run it with `SequenceNetwork`. Raises `ValueError` as `transition_weights` does, and for a
+    strength that is not positive. (Amit 1989, "Modeling Brain Function", section 5.2.)
     """
-    x = _states(patterns)
-    T = as_floats("transitions", transitions, "K K")
-    if T.shape != (x.shape[0], x.shape[0]):
-        raise ValueError(f"transitions must be (K, K) with K = {x.shape[0]}; got shape {T.shape}")
-    followers = x + strength * jnp.matmul(T.astype(x.dtype), x, precision="highest")
-    return _hollow(correlation_matrix_memory(x, followers) / x.shape[1])
+    checks.positive("strength", strength)
+    return hebbian(patterns) + jnp.asarray(strength) * transition_weights(patterns, transitions)
 
 
 def correlation_matrix_memory(
@@ -176,7 +189,7 @@ def correlation_matrix_memory(
     `ValueError` for keys and values of different K, empty or not finite. (Kohonen 1972, "Correlation matrix
     memories".)
     """
-    k, v = _pairs(keys, values)
+    k, v = checks.as_pairs(keys, values)
     return jnp.matmul(v.T, k, precision="highest")
 
 
@@ -193,67 +206,14 @@ def optimal_linear_associator(
     keys and values of different K, empty, not finite, or keys that are all zero. (Kohonen & Ruohonen 1973,
     "Representation of associated data by matrix operators".)
     """
-    k, v = _pairs(keys, values)
-    if is_known(k) and not bool(jnp.any(k)):
+    k, v = checks.as_pairs(keys, values)
+    if checks.is_known(k) and not bool(jnp.any(k)):
         raise ValueError("keys must not all be zero; got zeros only, which no value can be read from")
     return _least_squares(k, v, jnp.asarray(ridge, k.dtype)).T
 
 
-class OnlineAssociator(eqx.Module):
-    """The optimal linear associator, kept up to date one pair at a time.
-
-        W <- W + (v - W k) gᵀ
-
-    The gain g is c / ‖c‖² for a key with a part c that no earlier key had, and G k / (1 + kᵀ G k) for a key
-    that depends on earlier ones, where G = (K Kᵀ)⁺ (Greville 1960; Kohonen & Ruohonen 1973). After any number
-    of pairs `weights` is `optimal_linear_associator` of them all, at Dk² + Dv·Dk cost a pair.
-    """
-
-    weights: Float[Array, "Dv Dk"]
-    complement: Float[Array, "Dk Dk"]
-    inverse_gram: Float[Array, "Dk Dk"]
-
-    def __init__(self, key_dim: int, value_dim: int):
-        """An empty memory for keys (key_dim,) and values (value_dim,)."""
-        self.weights = jnp.zeros((value_dim, key_dim))
-        self.complement = jnp.eye(key_dim)
-        self.inverse_gram = jnp.zeros((key_dim, key_dim))
-
-    def __call__(self, query: Float[Array, " Dk"]) -> Float[Array, " Dv"]:
-        """The value (Dv,) read for a query (Dk,)."""
-        return jnp.matmul(self.weights, query, precision="highest")
-
-    def write(self, key: Float[Array, " Dk"], value: Float[Array, " Dv"]) -> "OnlineAssociator":
-        """The memory with one more pair."""
-        new, old = _apply(self.complement, key), _apply(self.inverse_gram, key)
-        is_new = new @ new > jnp.finfo(key.dtype).eps * (key @ key)
-        spread = 1 + key @ old
-        gain = jnp.where(is_new, new / jnp.where(is_new, new @ new, 1), old / spread)
-        cross = jnp.outer(old, gain)
-        change = jnp.where(is_new, spread * jnp.outer(gain, gain) - cross - cross.T, -cross)
-        written = (
-            self.weights + jnp.outer(value - self(key), gain),
-            self.complement - jnp.where(is_new, jnp.outer(new, gain), 0),
-            self.inverse_gram + change,
-        )
-        return eqx.tree_at(lambda m: (m.weights, m.complement, m.inverse_gram), self, written)
-
-
-def _apply(matrix: Float[Array, "D D"], vector: Float[Array, " D"]) -> Float[Array, " D"]:
-    return jnp.matmul(matrix, vector, precision="highest")
-
-
 def _states(patterns: Shaped[ArrayLike, "..."]) -> Float[Array, "K D"]:
-    return as_binary("patterns", patterns, "K D").astype(float)
-
-
-def _pairs(
-    keys: Shaped[ArrayLike, "..."], values: Shaped[ArrayLike, "..."]
-) -> tuple[Float[Array, "K Dk"], Float[Array, "K Dv"]]:
-    k, v = as_floats("keys", keys, "K Dk"), as_floats("values", values, "K Dv")
-    if k.shape[0] != v.shape[0]:
-        raise ValueError(f"keys (K, Dk) and values (K, Dv) must agree in K; got {k.shape} and {v.shape}")
-    return k, v
+    return checks.as_binary("patterns", patterns, "K D").astype(float)
 
 
 def _rate(rate: ScalarLike | None, state: Float[Array, " D"]) -> Float[Array, ""]:

@@ -1,0 +1,89 @@
+"""Heteroassociative memories: a query for a key reads a value. No energy, one read, no loop."""
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, Shaped
+
+from energyam import checks
+from energyam.memories.base import dot
+from energyam.memories.separation import AbstractSeparation
+
+
+class KeyValueMemory(eqx.Module):
+    """Pairs of keys and values; a query reads the values by how similar their keys are.
+
+        read(q) = Vᵀ · separation.weights(K q)
+
+    The separation makes the memory: `Linear()` is the correlation matrix, `LogSumExp(beta)` attention
+    (softmax), `ReLU()` drops negative similarities, `TopK(separation, k)` reads the k nearest keys alone.
+
+    **Arguments:** `keys` (K, Dk) and `values` (K, Dv): real numbers, one pair a row; `separation`: how
+    similarities become weights. Raises `ValueError` for keys and values of different K, empty or not finite.
+
+    Kohonen & Ruohonen 1973; Vaswani et al. 2017 for the softmax.
+    """
+
+    keys: Float[Array, "K Dk"]
+    values: Float[Array, "K Dv"]
+    separation: AbstractSeparation
+
+    def __init__(
+        self,
+        keys: Shaped[ArrayLike, "..."],
+        values: Shaped[ArrayLike, "..."],
+        separation: AbstractSeparation,
+    ):
+        self.keys, self.values = checks.as_pairs(keys, values)
+        self.separation = separation
+
+    def __call__(self, query: Shaped[ArrayLike, "..."]) -> Float[Array, " Dv"]:
+        """The value (Dv,) read for one query (Dk,); raises `ValueError` for another shape."""
+        query = checks.as_vector("query", query, self.keys.shape[1])
+        return dot(self.separation.weights(dot(self.keys, query)), self.values)
+
+
+class OnlineAssociator(eqx.Module):
+    """The optimal linear associator, kept up to date one pair at a time.
+
+        W <- W + (v - W k) gᵀ
+
+    The gain g is c / ‖c‖² for a key with a part c that no earlier key had, and G k / (1 + kᵀ G k) for a key
+    that depends on earlier ones, where G = (K Kᵀ)⁺. After any number of writes `weights` is
+    `optimal_linear_associator` of all pairs, up to rounding; a write costs Dk² + Dk·Dv, whatever their
+    number.
+
+    **Arguments:** `key_dim` Dk and `value_dim` Dv, integers of at least 1 (`ValueError` otherwise).
+
+    Greville 1960; Kohonen & Ruohonen 1973.
+    """
+
+    weights: Float[Array, "Dv Dk"]
+    complement: Float[Array, "Dk Dk"]  # projects onto what no key has reached yet
+    inverse_gram: Float[Array, "Dk Dk"]  # G
+
+    def __init__(self, key_dim: int, value_dim: int):
+        key_dim, value_dim = checks.count("key_dim", key_dim), checks.count("value_dim", value_dim)
+        self.weights = jnp.zeros((value_dim, key_dim))
+        self.complement = jnp.eye(key_dim)
+        self.inverse_gram = jnp.zeros((key_dim, key_dim))
+
+    def __call__(self, query: Shaped[ArrayLike, "..."]) -> Float[Array, " Dv"]:
+        """The value (Dv,) read for one query (Dk,); raises `ValueError` for another shape."""
+        return dot(self.weights, checks.as_vector("query", query, self.weights.shape[1]))
+
+    def write(self, key: Shaped[ArrayLike, "..."], value: Shaped[ArrayLike, "..."]) -> "OnlineAssociator":
+        """The memory with one more pair, key (Dk,) and value (Dv,); raises `ValueError` for other shapes."""
+        key = checks.as_vector("key", key, self.weights.shape[1])
+        value = checks.as_vector("value", value, self.weights.shape[0])
+        new, old = dot(self.complement, key), dot(self.inverse_gram, key)
+        size, spread = dot(new, new), 1 + dot(key, old)
+        is_new = size > jnp.finfo(size.dtype).eps * dot(key, key)
+        gain = jnp.where(is_new, new / jnp.where(is_new, size, 1), old / spread)
+        cross = jnp.outer(old, gain)
+        growth = jnp.where(is_new, spread * jnp.outer(gain, gain) - cross.T, 0)
+        updated = (
+            self.weights + jnp.outer(value - self(key), gain),
+            self.complement - jnp.where(is_new, jnp.outer(new, gain), 0),
+            self.inverse_gram - cross + growth,
+        )
+        return eqx.tree_at(lambda m: (m.weights, m.complement, m.inverse_gram), self, updated)
