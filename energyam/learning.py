@@ -172,10 +172,11 @@ def sequence_weights(
 
     `sign(W ξ_i)` goes towards ξ_j where T_ij = 1 and `strength` is above 1. W is not symmetric, so there is
     no energy: run it with `SequenceNetwork`. Raises `ValueError` as `transition_weights` does, and for a
-    strength that is not positive. (Amit 1989, "Modeling Brain Function", section 5.2.)
+    strength that is not one finite number. (Amit 1989, "Modeling Brain Function", section 5.2.)
     """
-    checks.positive("strength", strength)
-    return hebbian(patterns) + jnp.asarray(strength) * transition_weights(patterns, transitions)
+    return hebbian(patterns) + checks.as_floats("strength", strength, "") * transition_weights(
+        patterns, transitions
+    )
 
 
 def correlation_matrix_memory(

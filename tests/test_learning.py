@@ -1,0 +1,168 @@
+"""Learning rules against their definitions, and what they store."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import zoo
+from numpy.testing import assert_allclose
+
+import energyam as eam
+from energyam import learning
+
+RULES = [eam.hebbian, eam.storkey, eam.pseudo_inverse]
+
+
+@pytest.fixture
+def patterns():
+    return zoo.patterns(0, 5, 60)
+
+
+def storkey_by_definition(patterns):
+    """The published sums, written out entry by entry."""
+    K, D = patterns.shape
+    W = np.zeros((D, D))
+    for x in patterns:
+        fields = W @ x
+        h = fields[:, None] - np.diag(W)[:, None] * x[:, None] - W * x[None, :]
+        change = np.outer(x, x) - x[:, None] * h.T - h * x[None, :]
+        W = W + np.where(np.eye(D, dtype=bool), 0, change / D)
+    return W
+
+
+def without_diagonal(matrix):
+    return matrix - np.diag(np.diag(matrix))
+
+
+@pytest.mark.parametrize(
+    "rule, definition",
+    [
+        (eam.hebbian, lambda x: without_diagonal(x.T @ x / x.shape[1])),
+        (eam.storkey, storkey_by_definition),
+        (eam.pseudo_inverse, lambda x: without_diagonal(np.linalg.pinv(x) @ x)),
+    ],
+)
+def test_rule_is_its_definition(rule, definition, patterns):
+    weights = rule(patterns)
+    assert_allclose(weights, definition(np.asarray(patterns, float)), atol=1e-5)
+    assert_allclose(weights, weights.T, atol=1e-6)
+    assert not jnp.any(jnp.diagonal(weights))
+
+
+def test_storkey_field_leaves_out_both_neurons():
+    """One entry of the second step by hand: h_01 sums over neurons 2 and 3 alone."""
+    first, second = np.array([1, 1, -1, 1.0]), np.array([1, -1, -1, -1.0])
+    W = without_diagonal(np.outer(first, first) / 4)
+    h_01, h_10 = W[0, 2:] @ second[2:], W[1, 2:] @ second[2:]
+    expected = W[0, 1] + (second[0] * second[1] - second[0] * h_10 - h_01 * second[1]) / 4
+    assert_allclose(eam.storkey(np.stack([first, second]))[0, 1], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_stored_patterns_are_fixed_points(rule, patterns):
+    weights = rule(patterns)
+    assert_allclose(jnp.sign(patterns @ weights), patterns)
+
+
+@pytest.mark.parametrize("K", [30, 58])
+def test_pseudo_inverse_holds_nearly_as_many_patterns_as_neurons(K):
+    patterns = zoo.patterns(1, K, 64)
+    assert_allclose(jnp.sign(patterns @ eam.pseudo_inverse(patterns)), patterns)
+
+
+def test_pseudo_inverse_takes_dependent_patterns(patterns):
+    doubled = jnp.concatenate([patterns, -patterns, patterns])
+    assert_allclose(eam.pseudo_inverse(doubled), eam.pseudo_inverse(patterns), atol=1e-5)
+
+
+def test_hebbian_is_invariant_under_the_group_of_the_hypercube(patterns):
+    weights = eam.hebbian(patterns)
+    assert_allclose(eam.hebbian(-patterns[::-1]), weights)
+    assert_allclose(eam.hebbian(patterns[:, ::-1]), weights[::-1, ::-1])
+
+
+def test_forgetting_undoes_hebbian_storing(patterns):
+    weights = learning.forget(eam.hebbian(patterns), patterns[2])
+    assert_allclose(weights, eam.hebbian(jnp.delete(patterns, 2, axis=0)), atol=1e-6)
+
+
+def test_store_writes_one_by_one(patterns):
+    empty = jnp.zeros((60, 60))
+    assert_allclose(learning.store(empty, patterns), eam.storkey(patterns), atol=1e-6)
+    written = learning.store(empty, patterns, learning.hebbian_step)
+    assert_allclose(written - jnp.diag(jnp.diagonal(written)), eam.hebbian(patterns), atol=1e-6)
+    assert_allclose(learning.store(eam.storkey(patterns[:3]), patterns[3:]), eam.storkey(patterns), atol=1e-6)
+
+
+def test_a_thousand_patterns_compile_one_step():
+    """Weights that forget: the newest patterns stay, the oldest are gone."""
+    patterns = zoo.patterns(2, 1000, 64)
+    traces = []
+
+    def step(weights, state, rate, decay):
+        traces.append(1)
+        return learning.hebbian_step(weights, state, rate, decay)
+
+    weights = learning.store(jnp.zeros((64, 64)), patterns, step, decay=0.8)
+    assert len(traces) <= 3
+    expected = sum(0.8**age * np.outer(x, x) / 64 for age, x in enumerate(np.asarray(patterns[::-1], float)))
+    assert_allclose(weights, expected, atol=1e-5)
+    fades = jnp.sign(patterns @ (weights - jnp.diag(jnp.diagonal(weights)))) == patterns
+    assert fades[-1].all() and fades[:900].mean() < 0.9
+
+
+@pytest.mark.parametrize("step", [learning.hebbian_step, learning.storkey_step])
+def test_steps_take_real_states_rates_decays_and_gradients(step, getkey):
+    states = jax.random.normal(getkey(), (4, 8))
+
+    def loss(rate, decay):
+        def write(weights, state):
+            return step(weights, state, rate, decay), None
+
+        return jnp.sum(jax.lax.scan(write, jnp.zeros((8, 8)), states)[0] ** 3)
+
+    rate, decay, eps = jnp.float32(0.3), jnp.float32(0.9), 1e-2
+    slopes = jax.jit(jax.grad(loss, argnums=(0, 1)))(rate, decay)
+    assert_allclose(slopes[0], (loss(rate + eps, decay) - loss(rate - eps, decay)) / (2 * eps), rtol=2e-2)
+    assert_allclose(slopes[1], (loss(rate, decay + eps) - loss(rate, decay - eps)) / (2 * eps), rtol=2e-2)
+
+
+def test_storkey_of_real_states_follows_its_definition(getkey):
+    states = np.asarray(jax.random.normal(getkey(), (4, 8)))
+    weights = learning.store(jnp.zeros((8, 8)), states)
+    assert_allclose(weights, storkey_by_definition(states), atol=1e-5)
+
+
+def test_storkey_needs_no_array_beyond_the_weights():
+    """200 patterns of 512 neurons would make 200 MB as D×D×K; the compiled loop takes a few D×D."""
+    D, patterns = 512, zoo.patterns(3, 200, 512)
+    memory = jax.jit(eam.storkey).lower(patterns).compile().memory_analysis()
+    if memory is not None:
+        assert memory.temp_size_in_bytes < 8 * 4 * D**2
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize(
+    "bad, message",
+    [
+        (np.ones((0, 8)), "must not be empty"),
+        (np.zeros((3, 8)), "entries ±1"),
+        (np.ones((3, 8), bool), "entries ±1"),
+        (np.ones((3, 8, 3)), r"\(K, D\); got shape \(3, 8, 3\)"),
+        (np.full((3, 8), np.nan), "±1|finite"),
+        (np.ones(8), r"got shape \(8,\)"),
+    ],
+)
+def test_bad_patterns_are_refused(rule, bad, message):
+    with pytest.raises(ValueError, match=message):
+        rule(bad)
+
+
+def test_bad_states_are_refused():
+    weights = jnp.zeros((8, 8))
+    with pytest.raises(ValueError, match=r"state must be \(8,\)"):
+        learning.forget(weights, np.ones(7))
+    with pytest.raises(ValueError, match=r"patterns must be \(K, 8\)"):
+        learning.store(weights, np.ones((2, 7)))
+    with pytest.raises(ValueError, match="finite"):
+        learning.store(weights, np.full((2, 8), np.nan))
