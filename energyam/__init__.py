@@ -11,6 +11,11 @@ from energyam.memories.dense import (
     PolynomialDenseAM as PolynomialDenseAM,
 )
 from energyam.memories.hopfield import HopfieldNetwork as HopfieldNetwork
+from energyam.memories.sequence import SequenceNetwork as SequenceNetwork
+from energyam.memories.associator import (
+    KeyValueMemory as KeyValueMemory,
+    OnlineAssociator as OnlineAssociator,
+)
 
 # the parts of a memory
 from energyam.memories.base import AbstractIncrements as AbstractIncrements, AbstractMemory as AbstractMemory
@@ -30,6 +35,16 @@ from energyam.memories.separation import (
     TopK as TopK,
 )
 
+# learning rules
+from energyam.learning import (
+    correlation_matrix_memory as correlation_matrix_memory,
+    hebbian as hebbian,
+    optimal_linear_associator as optimal_linear_associator,
+    pseudo_inverse as pseudo_inverse,
+    sequence_weights as sequence_weights,
+    storkey as storkey,
+)
+
 # recall
 from energyam.dynamics.recall import (
     Recall as Recall,
@@ -42,6 +57,9 @@ from energyam.dynamics.updates import (
     GradientDescent as GradientDescent,
     Synchronous as Synchronous,
 )
+
+# files
+from energyam.saving import load as load, save as save
 
 __version__ = "0.1.0"
 

@@ -19,12 +19,3 @@ def getkey():
     return lambda: next(keys)
 
 
-def random_patterns(key, K, D):
-    """K random ±1 patterns of D neurons, int8."""
-    return jr.rademacher(key, (K, D), dtype="int8")
-
-
-@pytest.fixture
-def patterns_of():
-    """`patterns_of(key, K, D)`: random ±1 patterns."""
-    return random_patterns

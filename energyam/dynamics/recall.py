@@ -13,8 +13,8 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped
 from energyam import checks
 from energyam.dynamics.traces import AbstractTrace, FlipTrace, StateTrace
 from energyam.dynamics.updates import AbstractUpdate, Asynchronous, Synchronous, any_gain, increments_of
-from energyam.memories.base import AbstractMemory
-from energyam.memories.neurons import Binary
+from energyam.memories.base import AbstractMemory, AbstractNetwork
+from energyam.memories.neurons import Binary, Continuous
 
 
 class Recall(eqx.Module):
@@ -79,12 +79,12 @@ def recall(
     """
     update = _default_update(memory) if update is None else update
     max_steps = checks.count("max_steps", max_steps, least=0)
-    query = _checked_query(memory, query, update)
-    D = query.shape[-1]
+    start = _checked_query(memory, query, update)
+    D = start.shape[-1]
     clamped = jnp.zeros(D, bool) if clamp is None else checks.as_array("clamp", clamp, "D")
     if clamped.shape != (D,) or clamped.dtype != bool:
         raise ValueError(f"clamp must be ({D},) bool; got shape {clamped.shape}, dtype {clamped.dtype}")
-    result = _recall(memory, query, update, max_steps, key, clamped, record)
+    result = _recall(memory, start, update, max_steps, key, clamped, record)
     return _trimmed(result, max_steps)
 
 
@@ -105,14 +105,15 @@ def _is_local_minimum(memory, states):
         state = _as_floats(state)
         return ~any_gain(increments, increments.currents(state), state, jnp.zeros(state.shape, bool))
 
-    return _over_batch(certify, states.ndim - 1)(states)
+    *batch, D = states.shape
+    return jax.vmap(certify)(states.reshape(-1, D)).reshape(batch)
 
 
 @eqx.filter_jit
 def _recall(memory, query, update, max_steps, key, clamp, record) -> Recall:
     batch, D = query.shape[:-1], query.shape[-1]
     prepared = update.prepare(memory)
-    in_batch = min(len(batch), 1)  # any number of leading axes becomes one, or none
+    in_batch = len(batch) > 0  # any number of leading axes becomes one
     state = _as_floats(query.reshape(-1, D) if in_batch else query)
     energy, ready = _over_batch(lambda x: update.start(prepared, x), in_batch)(state)
     done = jnp.zeros(energy.shape, bool)
@@ -191,21 +192,22 @@ def _trimmed(result: Recall, max_steps: int) -> Recall:
 
 
 def _default_update(memory):
-    if not isinstance(memory, AbstractMemory) or isinstance(memory.neurons, Binary):
+    if not isinstance(memory, AbstractNetwork):
         return Asynchronous()
-    return Synchronous()
+    has_energy = isinstance(memory, AbstractMemory)
+    return Asynchronous() if has_energy and isinstance(memory.neurons, Binary) else Synchronous()
 
 
 def _checked_query(memory, query, update, name="query"):
     """The query as ±1 or real neurons, whichever the memory (or, without one, the rule) works on."""
-    if isinstance(memory, AbstractMemory):
-        neurons_check = memory.neurons.check
+    if isinstance(memory, AbstractNetwork):
+        neurons = memory.neurons
     elif not callable(getattr(memory, "energy", None)):
         raise ValueError(f"memory must have an energy(x) method; got {type(memory).__name__}")
     else:
-        neurons_check = checks.as_binary if isinstance(update, Asynchronous) else checks.as_floats
-    query = neurons_check(name, query, "... D")
-    if isinstance(memory, AbstractMemory) and query.shape[-1] != memory.num_neurons:
+        neurons = Binary() if isinstance(update, Asynchronous) else Continuous()
+    query = neurons.check(name, query, "... D")
+    if isinstance(memory, AbstractNetwork) and query.shape[-1] != memory.num_neurons:
         raise ValueError(
             f"{name} must be (..., {memory.num_neurons}), as the memory has D = {memory.num_neurons} "
             f"neurons; got shape {query.shape}"
@@ -213,10 +215,8 @@ def _checked_query(memory, query, update, name="query"):
     return query
 
 
-def _over_batch(function, in_batch: int):
-    for _ in range(in_batch):
-        function = jax.vmap(function)
-    return function
+def _over_batch(function, in_batch: bool):
+    return jax.vmap(function) if in_batch else function
 
 
 def _as_floats(state):

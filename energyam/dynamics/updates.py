@@ -1,7 +1,7 @@
 """Update rules: one step downhill, for one state. `recall` repeats it and takes the batches."""
 
 import abc
-from typing import Any, Literal
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -12,7 +12,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from energyam import checks
-from energyam.memories.base import AbstractIncrements, AbstractMemory, EnergyIncrements
+from energyam.memories.base import AbstractIncrements, AbstractMemory, AbstractNetwork, EnergyIncrements
 from energyam.memories.neurons import Binary, Spherical
 
 
@@ -60,7 +60,7 @@ class Asynchronous(AbstractUpdate):
     Hopfield, PNAS 79 (1982).
     """
 
-    order: Literal["permutation", "uniform", "sequential"] = eqx.field(static=True)
+    order: str = eqx.field(static=True)
 
     def __init__(self, order: str = "permutation"):
         if order not in ("permutation", "uniform", "sequential"):
@@ -124,8 +124,8 @@ class Synchronous(AbstractUpdate):
     def __init__(self, tol: ArrayLike = 1e-6):
         self.tol = _tolerance(tol)
 
-    def prepare(self, memory: Any) -> AbstractMemory:
-        if not isinstance(memory, AbstractMemory):
+    def prepare(self, memory: Any) -> AbstractNetwork:
+        if not isinstance(memory, AbstractNetwork):
             raise ValueError(
                 f"Synchronous needs a memory with a field; {type(memory).__name__} has only an energy "
                 "(use Asynchronous() for ±1 states or GradientDescent(step_size) for continuous ones)"
@@ -137,6 +137,8 @@ class Synchronous(AbstractUpdate):
 
     def start(self, prepared: Any, state: Float[Array, " D"]) -> tuple[Float[Array, ""], Any]:
         currents = prepared.currents(state)
+        if not isinstance(prepared, AbstractMemory):
+            return jnp.full((), jnp.nan, state.dtype), currents
         return prepared.neurons.energy(state) - prepared.potential(currents, state), currents
 
     def step(self, prepared, state, energy, ready, drawn, clamp):
@@ -188,6 +190,8 @@ class GradientDescent(AbstractUpdate):
 
 def increments_of(memory: Any) -> AbstractIncrements:
     """How single flips change the energy of a binary memory, or of any object with an `energy`."""
+    if isinstance(memory, AbstractNetwork) and not isinstance(memory, AbstractMemory):
+        raise ValueError(f"memory must have an energy; {type(memory).__name__} has none (use Synchronous())")
     if not isinstance(memory, AbstractMemory):
         return EnergyIncrements(memory)
     if not isinstance(memory.neurons, Binary):

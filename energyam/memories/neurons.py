@@ -1,6 +1,7 @@
 """Neurons: what values a state takes, the energy it costs, and how it answers a field."""
 
 import abc
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -13,7 +14,7 @@ class AbstractNeurons(eqx.Module):
     """The visible neurons of a memory: their energy R(x), and argmin_x R(x) − field · x."""
 
     @abc.abstractmethod
-    def check(self, name: str, states: Shaped[Array, "..."], dims: str) -> Shaped[Array, "..."]:
+    def check(self, name: str, states: Any, dims: str) -> Shaped[Array, "..."]:
         """`states` as an array of such neurons; raises `ValueError` if they can't be."""
 
     @abc.abstractmethod
@@ -28,7 +29,7 @@ class AbstractNeurons(eqx.Module):
 class Binary(AbstractNeurons):
     """Neurons ±1: R = 0, and the answer to a field is its sign."""
 
-    def check(self, name: str, states: Shaped[Array, "..."], dims: str) -> Shaped[Array, "..."]:
+    def check(self, name: str, states: Any, dims: str) -> Shaped[Array, "..."]:
         return checks.as_binary(name, states, dims)
 
     def energy(self, state: Float[Array, " D"]) -> Float[Array, ""]:
@@ -41,7 +42,7 @@ class Binary(AbstractNeurons):
 class Continuous(AbstractNeurons):
     """Real neurons: R = ½‖x‖², and the answer to a field is the field."""
 
-    def check(self, name: str, states: Shaped[Array, "..."], dims: str) -> Shaped[Array, "..."]:
+    def check(self, name: str, states: Any, dims: str) -> Shaped[Array, "..."]:
         return checks.as_floats(name, states, dims)
 
     def energy(self, state: Float[Array, " D"]) -> Float[Array, ""]:
@@ -54,7 +55,7 @@ class Continuous(AbstractNeurons):
 class Spherical(AbstractNeurons):
     """Unit vectors: R = 0 on the sphere, and the answer to a field is its direction."""
 
-    def check(self, name: str, states: Shaped[Array, "..."], dims: str) -> Shaped[Array, "..."]:
+    def check(self, name: str, states: Any, dims: str) -> Shaped[Array, "..."]:
         states = checks.as_floats(name, states, dims)
         norms = jnp.linalg.norm(states, axis=-1)
         if checks.is_known(norms) and not bool((jnp.abs(norms - 1) < 1e-3).all()):

@@ -8,6 +8,7 @@ machine learning", ICLR 2021.
 """
 
 import abc
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -100,7 +101,7 @@ class Polynomial(AbstractSeparation):
     n: Num[Array, ""]
     rectified: bool = eqx.field(static=True)
 
-    def __init__(self, n: ArrayLike, rectified: bool = True):
+    def __init__(self, n: Any, rectified: bool = True):
         checks.positive("n", n)
         self.n = _whole_if_possible(checks.as_array("n", n, ""))
         self.rectified = rectified
@@ -117,7 +118,8 @@ class Polynomial(AbstractSeparation):
     def weights(self, similarities: Float[Array, " K"]) -> Float[Array, " K"]:
         s, scale = self._scaled(similarities)
         largest = jnp.finfo(s.dtype).max / (4 * s.shape[0])
-        return _power(s, self.n - 1) * jnp.minimum(scale ** (self.n - 1.0), largest)
+        weights = _power(s, self.n - 1) * jnp.minimum(scale ** (self.n - 1.0), largest)
+        return jnp.where(s > 0, weights, 0) if self.rectified else weights
 
     def gain(
         self, similarities: Float[Array, " K"], direction: Float[Array, " K"], step: ArrayLike
@@ -158,7 +160,7 @@ class LogSumExp(AbstractSeparation):
     beta: Float[Array, ""]
     divided: bool = eqx.field(static=True)
 
-    def __init__(self, beta: ArrayLike, divided: bool = True):
+    def __init__(self, beta: Any, divided: bool = True):
         checks.positive("beta", beta)
         self.beta = checks.as_floats("beta", beta, "")
         self.divided = divided
@@ -207,7 +209,7 @@ class TopK(AbstractSeparation):
     separation: AbstractSeparation
     k: int = eqx.field(static=True)
 
-    def __init__(self, separation: AbstractSeparation, k: int):
+    def __init__(self, separation: AbstractSeparation, k: Any):
         self.separation = separation
         self.k = checks.count("k", k)
 

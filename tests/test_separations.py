@@ -1,0 +1,132 @@
+"""Separations: weights against autodiff, gains against the potential, and against whole numbers."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+from zoo import SEPARATIONS
+
+import energyam as eam
+
+
+@pytest.mark.parametrize("separation", SEPARATIONS.values(), ids=SEPARATIONS)
+def test_weights_are_the_gradient_of_the_potential(separation, getkey):
+    similarities = 4 * jr.normal(getkey(), (7,))
+    expected = jax.grad(separation.potential)(similarities)
+    np.testing.assert_allclose(separation.weights(similarities), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("separation", SEPARATIONS.values(), ids=SEPARATIONS)
+def test_gain_is_the_change_of_the_potential(separation, getkey):
+    gain, potential = eqx.filter_jit(separation.gain), eqx.filter_jit(separation.potential)
+    for _ in range(20):
+        similarities = 2.0 * jr.randint(getkey(), (9,), -6, 7)
+        direction = 1.0 * jr.rademacher(getkey(), (9,))
+        before, after = potential(similarities), potential(similarities + 2 * direction)
+        scale = abs(float(before)) + abs(float(after)) + 1
+        np.testing.assert_allclose(gain(similarities, direction, 2), after - before, atol=2e-6 * scale)
+
+
+@pytest.mark.parametrize("n", [2, 3, 6, 30])
+@pytest.mark.parametrize("rectified", [True, False])
+def test_polynomial_gain_has_the_sign_of_whole_numbers(n, rectified):
+    rng = np.random.default_rng(n)
+    separation = eam.Polynomial(n, rectified)
+    gain = jax.jit(jax.vmap(lambda s, way: separation.gain(s, way, 2)))
+    # Pairs s, s or s + 2 that move in opposite directions: differences far below the terms, and ties.
+    pairs = rng.integers(-1000, 1000, (60, 10))
+    offsets = rng.integers(0, 2, pairs.shape)
+    offsets[:10] = 1
+    similarities = 2 * np.concatenate([pairs, pairs + offsets], axis=1)
+    direction = np.concatenate([np.ones_like(pairs), -np.ones_like(pairs)], axis=1)
+    got = np.sign(gain(jnp.asarray(similarities, float), jnp.asarray(direction, float)))
+
+    def power(s):
+        return max(int(s), 0) ** n if rectified else int(s) ** n
+
+    change = [
+        sum(power(s + 2 * d) - power(s) for s, d in zip(row, way, strict=True))
+        for row, way in zip(similarities, direction, strict=True)
+    ]
+    expected = [(c > 0) - (c < 0) for c in change]
+    np.testing.assert_array_equal(got, expected)
+    assert expected[:10] == [0] * 10
+
+
+def test_logsumexp_gain_sees_what_underflow_hides():
+    # β = 50: exp(β · 2) apart. The leader is lost if pattern 0 goes away, unless pattern 1 catches up.
+    gain = eam.LogSumExp(50.0, divided=False).gain
+    similarities = jnp.array([2304.0, 2300.0, 100.0])
+    assert gain(similarities, jnp.array([1.0, -1.0, -1.0]), 2) == pytest.approx(100)
+    assert gain(similarities, jnp.array([-1.0, 1.0, 1.0]), 2) == pytest.approx(-100 + np.log(2), rel=1e-5)
+    close = jnp.array([2302.0, 2300.0, 2300.0])
+    assert gain(close, jnp.array([-1.0, 1.0, 1.0]), 2) == pytest.approx(np.log(2), rel=1e-4)
+    assert gain(close[:2], jnp.array([-1.0, 1.0]), 2) == 0  # they change places: a tie
+
+
+@pytest.mark.parametrize("n", [2, 11, 30])
+@pytest.mark.parametrize("K", [1, 100_000])
+def test_polynomials_never_overflow(n, K, getkey):
+    similarities = jr.randint(getkey(), (K,), -2304, 2305).astype(jnp.float32).at[0].set(2304.0)
+    separation = eam.Polynomial(n)
+    values = separation.potential(similarities), *separation.weights(similarities)[:3]
+    assert np.isfinite(values).all()
+    assert np.isfinite(separation.weights(similarities)).all()
+    exact = sum(max(int(s), 0) ** n for s in similarities) / n
+    largest = float(jnp.finfo(jnp.float32).max)
+    assert separation.potential(similarities) == pytest.approx(min(exact, largest), rel=2e-5)
+
+
+@pytest.mark.parametrize("beta", [1e-3, 1.0, 1e3])
+@pytest.mark.parametrize("K", [1, 100_000])
+def test_logsumexp_is_finite_and_exact_for_extreme_betas(beta, K):
+    similarities = np.arange(K) % 4609 - 2304
+    exact = np.logaddexp.reduce(beta * similarities.astype(np.float64))
+    separation = eam.LogSumExp(beta, divided=False)
+    s = jnp.asarray(similarities, jnp.float32)
+    assert separation.potential(s) == pytest.approx(exact, rel=2e-6)
+    assert separation.weights(s).sum() == pytest.approx(beta, rel=1e-3)
+    assert np.isfinite(separation.gain(s, jnp.where(s % 2 == 0, 1.0, -1.0), 2))
+
+
+def test_potential_of_a_sum_that_fits_although_its_terms_do_not():
+    # scaleⁿ = 2^128 overflows float32, but scaleⁿ / n does not.
+    assert eam.Polynomial(32).potential(jnp.array([16.0])) == pytest.approx(2.0**123, rel=1e-5)
+
+
+def test_sweeps_over_beta_and_n_compile_once():
+    traces = []
+
+    @jax.jit
+    def potential(separation, s):
+        traces.append(1)
+        return separation.potential(s)
+
+    s = jnp.arange(5.0)
+    for beta in np.linspace(0.1, 3, 10):
+        potential(eam.LogSumExp(beta), s)
+    assert len(traces) == 1
+    for n in range(2, 12):
+        potential(eam.Polynomial(n), s)
+    assert len(traces) == 2
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: eam.LogSumExp(0.0), "beta must be positive"),
+        (lambda: eam.LogSumExp(-1.0), "beta must be positive"),
+        (lambda: eam.LogSumExp(float("nan")), "beta must be positive"),
+        (lambda: eam.LogSumExp("hot"), "beta must be a number"),
+        (lambda: eam.Polynomial(0), "n must be positive"),
+        (lambda: eam.Polynomial(0.5), "n must be at least 1"),
+        (lambda: eam.Polynomial(2.5, rectified=False), "n must be a whole number"),
+        (lambda: eam.TopK(eam.Linear(), 0), "k must be an integer of at least 1"),
+        (lambda: eam.TopK(eam.Linear(), 2.0), "k must be an integer"),
+    ],
+)
+def test_bad_parameters_are_named(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
