@@ -74,6 +74,14 @@ def as_vector(name: str, value: Any, length: int) -> Shaped[Array, " N"]:
     return array
 
 
+def as_square(name: str, value: Any) -> Shaped[Array, "D D"]:
+    """Like `as_floats`, for a square matrix; raises `ValueError` for another shape."""
+    matrix = as_floats(name, value, "D D")
+    if matrix.shape[0] != matrix.shape[1]:
+        raise ValueError(f"{name} must be square, (D, D); got shape {matrix.shape}")
+    return matrix
+
+
 def as_pairs(keys: Any, values: Any) -> tuple[Shaped[Array, "K Dk"], Shaped[Array, "K Dv"]]:
     """Keys and values as float matrices, one pair a row; raises `ValueError` unless they agree in K."""
     keys, values = as_floats("keys", keys, "K Dk"), as_floats("values", values, "K Dv")

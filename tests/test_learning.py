@@ -20,7 +20,7 @@ def patterns():
 
 def storkey_by_definition(patterns):
     """The published sums, written out entry by entry."""
-    K, D = patterns.shape
+    D = patterns.shape[1]
     W = np.zeros((D, D))
     for x in patterns:
         fields = W @ x

@@ -32,8 +32,11 @@ class AbstractIncrements(eqx.Module):
         """The currents after neuron i of `state` has flipped."""
 
 
-class AbstractMemory(eqx.Module):
-    """Stored patterns and an energy over states. Everything is for one state; callers `jax.vmap`."""
+class AbstractNetwork(eqx.Module):
+    """Neurons, and the field that a state makes at them: all that a synchronous update needs.
+
+    Everything is for one state; callers `jax.vmap`.
+    """
 
     neurons: eqx.AbstractVar[AbstractNeurons]
 
@@ -47,12 +50,16 @@ class AbstractMemory(eqx.Module):
         """What the energy needs of a state: the overlaps Ξx of a dense memory, Wx of a network."""
 
     @abc.abstractmethod
-    def potential(self, currents: Currents, state: Float[Array, " D"]) -> Float[Array, ""]:
-        """R(x) − E(x): the part of the energy, its sign turned, that the patterns make."""
+    def field(self, currents: Currents) -> Float[Array, " D"]:
+        """What pulls at each neuron: ∇_x potential, where there is an energy."""
+
+
+class AbstractMemory(AbstractNetwork):
+    """A network with an energy over states: its field is a gradient, and recall goes downhill."""
 
     @abc.abstractmethod
-    def field(self, currents: Currents) -> Float[Array, " D"]:
-        """∇_x potential: what pulls at each neuron."""
+    def potential(self, currents: Currents, state: Float[Array, " D"]) -> Float[Array, ""]:
+        """R(x) − E(x): the part of the energy, its sign turned, that the patterns make."""
 
     @abc.abstractmethod
     def increments(self) -> AbstractIncrements:
