@@ -24,9 +24,7 @@ class HopfieldNetwork(AbstractMemory):
     neurons: Binary
 
     def __init__(self, weights: ArrayLike):
-        weights = checks.as_floats("weights", weights, "D D")
-        if weights.shape[0] != weights.shape[1]:
-            raise ValueError(f"weights must be square, (D, D); got shape {weights.shape}")
+        weights = checks.as_square("weights", weights)
         if checks.is_known(weights):
             gap, size = jnp.abs(weights - weights.T).max(), jnp.abs(weights).max()
             if bool(gap > 1e-4 * size):
