@@ -98,6 +98,14 @@ def positive(name: str, value: Any) -> None:
         raise ValueError(f"{name} must be positive and finite; got {value}")
 
 
+def not_negative(name: str, value: Any) -> None:
+    """Raise `ValueError` unless every entry of `value` is a finite number of at least 0."""
+    if is_known(value) and not bool(
+        np.all(np.isfinite(_numbers(name, value)) & (_numbers(name, value) >= 0))
+    ):
+        raise ValueError(f"{name} must be finite and not negative; got {value}")
+
+
 def count(name: str, value: Any, least: int = 1) -> int:
     """`value` as a Python integer of at least `least`; raises `ValueError` for anything else."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
