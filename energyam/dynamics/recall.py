@@ -11,8 +11,9 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped
 
 from energyam import checks
+from energyam.dynamics.sweeps import any_gain, increments_of
 from energyam.dynamics.traces import AbstractTrace, FlipTrace, StateTrace
-from energyam.dynamics.updates import AbstractUpdate, Asynchronous, Synchronous, any_gain, increments_of
+from energyam.dynamics.updates import AbstractUpdate, Asynchronous, Synchronous
 from energyam.memories.base import AbstractMemory, AbstractNetwork
 from energyam.memories.neurons import Binary, Continuous
 
@@ -99,11 +100,10 @@ def is_local_minimum(memory: Any, state: ArrayLike) -> Bool[Array, "*batch"]:
 
 @eqx.filter_jit
 def _is_local_minimum(memory, states):
-    increments = increments_of(memory)
+    increments_of(memory)  # raises for continuous neurons
 
     def certify(state):
-        state = _as_floats(state)
-        return ~any_gain(increments, increments.currents(state), state, jnp.zeros(state.shape, bool))
+        return ~any_gain(memory, _as_floats(state), jnp.zeros(state.shape, bool))
 
     *batch, D = states.shape
     return jax.vmap(certify)(states.reshape(-1, D)).reshape(batch)

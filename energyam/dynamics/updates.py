@@ -7,12 +7,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from energyam import checks
-from energyam.memories.base import AbstractIncrements, AbstractMemory, AbstractNetwork, EnergyIncrements
+from energyam.dynamics.sweeps import any_gain, increments_of, sweep, try_each
+from energyam.memories.base import AbstractMemory, AbstractNetwork
 from energyam.memories.neurons import Binary, Spherical
 
 
@@ -67,8 +67,9 @@ class Asynchronous(AbstractUpdate):
             raise ValueError(f"order must be 'permutation', 'uniform' or 'sequential'; got {order!r}")
         self.order = order
 
-    def prepare(self, memory: Any) -> AbstractIncrements:
-        return increments_of(memory)
+    def prepare(self, memory: Any) -> Any:
+        increments_of(memory)  # raises for continuous neurons
+        return memory
 
     def draw(self, num_neurons: int, key: PRNGKeyArray | None) -> Int[Array, " D"]:
         if self.order == "sequential":
@@ -83,27 +84,14 @@ class Asynchronous(AbstractUpdate):
         return jr.randint(key, (num_neurons,), 0, num_neurons)
 
     def start(self, prepared: Any, state: Float[Array, " D"]) -> tuple[Float[Array, ""], Any]:
-        return prepared.energy(prepared.currents(state), state), None
+        return prepared.energy(state), None
 
     def step(self, prepared, state, energy, ready, drawn, clamp):
-        # Currents and energy start afresh, so that no rounding is carried from sweep to sweep.
-        currents = prepared.currents(state)
-        energy = jnp.minimum(energy, prepared.energy(currents, state))
-
-        def try_one(carry, i):
-            state, currents, energy = carry
-            gain = prepared.gain(currents, state, i)
-            falls = (gain > 0) & ~clamp[i]
-            flipped = prepared.flip(currents, state, i)
-            currents = jax.tree.map(lambda new, old: jnp.where(falls, new, old), flipped, currents)
-            energy = jnp.maximum(energy - jnp.where(falls, gain, 0), jnp.finfo(energy.dtype).min)
-            state = state.at[i].multiply(jnp.where(falls, -1, 1))
-            return (state, currents, energy), (energy, jnp.where(falls, i, -1))
-
-        (state, currents, energy), (energies, flips) = lax.scan(try_one, (state, currents, energy), drawn)
+        one_pass = try_each if self.order == "uniform" else sweep
+        state, energy, energies, flips = one_pass(prepared, state, energy, drawn, clamp)
         settled = (flips < 0).all()
         if self.order == "uniform":
-            settled = settled & ~(any_gain(prepared, currents, state, clamp))
+            settled = settled & ~any_gain(prepared, state, clamp)
         return state, energy, None, settled, energies, flips
 
 
@@ -186,28 +174,6 @@ class GradientDescent(AbstractUpdate):
             new = prepared.neurons.respond(new, state)
         energy, ready = self.start(prepared, new)
         return new, energy, ready, _still(new, state, self.tol), energy[None], new[None]
-
-
-def increments_of(memory: Any) -> AbstractIncrements:
-    """How single flips change the energy of a binary memory, or of any object with an `energy`."""
-    if isinstance(memory, AbstractNetwork) and not isinstance(memory, AbstractMemory):
-        raise ValueError(f"memory must have an energy; {type(memory).__name__} has none (use Synchronous())")
-    if not isinstance(memory, AbstractMemory):
-        return EnergyIncrements(memory)
-    if not isinstance(memory.neurons, Binary):
-        raise ValueError(
-            f"memory must have ±1 neurons for flips; those of {type(memory).__name__} are "
-            f"{type(memory.neurons).__name__} (use Synchronous() or GradientDescent(step_size))"
-        )
-    return memory.increments()
-
-
-def any_gain(
-    increments: AbstractIncrements, currents: Any, state: Float[Array, " D"], clamp: Bool[Array, " D"]
-) -> Bool[Array, ""]:
-    """Whether some free neuron's flip would lower the energy."""
-    gains = lax.map(lambda i: increments.gain(currents, state, i), jnp.arange(state.shape[0]))
-    return ((gains > 0) & ~clamp).any()
 
 
 def _still(new, old, tol):
