@@ -100,9 +100,8 @@ def positive(name: str, value: Any) -> None:
 
 def not_negative(name: str, value: Any) -> None:
     """Raise `ValueError` unless every entry of `value` is a finite number of at least 0."""
-    if is_known(value) and not bool(
-        np.all(np.isfinite(_numbers(name, value)) & (_numbers(name, value) >= 0))
-    ):
+    numbers = _numbers(name, value) if is_known(value) else np.zeros(())
+    if not bool(np.all(np.isfinite(numbers) & (numbers >= 0))):
         raise ValueError(f"{name} must be finite and not negative; got {value}")
 
 

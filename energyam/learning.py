@@ -204,8 +204,8 @@ def optimal_linear_associator(
     Exact recall for up to Dk independent keys; among equal minima, the smallest W. Solved by a QR
     factorisation down to min(K, Dk) dimensions and a singular value decomposition there, which drops what is
     zero to rounding: stable for few, many and dependent keys, at K·Dk² cost for many. Raises `ValueError` for
-    keys and values of different K, empty or not finite, keys that are all zero, or a negative ridge. (Kohonen & Ruohonen 1973,
-    "Representation of associated data by matrix operators".)
+    keys and values of different K, empty or not finite, keys that are all zero, or a negative ridge. (Kohonen
+    & Ruohonen 1973, "Representation of associated data by matrix operators".)
     """
     checks.not_negative("ridge", ridge)
     k, v = checks.as_pairs(keys, values)
