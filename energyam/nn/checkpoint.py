@@ -1,0 +1,110 @@
+"""Checkpoints of a training run: one safetensors file, without pickle, replaced as a whole."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import safetensors
+import safetensors.numpy
+from jaxtyping import PRNGKeyArray, PyTree
+
+_FORMAT = "energyam training checkpoint 1"
+
+
+class History(NamedTuple):
+    """What a run has gone through: its key, the loss of every step, and the metrics of every evaluation."""
+
+    key: np.ndarray
+    losses: np.ndarray
+    evaluated_at: np.ndarray
+    metrics: Mapping[str, np.ndarray]
+
+    @classmethod
+    def empty(cls, key: PRNGKeyArray) -> "History":
+        return cls(_key_data(key), np.zeros(0), np.zeros(0, np.int64), {})
+
+    @property
+    def num_steps(self) -> int:
+        return len(self.losses)
+
+    def extended(self, losses: np.ndarray, metrics: Mapping[str, float]) -> "History":
+        """This history with more steps, evaluated after the last of them."""
+        losses = np.append(self.losses, losses)
+        added = {name: np.append(self.metrics.get(name, ()), value) for name, value in metrics.items()}
+        evaluated_at = np.append(self.evaluated_at, len(losses)) if metrics else self.evaluated_at
+        return History(self.key, losses, evaluated_at, {**self.metrics, **added})
+
+    def latest(self) -> dict[str, str]:
+        """The newest metrics, for a progress bar."""
+        return {name: f"{values[-1]:.4f}" for name, values in self.metrics.items()}
+
+
+def write_checkpoint(path: str | Path, state: PyTree, history: History) -> None:
+    """Replace the file by one of this state and history: a kill at any moment leaves the old or the new."""
+    tensors = {f"state{name}": _plain(leaf) for name, leaf in _leaves(state)}
+    tensors |= {f"metrics.{name}": values for name, values in history.metrics.items()}
+    tensors |= {"key": history.key, "losses": history.losses, "evaluated_at": history.evaluated_at}
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    with open(part, "wb") as file:
+        file.write(safetensors.numpy.save(tensors, {"format": _FORMAT}))
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)
+
+
+def read_checkpoint(path: str | Path, state: PyTree, key: PRNGKeyArray) -> tuple[PyTree, History]:
+    """The state and history in a checkpoint, for a run that starts from such a state and with this key.
+
+    Raises `ValueError` for a file that is no whole checkpoint, or one of another model, optimizer or key.
+    """
+    tensors = _read(path)
+    expected = {f"state{name}": leaf for name, leaf in _leaves(state)}
+    found = {name: tensor.shape for name, tensor in tensors.items() if name.startswith("state")}
+    wanted = {name: leaf.shape for name, leaf in expected.items()}
+    if found != wanted:
+        name = sorted(name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name))[0]
+        raise ValueError(
+            f"checkpoint {path} must be of the same model and optimizer; "
+            f"got {name} of shape {found.get(name)}, expected {wanted.get(name)}"
+        )
+    history = _history(tensors)
+    if not np.array_equal(history.key, _key_data(key)):
+        raise ValueError(f"checkpoint {path} must be of a run with the same key; got one of another key")
+    leaves = [jnp.asarray(tensors[name], leaf.dtype) for name, leaf in expected.items()]
+    return jax.tree.unflatten(jax.tree.structure(state), leaves), history
+
+
+def _read(path: str | Path) -> dict[str, np.ndarray]:
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            if (file.metadata() or {}).get("format") != _FORMAT:
+                raise ValueError(f"checkpoint {path} must be of format {_FORMAT!r}; got {file.metadata()}")
+            return {name: file.get_tensor(name) for name in file.keys()}
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"checkpoint {path} must be a whole safetensors file; got {error}") from None
+
+
+def _history(tensors: dict[str, np.ndarray]) -> History:
+    prefix = "metrics."
+    metrics = {name[len(prefix) :]: values for name, values in tensors.items() if name.startswith(prefix)}
+    return History(tensors["key"], tensors["losses"], tensors["evaluated_at"], metrics)
+
+
+def _leaves(state: PyTree) -> list[tuple[str, jax.Array]]:
+    return [(jax.tree_util.keystr(path), leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(state)]
+
+
+def _plain(leaf: jax.Array) -> np.ndarray:
+    """A leaf in a dtype that NumPy knows; bfloat16 fits float32 exactly."""
+    return np.asarray(leaf, np.float32) if leaf.dtype == jnp.bfloat16 else np.asarray(leaf)
+
+
+def _key_data(key: PRNGKeyArray) -> np.ndarray:
+    return np.asarray(jr.key_data(key) if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else key)

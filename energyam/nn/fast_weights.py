@@ -1,0 +1,224 @@
+"""Fast weights: a recurrent network that stores its recent past in a Hopfield-like memory, and an LSTM.
+
+    z_t = W h_{t-1} + C x_t                     slow weights W and C
+    A_t = λ A_{t-1} + η h_{t-1} h_{t-1}ᵀ        fast weights: Hebb's step (or Storkey's)
+    s ← relu(z_t), then s ← relu(LN(z_t + A_t s)), num_inner times;   h_t = s
+
+A_t s = Σ_{τ<t} η λ^{t-1-τ} h_τ (h_τ · s) is linear attention to the past, so the memory can be kept as a
+matrix or as the past itself: the same numbers, at H² or T·H numbers kept a step.
+Ba, Hinton, Mnih, Leibo & Ionescu, "Using fast weights to attend to the recent past", NeurIPS 2016.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+from jax import lax
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
+
+from energyam import checks
+from energyam.learning import hebbian_step, storkey_step
+from energyam.memories.associator import KeyValueMemory
+from energyam.memories.base import dot
+from energyam.memories.separation import Linear
+
+_start = jax.nn.initializers.glorot_uniform()
+_WRITES = {"hebb": hebbian_step, "storkey": storkey_step}
+
+
+class FastWeightsCell(eqx.Module):
+    """One step of the recurrence; the formulas stand at the head of this file.
+
+    W starts at .05 I, C uniform as Glorot has it, the layer norms at gain 1 and bias 0.
+
+    **Arguments:** `input_size`: I; `hidden_size`: H; `num_inner`: inner steps, at least 1; `separate_norms`:
+    one layer norm an inner step instead of one for all; `write`: `"hebb"` or `"storkey"`; `decay`: λ in 0..1;
+    `rate`: η > 0, neither trained; `key`. Raises `ValueError` for others.
+
+    Ba et al. 2016, equations 1 and 2; layer norm as in its section 3.2.
+    """
+
+    recurrent: Float[Array, "H H"]
+    inputs: Float[Array, "H I"]
+    norms: tuple[eqx.nn.LayerNorm, ...]
+    decay: Float[Array, ""]
+    rate: Float[Array, ""]
+    num_inner: int = eqx.field(static=True)
+    write: str = eqx.field(static=True)
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        num_inner: int = 1,
+        separate_norms: bool = False,
+        write: str = "hebb",
+        decay: ArrayLike = 0.9,
+        rate: ArrayLike = 0.5,
+        key: PRNGKeyArray,
+    ):
+        if write not in _WRITES:
+            raise ValueError(f"write must be one of {', '.join(map(repr, _WRITES))}; got {write!r}")
+        checks.fraction("decay", decay)
+        checks.positive("rate", rate)
+        H = checks.count("hidden_size", hidden_size)
+        self.recurrent = 0.05 * jnp.eye(H)
+        self.inputs = _start(key, (H, checks.count("input_size", input_size)))
+        self.num_inner = checks.count("num_inner", num_inner)
+        self.norms = tuple(eqx.nn.LayerNorm(H) for _ in range(num_inner if separate_norms else 1))
+        self.decay, self.rate = jnp.asarray(decay, float), jnp.asarray(rate, float)
+        self.write = write
+
+    def __call__(
+        self, weights: Float[Array, "H H"], hidden: Float[Array, " H"], x: Float[Array, " I"]
+    ) -> tuple[Float[Array, "H H"], Float[Array, " H"]]:
+        """(A_{t-1}, h_{t-1}) and an input (I,) to (A_t, h_t)."""
+        rate, decay = lax.stop_gradient((self.rate, self.decay))
+        weights = _WRITES[self.write](weights, hidden, rate, decay)
+        return weights, self.settle(hidden, x, lambda state: dot(weights, state))
+
+    def settle(
+        self,
+        hidden: Float[Array, " H"],
+        x: Float[Array, " I"],
+        read: Callable[[Float[Array, " H"]], Float[Array, " H"]],
+    ) -> Float[Array, " H"]:
+        """h_t after the inner steps, with `read(s)` in the place of A_t s."""
+        drive = self.recurrent @ hidden + self.inputs @ x
+        state = jax.nn.relu(drive)
+        for inner in range(self.num_inner):
+            norm = self.norms[min(inner, len(self.norms) - 1)]
+            state = jax.nn.relu(norm(drive + read(state)))
+        return state.astype(hidden.dtype)
+
+
+class FastWeightsRNN(eqx.Module):
+    """A fast-weights cell over a sequence, then a dense layer of relu units and the logits of the answer.
+
+    **Arguments:** `cell`; `output_size`: O; `head_size`: units of the dense layer; `form`: keep the memory as
+    a `"matrix"`, or as the past hidden states and attend to them (`"attention"`: Hebb's write alone, the
+    same answers, T·H instead of H² numbers a step to remember for the gradient); `vocabulary`: if given,
+    inputs are (T, vocabulary) and go through a learned linear map into the cell; `key`. Raises `ValueError`
+    for sizes below 1, another form, and attention with Storkey's write.
+    """
+
+    embedding: Float[Array, "I V"] | None
+    cell: FastWeightsCell
+    dense: eqx.nn.Linear
+    answer: eqx.nn.Linear
+    form: str = eqx.field(static=True)
+
+    def __init__(
+        self,
+        cell: FastWeightsCell,
+        output_size: int,
+        head_size: int = 100,
+        form: str = "matrix",
+        vocabulary: int | None = None,
+        *,
+        key: PRNGKeyArray,
+    ):
+        if form not in ("matrix", "attention"):
+            raise ValueError(f"form must be 'matrix' or 'attention'; got {form!r}")
+        if form == "attention" and cell.write != "hebb":
+            raise ValueError("form 'attention' needs a cell with write='hebb', a sum over the past")
+        embedding_key, head_key = jr.split(key)
+        self.embedding = None
+        if vocabulary is not None:
+            shape = (cell.inputs.shape[1], checks.count("vocabulary", vocabulary))
+            self.embedding = _start(embedding_key, shape)
+        self.cell = cell
+        self.dense, self.answer = _head(cell.recurrent.shape[0], head_size, output_size, head_key)
+        self.form = form
+
+    def __call__(self, inputs: Shaped[ArrayLike, "..."]) -> Float[Array, " O"]:
+        """The logits (O,) after a sequence (T, I), T ≥ 1; raises `ValueError` for another shape."""
+        run = self._with_matrix if self.form == "matrix" else self._with_attention
+        return _logits(self, run(self._embedded(inputs))[0])
+
+    def memories(self, inputs: Shaped[ArrayLike, "..."]) -> Float[Array, "T H H"]:
+        """The fast weights A_t after each of the T inputs (T, I)."""
+        return self._with_matrix(self._embedded(inputs))[1]
+
+    def _embedded(self, inputs):
+        first = self.cell.inputs if self.embedding is None else self.embedding
+        inputs = _checked(inputs, first.shape[1])
+        return inputs if self.embedding is None else dot(inputs, self.embedding.T)
+
+    def _with_matrix(self, inputs: Float[Array, "T I"]) -> tuple[Float[Array, " H"], Float[Array, "T H H"]]:
+        def step(carry, x):
+            weights, hidden = self.cell(carry[0], carry[1], x)
+            return (weights, hidden), weights
+
+        weights = jnp.zeros_like(self.cell.recurrent)
+        (_, hidden), memories = lax.scan(step, (weights, weights[0]), inputs)
+        return hidden, memories
+
+    def _with_attention(self, inputs: Float[Array, "T I"]) -> tuple[Float[Array, " H"], Float[Array, "T H"]]:
+        rate, decay = lax.stop_gradient((self.cell.rate, self.cell.decay))
+        T, H = inputs.shape[0], self.cell.recurrent.shape[0]
+
+        def step(carry, now):
+            (past, hidden), (t, x) = carry, now
+            past = past.at[t].set(hidden)
+            age = t - jnp.arange(T)
+            strengths = jnp.where(age >= 0, rate * decay ** jnp.maximum(age, 0), 0)
+            read = KeyValueMemory(past, strengths[:, None] * past, Linear())
+            return (past, self.cell.settle(hidden, x, read)), None
+
+        past = jnp.zeros((T, H), self.cell.recurrent.dtype)
+        (past, hidden), _ = lax.scan(step, (past, past[0]), (jnp.arange(T), inputs))
+        return hidden, past
+
+
+class LSTMRNN(eqx.Module):
+    """The baseline: an LSTM over a sequence, then the same dense layer and logits as `FastWeightsRNN`.
+
+    **Arguments:** `input_size`: I; `hidden_size`: H; `output_size`: O; `head_size`: units of the dense layer;
+    `key`. Raises `ValueError` for sizes below 1.
+
+    Hochreiter & Schmidhuber, Neural Computation 9 (1997).
+    """
+
+    cell: eqx.nn.LSTMCell
+    dense: eqx.nn.Linear
+    answer: eqx.nn.Linear
+
+    def __init__(
+        self, input_size: int, hidden_size: int, output_size: int, head_size: int = 100, *, key: PRNGKeyArray
+    ):
+        cell_key, head_key = jr.split(key)
+        input_size = checks.count("input_size", input_size)
+        self.cell = eqx.nn.LSTMCell(input_size, checks.count("hidden_size", hidden_size), key=cell_key)
+        self.dense, self.answer = _head(hidden_size, head_size, output_size, head_key)
+
+    def __call__(self, inputs: Shaped[ArrayLike, "..."]) -> Float[Array, " O"]:
+        """The logits (O,) after a sequence (T, I), T ≥ 1; raises `ValueError` for another shape."""
+        inputs = _checked(inputs, self.cell.input_size)
+        start = jnp.zeros(self.cell.hidden_size, self.cell.weight_hh.dtype)
+        (hidden, _), _ = lax.scan(lambda carry, x: (self.cell(x, carry), None), (start, start), inputs)
+        return _logits(self, hidden)
+
+
+def _head(
+    hidden_size: int, head_size: int, output_size: int, key: PRNGKeyArray
+) -> tuple[eqx.nn.Linear, eqx.nn.Linear]:
+    dense_key, answer_key = jr.split(key)
+    head_size, output_size = checks.count("head_size", head_size), checks.count("output_size", output_size)
+    dense = eqx.nn.Linear(hidden_size, head_size, key=dense_key)
+    return dense, eqx.nn.Linear(head_size, output_size, key=answer_key)
+
+
+def _logits(model: FastWeightsRNN | LSTMRNN, hidden: Float[Array, " H"]) -> Float[Array, " O"]:
+    return model.answer(jax.nn.relu(model.dense(hidden)))
+
+
+def _checked(inputs: Any, size: int) -> Float[Array, "T I"]:
+    inputs = checks.as_floats("inputs", inputs, "T I")
+    if inputs.shape[1] != size:
+        raise ValueError(f"inputs must be (T, {size}); got shape {inputs.shape}")
+    return inputs
