@@ -120,15 +120,14 @@ class HopfieldAttention(eqx.Module):
         part (a query that none is left for reads 0). Computed in float32 at least, returned in the dtype of
         the queries. Raises `ValueError` for other shapes.
         """
-        x, stored, values = self._checked(queries, stored, values, mask)
-        stored = _map(self.stored_norm, stored)
-        keys = _map(self.to_key, stored)
-        if self.to_value is not None:
-            values = _map(self.to_value, stored if values is None else values)
-        values = keys if values is None else values
+        x, patterns, given = self._checked(queries, stored, values, mask)
+        patterns = _map(self.stored_norm, patterns)
         starts = _map(self.to_query, _map(self.query_norm, _at_least_single(x)))
-        heads = [_split(rows, self.num_heads) for rows in (starts, keys, values)]
-        read = jax.vmap(lambda q, k, v, beta: self._associate(q, k, v, beta, mask))(*heads, self.beta)
+        keys = _map(self.to_key, patterns)
+        if self.to_value is not None:
+            given = _map(self.to_value, patterns if given is None else given)
+        q, k, v = (_split(rows, self.num_heads) for rows in (starts, keys, keys if given is None else given))
+        read = jax.vmap(self._associate, in_axes=(0, 0, 0, 0, None))(q, k, v, self.beta, mask)
         return _map(self.to_out, jnp.concatenate(read, axis=-1)).astype(x.dtype)
 
     def _associate(self, queries, keys, values, beta, mask):
