@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Num
 
 _BITS = 12  # of a limb; limb x base < 2^31 for bases below 2^18, and sums of limbs for K below 2^19
 _LIMBS = 32  # 384 bits in all: n log2(D) + log2(K) may reach about 370
@@ -86,3 +86,24 @@ def _settle_batch(axis_size, in_batched, estimate, bound, before, after, n):
 
 def _with_sign(sign, estimate, bound):
     return sign * jnp.maximum(jnp.abs(estimate), bound * 2**-10)
+
+
+def power(base: Float[Array, "..."], n: Num[Array, ""]) -> Float[Array, "..."]:
+    """baseⁿ for whole n of either sign of base, or real n and base ≥ 0."""
+    if jnp.issubdtype(n.dtype, jnp.integer):
+        return lax.pow(base, jnp.broadcast_to(n, base.shape))
+    return base**n
+
+
+def power_changes(before, after, scale, n):
+    """(afterⁿ − beforeⁿ) / scaleⁿ, without cancellation between the two."""
+    grows = jnp.abs(after) >= jnp.abs(before)
+    large, small = jnp.where(grows, after, before), jnp.where(grows, before, after)
+    size = jnp.where(large == 0, 1, jnp.abs(large))
+    log_ratio = n * jnp.log1p((jnp.abs(small) - size) / size)
+    odd = jnp.mod(n, 2) == 1
+    opposite = odd & (large * small < 0)
+    change = jnp.where(opposite, 1 + jnp.exp(log_ratio), -jnp.expm1(log_ratio))
+    change = change * jnp.exp(n * jnp.log(size / scale))
+    sign = jnp.where(grows, 1, -1) * jnp.where(odd & (large < 0), -1, 1)
+    return jnp.where(large == 0, 0, sign * change)

@@ -18,7 +18,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
 from energyam import checks
-from energyam.memories.exact import settle_sign
+from energyam.memories.exact import power, power_changes, settle_sign
+
+
+Pair = tuple[Float[Array, "..."], Float[Array, "..."]]
 
 
 class AbstractSeparation(eqx.Module):
@@ -43,17 +46,49 @@ class AbstractSeparation(eqx.Module):
         """
 
 
-class Quadratic(AbstractSeparation):
+class AbstractBlockwise(AbstractSeparation):
+    """A separation that takes its patterns block by block: F and F' relative to those at a block's scale.
+
+    With a scale c, potential = Q(F(c) Σ_μ F(s_μ)/F(c)) and weights = F'(c) Q' · F'(s_μ)/F'(c). Nothing
+    overflows, and the sums of two blocks join once the factors F(a)/F(c) have brought them to one scale.
+    """
+
+    @abc.abstractmethod
+    def scale(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+        """The similarity c that a block is taken relative to, the larger of two blocks' for both."""
+
+    @abc.abstractmethod
+    def relative(self, similarities: Float[Array, "..."], scale: Float[Array, ""]) -> Pair:
+        """F(s)/F(c) and F'(s)/F'(c), both 1 at s = c."""
+
+    @abc.abstractmethod
+    def whole(self, scale: Float[Array, ""], total: Float[Array, ""]) -> Pair:
+        """Of a total Σ_μ F(s_μ)/F(c): the potential, and what relative weights are multiplied by."""
+
+    def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+        scale = lax.stop_gradient(self.scale(similarities))
+        return self.whole(scale, jnp.sum(self.relative(similarities, scale)[0]))[0]
+
+    def weights(self, similarities: Float[Array, " K"]) -> Float[Array, " K"]:
+        scale = lax.stop_gradient(self.scale(similarities))
+        terms, weights = self.relative(similarities, scale)
+        return self.whole(scale, jnp.sum(terms))[1] * weights
+
+
+class Quadratic(AbstractBlockwise):
     """F(s) = s²/2: the classical Hopfield energy, and as a read-out (`Linear`) the correlation matrix.
 
     potential(s) = ½ Σ_μ s_μ², weights(s) = s. Hopfield, PNAS 79 (1982); Kohonen (1972).
     """
 
-    def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
-        return _saturated(0.5 * jnp.sum(similarities**2))
+    def scale(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+        return jnp.ones((), similarities.dtype)
 
-    def weights(self, similarities: Float[Array, " K"]) -> Float[Array, " K"]:
-        return similarities
+    def relative(self, similarities: Float[Array, "..."], scale: Float[Array, ""]) -> Pair:
+        return similarities**2, similarities
+
+    def whole(self, scale: Float[Array, ""], total: Float[Array, ""]) -> Pair:
+        return _saturated(0.5 * total), jnp.ones_like(total)
 
     def gain(
         self, similarities: Float[Array, " K"], direction: Float[Array, " K"], step: ArrayLike
@@ -64,17 +99,20 @@ class Quadratic(AbstractSeparation):
 Linear = Quadratic
 
 
-class ReLU(AbstractSeparation):
+class ReLU(AbstractBlockwise):
     """F(s) = max(s, 0)²/2: a read-out that drops the negative similarities.
 
     potential(s) = ½ Σ_μ max(s_μ, 0)², weights(s) = max(s, 0).
     """
 
-    def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
-        return _saturated(0.5 * jnp.sum(jax.nn.relu(similarities) ** 2))
+    def scale(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+        return jnp.ones((), similarities.dtype)
 
-    def weights(self, similarities: Float[Array, " K"]) -> Float[Array, " K"]:
-        return jax.nn.relu(similarities)
+    def relative(self, similarities: Float[Array, "..."], scale: Float[Array, ""]) -> Pair:
+        return jax.nn.relu(similarities) ** 2, jax.nn.relu(similarities)
+
+    def whole(self, scale: Float[Array, ""], total: Float[Array, ""]) -> Pair:
+        return _saturated(0.5 * total), jnp.ones_like(total)
 
     def gain(
         self, similarities: Float[Array, " K"], direction: Float[Array, " K"], step: ArrayLike
@@ -84,7 +122,7 @@ class ReLU(AbstractSeparation):
         return 0.5 * _exact_sum((after - before) * (after + before), similarities.dtype)
 
 
-class Polynomial(AbstractSeparation):
+class Polynomial(AbstractBlockwise):
     """F(s) = max(s, 0)ⁿ/n (rectified) or sⁿ/n: dense associative memory of order n.
 
     potential(s) = Σ_μ F(s_μ), weights(s) = max(s, 0)ⁿ⁻¹ or sⁿ⁻¹. Powers are taken relative to the largest
@@ -110,16 +148,19 @@ class Polynomial(AbstractSeparation):
         if not rectified and not jnp.issubdtype(self.n.dtype, jnp.integer):
             raise ValueError(f"n must be a whole number unless rectified; got {n}")
 
-    def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
-        s, scale = self._scaled(similarities)
-        half = scale ** (0.5 * self.n)  # in two halves: scaleⁿ may overflow where the sum does not
-        return _saturated(jnp.sum(_power(s, self.n)) / self.n * half * half)
+    def scale(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+        size = jnp.max(self._rectified(similarities, jnp.abs))
+        return jnp.where(size > 0, size, 1)
 
-    def weights(self, similarities: Float[Array, " K"]) -> Float[Array, " K"]:
-        s, scale = self._scaled(similarities)
-        largest = jnp.finfo(s.dtype).max / (4 * s.shape[0])
-        weights = _power(s, self.n - 1) * jnp.minimum(scale ** (self.n - 1.0), largest)
-        return jnp.where(s > 0, weights, 0) if self.rectified else weights
+    def relative(self, similarities: Float[Array, "..."], scale: Float[Array, ""]) -> Pair:
+        s = self._rectified(similarities) / scale
+        weights = power(s, self.n - 1)
+        return power(s, self.n), jnp.where(s > 0, weights, 0) if self.rectified else weights
+
+    def whole(self, scale: Float[Array, ""], total: Float[Array, ""]) -> Pair:
+        half = scale ** (0.5 * self.n)  # in two halves: scaleⁿ may overflow where the sum does not
+        largest = jnp.finfo(total.dtype).max / 2.0**32
+        return _saturated(total / self.n * half * half), jnp.minimum(scale ** (self.n - 1.0), largest)
 
     def gain(
         self, similarities: Float[Array, " K"], direction: Float[Array, " K"], step: ArrayLike
@@ -128,7 +169,7 @@ class Polynomial(AbstractSeparation):
         if self.rectified:
             before, after = jax.nn.relu(before), jax.nn.relu(after)
         scale = jnp.maximum(jnp.max(jnp.maximum(jnp.abs(before), jnp.abs(after))), 1)
-        terms = _power_changes(before, after, scale, self.n)
+        terms = power_changes(before, after, scale, self.n)
         estimate = terms.sum()
         bound = (64 + terms.size) * jnp.finfo(terms.dtype).eps * jnp.abs(terms).sum()
         if jnp.issubdtype(self.n.dtype, jnp.integer):
@@ -138,14 +179,11 @@ class Polynomial(AbstractSeparation):
         half = jnp.minimum(scale ** (0.5 * self.n), jnp.finfo(terms.dtype).max)
         return _saturated(gain / self.n * half * half)
 
-    def _scaled(self, similarities):
-        s = jax.nn.relu(similarities) if self.rectified else similarities
-        scale = lax.stop_gradient(jnp.max(jnp.abs(s)))
-        scale = jnp.where(scale > 0, scale, 1)
-        return s / scale, scale
+    def _rectified(self, similarities, otherwise=lambda s: s):
+        return jax.nn.relu(similarities) if self.rectified else otherwise(similarities)
 
 
-class LogSumExp(AbstractSeparation):
+class LogSumExp(AbstractBlockwise):
     """The log-sum-exp potential, whose weights are attention's softmax.
 
     potential(s) = logsumexp(β s) / β and weights(s) = softmax(β s); with `divided=False` both are β times
@@ -165,14 +203,17 @@ class LogSumExp(AbstractSeparation):
         self.beta = checks.as_floats("beta", beta, "")
         self.divided = divided
 
-    def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
-        top = lax.stop_gradient(similarities.max())
-        rest = jnp.log(jnp.sum(jnp.exp(self.beta * (similarities - top))))
-        return top + rest / self.beta if self.divided else self.beta * top + rest
+    def scale(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+        return similarities.max()
 
-    def weights(self, similarities: Float[Array, " K"]) -> Float[Array, " K"]:
-        softmax = jax.nn.softmax(self.beta * (similarities - similarities.max()))
-        return softmax if self.divided else self.beta * softmax
+    def relative(self, similarities: Float[Array, "..."], scale: Float[Array, ""]) -> Pair:
+        powers = jnp.exp(self.beta * (similarities - scale))
+        return powers, powers
+
+    def whole(self, scale: Float[Array, ""], total: Float[Array, ""]) -> Pair:
+        if self.divided:
+            return scale + jnp.log(total) / self.beta, 1 / total
+        return self.beta * scale + jnp.log(total), self.beta / total
 
     def gain(
         self, similarities: Float[Array, " K"], direction: Float[Array, " K"], step: ArrayLike
@@ -246,27 +287,6 @@ def _whole_if_possible(n):
     if checks.is_known(n) and jnp.issubdtype(n.dtype, jnp.floating) and float(n).is_integer():
         return n.astype(jnp.int32)
     return n
-
-
-def _power(base, n):
-    """baseⁿ for whole n of either sign of base, or real n and base ≥ 0."""
-    if jnp.issubdtype(n.dtype, jnp.integer):
-        return lax.pow(base, jnp.broadcast_to(n, base.shape))
-    return base**n
-
-
-def _power_changes(before, after, scale, n):
-    """(afterⁿ − beforeⁿ) / scaleⁿ, without cancellation between the two."""
-    grows = jnp.abs(after) >= jnp.abs(before)
-    large, small = jnp.where(grows, after, before), jnp.where(grows, before, after)
-    size = jnp.where(large == 0, 1, jnp.abs(large))
-    log_ratio = n * jnp.log1p((jnp.abs(small) - size) / size)
-    odd = jnp.mod(n, 2) == 1
-    opposite = odd & (large * small < 0)
-    change = jnp.where(opposite, 1 + jnp.exp(log_ratio), -jnp.expm1(log_ratio))
-    change = change * jnp.exp(n * jnp.log(size / scale))
-    sign = jnp.where(grows, 1, -1) * jnp.where(odd & (large < 0), -1, 1)
-    return jnp.where(large == 0, 0, sign * change)
 
 
 def _logsumexp3(a, b, c):
