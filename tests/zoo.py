@@ -14,7 +14,6 @@ BINARY = {
     "relu": lambda X: eam.DenseAM(X, eam.ReLU(), eam.Binary()),
     "topk": lambda X: eam.DenseAM(X, eam.TopK(eam.LogSumExp(0.5), 2), eam.Binary()),
     "hopfield": lambda X: eam.HopfieldNetwork(eam.hebbian(X)),
-    "sdm": lambda X: eam.PatternSDM(X, X.shape[1] // 2 - 1),
 }
 
 CONTINUOUS = {

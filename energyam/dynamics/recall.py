@@ -169,7 +169,8 @@ def _gathered(history, query, batch, record):
 
     def gather(stacked, own_axes):
         stacked = jnp.moveaxis(stacked, 0, -1 - own_axes)
-        return stacked.reshape(*batch, -1, *stacked.shape[stacked.ndim - own_axes + 1 :])
+        steps, t, *own = stacked.shape[stacked.ndim - own_axes - 1 :]
+        return stacked.reshape(*batch, steps * t, *own)
 
     energies, moves = history
     energies = gather(energies, 1)

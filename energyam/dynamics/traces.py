@@ -1,6 +1,7 @@
 """Traces: what a recall remembers of its way, and the frames rebuilt from it."""
 
 import abc
+import math
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -29,17 +30,18 @@ class FlipTrace(AbstractTrace):
         D = self.query.shape[-1]
         missing = -T % every
         flips = jnp.pad(self.flips, [(0, 0)] * len(batch) + [(0, missing)], constant_values=-1)
-        flips = jnp.where(flips < 0, D, flips).reshape(-1, flips.shape[-1] // every, every)
-        rows = jnp.arange(flips.shape[0])[:, None]
+        queries = math.prod(batch)
+        flips = jnp.where(flips < 0, D, flips).reshape(queries, -(-T // every), every)
+        rows = jnp.arange(queries)[:, None]
 
         def advance(states, flipped):
             states = states.at[rows, flipped].multiply(-1, mode="drop")
             return states, states
 
-        start = self.query.reshape(-1, D)
+        start = self.query.reshape(queries, D)
         _, later = lax.scan(advance, start, jnp.moveaxis(flips, 1, 0))
         frames = jnp.concatenate([start[None], later])
-        return jnp.moveaxis(frames, 0, 1).reshape(*batch, -1, D)
+        return jnp.moveaxis(frames, 0, 1).reshape(*batch, -(-T // every) + 1, D)
 
 
 class StateTrace(AbstractTrace):

@@ -1,0 +1,121 @@
+"""Wrong use of memories and recall: each a ValueError that names the argument."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+from zoo import patterns
+
+import energyam as eam
+
+X = np.array(patterns(0, 3, 8))
+BINARY = [eam.CHN, lambda X: eam.PolynomialDenseAM(X, 3), lambda X: eam.ExponentialDenseAM(X, 1.0)]
+
+
+@pytest.mark.parametrize("make", BINARY)
+@pytest.mark.parametrize(
+    ("patterns", "message"),
+    [
+        (np.ones((48, 48, 3)), r"patterns must be \(K, D\); got shape \(48, 48, 3\)"),
+        (np.ones(8), r"patterns must be \(K, D\); got shape \(8,\)"),
+        (np.zeros((0, 8)), "patterns must not be empty"),
+        (np.ones((3, 0)), "patterns must not be empty"),
+        (np.eye(3), "entries ±1; got entries 0, 1"),
+        (np.full((2, 2), np.nan), "entries ±1; got entries nan"),
+        (np.ones((2, 2), bool), "entries ±1; got dtype bool"),
+    ],
+)
+def test_patterns_of_binary_memories(make, patterns, message):
+    with pytest.raises(ValueError, match=message):
+        make(patterns)
+
+
+def test_patterns_of_continuous_memories():
+    with pytest.raises(ValueError, match="patterns must be finite"):
+        eam.ModernHopfield(np.array([[1.0, np.nan]]), 1.0)
+    with pytest.raises(ValueError, match="patterns must not be empty"):
+        eam.ModernHopfield(np.zeros((0, 3)), 1.0)
+    with pytest.raises(ValueError, match="patterns must be unit vectors; got norms from 2"):
+        eam.DenseAM(np.full((2, 4), 1.0), eam.LogSumExp(1.0), eam.Spherical())
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (np.ones((2, 3)), "weights must be square"),
+        (np.array([[0.0, 1.0], [-1.0, 0.0]]), "weights must be symmetric"),
+        (np.full((2, 2), np.inf), "weights must be finite"),
+        (np.ones(4), r"weights must be \(D, D\)"),
+    ],
+)
+def test_weights(weights, message):
+    with pytest.raises(ValueError, match=message):
+        eam.HopfieldNetwork(weights)
+
+
+@pytest.mark.parametrize(
+    ("query", "options", "message"),
+    [
+        (X[0, :5], {}, r"query must be \(\.\.\., 8\).*got shape \(5,\)"),
+        (np.float32(1.0), {}, r"query must be \(\.\.\., D\)"),
+        (X[0] * 0, {}, "query must be .* with entries ±1; got entries 0"),
+        (np.full(8, np.nan), {}, "query must be .* got entries nan"),
+        (X[0], {"max_steps": -1}, "max_steps must be an integer of at least 0; got -1"),
+        (X[0], {"max_steps": 2.5}, "max_steps must be an integer"),
+        (X[0], {"key": None}, "key must be given, as the order is 'permutation'"),
+        (X[0], {"update": eam.Asynchronous("uniform"), "key": None}, "key must be given"),
+        (X[0], {"update": eam.GradientDescent(0.1)}, "GradientDescent needs continuous neurons"),
+        (X[0], {"clamp": np.ones(5, bool)}, r"clamp must be \(8,\) bool; got shape \(5,\)"),
+        (X[0], {"clamp": np.ones(8)}, "clamp must be .* bool; .*dtype float32"),
+    ],
+)
+def test_recall(query, options, message):
+    with pytest.raises(ValueError, match=message):
+        eam.recall(eam.CHN(X), query, **{"key": jr.key(0)} | options)
+
+
+def test_rules_that_do_not_suit():
+    modern = eam.ModernHopfield(X, 1.0)
+    with pytest.raises(ValueError, match="memory must have ±1 neurons for flips; those of ModernHopfield"):
+        eam.recall(modern, X[0], eam.Asynchronous(), key=jr.key(0))
+    with pytest.raises(ValueError, match="memory must have ±1 neurons"):
+        eam.is_local_minimum(modern, X[0])
+    with pytest.raises(ValueError, match="query must be finite"):
+        eam.recall(modern, np.full(8, np.nan))
+    with pytest.raises(ValueError, match="must have an energy"):
+        eam.recall(object(), X[0])
+    with pytest.raises(ValueError, match="order must be 'permutation'"):
+        eam.Asynchronous("random")
+    for step_size in (0, -1, np.inf):
+        with pytest.raises(ValueError, match="step_size must be positive"):
+            eam.GradientDescent(step_size)
+    with pytest.raises(ValueError, match="tol must not be negative"):
+        eam.Synchronous(tol=-1.0)
+
+
+class Energy(eqx.Module):
+    """Nothing but an energy."""
+
+    def energy(self, x):
+        return jnp.sum(x)
+
+
+def test_an_energy_alone():
+    with pytest.raises(ValueError, match="Synchronous needs a memory with a field; Energy has only an energy"):
+        eam.recall(Energy(), np.ones(3), eam.Synchronous())
+    with pytest.raises(ValueError, match="entries ±1"):
+        eam.recall(Energy(), np.zeros(3), key=jr.key(0))
+
+
+def test_energies_are_of_one_state():
+    with pytest.raises(ValueError, match=r"state must be \(8,\)"):
+        eam.CHN(X).energy(jnp.ones(7))
+
+
+def test_shapes_are_checked_inside_jit_too():
+    with pytest.raises(ValueError, match=r"patterns must be \(K, D\)"):
+        jax.jit(lambda X: eam.CHN(X).energy(jnp.ones(8)))(jnp.ones(8))
+    with pytest.raises(ValueError, match="every must be an integer of at least 1"):
+        eam.recall(eam.CHN(X), X[0], key=jr.key(0)).frames(every=0)

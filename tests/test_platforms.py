@@ -1,0 +1,51 @@
+"""The same code everywhere: lowering for accelerators, 64-bit floats, and a light import."""
+
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+from jax import export
+from zoo import BINARY, CONTINUOUS, patterns
+
+import energyam as eam
+
+
+@pytest.mark.parametrize("platform", ["cuda", "tpu"])
+@pytest.mark.parametrize("name", ["chn", "polynomial_3", "exponential", "hopfield", "modern"])
+def test_batched_recall_lowers_for_accelerators(name, platform):
+    memory = (BINARY | CONTINUOUS)[name](patterns(0, 4, 16))
+
+    def run(queries, key_data):
+        result = eam.recall(memory, queries, max_steps=3, key=jr.wrap_key_data(key_data))
+        return result.state, result.energies
+
+    shapes = jax.ShapeDtypeStruct((5, 16), jnp.float32), jax.ShapeDtypeStruct((2,), jnp.uint32)
+    exported = export.export(jax.jit(run), platforms=[platform])(*shapes)
+    assert exported.platforms == (platform,)
+
+
+def test_double_precision_recalls_the_same():
+    X = patterns(1, 6, 32)
+    queries = np.array(eam.datasets.flip_bits(jr.key(1), X, 0.2))
+    for make in (*BINARY.values(), *CONTINUOUS.values()):
+        single = eam.recall(make(X), X[:3] / 32**0.5 if make is CONTINUOUS["sphere"] else queries, key=jr.key(2))
+        with jax.enable_x64(True):
+            memory, start = make(np.array(X)), queries
+            if make is CONTINUOUS["sphere"]:
+                start = np.array(X[:3]) / 32**0.5
+            double = eam.recall(memory, start, key=jr.key(2))
+        assert double.energies.dtype == jnp.float64
+        np.testing.assert_allclose(single.state, np.asarray(double.state), atol=1e-4)
+
+
+def test_import_is_light():
+    code = (
+        "import sys, jax, equinox, optax; import energyam; "
+        "print([m for m in ('matplotlib', 'PIL', 'safetensors', 'typer', 'tqdm', 'tokenizers') if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
