@@ -63,7 +63,6 @@ def test_weights(weights, message):
         (X[0] * 0, {}, "query must be .* with entries ±1; got entries 0"),
         (np.full(8, np.nan), {}, "query must be .* got entries nan"),
         (X[0], {"max_steps": -1}, "max_steps must be an integer of at least 0; got -1"),
-        (X[0], {"max_steps": 2.5}, "max_steps must be an integer"),
         (X[0], {"key": None}, "key must be given, as the order is 'permutation'"),
         (X[0], {"update": eam.Asynchronous("uniform"), "key": None}, "key must be given"),
         (X[0], {"update": eam.GradientDescent(0.1)}, "GradientDescent needs continuous neurons"),
