@@ -1,0 +1,35 @@
+"""Theory: formulas as pure functions over numbers, never over memories."""
+
+# attention and sparse distributed memory
+from energyam.theory.attention import (
+    BetaFit as BetaFit,
+    EffectiveBeta as EffectiveBeta,
+    effective_beta as effective_beta,
+    fit_beta as fit_beta,
+    fit_softmax_beta as fit_softmax_beta,
+)
+from energyam.theory.bounds import (
+    exponent_beta as exponent_beta,
+    log_lower_bound as log_lower_bound,
+    log_normal_approximation as log_normal_approximation,
+    log_upper_bound as log_upper_bound,
+)
+from energyam.theory.query_key_norm import query_key_norm_betas as query_key_norm_betas
+from energyam.theory.sdm import (
+    critical_distance as critical_distance,
+    neuron_distance_distribution as neuron_distance_distribution,
+    optimal_radius as optimal_radius,
+    sdm_capacity as sdm_capacity,
+    signal_to_noise as signal_to_noise,
+)
+
+# how many patterns fit
+from energyam.theory.capacity import (
+    bit_error as bit_error,
+    hopfield_capacity as hopfield_capacity,
+    log_exponential_capacity as log_exponential_capacity,
+    polynomial_capacity as polynomial_capacity,
+    pseudo_inverse_capacity as pseudo_inverse_capacity,
+    replica_capacity as replica_capacity,
+    storkey_capacity as storkey_capacity,
+)

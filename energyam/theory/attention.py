@@ -1,0 +1,134 @@
+"""Attention approximates SDM: the β of a softmax that falls with the cosine as an intersection does.
+
+n is the dimension and `radius` the Hamming radius. The intersection of two circles (or caps) falls nearly
+exponentially with the distance of their centres while that is small, I ≈ exp(β cos + c), and a softmax over
+β times the cosine then weighs stored keys as sparse distributed memory does.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from energyam import checks
+from energyam.hypercube import check_radius, hamming_to_cosine, log_cap_intersection, log_circle_intersection
+
+
+class BetaFit(NamedTuple):
+    """A line ln weight ≈ β cos + intercept, fitted to the logarithm of an intersection."""
+
+    beta: float  # the least-squares slope
+    published_beta: float  # β · N/(N−1) for N points, as the paper's program computes it
+    intercept: float
+    r_squared: float
+
+
+def fit_beta(n: Any, radius: Any, kind: str = "circle", distances: Any = None) -> BetaFit:
+    """β by ordinary least squares of the log intersection on the cosine 1 − 2h/n.
+
+    The published program divides a covariance over N−1 by a variance over N, so that every published β is
+    N/(N−1) times the slope: 15.85 at n = 64, radius 11, where least squares gives 14.41. Both are here.
+
+    **Arguments:** `n`; `radius`: at least 2 by default, for two points; `kind`: `"circle"` (counts of the
+    hypercube's points) or `"cap"` (fractions of the sphere); `distances`: the Hamming distances h to fit at,
+    0..radius−1 by default; an even step, `range(0, radius, 2)`, leaves out the circle's staircase.
+
+    Raises `ValueError` for another kind, a radius outside 0..n, fewer than two different distances, distances
+    outside 0..n, or where the intersection is empty.
+
+    Bricken & Pehlevan, "Attention approximates sparse distributed memory", NeurIPS 2021.
+    """
+    radius = check_radius(n, radius)
+    h = np.arange(radius) if distances is None else _as_distances(n, distances)
+    if np.unique(h).size < 2:
+        raise ValueError(f"a slope needs two different distances (a radius of at least 2); got {h.tolist()}")
+    x, y = hamming_to_cosine(h, n), _log_intersection(n, radius, kind)[h]
+    if not np.isfinite(y).all():
+        raise ValueError(f"distances must be where the intersection isn't empty; got up to {h.max()}")
+    x0, y0 = x - x.mean(), y - y.mean()
+    beta = (x0 @ y0) / (x0 @ x0)
+    return BetaFit(
+        beta=float(beta),
+        published_beta=float(beta * h.size / (h.size - 1)),
+        intercept=float(y.mean() - beta * x.mean()),
+        r_squared=float((x0 @ y0) ** 2 / ((x0 @ x0) * (y0 @ y0))),
+    )
+
+
+def fit_softmax_beta(n: Any, radius: Any, kind: str = "circle", steps: Any = 400) -> float:
+    """The β whose softmax over all distances 0..n comes closest to the normalised intersection.
+
+    argmin_β Σ_h (softmax(β cos)_h − I_h / Σ I)², by Adam on log β from the β of `fit_beta`, `steps` steps.
+
+    Raises `ValueError` as `fit_beta` does.
+
+    Bricken & Pehlevan, NeurIPS 2021, take this for the best β that a softmax can have.
+    """
+    checks.count("steps", steps)
+    logs = _log_intersection(n, check_radius(n, radius), kind)
+    target = jnp.asarray(np.exp(logs - np.logaddexp.reduce(logs)), dtype=float)
+    cosines = jnp.asarray(hamming_to_cosine(np.arange(n + 1), n), dtype=float)
+    optimizer = optax.adam(optax.cosine_decay_schedule(0.1, steps))
+
+    def loss(log_beta):
+        error = jax.nn.softmax(jnp.exp(log_beta) * cosines) - target
+        return jnp.sum(error**2) / jnp.sum(target**2)
+
+    def step(carry, _):
+        log_beta, state = carry
+        updates, state = optimizer.update(jax.grad(loss)(log_beta), state)
+        return (optax.apply_updates(log_beta, updates), state), None
+
+    start = jnp.log(jnp.asarray(fit_beta(n, radius, kind).beta, dtype=float))
+    (log_beta, _), _ = jax.lax.scan(step, (start, optimizer.init(start)), length=steps)
+    return float(jnp.exp(log_beta))
+
+
+class EffectiveBeta(NamedTuple):
+    """The β of an attention head in two senses."""
+
+    max_logit: Float[Array, " Q"]
+    norm_product: Float[Array, "Q K"]
+
+
+def effective_beta(queries: ArrayLike, keys: ArrayLike) -> EffectiveBeta:
+    """The β at which a transformer head reads, as if queries and keys were unit vectors.
+
+    `max_logit` (Q,): max_j q·k_j/√d, what the paper calls the effective β (it is β where the best key points
+    along the query); `norm_product` (Q, K): ‖q‖‖k‖/√d, the factor of the cosine in each logit.
+
+    **Arguments:** `queries` (Q, d) and `keys` (K, d) of one head, before the softmax and its scale. A causal
+    head's query sees only the keys up to its own: pass those.
+
+    Raises `ValueError` for other ranks, widths that differ, or entries that are not finite.
+
+    Bricken & Pehlevan, NeurIPS 2021, section 4 (the last token's query of GPT-2, all keys).
+    """
+    queries, keys = checks.as_floats("queries", queries, "Q d"), checks.as_floats("keys", keys, "K d")
+    if queries.shape[1] != keys.shape[1]:
+        raise ValueError(f"keys must be (K, {queries.shape[1]}), as wide as queries; got shape {keys.shape}")
+    scale = queries.shape[1] ** -0.5
+    logits = jnp.matmul(queries, keys.T, precision="highest") * scale
+    norms = jnp.linalg.norm(queries, axis=1)[:, None] * jnp.linalg.norm(keys, axis=1)[None] * scale
+    return EffectiveBeta(logits.max(axis=1), norms)
+
+
+def _as_distances(n, distances):
+    h = np.asarray(distances)
+    if h.ndim != 1 or not np.issubdtype(h.dtype, np.integer) or np.any((h < 0) | (h > n)):
+        raise ValueError(
+            f"distances must be integers within 0..n = 0..{n}, in one dimension; got {distances}"
+        )
+    return h
+
+
+def _log_intersection(n, radius, kind):
+    if kind == "circle":
+        return log_circle_intersection(n, radius)
+    if kind == "cap":
+        return log_cap_intersection(n, radius, hamming_to_cosine(np.arange(n + 1), n))
+    raise ValueError(f'kind must be "circle" or "cap"; got {kind!r}')
