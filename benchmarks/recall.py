@@ -1,0 +1,140 @@
+"""Recall of 1,024 glyphs: against a naive twin, bare matrix products, and the bytes that must move."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+
+import energyam as eam
+from benchmarks import harness
+from energyam.dynamics.sweeps import try_each
+
+
+def naive_recall(energy, state, draws):
+    """One neuron at a time, the whole energy evaluated for the state and for its flip."""
+
+    def try_one(x, i):
+        flipped = x.at[i].multiply(-1)
+        before, after = energy(x), energy(flipped)
+        return jnp.where(after < before, flipped, x), jnp.minimum(before, after)
+
+    return jax.lax.scan(try_one, state, draws)
+
+
+def naive_energy(patterns, separation):
+    """The same energy written down plainly: E(x) = −potential(Ξx)."""
+    return lambda x: -separation.potential(patterns @ x)
+
+
+def one_query(name, memory, query, key, draws, repeats):
+    """One asynchronous recall, per flip tried: energyam, its sweep without the short cut, the naive twin."""
+    D = query.shape[0]
+    X, state = memory.patterns.astype(float), query.astype(float)
+    naive = jax.jit(lambda X, state: naive_recall(naive_energy(X, memory.separation), state, draws))
+    order, clamp = jr.permutation(key, D), jnp.zeros(D, bool)
+    each = eqx.filter_jit(lambda m, x: try_each(m, x, m.energy(x), order, clamp))
+    column = jax.jit(lambda X, i: X[i].astype(float).sum())
+    by_neuron = jnp.asarray(memory.patterns.T)
+    result = eam.recall(memory, query, key=key)
+    tried = result.energies.shape[0]
+    timings = harness.time_all(
+        {
+            "energyam": lambda: eam.recall(memory, query, key=key),
+            "each": lambda: each(memory, state),
+            "naive": lambda: naive(X, state),
+            "stream": lambda: jnp.stack([column(by_neuron, 0)]),
+        },
+        repeats,
+    )
+    ours, each_, twin = (
+        timings[n].best / count * 1e6
+        for n, count in (("energyam", tried), ("each", D), ("naive", len(draws)))
+    )
+    return {
+        "case": name,
+        "us a flip tried": ours,
+        "us, each neuron tried": each_,
+        "us, naive twin": twin,
+        "x naive": twin / ours,
+        "x naive, each tried": twin / each_,
+        "first call s": timings["energyam"].first,
+        "bytes kept a flip": (result.energies.nbytes + result.trace.flips.nbytes) / tried,
+        "bytes of a frame": 4 * D,
+        "converged": bool(result.converged),
+    }
+
+
+def batch(name, memory, queries, key, updates, repeats):
+    """A batch against `jax.vmap` of the naive twin, per flip tried and query."""
+    B, D = queries.shape
+    X, states = memory.patterns.astype(float), queries.astype(float)
+    draws = jr.randint(key, (updates,), 0, D)
+    twin = jax.jit(
+        jax.vmap(lambda X, x: naive_recall(naive_energy(X, memory.separation), x, draws), in_axes=(None, 0))
+    )
+    tried = eam.recall(memory, queries, key=key).energies.shape[1]
+    timings = harness.time_all(
+        {"energyam": lambda: eam.recall(memory, queries, key=key), "naive": lambda: twin(X, states)}, repeats
+    )
+    ours = timings["energyam"].best / (tried * B)
+    naive = timings["naive"].best / (updates * B)
+    return {
+        "case": name,
+        "us a flip tried": ours * 1e6,
+        "ns a flip and pattern": ours / X.shape[0] * 1e9,
+        "us, naive twin": naive * 1e6,
+        "x naive": naive / ours,
+        "first call s": timings["energyam"].first,
+    }
+
+
+def synchronous(name, memory, queries, repeats):
+    """Synchronous steps of a batch against the two bare matrix products that each must do."""
+    X, states = memory.patterns.astype(float), queries.astype(float)
+    steps = 10
+    memory = eqx.tree_at(lambda m: m.patterns, memory, X)
+
+    @jax.jit
+    def products(X, x):
+        for _ in range(steps):
+            x = (x @ X.T) @ X * 1e-6
+        return x
+
+    update = eam.Synchronous(tol=0.0)
+    run = eqx.filter_jit(lambda m, x: eam.recall(m, x, update, steps, record=False).state)
+    unsettled = states + 1e-3 * jr.normal(jr.key(1), states.shape)
+    ways = {"energyam": lambda: run(memory, unsettled), "products": lambda: products(X, states)}
+    timings = harness.time_all(ways, repeats)
+    taken = int(eam.recall(memory, unsettled, update, steps).num_steps.max())
+    ours, bare = timings["energyam"].best / taken, timings["products"].best / steps
+    return {
+        "case": name,
+        "ms a step": ours * 1e3,
+        "ms, two products": bare * 1e3,
+        "share of their speed": bare / ours,
+        "steps": taken,
+        "first call s": timings["energyam"].first,
+    }
+
+
+def run(quick: bool = False) -> list[dict]:
+    """One query, a batch and synchronous recall at K = 1024 and D = 2304 (`quick`: K = 64)."""
+    K, B, updates, repeats = (64, 8, 50, 2) if quick else (1024, 100, 2000, 7)
+    X = eam.datasets.glyphs()[:K].reshape(K, -1)
+    noise, key, pick = jr.split(jr.key(0), 3)
+    queries = eam.datasets.flip_bits(noise, X[jr.permutation(pick, K)[:B]], 0.25)
+    draws = jr.randint(key, (updates,), 0, X.shape[1])
+    memories = {
+        "exponential, beta 50": eam.ExponentialDenseAM(X, 50.0),
+        "polynomial, n 30": eam.PolynomialDenseAM(X, 30),
+        "polynomial, n 3": eam.PolynomialDenseAM(X, 3),
+        "CHN, overloaded": eam.CHN(X),
+    }
+    rows = [one_query(f"one query, {n}", m, queries[0], key, draws, repeats) for n, m in memories.items()]
+    exponential = memories["exponential, beta 50"]
+    rows.append(batch(f"batch of {B}, exponential", exponential, queries, key, updates // 40, repeats))
+    small = eam.CHN(X[: K // 4])
+    rows.append(batch(f"batch of {B}, CHN K={K // 4}", small, queries, key, updates // 20, repeats))
+    modern = eam.ModernHopfield(X.astype(float), 1e-3)
+    rows.append(synchronous(f"synchronous batch of {B}", modern, queries, repeats))
+    return rows

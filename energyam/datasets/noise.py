@@ -1,0 +1,78 @@
+"""Corrupted and random patterns: flipped bits, masked halves, chosen bias and correlation."""
+
+import jax.numpy as jnp
+import jax.random as jr
+from jax.typing import ArrayLike
+from jaxtyping import Array, Bool, Int8, PRNGKeyArray, Shaped
+
+from energyam import checks
+
+
+def flip_bits(
+    key: PRNGKeyArray, patterns: ArrayLike, fraction: ArrayLike, exact: bool = True
+) -> Shaped[Array, "*batch D"]:
+    """Patterns (*batch, D), entries ±1, with a fraction of each one's bits turned over.
+
+    **Arguments:** `exact`: flip just round(fraction · D) bits of each pattern, drawn without replacement;
+    otherwise each bit flips by itself with probability `fraction`.
+
+    Raises `ValueError` for patterns that are not ±1 or a fraction outside 0 to 1.
+    """
+    patterns = checks.as_binary("patterns", patterns, "... D")
+    checks.fraction("fraction", fraction)
+    chance = jr.uniform(key, patterns.shape)
+    if exact:  # the ranks of the chances: each row a random permutation of 0 … D − 1
+        ranks = jnp.argsort(jnp.argsort(chance, axis=-1), axis=-1)
+        flips = ranks < jnp.round(fraction * patterns.shape[-1])
+    else:
+        flips = chance < fraction
+    return jnp.where(flips, -patterns, patterns)
+
+
+def mask_half(
+    key: PRNGKeyArray, pictures: ArrayLike, side: str = "bottom"
+) -> tuple[Shaped[Array, "*batch H W"], Bool[Array, "H W"]]:
+    """Pictures (*batch, H, W) with one half replaced by random ±1, and which neurons are still known.
+
+    Pass the mask as `clamp` (both flattened) to complete the picture. `side` is the half that is lost:
+    "top", "bottom", "left" or "right". Raises `ValueError` for another one.
+    """
+    pictures = checks.as_binary("pictures", pictures, "... H W")
+    H, W = pictures.shape[-2:]
+    rows, columns = jnp.arange(H)[:, None], jnp.arange(W)[None]
+    lost = {
+        "top": rows < H // 2,
+        "bottom": rows >= H // 2,
+        "left": columns < W // 2,
+        "right": columns >= W // 2,
+    }
+    if side not in lost:
+        raise ValueError(f"side must be one of {', '.join(lost)}; got {side!r}")
+    known = jnp.broadcast_to(~lost[side], (H, W))
+    noise = jr.rademacher(key, pictures.shape, dtype=pictures.dtype)
+    return jnp.where(jnp.broadcast_to(known, pictures.shape), pictures, noise), known
+
+
+def random_patterns(
+    key: PRNGKeyArray,
+    num_patterns: int,
+    num_neurons: int,
+    bias: ArrayLike = 0.0,
+    correlation: ArrayLike = 0.0,
+) -> Int8[Array, "K D"]:
+    """K random ±1 patterns of D neurons with mean `bias` and a chosen correlation between patterns.
+
+    Each neuron copies a common parent pattern with probability √correlation and is drawn anew otherwise,
+    so that E[ξ_i] = bias and, for μ ≠ ν, the covariance of ξ_μi and ξ_νi is correlation · (1 − bias²).
+
+    Raises `ValueError` for a bias outside −1 to 1, a correlation outside 0 to 1, or counts below 1.
+    """
+    K, D = checks.count("num_patterns", num_patterns), checks.count("num_neurons", num_neurons)
+    checks.fraction("correlation", correlation)
+    checks.fraction("(1 + bias) / 2", 0.5 + 0.5 * jnp.asarray(bias))
+    parent_key, own_key, copy_key = jr.split(key, 3)
+    up = 0.5 + 0.5 * jnp.asarray(bias)
+    parent = jr.bernoulli(parent_key, up, (1, D))
+    own = jr.bernoulli(own_key, up, (K, D))
+    copies = jr.bernoulli(copy_key, jnp.sqrt(jnp.asarray(correlation)), (K, D))
+    return 2 * jnp.where(copies, jnp.broadcast_to(parent, (K, D)), own).astype(jnp.int8) - 1
