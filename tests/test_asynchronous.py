@@ -93,7 +93,9 @@ def whole_number_recall(X, n, state, orders):
     return flips
 
 
-@pytest.mark.parametrize(("n", "K", "D"), [(2, 40, 64), (3, 60, 64), (6, 200, 64), (6, 30, 500), (30, 12, 200)])
+@pytest.mark.parametrize(
+    ("n", "K", "D"), [(2, 40, 64), (3, 60, 64), (6, 200, 64), (6, 30, 500), (30, 12, 200)]
+)
 def test_decisions_equal_whole_number_arithmetic(n, K, D):
     # Overloaded: full of near ties. Two copies of a pattern and its inverse add exact ones.
     X = np.array(patterns(n, K, D))
@@ -154,7 +156,9 @@ def test_order_clamp_and_record(getkey):
 
 def test_history_is_small_and_frames_are_spaced(getkey):
     X = patterns(6, 10, 300)
-    result = eam.recall(eam.ExponentialDenseAM(X, 1.0), eam.datasets.flip_bits(getkey(), X, 0.2), key=getkey())
+    result = eam.recall(
+        eam.ExponentialDenseAM(X, 1.0), eam.datasets.flip_bits(getkey(), X, 0.2), key=getkey()
+    )
     tried = int(result.num_steps.max()) * 300
     history = result.energies.nbytes + result.trace.flips.nbytes
     assert history <= 16 * tried * 10

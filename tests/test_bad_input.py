@@ -102,7 +102,9 @@ class Energy(eqx.Module):
 
 
 def test_an_energy_alone():
-    with pytest.raises(ValueError, match="Synchronous needs a memory with a field; Energy has only an energy"):
+    with pytest.raises(
+        ValueError, match="Synchronous needs a memory with a field; Energy has only an energy"
+    ):
         eam.recall(Energy(), np.ones(3), eam.Synchronous())
     with pytest.raises(ValueError, match="entries ±1"):
         eam.recall(Energy(), np.zeros(3), key=jr.key(0))

@@ -32,7 +32,9 @@ def test_double_precision_recalls_the_same():
     X = patterns(1, 6, 32)
     queries = np.array(eam.datasets.flip_bits(jr.key(1), X, 0.2))
     for make in (*BINARY.values(), *CONTINUOUS.values()):
-        single = eam.recall(make(X), X[:3] / 32**0.5 if make is CONTINUOUS["sphere"] else queries, key=jr.key(2))
+        single = eam.recall(
+            make(X), X[:3] / 32**0.5 if make is CONTINUOUS["sphere"] else queries, key=jr.key(2)
+        )
         with jax.enable_x64(True):
             memory, start = make(np.array(X)), queries
             if make is CONTINUOUS["sphere"]:

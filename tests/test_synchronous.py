@@ -82,7 +82,9 @@ def test_gradient_descent_ends_where_synchronous_recall_does(getkey):
         np.testing.assert_allclose(slow.state, fast.state, atol=1e-4)
 
 
-@pytest.mark.parametrize("update", [eam.Synchronous(), eam.GradientDescent(0.4)], ids=["synchronous", "gradient"])
+@pytest.mark.parametrize(
+    "update", [eam.Synchronous(), eam.GradientDescent(0.4)], ids=["synchronous", "gradient"]
+)
 def test_recall_is_differentiable_in_reverse(update, getkey):
     X, x, direction = jr.normal(getkey(), (3, 4)), jr.normal(getkey(), (2, 4)), jr.normal(getkey(), (3, 4))
 
