@@ -1,0 +1,189 @@
+"""Evaluation: what a recall ended in, and how often it succeeds, for any memory and any rule."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jaxtyping import Array, ArrayLike, Bool, Float, Int, PRNGKeyArray, ScalarLike, Shaped
+
+from energyam import checks
+from energyam.datasets.noise import flip_bits
+from energyam.dynamics.recall import recall
+from energyam.dynamics.updates import AbstractUpdate
+from energyam.memories.base import dot
+
+OUTCOMES = ("pattern", "inverse", "other", "mixture", "spurious")
+_LARGEST_MIXTURE = 7
+
+
+def overlaps(patterns: Shaped[ArrayLike, "..."], state: Shaped[ArrayLike, "..."]) -> Float[Array, " K"]:
+    """The overlap of a state (D,) with each of the patterns (K, D), from -1 to 1.
+
+        m_μ = ξ_μ · x / (‖ξ_μ‖ ‖x‖), which is ξ_μ · x / D for ±1
+
+    An overlap m of ±1 vectors means that a share (1 - m) / 2 of the neurons differs. 0 for a vector of
+    zeros. Raises `ValueError` for patterns that are not (K, D) and a state that is not (D,).
+    """
+    X = checks.as_floats("patterns", patterns, "K D")
+    x = checks.as_vector("state", state, X.shape[1])
+    return _cosines(X, x)
+
+
+def nearest_pattern(patterns: Shaped[ArrayLike, "..."], state: Shaped[ArrayLike, "..."]) -> Int[Array, ""]:
+    """The index of the pattern (K, D) with the largest overlap with a state (D,), the first among equals.
+
+    Raises `ValueError` as `overlaps` does.
+    """
+    return jnp.argmax(overlaps(patterns, state))
+
+
+def outcome(
+    patterns: Shaped[ArrayLike, "..."],
+    state: Shaped[ArrayLike, "..."],
+    target: Shaped[ArrayLike, "..."],
+    tolerance: ScalarLike = 0.05,
+) -> Int[Array, ""]:
+    """What a recall of the pattern with index `target` ended in, as an index into `OUTCOMES`.
+
+    0 the pattern; 1 its inverse; 2 another pattern or the inverse of one; 3 a mixture: the sum, or the
+    sign of the sum, of up to seven patterns or their inverses; 4 spurious: none of these. "Is" means that
+    at most a share `tolerance` of the neurons differs, overlap ≥ 1 - 2·tolerance.
+
+    **Arguments:** `patterns` (K, D), ±1 or real; `state` (D,); `target`, from 0 to K - 1; `tolerance`.
+    Raises `ValueError` for other shapes and a tolerance outside 0 … 1. (Mixtures: Amit, Gutfreund &
+    Sompolinsky, Phys. Rev. A 32, 1985.)
+    """
+    checks.fraction("tolerance", tolerance)
+    m = overlaps(patterns, state)
+    X, x = jnp.asarray(patterns, m.dtype), jnp.asarray(state, m.dtype)
+    return _outcome(X, x, m, jnp.asarray(target), jnp.asarray(tolerance, m.dtype))
+
+
+class Share(NamedTuple):
+    """A share of recalls, with the ends of its 95 % confidence interval; arrays (sizes, noise levels)."""
+
+    rate: Float[np.ndarray, "S N"]
+    low: Float[np.ndarray, "S N"]
+    high: Float[np.ndarray, "S N"]
+
+
+class SuccessCurve(NamedTuple):
+    """How recall fares against the number of patterns and the noise: what `success_curve` measures."""
+
+    sizes: Int[np.ndarray, " S"]
+    noise: Float[np.ndarray, " N"]
+    nearest: Share  # the nearest stored pattern is the one asked for
+    exact: Share  # every entry of the state is that of the pattern
+    outcomes: Float[np.ndarray, "S N O"]  # shares of `OUTCOMES`
+
+
+def success_curve(
+    build: Callable[[Array], Any],
+    draw: Callable[[PRNGKeyArray, int], Array],
+    sizes: Sequence[int],
+    noise: Sequence[float] = (0.0,),
+    repeats: int = 20,
+    update: AbstractUpdate | None = None,
+    max_steps: int = 30,
+    *,
+    corrupt: Callable[[PRNGKeyArray, Array, Any], Array] | None = None,
+    key: PRNGKeyArray,
+) -> SuccessCurve:
+    """Store K patterns, ask for each of them from a noisy copy, and count what comes back.
+
+    **Arguments:**
+
+    - `build`: patterns (K, D) → memory, say `eam.CHN` or `lambda X: eam.HopfieldNetwork(eam.storkey(X))`.
+    - `draw`: key, K → patterns (K, D). Drawn once a repeat for the largest K; smaller ones store the first.
+    - `sizes`: the numbers K of patterns to try.
+    - `noise`: the noise levels to try, shares of flipped neurons unless `corrupt` reads them otherwise.
+    - `repeats`: fresh sets of patterns at each point; every one of the K patterns is asked for.
+    - `update`, `max_steps`: as in `recall`.
+    - `corrupt`: key, patterns, noise → queries; `datasets.flip_bits` unless given.
+
+    The intervals are Wilson's, for as many independent recalls as the spread between repeats speaks for:
+    patterns of one memory fail together. Where all repeats agree, every recall counts. Raises `ValueError`
+    for empty `sizes` or `noise`, and counts below 1.
+    """
+    sizes = [checks.count("sizes", K) for K in sizes]
+    if not sizes:
+        raise ValueError("sizes must not be empty; got no number of patterns")
+    levels = checks.as_floats("noise", np.asarray(noise), "N")
+    drawing, recalling = jr.split(key)
+    sets = [draw(k, max(sizes)) for k in jr.split(drawing, checks.count("repeats", repeats))]
+    score = eqx.Partial(_scores, corrupt=corrupt or flip_bits, update=update, max_steps=max_steps)
+    jitted, keys = eqx.filter_jit(build), jr.split(recalling, repeats)
+    rates = np.empty((len(sizes), repeats, len(levels), 2 + len(OUTCOMES)))
+    for i, r in np.ndindex(rates.shape[:2]):
+        memory = jitted(sets[r][: sizes[i]])
+        stored = jnp.arange(max(sizes)) < sizes[i]
+        rates[i, r] = [score(memory, sets[r], stored, level, key=keys[r]) for level in levels]
+    rates, trials = rates.swapaxes(1, 2), np.asarray(sizes)[:, None] * repeats
+    nearest, exact = (_share(rates[..., j], trials) for j in range(2))
+    return SuccessCurve(np.asarray(sizes), np.asarray(levels), nearest, exact, rates[..., 2:].mean(axis=2))
+
+
+@eqx.filter_jit
+def _scores(
+    memory: Any,
+    patterns: Shaped[Array, "N D"],
+    stored: Bool[Array, " N"],
+    noise: Float[Array, ""],
+    *,
+    corrupt: Callable[[PRNGKeyArray, Array, Any], Array],
+    update: AbstractUpdate | None,
+    max_steps: int,
+    key: PRNGKeyArray,
+) -> Float[Array, " M"]:
+    """Shares of nearest, exact and each outcome among the stored patterns.
+
+    The others are asked for too and not counted, so that all K share one compilation where they can.
+    """
+    noising, recalling = jr.split(key)
+    queries = corrupt(noising, patterns, noise)
+    states = recall(memory, queries, update, max_steps, key=recalling, record=False).state
+    X, states = patterns.astype(float), states.astype(float)
+
+    def score(state: Float[Array, " D"], target: Int[Array, ""]) -> Float[Array, " M"]:
+        m = _cosines(X, state)
+        nearest = jnp.argmax(jnp.where(stored, m, -jnp.inf)) == target
+        exact = jnp.all(jnp.abs(state - X[target]) < 1e-2)
+        ended = jnp.arange(len(OUTCOMES)) == _outcome(X, state, jnp.where(stored, m, 0), target, 0.05)
+        return jnp.concatenate([jnp.stack([nearest, exact]), ended]).astype(float)
+
+    shares = jax.vmap(score)(states, jnp.arange(len(X)))
+    return dot(stored, shares) / stored.sum()
+
+
+def _share(rates: Float[np.ndarray, "S N R"], trials: Int[np.ndarray, "S 1"]) -> Share:
+    """Mean rates, with Wilson's interval for the number of independent trials that their spread implies."""
+    R, p, z = rates.shape[-1], rates.mean(axis=-1), 1.96
+    spread = rates.var(axis=-1, ddof=min(1, R - 1)) / R
+    n = np.where(spread > 0, np.clip(p * (1 - p) / np.maximum(spread, 1e-12), R, trials), trials)
+    centre, half = p + z**2 / (2 * n), z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    scale = 1 + z**2 / n
+    return Share(p, np.clip((centre - half) / scale, 0, p), np.clip((centre + half) / scale, p, 1))
+
+
+def _cosines(patterns: Float[Array, "K D"], state: Float[Array, " D"]) -> Float[Array, " K"]:
+    sizes = jnp.linalg.norm(patterns, axis=1) * jnp.linalg.norm(state)
+    return dot(patterns, state) / jnp.where(sizes > 0, sizes, 1)
+
+
+def _outcome(
+    patterns: Float[Array, "K D"],
+    state: Float[Array, " D"],
+    overlaps: Float[Array, " K"],
+    target: Int[Array, ""],
+    tolerance: ScalarLike,
+) -> Int[Array, ""]:
+    nearest = jax.lax.top_k(jnp.abs(overlaps), min(_LARGEST_MIXTURE, patterns.shape[0]))[1]
+    sums = jnp.cumsum(jnp.sign(overlaps)[nearest, None] * patterns[nearest], axis=0)
+    mixture = jnp.max(_cosines(jnp.concatenate([sums, jnp.sign(sums)]), state))
+    own, least = overlaps[target], 1 - 2 * tolerance - 1e-6
+    found = jnp.stack([own, -own, jnp.abs(overlaps).max(), mixture]) >= least
+    return jnp.where(found.any(), jnp.argmax(found), len(found))
