@@ -1,0 +1,153 @@
+"""Writing on: a faithful full pass for each token, or the causal form with a cache."""
+
+from collections.abc import Iterator
+from functools import partial
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jax import lax
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped
+
+from energyam import checks
+from energyam.lm.forward import Cache, run
+from energyam.lm.lookup import Lookup
+from energyam.lm.store import MemoryStore
+from energyam.lm.transformer import AbstractLanguageModel
+
+
+def generate(
+    model: AbstractLanguageModel,
+    prompt: Shaped[ArrayLike, "..."],
+    memory: MemoryStore | None = None,
+    lookup: Lookup | None = None,
+    *,
+    max_new_tokens: int = 50,
+    temperature: ArrayLike = 0.8,
+    top_k: int = 200,
+    key: PRNGKeyArray,
+) -> Int[Array, " new"]:
+    """Tokens that follow a prompt (T,), the whole context passed through the model anew for each.
+
+    This is the method as published: the newest token decides what all rows of the context read, so that
+    nothing of an earlier pass can be kept. `jax.vmap` over `key` writes several texts at once.
+
+    **Arguments:** `memory` and `lookup`: both or neither; `temperature` 0 takes the likeliest token; `top_k`:
+    how many tokens are drawn from.
+
+    Raises `ValueError` if prompt and new tokens are more than the model's context, or as the model does.
+    """
+    token_ids, access, temperature = _start(model, prompt, memory, lookup, max_new_tokens, temperature, top_k)
+    return _generate(model, token_ids, access, max_new_tokens, temperature, top_k, key)
+
+
+def generate_cached(
+    model: AbstractLanguageModel,
+    prompt: Shaped[ArrayLike, "..."],
+    memory: MemoryStore | None = None,
+    lookup: Lookup | None = None,
+    *,
+    max_new_tokens: int = 50,
+    temperature: ArrayLike = 0.8,
+    top_k: int = 200,
+    key: PRNGKeyArray,
+) -> Int[Array, " new"]:
+    """Like `generate`, in the causal form: each token is passed through the model once, and cached.
+
+    Every row decides for itself what it reads, which is not what the published method does: logits differ
+    (without a memory they are the same). It needs a causal `lookup`, and raises `ValueError` for another.
+    """
+    token_ids, access, temperature = _start(model, prompt, memory, lookup, max_new_tokens, temperature, top_k)
+    if lookup is not None and not lookup.causal:
+        raise ValueError("lookup must be causal to be decoded with a cache: Lookup(..., causal=True)")
+    return _generate_cached(model, token_ids, access, max_new_tokens, temperature, top_k, key)
+
+
+def stream(
+    model: AbstractLanguageModel,
+    prompt: Shaped[ArrayLike, "..."],
+    memory: MemoryStore | None = None,
+    lookup: Lookup | None = None,
+    *,
+    max_new_tokens: int = 50,
+    temperature: ArrayLike = 0.8,
+    top_k: int = 200,
+    key: PRNGKeyArray,
+) -> Iterator[int]:
+    """The tokens of `generate`, each as soon as it is known; arguments and errors are the same."""
+    token_ids, access, temperature = _start(model, prompt, memory, lookup, max_new_tokens, temperature, top_k)
+    buffer = jnp.pad(token_ids, (0, max_new_tokens))
+    for i, step_key in enumerate(jr.split(key, max_new_tokens)):
+        length = jnp.int32(token_ids.shape[0] + i)
+        buffer, token = _write_on(model, buffer, length, access, temperature, top_k, step_key)
+        yield int(token)
+
+
+def sample(
+    logits: Float[Array, " V"], temperature: ArrayLike, top_k: int, key: PRNGKeyArray
+) -> Int[Array, ""]:
+    """One token of the `top_k` likeliest, drawn from softmax(logits / temperature)."""
+    largest, tokens = lax.top_k(logits, min(top_k, logits.shape[0]))
+    scale = jnp.where(temperature == 0, 1, temperature)
+    drawn = jr.categorical(key, largest / scale)
+    return tokens[jnp.where(temperature == 0, 0, drawn)]
+
+
+def _start(model, prompt, memory, lookup, max_new_tokens, temperature, top_k):
+    token_ids, access = model.checked(prompt, memory, lookup)
+    total = token_ids.shape[0] + checks.count("max_new_tokens", max_new_tokens)
+    if total > model.context_length:
+        raise ValueError(
+            f"prompt and new tokens must be at most the context, {model.context_length}; got {total}"
+        )
+    checks.count("top_k", top_k)
+    if checks.is_known(temperature) and not np.asarray(temperature) >= 0:
+        raise ValueError(f"temperature must be 0 or positive; got {temperature}")
+    return token_ids, access, jnp.asarray(temperature, float)
+
+
+@eqx.filter_jit
+def _write_on(model, buffer, length, access, temperature, top_k, key):
+    last = run(model, buffer, length, access).x[length - 1]
+    token = sample(model.unembed(last[None])[0], temperature, top_k, key)
+    return buffer.at[length].set(token), token
+
+
+@eqx.filter_jit
+def _generate(model, token_ids, access, max_new_tokens, temperature, top_k, key):
+    def step(carry, step_key):
+        buffer, length = carry
+        buffer, token = _write_on(model, buffer, length, access, temperature, top_k, step_key)
+        return (buffer, length + 1), token
+
+    start = jnp.pad(token_ids, (0, max_new_tokens)), jnp.int32(token_ids.shape[0])
+    return lax.scan(step, start, jr.split(key, max_new_tokens))[1]
+
+
+@eqx.filter_jit
+def _generate_cached(model, token_ids, access, max_new_tokens, temperature, top_k, key):
+    draw = partial(sample, temperature=temperature, top_k=top_k)
+    keys = jr.split(key, max_new_tokens)
+    prompt_length = token_ids.shape[0]
+    empty = empty_cache(model, prompt_length + max_new_tokens, access is not None)
+    x, cache, _ = run(model, token_ids, jnp.int32(prompt_length), access, cache=empty)
+    token = draw(model.unembed(x[-1:])[0], key=keys[0])
+
+    def step(carry, step_key):
+        cache, token, position = carry
+        x, cache, _ = run(model, token[None], position + 1, access, cache=cache, start=position)
+        following = draw(model.unembed(x)[0], key=step_key)
+        return (cache, following, position + 1), token
+
+    (_, last, _), tokens = lax.scan(step, (cache, token, jnp.int32(prompt_length)), keys[1:])
+    return jnp.append(tokens, last)
+
+
+def empty_cache(model: AbstractLanguageModel, size: int, with_memory: bool) -> Cache:
+    """A cache for `size` positions; with a memory it also holds what reading it would change."""
+    shapes = jax.eval_shape(lambda: run(model, jnp.zeros(1, jnp.int32), jnp.int32(1), None, keep_heads=True))
+    queries, keys, values = (jnp.zeros((*s.shape[:2], size, s.shape[3]), s.dtype) for s in shapes.heads)
+    return Cache(keys, values, queries if with_memory else None)

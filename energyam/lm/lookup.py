@@ -1,0 +1,147 @@
+"""The look-up: which token-heads read the memory, what they find there, and the values they put in place.
+
+A token-head (h, t) is one head at one context position. Where the newest token attends to it strongly
+enough, its value is replaced by a *memory vector*, an average over the k stored values whose keys lie
+nearest to its own key, weighted by its own query. The attention weights stay as they are.
+"""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax.numpy as jnp
+from jax import lax
+from jax.typing import ArrayLike
+from jaxtyping import Array, Bool, Float, Int
+
+from energyam import checks
+from energyam.memories.base import dot
+from energyam.memories.separation import LogSumExp
+
+
+class Neighbours(NamedTuple):
+    """The k memories nearest to a key, the nearest first; distance is ∞ where the store holds fewer."""
+
+    indices: Int[Array, "*B k"]
+    distances: Float[Array, "*B k"]  # squared
+    keys: Float[Array, "*B k d"]
+    values: Float[Array, "*B k d"]
+
+
+class Lookup(eqx.Module):
+    """How a model reads its memory.
+
+        chosen:  a_ht >= 1 / (mem_frac T), and for the first token also a_h0 > bookkeeping_frac       (eq. 4)
+        found:   the k keys K_j nearest to k_ht
+        weights: p = softmax(softmax_scale q_ht·K_j / √d), the pair (k_ht, v_ht) among them if include_own
+        value:   (1 − residual_frac) Σ_j p_j V_j + residual_frac v_ht   in the place of v_ht
+
+    a is the newest token's attention over the T tokens of the context. `mem_frac` 0 leaves only the first
+    token, the "bookkeeping token" that heads attend to when they have nothing to say; `bookkeeping_frac` 0
+    does without its threshold, and 1 leaves it out. All but k and the three switches are array leaves, so
+    that a sweep compiles once.
+
+    **Arguments:** `k`: how many memories a token-head reads; `mem_frac` M_F ≥ 0; `bookkeeping_frac` B_F in
+    0 … 1; `softmax_scale` T_S > 0; `include_own` and `residual_frac` r in 0 … 1: the paper's type 1 is
+    (True, 0), type 2 (False, r), type 3 (True, r). `causal`: every row of the context decides for itself
+    what it reads. The method as published lets the newest token decide for all rows, so that earlier
+    rows change as the text grows; only the causal form can be decoded with a cache. `approximate`: search
+    with `jax.lax.approx_max_k`, which is faster on TPUs and misses some neighbours.
+
+    Raises `ValueError` for numbers outside these ranges.
+
+    Source: "Towards medium-term memory recall in transformer models", the write-up of a GPT-2 with a
+    persistent memory; types 1 to 3 are its names.
+    """
+
+    mem_frac: Float[Array, ""]
+    bookkeeping_frac: Float[Array, ""]
+    softmax_scale: Float[Array, ""]
+    residual_frac: Float[Array, ""]
+    k: int = eqx.field(static=True)
+    include_own: bool = eqx.field(static=True)
+    causal: bool = eqx.field(static=True)
+    approximate: bool = eqx.field(static=True)
+
+    def __init__(
+        self,
+        k: int,
+        mem_frac: ArrayLike,
+        bookkeeping_frac: ArrayLike,
+        softmax_scale: ArrayLike,
+        include_own: bool,
+        residual_frac: ArrayLike,
+        *,
+        causal: bool = False,
+        approximate: bool = False,
+    ):
+        self.k = checks.count("k", k)
+        self.mem_frac = checks.as_floats("mem_frac", mem_frac, "")
+        if checks.is_known(mem_frac) and self.mem_frac < 0:
+            raise ValueError(f"mem_frac must be 0 or positive; got {mem_frac}")
+        checks.positive("softmax_scale", softmax_scale)
+        self.softmax_scale = checks.as_floats("softmax_scale", softmax_scale, "")
+        checks.fraction("bookkeeping_frac", bookkeeping_frac)
+        self.bookkeeping_frac = checks.as_floats("bookkeeping_frac", bookkeeping_frac, "")
+        checks.fraction("residual_frac", residual_frac)
+        self.residual_frac = checks.as_floats("residual_frac", residual_frac, "")
+        self.include_own, self.causal, self.approximate = include_own, causal, approximate
+
+    @classmethod
+    def type1(cls, k, mem_frac, bookkeeping_frac, softmax_scale, **switches) -> "Lookup":
+        """Type 1: the token's own key and value among the memories, and nothing of its value besides."""
+        return cls(k, mem_frac, bookkeeping_frac, softmax_scale, True, 0.0, **switches)
+
+    @classmethod
+    def type2(cls, k, mem_frac, bookkeeping_frac, softmax_scale, residual_frac=0.1, **switches) -> "Lookup":
+        """Type 2: the memories alone, and a fraction of the token's own value."""
+        return cls(k, mem_frac, bookkeeping_frac, softmax_scale, False, residual_frac, **switches)
+
+    @classmethod
+    def type3(cls, k, mem_frac, bookkeeping_frac, softmax_scale, residual_frac=0.33, **switches) -> "Lookup":
+        """Type 3: both, the own key and value among the memories and a fraction of the own value."""
+        return cls(k, mem_frac, bookkeeping_frac, softmax_scale, True, residual_frac, **switches)
+
+    def chosen(self, attention: Float[Array, "H R T"], context: Int[Array, " R"]) -> Bool[Array, "H R T"]:
+        """The token-heads (h, t) that row r reads the memory for, by its attention over `context` tokens."""
+        first = (jnp.arange(attention.shape[-1]) == 0)[None, None]
+        spread = self.mem_frac > 0
+        share = 1 / (jnp.where(spread, self.mem_frac, 1) * context.astype(attention.dtype))
+        enough = jnp.where(spread, attention >= share[None, :, None], first)
+        bookkeeping = (self.bookkeeping_frac == 0) | (attention > self.bookkeeping_frac)
+        return enough & (bookkeeping | ~first) & (attention > 0)
+
+    def nearest(
+        self,
+        key: Float[Array, " d"],
+        keys: Float[Array, "M d"],
+        values: Float[Array, "M d"],
+        filled: Bool[Array, " M"],
+    ) -> Neighbours:
+        """The k filled rows of `keys` nearest to one key, by squared distance."""
+        nearness = dot(keys, key) - 0.5 * jnp.sum(keys**2, axis=-1)  # ½ ‖key‖² − ½ distance
+        nearness = jnp.where(filled, nearness, -jnp.inf)
+        search = lax.approx_max_k if self.approximate else lax.top_k
+        largest, indices = search(nearness, min(self.k, keys.shape[0]))
+        distances = jnp.maximum(jnp.sum(key**2) - 2 * largest, 0)
+        return Neighbours(indices, distances, keys[indices], values[indices])
+
+    def weights(
+        self, query: Float[Array, " d"], key: Float[Array, " d"], found: Neighbours
+    ) -> Float[Array, " k_or_k1"]:
+        """How much each neighbour is read (eq. 5); the own pair comes first if `include_own`."""
+        scores = jnp.where(jnp.isfinite(found.distances), dot(found.keys, query), -jnp.inf)
+        if self.include_own:
+            scores = jnp.concatenate([dot(key, query)[None], scores])
+        return LogSumExp(self.softmax_scale).weights(scores / key.size**0.5)
+
+    def replacement(
+        self,
+        query: Float[Array, " d"],
+        key: Float[Array, " d"],
+        value: Float[Array, " d"],
+        found: Neighbours,
+    ) -> Float[Array, " d"]:
+        """The value of one token-head after reading its neighbours."""
+        values = jnp.concatenate([value[None], found.values]) if self.include_own else found.values
+        memory = dot(self.weights(query, key, found), values)
+        return (1 - self.residual_frac) * memory + self.residual_frac * value

@@ -1,0 +1,76 @@
+"""Making a memory: run a text through the model and keep what its layers would attend to."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Array, Shaped
+
+from energyam import checks
+from energyam.lm.store import Bank, MemoryStore, as_layers, fingerprint, slots_of
+from energyam.lm.transformer import AbstractLanguageModel, as_tokens
+
+
+def remember(
+    model: AbstractLanguageModel,
+    token_ids: Shaped[ArrayLike, "..."],
+    layers: Sequence[int],
+    drop: int = 1,
+    *,
+    name: str = "",
+    rotated: bool = False,
+    capacity: int | None = None,
+    window: int | None = None,
+    overlap: int | None = None,
+) -> MemoryStore:
+    """The keys and values of a text (T,) in some layers; nothing is looked up meanwhile.
+
+    **Arguments:** `layers`, counted from 0. `drop`: how many tokens at the start are left out; put a line
+    break first and drop it, so that the first token, whose key is much the same in every text and which
+    most heads attend to, is not what every look-up finds. `name`: what the text is called. `rotated`: keep
+    Llama's keys with their positions (GPT-2's have none of their own). `capacity`: see `MemoryStore`.
+    A text longer than `window` (by default the model's context) is read in windows, each beginning with
+    `overlap` tokens (by default half a window) that the one before has stored already.
+
+    Raises `ValueError` for an empty text or one no longer than `drop`, layers the model hasn't got, and an
+    overlap that is not at least `drop` and below `window`.
+    """
+    tokens = np.asarray(as_tokens(token_ids, model.embedding.shape[0]))
+    chosen, drop = as_layers(layers, model.num_layers), checks.count("drop", drop, least=0)
+    if len(tokens) <= drop:
+        raise ValueError(f"token_ids must be more than drop, {drop}; got {len(tokens)}")
+    window = model.context_length if window is None else checks.count("window", window, least=2)
+    window = min(window, model.context_length)
+    overlap = max(drop, window // 2) if overlap is None else checks.count("overlap", overlap, least=0)
+    if not drop <= overlap < window:
+        raise ValueError(f"overlap must be from {drop} to {window - 1}; got {overlap}")
+    parts = [
+        _read(model, tokens[start:stop], chosen, skip, rotated)
+        for start, stop, skip in _windows(len(tokens), window, overlap, drop)
+    ]
+    keys, values = (jnp.concatenate(part, axis=2) for part in zip(*parts, strict=True))
+    kept = jnp.asarray(tokens[drop:])
+    slots = slots_of(chosen, model.num_layers)
+    bank = Bank(keys, values, kept, jnp.zeros_like(kept), slots, rotated)
+    store = MemoryStore(bank, chosen, (name,), fingerprint(model), None)
+    return store if capacity is None else store.bounded(capacity)
+
+
+def _windows(count: int, window: int, overlap: int, drop: int) -> Iterator[tuple[int, int, int]]:
+    """(start, stop, how many at its start are not stored) of each window; all but the only one are full."""
+    start, done = 0, drop
+    while done < count:
+        stop = min(start + window, count)
+        first = max(0, stop - window)
+        yield first, stop, done - first
+        start, done = stop - overlap, stop
+
+
+def _read(
+    model: AbstractLanguageModel, tokens: np.ndarray, layers: tuple[int, ...], skip: int, rotated: bool
+) -> tuple[Array, Array]:
+    heads: Any = model.heads(tokens, rotated=rotated)
+    index = np.array(layers)
+    return heads.keys[index, :, skip:], heads.values[index, :, skip:]

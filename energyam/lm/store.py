@@ -1,0 +1,225 @@
+"""A model's memory: keys and values of the texts it has read, layer by layer and head by head."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from energyam import checks
+
+_FORMAT = "energyam memory store 1"
+_ROWS = ("keys", "values", "tokens", "sources")
+
+
+class Bank(eqx.Module):
+    """The arrays of a store: M memories in S layers, for G heads of size d. Row 0 is the oldest."""
+
+    keys: Float[Array, "S G M d"]
+    values: Float[Array, "S G M d"]
+    tokens: Int[Array, " M"]  # the token of each memory
+    sources: Int[Array, " M"]  # the number of its text, −1 for an empty row
+    slots: Int[Array, " L"]  # where in S each layer of the model is, −1 for nowhere
+    rotated: bool = eqx.field(static=True)
+
+    def at(self, slot: Int[Array, ""]) -> tuple[Float[Array, "G M d"], Float[Array, "G M d"]]:
+        """Keys and values of one slot; a store of one layer is not copied."""
+        if self.keys.shape[0] == 1:
+            return self.keys[0], self.values[0]
+        return self.keys[slot], self.values[slot]
+
+
+class MemoryStore(eqx.Module):
+    """Keys and values that a model has remembered, made by `energyam.lm.remember`.
+
+    Stores are values: `append`, `forget`, `bounded` and `only` give new ones. A store belongs to the model
+    that made it; using it with another one is an error.
+
+    `bank`: the arrays; `layers`: the layers they came from, counted from 0; `texts`: a name for each text;
+    `model`: the fingerprint of the model; `capacity`: how many memories it may hold, or None. A store with
+    a capacity keeps its shape as it fills, and then the oldest memories leave first.
+    """
+
+    bank: Bank
+    layers: tuple[int, ...] = eqx.field(static=True)
+    texts: tuple[str, ...] = eqx.field(static=True)
+    model: str = eqx.field(static=True)
+    capacity: int | None = eqx.field(static=True)
+
+    def __len__(self) -> int:
+        return int((self.bank.sources >= 0).sum())
+
+    @property
+    def token_counts(self) -> tuple[int, ...]:
+        """How many memories each text still has."""
+        sources = np.asarray(self.bank.sources)
+        return tuple(int((sources == i).sum()) for i in range(len(self.texts)))
+
+    def append(self, other: "MemoryStore") -> "MemoryStore":
+        """This store with another one's memories after its own.
+
+        Raises `ValueError` if the other is of another model, other layers, or rotated where this is not.
+        """
+        _same("model", self.model, other.model)
+        _same("layers", self.layers, other.layers)
+        _same("rotated", self.bank.rotated, other.bank.rotated)
+        mine, its = _filled(self.bank), _filled(other.bank)
+        its = eqx.tree_at(lambda b: b.sources, its, its.sources + len(self.texts))
+        joined = _with_rows(mine, *map(_join, _rows(mine), _rows(its)))
+        return MemoryStore(
+            _fitted(joined, self.capacity), self.layers, self.texts + other.texts, self.model, self.capacity
+        )
+
+    def forget(self, text: int) -> "MemoryStore":
+        """This store without the memories of its text number `text`; the later texts move up by one.
+
+        Raises `ValueError` for a text it hasn't got, or if nothing would be left.
+        """
+        if isinstance(text, bool) or text not in range(len(self.texts)):
+            raise ValueError(f"text must be a number from 0 to {len(self.texts) - 1}; got {text!r}")
+        sources = np.asarray(self.bank.sources)
+        kept = np.flatnonzero((sources >= 0) & (sources != text))
+        if kept.size == 0:
+            raise ValueError(f"text {text} is all that the store holds; a store can't be empty")
+        bank = _take(self.bank, kept)
+        bank = eqx.tree_at(lambda b: b.sources, bank, bank.sources - (bank.sources > text))
+        texts = self.texts[:text] + self.texts[text + 1 :]
+        return MemoryStore(_fitted(bank, self.capacity), self.layers, texts, self.model, self.capacity)
+
+    def bounded(self, capacity: int) -> "MemoryStore":
+        """This store with room for `capacity` memories: empty rows are added, or the oldest leave."""
+        capacity = checks.count("capacity", capacity)
+        bank = _fitted(self.bank, capacity)
+        return MemoryStore(bank, self.layers, self.texts, self.model, capacity)
+
+    def only(self, layers: list[int]) -> "MemoryStore":
+        """The memories of some of its layers; raises `ValueError` for layers it hasn't got."""
+        chosen = as_layers(layers, self.bank.slots.shape[0])
+        missing = set(chosen) - set(self.layers)
+        if missing:
+            raise ValueError(f"layers must be among the store's {self.layers}; got {sorted(missing)}")
+        index = np.array([self.layers.index(layer) for layer in chosen])
+        bank = eqx.tree_at(
+            lambda b: (b.keys, b.values, b.slots),
+            self.bank,
+            (self.bank.keys[index], self.bank.values[index], slots_of(chosen, self.bank.slots.shape[0])),
+        )
+        return MemoryStore(bank, chosen, self.texts, self.model, self.capacity)
+
+    def save(self, path: str | Path) -> None:
+        """Write one safetensors file: the arrays, and as metadata what they belong to."""
+        from safetensors.numpy import save_file
+
+        about = {
+            "layers": self.layers,
+            "texts": self.texts,
+            "tokens": self.token_counts,
+            "model": self.model,
+            "model_layers": self.bank.slots.shape[0],
+            "capacity": self.capacity,
+            "rotated": self.bank.rotated,
+        }
+        arrays = {name: np.ascontiguousarray(getattr(self.bank, name)) for name in _ROWS}
+        save_file(arrays, path, metadata={"format": _FORMAT, "store": json.dumps(about)})
+
+    @classmethod
+    def load(cls, path: str | Path, model: Any) -> "MemoryStore":
+        """Read a store back for the model that made it.
+
+        Raises `ValueError` for a file that is not a whole store, or the store of another model.
+        """
+        arrays, about = _read(Path(path))
+        if about["model"] != fingerprint(model):
+            raise ValueError(f"{path} holds the memory of another model than the one given")
+        layers = tuple(about["layers"])
+        rows = {name: jnp.asarray(arrays[name]) for name in _ROWS}
+        bank = Bank(**rows, slots=slots_of(layers, about["model_layers"]), rotated=about["rotated"])
+        return cls(bank, layers, tuple(about["texts"]), about["model"], about["capacity"])
+
+
+def fingerprint(model: Any) -> str:
+    """A hash of a model's class, sizes and settings, and of a sample of its weights."""
+    arrays, settings = eqx.partition(model, eqx.is_array)
+    digest = hashlib.sha256(f"{type(model).__name__} {jax.tree.structure(settings)}".encode())
+    for array in jax.tree.leaves(arrays):
+        sample = array.ravel()[:: max(1, array.size // 64)]
+        digest.update(f"{array.shape}".encode())
+        digest.update(np.asarray(sample.astype(jnp.float32)).tobytes())
+    return digest.hexdigest()
+
+
+def as_layers(layers: Any, num_layers: int) -> tuple[int, ...]:
+    """Sorted, different layers from 0 on; raises `ValueError` for others."""
+    try:
+        chosen = sorted(int(layer) for layer in layers)
+    except (TypeError, ValueError):
+        raise ValueError(f"layers must be a list of integers; got {layers!r}") from None
+    if not chosen or len(set(chosen)) < len(chosen) or chosen[0] < 0 or chosen[-1] >= num_layers:
+        raise ValueError(f"layers must be different numbers from 0 to {num_layers - 1}; got {layers!r}")
+    return tuple(chosen)
+
+
+def slots_of(layers: tuple[int, ...], num_layers: int) -> Int[Array, " L"]:
+    """For each layer of the model its place among `layers`, −1 for none."""
+    slots = np.full(num_layers, -1, np.int32)
+    slots[list(layers)] = np.arange(len(layers))
+    return jnp.asarray(slots)
+
+
+def _same(name: str, mine: Any, its: Any) -> None:
+    if mine != its:
+        raise ValueError(f"other must have the same {name} as this store, {mine}; got {its}")
+
+
+def _rows(bank: Bank) -> tuple[Array, Array, Array, Array]:
+    return bank.keys, bank.values, bank.tokens, bank.sources
+
+
+def _with_rows(bank: Bank, *rows: Array) -> Bank:
+    return eqx.tree_at(_rows, bank, rows)
+
+
+def _take(bank: Bank, index: np.ndarray) -> Bank:
+    keys, values, tokens, sources = _rows(bank)
+    return _with_rows(bank, keys[:, :, index], values[:, :, index], tokens[index], sources[index])
+
+
+def _join(a: Array, b: Array) -> Array:
+    return jnp.concatenate([a, b], axis=2 if a.ndim == 4 else 0)
+
+
+def _filled(bank: Bank) -> Bank:
+    filled = np.asarray(bank.sources) >= 0
+    return bank if filled.all() else _take(bank, np.flatnonzero(filled))
+
+
+def _fitted(bank: Bank, capacity: int | None) -> Bank:
+    """The filled rows, the newest `capacity` of them, with empty rows behind up to `capacity`."""
+    bank = _filled(bank)
+    if capacity is None:
+        return bank
+    rows = np.arange(bank.sources.shape[0])[-capacity:]
+    empty = capacity - rows.size
+    bank = _take(bank, np.pad(rows, (0, empty)))
+    kept = jnp.arange(capacity) < rows.size
+    return eqx.tree_at(lambda b: b.sources, bank, jnp.where(kept, bank.sources, -1))
+
+
+def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise ValueError(f"path must be a memory store; there is no file {path}")
+    try:
+        with safe_open(path, framework="np") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != _FORMAT:
+                raise ValueError(f"{path} is not a memory store; its format is {metadata.get('format')!r}")
+            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(metadata["store"])
+    except SafetensorError as error:
+        raise ValueError(f"{path} is not a whole safetensors file: {error}") from None

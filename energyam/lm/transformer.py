@@ -1,0 +1,147 @@
+"""What the language models here share: layers that are scanned, and the memory that is read inside them.
+
+x ← embed(tokens);   in each layer  Q, K, V ← project(x),  x ← finish(x, attention);   logits ← unembed(x)
+"""
+
+import abc
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int, Shaped
+
+from energyam import checks
+from energyam.lm.attention import Heads
+from energyam.lm.forward import Access, run
+from energyam.lm.lookup import Lookup
+from energyam.lm.store import MemoryStore, fingerprint
+
+
+class AbstractBlock(eqx.Module):
+    """One layer, or all layers of a model with a leading axis L."""
+
+    @abc.abstractmethod
+    def project(self, x: Float[Array, "T D"]) -> Heads:
+        """Queries, keys and values, before any rotation by position."""
+
+    @abc.abstractmethod
+    def rotate(self, heads: Heads, positions: Int[Array, " T"]) -> Heads:
+        """The heads with their positions in queries and keys."""
+
+    @abc.abstractmethod
+    def finish(self, x: Float[Array, "T D"], mixed: Float[Array, "T HD"]) -> Float[Array, "T D"]:
+        """The layer's output, given what its heads have read."""
+
+
+class AbstractLanguageModel(eqx.Module):
+    """A causal transformer over tokens, for one text; callers `jax.vmap` for several."""
+
+    embedding: eqx.AbstractVar[Float[Array, "V D"]]
+    blocks: eqx.AbstractVar[AbstractBlock]
+    context_length: eqx.AbstractVar[int]
+
+    @abc.abstractmethod
+    def embed(self, token_ids: Int[Array, " T"], positions: Int[Array, " T"]) -> Float[Array, "T D"]:
+        """The input of the first layer."""
+
+    @abc.abstractmethod
+    def unembed(self, x: Float[Array, "T D"]) -> Float[Array, "T V"]:
+        """The logits, from the output of the last layer."""
+
+    @property
+    def num_layers(self) -> int:
+        """L, the number of layers."""
+        return jax.tree.leaves(self.blocks)[0].shape[0]
+
+    def __call__(
+        self,
+        token_ids: Shaped[ArrayLike, "..."],
+        memory: MemoryStore | None = None,
+        lookup: Lookup | None = None,
+        length: ArrayLike | None = None,
+    ) -> Float[Array, "T V"]:
+        """The logits (T, V) of the token after each of `token_ids` (T,), compiled once a shape.
+
+        **Arguments:** `memory` and `lookup`, both or neither: what is read inside the layers, and how.
+        `length`: how many of the tokens count, where the text is padded at its end; then only the first
+        `length` rows have a meaning.
+
+        Raises `ValueError` for tokens outside the vocabulary, more than `context_length` of them, or the
+        memory of another model.
+        """
+        token_ids, access = self.checked(token_ids, memory, lookup)
+        return _logits(self, token_ids, as_length(length, token_ids), access)
+
+    def heads(
+        self,
+        token_ids: Shaped[ArrayLike, "..."],
+        memory: MemoryStore | None = None,
+        lookup: Lookup | None = None,
+        length: ArrayLike | None = None,
+        *,
+        rotated: bool = True,
+    ) -> Heads:
+        """Queries (L, H, T, d), keys and values (L, G, T, d) of every layer; arguments as above.
+
+        With `rotated` the queries and keys carry their positions, as attention sees them; GPT-2's always do.
+        """
+        token_ids, access = self.checked(token_ids, memory, lookup)
+        return _heads(self, token_ids, as_length(length, token_ids), access, rotated)
+
+    def checked(
+        self, token_ids: Shaped[ArrayLike, "..."], memory: MemoryStore | None, lookup: Lookup | None
+    ) -> tuple[Int[Array, " T"], Access | None]:
+        """The tokens and the memory to read, if they are fit for this model."""
+        token_ids = as_tokens(token_ids, self.embedding.shape[0])
+        if token_ids.shape[0] > self.context_length:
+            raise ValueError(f"token_ids must be at most {self.context_length}; got {token_ids.shape[0]}")
+        if (memory is None) != (lookup is None):
+            raise ValueError("memory and lookup must be given together, or neither")
+        if memory is None or lookup is None:
+            return token_ids, None
+        _check_owner(self, memory)
+        return token_ids, Access(memory.bank, lookup)
+
+
+def as_tokens(token_ids: Shaped[ArrayLike, "..."], vocabulary: int) -> Int[Array, " T"]:
+    """Token numbers (T,) as int32; raises `ValueError` for an empty text or numbers not in the vocabulary."""
+    tokens = checks.as_array("token_ids", token_ids, "T")
+    if not jnp.issubdtype(tokens.dtype, jnp.integer):
+        raise ValueError(f"token_ids must be integers; got {tokens.dtype}")
+    if checks.is_known(tokens):
+        known = np.asarray(tokens)
+        if known.min() < 0 or known.max() >= vocabulary:
+            raise ValueError(
+                f"token_ids must be from 0 to {vocabulary - 1}; got {known.min()} to {known.max()}"
+            )
+    return tokens.astype(jnp.int32)
+
+
+def as_length(length: ArrayLike | None, token_ids: Int[Array, " T"]) -> Int[Array, ""]:
+    """How many tokens count, all by default; raises `ValueError` for a number outside 1 … T."""
+    length = token_ids.shape[0] if length is None else length
+    if checks.is_known(length) and not 1 <= np.asarray(length) <= token_ids.shape[0]:
+        raise ValueError(f"length must be from 1 to {token_ids.shape[0]}, the tokens given; got {length}")
+    return jnp.asarray(length, jnp.int32)
+
+
+def _check_owner(model: AbstractLanguageModel, memory: MemoryStore) -> None:
+    known = all(map(checks.is_known, jax.tree.leaves(model)))
+    if known and memory.model != fingerprint(model):
+        raise ValueError("memory must be of this model; it was made by another one")
+
+
+@eqx.filter_jit
+def _logits(model, token_ids, length, access):
+    return model.unembed(run(model, token_ids, length, access).x)
+
+
+@eqx.filter_jit
+def _heads(model, token_ids, length, access, rotated):
+    heads = run(model, token_ids, length, access, keep_heads=True).heads
+    if not rotated:
+        return heads
+    positions = jnp.arange(token_ids.shape[0])
+    return jax.vmap(lambda block, heads: block.rotate(heads, positions))(model.blocks, heads)
