@@ -12,6 +12,7 @@ from energyam.memories.dense import (
 )
 from energyam.memories.hopfield import HopfieldNetwork as HopfieldNetwork
 from energyam.memories.sequence import SequenceNetwork as SequenceNetwork
+from energyam.memories.sdm import ContinuousSDM as ContinuousSDM, PatternSDM as PatternSDM
 from energyam.memories.associator import (
     KeyValueMemory as KeyValueMemory,
     OnlineAssociator as OnlineAssociator,
@@ -24,6 +25,10 @@ from energyam.memories.neurons import (
     Binary as Binary,
     Continuous as Continuous,
     Spherical as Spherical,
+)
+from energyam.memories.intersection import (
+    CapIntersection as CapIntersection,
+    CircleIntersection as CircleIntersection,
 )
 from energyam.memories.separation import (
     AbstractSeparation as AbstractSeparation,

@@ -148,7 +148,7 @@ def log_weighted_circle_intersection(
     """
     logs, to_x, to_y = _log_agreement_terms(n, check_radius(n, radius), check_radius(n, distance, "distance"))
     if weighting == "linear":
-        logs = logs + _log((1 - to_x / n) * (1 - to_y / n))
+        logs = logs + log_of((1 - to_x / n) * (1 - to_y / n))
     elif weighting == "exponential":
         logs = logs - rate * (to_x + to_y)
     else:
@@ -163,6 +163,20 @@ def check_radius(n: Any, radius: Any, name: str = "radius") -> int:
     if radius > checks.count("n", n):
         raise ValueError(f"{name} must lie within 0..n = 0..{n}; got {radius}")
     return radius
+
+
+def log_number(name: str, value: Any) -> float:
+    """The log of a number of at least 1, however large an integer; raises `ValueError` for others."""
+    known = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    if not known or not 1 <= value < math.inf:
+        raise ValueError(f"{name} must be a finite number of at least 1; got {value!r}")
+    return math.log(value)
+
+
+def log_of(values: np.ndarray) -> np.ndarray:
+    """log, with −inf for 0."""
+    with np.errstate(divide="ignore"):
+        return np.log(values)
 
 
 def _numbers(values):
@@ -190,8 +204,3 @@ def _log_agreement_terms(n, radius, distance):
     to_x, to_y = n - a - b, n - a - distance + b
     logs = log_binomials(n - distance)[a] + log_binomials(distance)[b]
     return np.where((to_x <= radius) & (to_y <= radius), logs, -np.inf), to_x, to_y
-
-
-def _log(values):
-    with np.errstate(divide="ignore"):
-        return np.log(values)

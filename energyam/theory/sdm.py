@@ -22,6 +22,8 @@ from energyam.hypercube import (
     log_binomials,
     log_circle_intersection,
     log_fractions,
+    log_number,
+    log_of,
     radius_for_log_fraction,
 )
 
@@ -113,7 +115,7 @@ def optimal_radius(
 
     Bricken & Pehlevan, NeurIPS 2021, appendix B; 11, 5 and 15 at n = 64, 1,024 patterns, 2⁶⁴ neurons.
     """
-    log_m, log_r = _log_number("num_patterns", num_patterns), _log_number("num_neurons", num_neurons)
+    log_m, log_r = log_number("num_patterns", num_patterns), log_number("num_neurons", num_neurons)
     if criterion not in ("snr", "capacity", "critical_distance"):
         raise ValueError(f'criterion must be "snr", "capacity" or "critical_distance"; got {criterion!r}')
     if criterion == "snr":
@@ -139,24 +141,24 @@ def neuron_distance_distribution(n: Any, num_neurons: Any, published: bool = Fal
 
     Kanerva (1988); Bricken & Pehlevan's program.
     """
-    log_r, log_f = _log_number("num_neurons", num_neurons), log_fractions(n)
+    log_r, log_f = log_number("num_neurons", num_neurons), log_fractions(n)
     if published:
         normal = [math.erfc((n - 2 * d) / math.sqrt(2 * n)) / 2 for d in range(n + 1)]
-        rates = _log(np.array(normal))
+        rates = log_of(np.array(normal))
     else:
-        rates = np.where(log_f < -40, log_f, _log(-np.log1p(-np.minimum(np.exp(log_f), 1 - 1e-16))))
+        rates = np.where(log_f < -40, log_f, log_of(-np.log1p(-np.minimum(np.exp(log_f), 1 - 1e-16))))
     return -np.expm1(-np.exp(np.minimum(log_r + rates, 700)))
 
 
 def _log_signal_to_noise(n, radius, num_patterns, num_neurons, noise):
-    log_r, log_m = _log_number("num_neurons", num_neurons), _log_number("num_patterns", num_patterns)
+    log_r, log_m = log_number("num_neurons", num_neurons), log_number("num_patterns", num_patterns)
     log_n = _log_shared(n, radius, log_r)
     if noise == "book":
         log_p2 = 2 * float(log_fractions(n)[radius])
         log_h2 = -2 * math.log(math.pi) - 2 * (2 * radius - n) ** 2 / n
         spread = np.logaddexp(0, log_h2 + log_r - math.log(4 * n) - log_p2)
         return log_n - 0.5 * (spread + log_p2 + log_r + log_m)
-    others = _log_noise(n, radius, log_n, noise) + (_log(math.expm1(log_m)) if log_m < 30 else log_m)
+    others = _log_noise(n, radius, log_n, noise) + (log_of(math.expm1(log_m)) if log_m < 30 else log_m)
     return log_n - 0.5 * np.maximum(np.logaddexp(log_n, others), -1e300)  # −inf where nothing is shared
 
 
@@ -174,7 +176,7 @@ def _log_noise(n, radius, log_n, noise):
 
 
 def _log_capacity(n, radius, num_neurons, probability, noise):
-    log_n = _log_shared(n, radius, _log_number("num_neurons", num_neurons))
+    log_n = _log_shared(n, radius, log_number("num_neurons", num_neurons))
     signal = log_n[0] - 2 * math.log(_quantile(n, probability))  # log N(0)/z²
     others = _log_noise(n, radius, log_n, noise)
     if signal <= 0:
@@ -203,15 +205,3 @@ def _quantile(n, probability):
 def _log_shared(n, radius, log_r):
     """log N(x), the number of neurons within the radius of both of two points at distance x = 0..n."""
     return log_circle_intersection(n, check_radius(n, radius)) + log_r - n * math.log(2)
-
-
-def _log_number(name, value):
-    """log of a number of at least 1, however large an integer."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 1 <= value < math.inf:
-        raise ValueError(f"{name} must be a finite number of at least 1; got {value!r}")
-    return math.log(value)
-
-
-def _log(values):
-    with np.errstate(divide="ignore"):
-        return np.log(values)

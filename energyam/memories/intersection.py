@@ -1,0 +1,218 @@
+"""The separations of sparse distributed memory: how many neurons two circles, or two caps, have in common."""
+
+import math
+from functools import partial
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jax import lax
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from energyam import checks
+from energyam.hypercube import log_circle_intersection, log_number, log_of
+from energyam.hypersphere import log_cap_integral, log_cap_intersection
+from energyam.memories.separation import AbstractSeparation
+
+_WEIGHTS, _STEPS, _SUMS = range(3)  # rows of the tables
+_ZERO = -(2**20)  # the exponent of 0
+
+
+class CircleIntersection(AbstractSeparation):
+    """Kanerva's weights: how many neurons lie within `radius` of both a pattern and the query.
+
+    With the Hamming distance h = (dim − s)/2 of overlap s, weights(s) = I(h), linear between whole h, and
+    potential(s) = Σ_μ C(h_μ) with C(h) = Σ_{j > h} I(j) + I(j−1), the running sum. C is convex, since I falls
+    with h. The unit of both is I(0), the neurons of one circle, unless their number is given.
+
+    Intersections reach 2^1000 and fall by as much, so the tables hold powers of 2 beside the floats. A gain
+    counts, as whole numbers, how often each step of C is gained and lost; a change within rounding is a tie.
+
+    **Arguments:** `dim`: D; `radius`: 0..dim; `num_neurons`: r, for weights r I(h)/2^D (expected numbers of
+    neurons); `cosines`: similarities are cosines, s = dim · cos, instead of overlaps; `key`: draw the numbers
+    of r random neurons once, as a table over h that keeps them falling: each is binomial, exactly as that of
+    random neurons at one distance. Not differentiable in its tables.
+
+    Raises `ValueError` for a radius outside 0..dim, `num_neurons` below 1, or a key without `num_neurons`.
+
+    Kanerva, *Sparse Distributed Memory* (1988); Bricken & Pehlevan, NeurIPS 2021.
+    """
+
+    mantissas: Float[Array, "3 L"]
+    exponents: Int[Array, "3 L"]
+    dim: int = eqx.field(static=True)
+    radius: int = eqx.field(static=True)
+    cosines: bool = eqx.field(static=True)
+
+    def __init__(
+        self,
+        dim: Any,
+        radius: Any,
+        num_neurons: Any = None,
+        *,
+        cosines: bool = False,
+        key: PRNGKeyArray | None = None,
+    ):
+        logs = log_circle_intersection(dim, radius)
+        if num_neurons is None:
+            if key is not None:
+                raise ValueError("num_neurons must be given with a key; infinitely many can't be drawn")
+            logs = logs - logs[0]
+        else:
+            logs = logs + log_number("num_neurons", num_neurons) - dim * math.log(2)
+        if key is not None:
+            logs = log_of(_drawn_counts(logs, num_neurons, key))
+        steps = np.append(-np.inf, np.logaddexp(logs[1:], logs[:-1]))  # of C, from h to h − 1
+        sums = np.append(np.logaddexp.accumulate(steps[:0:-1])[::-1], -np.inf)
+        self.mantissas, self.exponents = _wide_floats(np.stack([logs, steps, sums]))
+        self.dim, self.radius, self.cosines = dim, radius, cosines
+
+    def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+        k, rest = self._place(similarities)
+        gap = 1 - rest
+        rows = np.array([_SUMS, _WEIGHTS, _WEIGHTS])[:, None]
+        parts, top = self._relative(rows, jnp.stack([k + 1, k, k + 1]))
+        total = jnp.sum(parts[0] + gap**2 * parts[1] + gap * (1 + rest) * parts[2])
+        return total * _two_to(jnp.minimum(top, _largest(total.dtype)), total.dtype) / self._scale
+
+    def weights(self, similarities: Float[Array, " K"]) -> Float[Array, " K"]:
+        k, rest = self._place(similarities)
+        (at, after), top = self._relative(_WEIGHTS, jnp.stack([k, k + 1]))
+        bound = _largest(rest.dtype)
+        return ((1 - rest) * at + rest * after) * _two_to(jnp.clip(top, -bound // 2, bound), rest.dtype)
+
+    def gain(
+        self, similarities: Float[Array, " K"], direction: Float[Array, " K"], step: ArrayLike
+    ) -> Float[Array, ""]:
+        distance = jnp.round((self.dim - similarities * self._scale) / 2).astype(jnp.int32)
+        crossed = jnp.clip(distance + (direction < 0), 0, self.dim)  # which step of C
+        counts = jnp.zeros(self.dim + 1, jnp.int32).at[crossed].add(direction.astype(jnp.int32))
+        exponents = jnp.where(counts == 0, _ZERO, self.exponents[_STEPS])
+        top = exponents.max()
+        terms = counts * self.mantissas[_STEPS] * _two_to(exponents - top, similarities.dtype)
+        total, bound = terms.sum(), _largest(terms.dtype)
+        rounding = 16 * jnp.finfo(terms.dtype).eps * jnp.abs(terms).sum()
+        change = total * _two_to(jnp.clip(top, -bound, bound), terms.dtype) / self._scale
+        return jnp.where(jnp.abs(total) > rounding, change, 0)
+
+    @property
+    def _scale(self):
+        return self.dim if self.cosines else 1
+
+    def _place(self, similarities):
+        """The Hamming distance h as a whole k and what it has more than that; k + 1 is in the tables."""
+        distance = (self.dim - similarities * self._scale) / 2
+        k = jnp.clip(jnp.floor(distance), 0, self.dim - 1).astype(jnp.int32)
+        return k, distance - k
+
+    def _relative(self, rows, k):
+        """Entries of the tables relative to a power of 2, and its exponent: that of the largest."""
+        exponents = self.exponents[rows, k]
+        top = exponents.max()
+        return self.mantissas[rows, k] * _two_to(exponents - top, self.mantissas.dtype), top
+
+
+class CapIntersection(AbstractSeparation):
+    """The continuous form of Kanerva's weights: how much of the sphere lies within both of two caps.
+
+    weights(c) = F(c)/F(1), with F the fraction of the sphere within both caps at cosine c, and potential(c)
+    = Σ_μ ∫_{−1}^{c_μ} F/F(1), both as one integral a pattern. The caps' edge is at cosine 1 − 2 radius/dim.
+    Similarities are cosines: keys and queries are unit vectors.
+
+    **Arguments:** `dim`: D, at least 2; `radius`: 0..dim, the Hamming radius with that cosine, any real
+    number; an array leaf, so that a sweep compiles once. Raises `ValueError` for numbers out of range.
+
+    Lee & Kim (2014) for the area; Bricken & Pehlevan, NeurIPS 2021.
+    """
+
+    radius: Float[Array, ""]
+    dim: int = eqx.field(static=True)
+
+    def __init__(self, dim: Any, radius: Any):
+        self.dim = checks.count("dim", dim, least=2)
+        checks.positive("radius", radius)
+        checks.fraction("radius / dim", radius / dim)
+        self.radius = checks.as_floats("radius", radius, "")
+
+    def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+        return jnp.sum(_cap_share(self.dim, self.radius, similarities))
+
+    def weights(self, similarities: Float[Array, " K"]) -> Float[Array, " K"]:
+        logs = _log_cap_weights(self.dim, self.radius, similarities)
+        top = lax.stop_gradient(jnp.max(logs))
+        least = 0.5 * math.log(jnp.finfo(logs.dtype).tiny)
+        # A query far from all patterns still weighs them: a multiple, where floats can't hold the weights.
+        return jnp.exp(logs + jnp.where(jnp.isfinite(top), jnp.maximum(least - top, 0), 0))
+
+    def gain(
+        self, similarities: Float[Array, " K"], direction: Float[Array, " K"], step: ArrayLike
+    ) -> Float[Array, ""]:
+        before = _cap_share(self.dim, self.radius, similarities)
+        after = _cap_share(self.dim, self.radius, similarities + step * direction)
+        changes, sizes = after - before, after + before
+        rounding = 16 * jnp.finfo(changes.dtype).eps * jnp.sum(jnp.where(changes != 0, sizes, 0))
+        return jnp.where(jnp.abs(changes.sum()) > rounding, changes.sum(), 0)
+
+
+def _log_cap_weights(dim, radius, cosine):
+    return log_cap_intersection(dim, radius, cosine) - log_cap_intersection(
+        dim, radius, jnp.ones_like(radius)
+    )
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _cap_share(dim, radius, cosine):
+    """∫_{−1}^c F/F(1), whose slope in c is the weight itself: at c = 1 too, where the angle has none."""
+    return _quadrature(dim, radius, cosine)
+
+
+@_cap_share.defjvp
+def _cap_share_jvp(dim, primals, tangents):
+    radius, cosine = primals
+    share, by_radius = jax.jvp(lambda r: _quadrature(dim, r, cosine), (radius,), tangents[:1])
+    return share, by_radius + jnp.exp(_log_cap_weights(dim, radius, cosine)) * tangents[1]
+
+
+def _quadrature(dim, radius, cosine):
+    whole = log_cap_intersection(dim, radius, jnp.ones_like(radius))
+    return jnp.exp(log_cap_integral(dim, radius, cosine) - whole)
+
+
+def _drawn_counts(logs, num_neurons, key):
+    """Numbers of neurons by distance, each binomial(r, I(h)/2^D): those farther on are some of those before."""
+    expected = np.exp(np.minimum(logs, 700))
+    if expected[0] > 2**53:
+        return expected  # to all digits
+    rng = np.random.default_rng(np.asarray(jr.key_data(key)).ravel())
+    few = num_neurons < 2**62
+    counts = [
+        rng.binomial(int(num_neurons), min(expected[0] / num_neurons, 1)) if few else rng.poisson(expected[0])
+    ]
+    for before, after in zip(expected[:-1], expected[1:], strict=True):
+        counts.append(rng.binomial(counts[-1], min(after / before, 1) if before > 0 else 0))
+    return np.array(counts, dtype=float)
+
+
+def _wide_floats(logs):
+    """Numbers given by their natural logarithms, as mantissas in [1, 2) and whole powers of 2."""
+    some = np.isfinite(logs)
+    powers = np.where(some, logs, 0) / math.log(2)
+    exponents = np.floor(powers)
+    mantissas = np.where(some, np.exp2(powers - exponents), 0)
+    return jnp.asarray(mantissas, dtype=float), jnp.asarray(np.where(some, exponents, _ZERO), dtype=jnp.int32)
+
+
+def _two_to(exponent, dtype):
+    """2^exponent, exactly; 0 below the smallest normal float. The exponent must not exceed the largest."""
+    info = jnp.finfo(dtype)
+    bits = jnp.maximum(exponent + info.maxexp - 1, 0).astype(jnp.dtype(f"int{info.bits}"))
+    return lax.bitcast_convert_type(bits << info.nmant, jnp.dtype(dtype))
+
+
+def _largest(dtype):
+    """An exponent that leaves room for the sum of many patterns."""
+    return int(jnp.finfo(dtype).maxexp) - 28

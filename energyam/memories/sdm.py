@@ -1,0 +1,68 @@
+"""Sparse distributed memory by its patterns: dense memories that weigh them as the neurons in common do."""
+
+from typing import Any
+
+from jaxtyping import Array, Num, PRNGKeyArray
+
+from energyam.memories.dense import AbstractDenseAM
+from energyam.memories.intersection import CapIntersection, CircleIntersection
+from energyam.memories.neurons import Binary, Spherical
+
+
+class PatternSDM(AbstractDenseAM):
+    """Sparse distributed memory by its patterns: E(x) = −Σ_μ C(h(ξ_μ, x)), x ∈ {±1}^D.
+
+    C is the running sum of the circle intersection I over the Hamming distance h (see `CircleIntersection`),
+    so that the field is Σ_μ I(h_μ) ξ_μ, what neurons at all 2^D addresses would read. A query that meets no
+    neuron, farther than 2 radius from every pattern, stays as it is.
+
+    **Arguments:** `patterns` (K, D): entries ±1; `radius`: 0..D; `num_neurons`: infinitely many by default;
+    a number r makes weights the expected numbers r I/2^D of shared neurons (the same recalls, energies in
+    neurons), and with a `key` the numbers are drawn once, so that distant patterns may share none.
+
+    Raises `ValueError` for other patterns, a radius outside 0..D, `num_neurons` below 1, or a key without it.
+
+    Kanerva, *Sparse Distributed Memory* (1988); Bricken & Pehlevan, "Attention approximates sparse distributed
+    memory", NeurIPS 2021.
+    """
+
+    patterns: Num[Array, "K D"]
+    separation: CircleIntersection
+    neurons: Binary
+
+    def __init__(
+        self, patterns: Any, radius: Any, num_neurons: Any = None, *, key: PRNGKeyArray | None = None
+    ):
+        self.neurons = Binary()
+        self.patterns = self.neurons.check("patterns", patterns, "K D")
+        self.separation = CircleIntersection(self.patterns.shape[1], radius, num_neurons, key=key)
+
+
+class ContinuousSDM(AbstractDenseAM):
+    """Sparse distributed memory of unit vectors: E(x) = −Σ_μ Φ(ξ_μ · x), ‖x‖ = 1.
+
+    Φ' = F, the fraction of the sphere within the caps of both (see `CapIntersection`); with
+    `weighting="circle"` the circle intersection at the Hamming distance D (1 − cos)/2 instead. A step goes to
+    the direction of Σ_μ F(ξ_μ · x) ξ_μ and never raises the energy; a query that meets no neuron stays.
+
+    **Arguments:** `patterns` (K, D): unit vectors; `radius`: 0..D, the Hamming radius whose cosine
+    1 − 2 radius/D bounds a cap (whole for circles); `weighting`: `"cap"` or `"circle"`.
+
+    Raises `ValueError` for patterns that are not unit vectors, another weighting, or a radius out of range.
+
+    Bricken & Pehlevan, NeurIPS 2021.
+    """
+
+    patterns: Num[Array, "K D"]
+    separation: CapIntersection | CircleIntersection
+    neurons: Spherical
+
+    def __init__(self, patterns: Any, radius: Any, weighting: str = "cap"):
+        self.neurons = Spherical()
+        self.patterns = self.neurons.check("patterns", patterns, "K D")
+        if weighting == "cap":
+            self.separation = CapIntersection(self.patterns.shape[1], radius)
+        elif weighting == "circle":
+            self.separation = CircleIntersection(self.patterns.shape[1], radius, cosines=True)
+        else:
+            raise ValueError(f'weighting must be "cap" or "circle"; got {weighting!r}')
