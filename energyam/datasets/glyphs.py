@@ -17,7 +17,7 @@ def glyphs() -> Int8[np.ndarray, "1024 48 48"]:
     with resources.files(__package__).joinpath("glyphs.npz").open("rb") as file:
         packed = np.load(file, allow_pickle=False)["bits"]
     bits = np.unpackbits(packed, axis=1).reshape(-1, SIDE, SIDE)
-    return 1 - 2 * bits.astype(np.int8)
+    return 2 * bits.astype(np.int8) - 1
 
 
 def glyph_names() -> list[str]:
