@@ -1,4 +1,4 @@
-"""Makes `energyam/datasets/glyphs.npz` and `glyphs.txt`: 1,024 pictures of characters, 48 × 48, one bit a pixel.
+"""Makes `energyam/datasets/glyphs.npz` and `glyphs.txt`: 1,024 pictures, 48 × 48, one bit a pixel.
 
 Every named character of DejaVu Sans Bold (the font that matplotlib ships) is drawn large, cropped to its ink,
 scaled to fit the picture and cut at half grey. Characters are then taken block by block, familiar scripts
@@ -49,7 +49,7 @@ def character_order() -> list[int]:
 
 
 def draw(code_point: int, font: ImageFont.FreeTypeFont) -> np.ndarray | None:
-    """The character as a (48, 48) int8 picture, ink −1 on paper +1; None where it has too much or too little ink."""
+    """The character as (48, 48) int8, ink −1 on paper +1; None where it has too much or too little ink."""
     canvas = Image.new("L", (3 * DRAWN, 3 * DRAWN), 0)
     ImageDraw.Draw(canvas).text((DRAWN, DRAWN // 2), chr(code_point), font=font, fill=255)
     box = canvas.getbbox()
@@ -59,7 +59,9 @@ def draw(code_point: int, font: ImageFont.FreeTypeFont) -> np.ndarray | None:
     scale = (SIDE - 2 * MARGIN) / max(ink.size)
     width, height = (max(1, round(scale * length)) for length in ink.size)
     picture = Image.new("L", (SIDE, SIDE), 0)
-    picture.paste(ink.resize((width, height), Image.Resampling.BOX), ((SIDE - width) // 2, (SIDE - height) // 2))
+    picture.paste(
+        ink.resize((width, height), Image.Resampling.BOX), ((SIDE - width) // 2, (SIDE - height) // 2)
+    )
     dark = np.asarray(picture) >= 128
     return np.where(dark, -1, 1).astype(np.int8) if INK[0] <= dark.mean() <= INK[1] else None
 

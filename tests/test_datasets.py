@@ -81,9 +81,9 @@ def test_random_patterns_have_the_asked_bias_and_correlation(getkey):
 
 def test_bad_noise_is_named(getkey):
     ones = jnp.ones((2, 4, 4), jnp.int8)
-    with pytest.raises(ValueError, match="fraction must lie between 0 and 1; got 1.5"):
+    with pytest.raises(ValueError, match=r"fraction must lie between 0 and 1; got 1\.5"):
         flip_bits(getkey(), ones, 1.5)
-    with pytest.raises(ValueError, match="patterns must be .* entries ±1"):
+    with pytest.raises(ValueError, match=r"patterns must be .* entries ±1"):
         flip_bits(getkey(), 0 * ones, 0.5)
     with pytest.raises(ValueError, match="side must be one of top, bottom, left, right; got 'middle'"):
         mask_half(getkey(), ones, "middle")
