@@ -12,6 +12,7 @@ from energyam.memories.dense import (
 )
 from energyam.memories.hopfield import HopfieldNetwork as HopfieldNetwork
 from energyam.memories.sequence import SequenceNetwork as SequenceNetwork
+from energyam.memories.neuron_sdm import NeuronSDM as NeuronSDM
 from energyam.memories.sdm import ContinuousSDM as ContinuousSDM, PatternSDM as PatternSDM
 from energyam.memories.associator import (
     KeyValueMemory as KeyValueMemory,

@@ -173,7 +173,7 @@ def log_number(name: str, value: Any) -> float:
     return math.log(value)
 
 
-def log_of(values: np.ndarray) -> np.ndarray:
+def log_of(values: Any) -> Any:
     """log, with −inf for 0."""
     with np.errstate(divide="ignore"):
         return np.log(values)

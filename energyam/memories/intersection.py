@@ -2,6 +2,7 @@
 
 import math
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import equinox as eqx
@@ -183,7 +184,7 @@ def _quadrature(dim, radius, cosine):
 
 
 def _drawn_counts(logs, num_neurons, key):
-    """Numbers of neurons by distance, each binomial(r, I(h)/2^D): those farther on are some of those before."""
+    """Numbers of neurons by distance, each binomial(r, I(h)/2^D), those farther on some of those before."""
     expected = np.exp(np.minimum(logs, 700))
     if expected[0] > 2**53:
         return expected  # to all digits
@@ -192,7 +193,7 @@ def _drawn_counts(logs, num_neurons, key):
     counts = [
         rng.binomial(int(num_neurons), min(expected[0] / num_neurons, 1)) if few else rng.poisson(expected[0])
     ]
-    for before, after in zip(expected[:-1], expected[1:], strict=True):
+    for before, after in pairwise(expected):
         counts.append(rng.binomial(counts[-1], min(after / before, 1) if before > 0 else 0))
     return np.array(counts, dtype=float)
 

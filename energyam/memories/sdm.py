@@ -22,8 +22,7 @@ class PatternSDM(AbstractDenseAM):
 
     Raises `ValueError` for other patterns, a radius outside 0..D, `num_neurons` below 1, or a key without it.
 
-    Kanerva, *Sparse Distributed Memory* (1988); Bricken & Pehlevan, "Attention approximates sparse distributed
-    memory", NeurIPS 2021.
+    Kanerva, *Sparse Distributed Memory* (1988); Bricken & Pehlevan, NeurIPS 2021.
     """
 
     patterns: Num[Array, "K D"]

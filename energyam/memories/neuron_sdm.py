@@ -1,0 +1,226 @@
+"""Sparse distributed memory by its neurons: hard locations with counters, as Kanerva built it."""
+
+import math
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt32
+
+from energyam import checks
+from energyam.hypercube import check_radius
+from energyam.memories.base import AbstractNetwork, dot
+from energyam.memories.neurons import Binary
+
+_BITS = 32  # in a word of a packed address
+_BLOCK = 2**15  # such words at a time: they stay in a core's cache
+
+
+class NeuronSDM(AbstractNetwork):
+    """Kanerva's sparse distributed memory: hard locations, each with an address and a row of counters.
+
+    A location is active where the Hamming distance of its address is at most `radius`. Writing adds the word
+    to the counters of all active locations; reading sums their counters, and the signs are the word read.
+    A query that activates nothing reads itself.
+
+    There is no energy: the read is a gradient (that of `PatternSDM` with as many neurons) only on average
+    over where the locations are. `eam.recall` iterates the read of an autoassociative memory, and its
+    energies are those of no function: watch `converged`.
+
+    Addresses take D/8 bytes a location (1/32 of float32), counters 4 bytes each, or 1 or 2 with a
+    `counter_limit` up to 127 or 32,767. Reads and writes go block by block over the locations: a million of
+    1,000 bits are 128 MB and 1 GB with a limit of 127, and little more is needed to read them.
+
+    **Arguments:** `addresses` (N, D): entries ±1; `radius`: 0..D; `word_dim`: Dw, the width of the words, by
+    default D; `counter_limit`: counters stop at ± this.
+
+    Raises `ValueError` for other addresses, a radius outside 0..D, or a limit below 1.
+
+    Kanerva, *Sparse Distributed Memory* (1988).
+    """
+
+    addresses: UInt32[Array, "N W"]
+    counters: Int[Array, "N Dw"]
+    radius: Int[Array, ""]
+    neurons: Binary
+    dim: int = eqx.field(static=True)
+    counter_limit: int | None = eqx.field(static=True)
+
+    def __init__(
+        self, addresses: Any, radius: Any, word_dim: int | None = None, counter_limit: int | None = None
+    ):
+        addresses = checks.as_binary("addresses", addresses, "N D")
+        self.dim = addresses.shape[1]
+        self.addresses = _packed(addresses)
+        self.radius = jnp.asarray(check_radius(self.dim, radius))
+        self.neurons = Binary()
+        self.counter_limit = None if counter_limit is None else checks.count("counter_limit", counter_limit)
+        width = self.dim if word_dim is None else checks.count("word_dim", word_dim)
+        self.counters = jnp.zeros((addresses.shape[0], width), _counter_dtype(self.counter_limit))
+
+    @staticmethod
+    def random(
+        num_neurons: Any,
+        dim: Any,
+        radius: Any,
+        word_dim: int | None = None,
+        counter_limit: int | None = None,
+        *,
+        key: PRNGKeyArray,
+    ) -> "NeuronSDM":
+        """An empty memory with `num_neurons` hard locations at random addresses of `dim` bits.
+
+        Raises `ValueError` for numbers below 1, or as the class does.
+        """
+        shape = checks.count("num_neurons", num_neurons), -(-checks.count("dim", dim) // _BITS)
+        empty = NeuronSDM(jnp.ones((1, dim), jnp.int8), radius, word_dim, counter_limit)
+        addresses = jr.bits(key, shape, jnp.uint32) & empty.addresses  # 0 behind the last bit
+        counters = jnp.zeros((num_neurons, empty.counters.shape[1]), empty.counters.dtype)
+        return eqx.tree_at(lambda m: (m.addresses, m.counters), empty, (addresses, counters))
+
+    @property
+    def num_neurons(self) -> int:
+        """D, the neurons of an address; how many hard locations there are is `addresses.shape[0]`."""
+        return self.dim
+
+    def write(self, addresses: Any, words: Any = None) -> "NeuronSDM":
+        """The memory after writing words (K, Dw) at addresses (K, D), or (Dw,) at (D,); by default, addresses
+        as words.
+
+        Goes by batches of up to 256 words, the counters stopped at their limit after each; compiles once for
+        1, 2, 4, … 256 and not for every K. Raises `ValueError` for entries that are not ±1, other widths, or
+        numbers of addresses and words that differ.
+        """
+        addresses = self._checked("addresses", addresses, self.dim)
+        words = self._checked("words", addresses if words is None else words, self.counters.shape[1])
+        if addresses.shape[0] != words.shape[0]:
+            raise ValueError(f"words must be one an address, {addresses.shape[0]}; got {words.shape[0]}")
+        memory = self
+        for start in range(0, words.shape[0], 256):
+            batch, to_write = addresses[start : start + 256], words[start : start + 256]
+            padding = ((0, 2 ** math.ceil(math.log2(batch.shape[0])) - batch.shape[0]), (0, 0))
+            counters = _write(memory, _packed(jnp.pad(batch, padding)), jnp.pad(to_write, padding))
+            memory = eqx.tree_at(lambda m: m.counters, memory, counters)
+        return memory
+
+    def read(self, address: Any) -> Float[Array, " Dw"]:
+        """The word (Dw,) read at one address (D,): the signs of the active locations' counters summed.
+
+        Where a sum is 0, or no location is active, an autoassociative memory gives the address itself back,
+        and a heteroassociative one (Dw ≠ D) gives 0. Raises `ValueError` for another width or entries not ±1.
+        """
+        (address,) = self._checked("address", jnp.asarray(address)[None], self.dim)
+        address = address.astype(float)
+        field = _field(self, address)
+        return self.neurons.respond(field, address if field.shape == address.shape else jnp.zeros_like(field))
+
+    def active(self, address: Any) -> Bool[Array, " N"]:
+        """Which hard locations an address (D,) activates. Raises `ValueError` as `read` does."""
+        (address,) = self._checked("address", jnp.asarray(address)[None], self.dim)
+        return _active(self, _packed(address))
+
+    def currents(self, state: Float[Array, " D"]) -> Float[Array, " D"]:
+        if self.counters.shape[1] != self.dim:
+            raise ValueError(
+                f"words must be as wide as addresses, {self.dim}, to read again and again; got "
+                f"{self.counters.shape[1]} (use memory.read)"
+            )
+        return _field(self, state)
+
+    def field(self, currents: Float[Array, " D"]) -> Float[Array, " D"]:
+        return currents
+
+    def _checked(self, name: str, rows: Any, width: int) -> Any:
+        rows = jnp.asarray(rows)
+        rows = checks.as_binary(name, rows[None] if rows.ndim == 1 else rows, "K D")
+        if rows.shape[1] != width:
+            raise ValueError(f"{name} must have {width} entries each; got shape {rows.shape}")
+        return rows
+
+
+@jax.jit
+def _field(memory: NeuronSDM, state: Float[Array, " D"]) -> Float[Array, " Dw"]:
+    """The counters of the active locations, summed block by block."""
+    address = _packed(state)
+
+    def add_block(i, total):
+        addresses, counters, _, fresh = _block(memory, memory.counters, i)
+        near = _within(addresses, address, memory.radius) & fresh
+        return total + dot(near.astype(total.dtype), counters)
+
+    return lax.fori_loop(0, _num_blocks(memory), add_block, jnp.zeros(memory.counters.shape[1]))
+
+
+@jax.jit
+def _write(
+    memory: NeuronSDM, addresses: UInt32[Array, "K W"], words: Int[Array, "K Dw"]
+) -> Int[Array, "N Dw"]:
+    """The counters with the words added; rows of zeros add nothing."""
+    limit = memory.counter_limit
+
+    def write_block(i, all_counters):
+        locations, counters, start, fresh = _block(memory, all_counters, i)
+        near = jax.vmap(lambda address: _within(locations, address, memory.radius) & fresh)(addresses)
+        counters = counters + dot(near.T.astype(float), words).astype(jnp.int32)
+        counters = counters if limit is None else jnp.clip(counters, -limit, limit)
+        return lax.dynamic_update_slice_in_dim(all_counters, counters.astype(all_counters.dtype), start, 0)
+
+    return lax.fori_loop(0, _num_blocks(memory), write_block, memory.counters)
+
+
+@jax.jit
+def _active(memory: NeuronSDM, address: UInt32[Array, " W"]) -> Bool[Array, " N"]:
+    def activate(i):
+        return _within(_block(memory, memory.counters, i)[0], address, memory.radius)
+
+    near = lax.map(activate, jnp.arange(_num_blocks(memory)))
+    left = memory.addresses.shape[0] - near[:-1].size  # what the last block adds
+    return jnp.concatenate([near[:-1].reshape(-1), near[-1, near.shape[1] - left :]])
+
+
+@jax.custom_batching.sequential_vmap
+def _within(addresses, address, radius):
+    """Which addresses (b, W) lie within a Hamming distance of one (W,); one after another under `vmap`.
+
+    A query at a time a block of addresses is read from the cache; all at once they make an array that isn't.
+    """
+    return jnp.sum(lax.population_count(addresses ^ address[None]).astype(jnp.int32), axis=1) <= radius
+
+
+def _block(memory, counters, i):
+    """The i-th block of addresses and counters, its first row, and which rows no earlier block had.
+
+    All blocks are of one size; the last begins early enough to be whole.
+    """
+    N, size = memory.addresses.shape[0], _block_size(memory)
+    start = jnp.minimum(i * size, N - size)
+    fresh = start + jnp.arange(size) >= i * size
+    rows = (lax.dynamic_slice_in_dim(array, start, size) for array in (memory.addresses, counters))
+    return *rows, start, fresh
+
+
+def _block_size(memory):
+    N, W = memory.addresses.shape
+    return min(N, max(_BLOCK // W, 512))
+
+
+def _num_blocks(memory):
+    return -(-memory.addresses.shape[0] // _block_size(memory))
+
+
+def _packed(states):
+    """±1 entries (..., D) as bits (..., W), 1 for +1 and 0 behind the last."""
+    D = states.shape[-1]
+    bits = jnp.pad(states > 0, [(0, 0)] * (states.ndim - 1) + [(0, -D % _BITS)])
+    bits = bits.reshape(*states.shape[:-1], -1, _BITS).astype(jnp.uint32)
+    places = jnp.arange(_BITS, dtype=jnp.uint32).reshape((1,) * (bits.ndim - 1) + (_BITS,))
+    return jnp.sum(bits << places, axis=-1, dtype=jnp.uint32)
+
+
+def _counter_dtype(limit):
+    if limit is None:
+        return jnp.int32
+    return jnp.int8 if limit <= 127 else jnp.int16 if limit <= 32_767 else jnp.int32
