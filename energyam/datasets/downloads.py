@@ -1,0 +1,141 @@
+"""Data sets that are fetched once, from a pinned address and with a pinned checksum, and then kept."""
+
+import gzip
+import hashlib
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int8, UInt8
+
+from energyam.datasets.images import Images
+
+
+class RemoteFile(NamedTuple):
+    """Where a file lies, and its checksum: `md5:…`, or `git:…`, the SHA-1 that git gives its content."""
+
+    url: str
+    checksum: str
+
+
+_OMNIGLOT = "https://raw.githubusercontent.com/brendenlake/omniglot/master/python/"
+_MNIST = "https://ossci-datasets.s3.amazonaws.com/mnist/"
+_SPRITES = "https://raw.githubusercontent.com/bhoov/amtutorial/main/data/"
+
+FILES = {
+    name: RemoteFile(address + name, checksum)
+    for address, name, checksum in [
+        (_OMNIGLOT, "images_background.zip", "git:71fd167eb6fdd312049395fbd247147a4b234231"),
+        (_OMNIGLOT, "images_evaluation.zip", "git:8ccde0ed1565641f1fa8c57cdc6ff634e15fc5c1"),
+        (_OMNIGLOT, "images_background_small1.zip", "git:9f7a8841ab7aa328da78606307b624eeec5ba0a1"),
+        (_OMNIGLOT, "images_background_small2.zip", "git:8352587b51522d3881049c0c6452ccf865445341"),
+        (_MNIST, "train-images-idx3-ubyte.gz", "md5:f68b3c2dcbeaaa9fbdd348bbdeb94873"),
+        (_MNIST, "train-labels-idx1-ubyte.gz", "md5:d53e105ee54ea40749a09fcbcd1e9432"),
+        (_MNIST, "t10k-images-idx3-ubyte.gz", "md5:9fb629c4189551a2d022fa330f9573f3"),
+        (_MNIST, "t10k-labels-idx1-ubyte.gz", "md5:ec29112dd5afa0611ce80d1b7f02629c"),
+        (_SPRITES, "pokesprites_pixels.npy", "git:08d6dff52f19be0e1ee57fddfe982dd0cab41a20"),
+        (_SPRITES, "pokesprites_names.txt", "git:b4cd72066f2abbb1a06d88739df48f32638bdbbb"),
+    ]
+}
+
+
+def cache_folder() -> Path:
+    """Where fetched files lie: $ENERGYAM_CACHE, or `energyam` in the user's cache folder."""
+    named = os.environ.get("ENERGYAM_CACHE")
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(named) if named else Path(home) / "energyam"
+
+
+def fetch(name: str) -> Path:
+    """The file `name` of `FILES`, from the cache folder, or fetched into it; its checksum is checked.
+
+    Raises `ValueError` for another name or a file with another checksum, and `FileNotFoundError` with what
+    to do by hand where the file can't be fetched.
+    """
+    if name not in FILES:
+        raise ValueError(f"name must be one of {', '.join(FILES)}; got {name!r}")
+    path = cache_folder() / name
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f"{name}.part{os.getpid()}")
+        try:
+            _download(name, part)
+            check(part, FILES[name].checksum)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+    check(path, FILES[name].checksum)
+    return path
+
+
+def check(path: Path, checksum: str) -> None:
+    """Raise `ValueError` unless the file has the checksum, `md5:…` or `git:…`."""
+    kind, expected = checksum.split(":")
+    content = path.read_bytes()
+    if kind == "git":
+        got = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+    else:
+        got = hashlib.new(kind, content, usedforsecurity=False).hexdigest()
+    if got != expected:
+        raise ValueError(
+            f"{path} must have the {kind} checksum {expected}; got {got}: the file is damaged or another "
+            "one. Delete it to have it fetched anew"
+        )
+
+
+def _download(name: str, part: Path) -> None:
+    try:
+        import pooch
+
+        pooch.HTTPDownloader(progressbar=True)(FILES[name].url, str(part), None)
+    except (ImportError, OSError, ValueError) as error:
+        raise FileNotFoundError(
+            f"{name} is not in {cache_folder()} and could not be fetched ({_in_short(error)}). Fetch it "
+            f"elsewhere from {FILES[name].url} and put it there"
+        ) from None
+
+
+def _in_short(error: Exception) -> str:
+    if isinstance(error, ImportError):
+        return "pooch is not installed: pip install 'energyam[data]'"
+    text = f"{type(error).__name__}: {error}"
+    return text if len(text) < 120 else type(error).__name__
+
+
+def sprites() -> Images:
+    """About a thousand Pokémon sprites, (K, 48, 48) int8 ±1, and their names; fetched on first use.
+
+    They are those of the dense storage tutorial at github.com/bhoov/amtutorial. Raises as `fetch` does.
+    """
+    names = fetch("pokesprites_names.txt").read_text("utf-8").split()
+    pixels = np.load(fetch("pokesprites_pixels.npy"), allow_pickle=False)
+    pictures = pixels.reshape(-1, 48, 48)
+    return Images(np.where(pictures > pictures.max() / 2, 1, -1).astype(np.int8), names)
+
+
+class Digits(NamedTuple):
+    """Pictures of digits (N, 28, 28), 0 for paper to 255 for ink, and which digit each one is (N,)."""
+
+    images: UInt8[np.ndarray, "N 28 28"]
+    labels: UInt8[np.ndarray, " N"]
+
+    def binary(self) -> Int8[np.ndarray, "N 28 28"]:
+        """The pictures as ±1 patterns, cut at half grey: ink −1 on paper +1."""
+        return np.where(self.images > 127, -1, 1).astype(np.int8)
+
+
+def mnist(train: bool = True) -> Digits:
+    """MNIST's 60,000 digits for training or 10,000 for testing; fetched on first use.
+
+    Raises as `fetch` does. LeCun, Cortes & Burges, "The MNIST database of handwritten digits", 1998.
+    """
+    prefix = "train" if train else "t10k"
+    images = _unpacked(fetch(f"{prefix}-images-idx3-ubyte.gz"), header=16)
+    labels = _unpacked(fetch(f"{prefix}-labels-idx1-ubyte.gz"), header=8)
+    return Digits(images.reshape(-1, 28, 28), labels)
+
+
+def _unpacked(path: Path, header: int) -> UInt8[np.ndarray, " bytes"]:
+    with gzip.open(path) as file:
+        return np.frombuffer(file.read(), np.uint8, offset=header)
