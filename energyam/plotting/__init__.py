@@ -1,0 +1,5 @@
+"""Pictures and animations of patterns, recalls and energies; matplotlib is imported at the first."""
+
+from energyam.plotting.animation import Animation as Animation, animate as animate
+from energyam.plotting.figures import show_patterns as show_patterns, show_recall as show_recall
+from energyam.plotting.landscape import show_landscape as show_landscape

@@ -1,0 +1,167 @@
+"""Animations: the states of a recall beside their falling energy, as GIF or, with ffmpeg, as video."""
+
+import base64
+import io
+import math
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image
+
+from energyam import checks
+from energyam.dynamics.recall import Recall
+from energyam.plotting.figures import energy_curve, energy_panels
+from energyam.plotting.pixels import GAP, GREYS, as_grid, as_pictures, enlarged, shades
+
+_MOST_FRAMES = 100
+_MOST_PICTURES = 100
+_PIXELS = 240  # of the longer side of what is drawn for the states
+_VIDEO_SUFFIXES = (".mp4", ".webm")
+
+
+class Animation:
+    """Frames and a palette; a notebook shows it by itself, `save` writes it.
+
+    `frames` (F, Y, X) hold numbers of colours in `palette` (C, 3); `fps` frames are shown a second.
+    """
+
+    def __init__(self, frames: UInt8[np.ndarray, "F Y X"], palette: UInt8[np.ndarray, "C 3"], fps: int):
+        self.frames = frames
+        self.palette = palette
+        self.fps = fps
+
+    def gif(self) -> bytes:
+        """The animation as a GIF that repeats, with a rest on its first and last frame."""
+        pictures = [Image.fromarray(frame) for frame in self.frames]
+        for picture in pictures:
+            picture.putpalette(self.palette.tobytes())
+        durations = [1000 // self.fps] * len(pictures)
+        durations[0] = 600
+        durations[-1] = 1800
+        buffer = io.BytesIO()
+        pictures[0].save(
+            buffer,
+            "GIF",
+            save_all=True,
+            append_images=pictures[1:],
+            duration=durations,
+            loop=0,
+            optimize=True,
+        )
+        return buffer.getvalue()
+
+    def video(self, suffix: str = ".mp4") -> bytes:
+        """The animation as ".mp4" or ".webm", for which ffmpeg must be installed.
+
+        Raises `ValueError` for another suffix and `RuntimeError` without ffmpeg, or if it fails.
+        """
+        if suffix not in _VIDEO_SUFFIXES:
+            raise ValueError(f"suffix must be one of {', '.join(_VIDEO_SUFFIXES)}; got {suffix!r}")
+        program = shutil.which("ffmpeg")
+        if program is None:
+            raise RuntimeError(f"{suffix} needs ffmpeg, which is not installed; a .gif needs nothing")
+        rest = np.repeat(self.frames[-1:], self.fps, axis=0)
+        frames = np.concatenate([self.frames, rest])
+        even = [(0, side % 2) for side in frames.shape[1:]]  # which the common pixel format demands
+        frames = self.palette[np.pad(frames, [(0, 0), *even], constant_values=GAP)]
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"animation{suffix}"
+            size = f"{frames.shape[2]}x{frames.shape[1]}"
+            command = [program, "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size]
+            command += ["-r", str(self.fps), "-i", "-", "-pix_fmt", "yuv420p", str(path)]
+            done = subprocess.run(command, input=frames.tobytes(), capture_output=True)
+            if done.returncode != 0:
+                raise RuntimeError(f"ffmpeg failed: {done.stderr.decode(errors='replace').strip()}")
+            return path.read_bytes()
+
+    def html5(self) -> str:
+        """An HTML5 video with its bytes embedded; raises `RuntimeError` without ffmpeg."""
+        data = base64.b64encode(self.video()).decode()
+        return f'<video autoplay loop muted controls src="data:video/mp4;base64,{data}"></video>'
+
+    def save(self, path: str | Path) -> None:
+        """Write a .gif, or with ffmpeg a .mp4 or .webm; raises `ValueError` for another ending."""
+        path = Path(path)
+        if path.suffix not in (".gif", *_VIDEO_SUFFIXES):
+            raise ValueError(f"path must end in .gif, .mp4 or .webm; got {str(path)!r}")
+        path.write_bytes(self.gif() if path.suffix == ".gif" else self.video(path.suffix))
+
+    def _repr_html_(self) -> str:
+        return f'<img src="data:image/gif;base64,{base64.b64encode(self.gif()).decode()}">'
+
+
+def animate(
+    result: Any, shape: Any = None, every: int = 64, energies: Any = None, columns: Any = None, fps: int = 12
+) -> Animation:
+    """The states of a recall, or of a batch of them as a grid, beside their falling energy.
+
+    **Arguments:**
+
+    - `result`: a `Recall`, or states along the way, (F, D) or (B, F, D).
+    - `shape`: (H, W) of a picture; square by default. ±1 states are drawn black on white.
+    - `every`: how many updates (neurons tried, or steps of all) lie between frames; more where there would
+      be over 100 frames.
+    - `energies` (F,) or (B, F): to be drawn beside states given as an array.
+    - `columns`: of the grid; about square by default. Of a batch, the first 100 are drawn.
+    - `fps`: frames a second.
+
+    Raises `ValueError` for a recall without a record, and states that are not pictures of that shape.
+    """
+    fps = checks.count("fps", fps)
+    of = _of_recall if isinstance(result, Recall) else _of_arrays
+    updates, pictures, energies = of(result, shape, checks.count("every", every), energies)
+    grid = enlarged(as_grid(shades(pictures).swapaxes(0, 1), columns), _PIXELS)
+    if energies is None:
+        return Animation(grid, GREYS, fps)
+    return _with_curve(grid, updates, energies, fps)
+
+
+def _of_recall(result: Recall, shape: Any, every: int, energies: Any):
+    """Updates behind each frame (F,), pictures (B, F, H, W) and energies (B, F) of the first of a batch."""
+    if energies is not None:
+        raise ValueError("energies must be left out beside a Recall, which has its own")
+    every = max(every, math.ceil(result.energies.shape[-1] / (_MOST_FRAMES - 1)))
+    axes = result.converged.ndim
+    first = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[axes:])[:_MOST_PICTURES], result)
+    updates, energies = energy_curve(result, every)
+    return updates, as_pictures("result", first.frames(every), shape), energies
+
+
+def _of_arrays(states: Any, shape: Any, every: int, energies: Any):
+    """The same of states given as an array (F, D) or (B, F, D), evenly thinned to the most frames drawn."""
+    pictures = as_pictures("result", states, shape)
+    *batch, F, H, W = pictures.shape
+    if len(batch) > 1:
+        raise ValueError(f"result must be (F, D) or (B, F, D); got shape {np.shape(states)}")
+    kept = np.unique(np.linspace(0, F - 1, min(F, _MOST_FRAMES)).round().astype(int))
+    if energies is not None:
+        energies = np.asarray(checks.as_floats("energies", energies, "... F"))
+        if energies.shape != (*batch, F):
+            raise ValueError(f"energies must be one a state, {(*batch, F)}; got shape {energies.shape}")
+        energies = energies.reshape(-1, F)[:_MOST_PICTURES, kept]
+    return kept, pictures.reshape(-1, F, H, W)[:_MOST_PICTURES, kept], energies
+
+
+def _with_curve(
+    grid: UInt8[np.ndarray, "F y x"], updates: np.ndarray, energies: Float[np.ndarray, "B F"], fps: int
+) -> Animation:
+    """The grid beside a curve that is drawn twice, ahead and behind, and uncovered column by column."""
+    height = grid.shape[1]
+    tall = max(height, _PIXELS * 2 // 3)
+    ahead, behind, reached = energy_panels(updates, energies, tall)
+    both = Image.fromarray(np.concatenate([ahead, behind])).quantize(64)
+    ahead, behind = np.split(np.asarray(both) + np.uint8(len(GREYS)), 2)
+    colours = np.asarray(both.getpalette(), np.uint8).reshape(-1, 3)
+    passed = np.arange(ahead.shape[1]) <= reached[:, None]
+    panels = np.where(passed[:, None], behind, ahead)
+    margin = (tall - height) // 2
+    sides = [(0, 0), (margin, tall - height - margin), (0, 0)]
+    white = len(GREYS) + int(colours.sum(axis=1).argmax())
+    grid = np.pad(grid, sides, constant_values=white)
+    return Animation(np.concatenate([grid, panels], axis=2), np.concatenate([GREYS, colours]), fps)

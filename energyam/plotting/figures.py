@@ -1,0 +1,141 @@
+"""Figures: patterns in a grid, a recall beside its energy, and the curve of an animation."""
+
+import functools
+import io
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+
+from energyam.dynamics.recall import Recall
+from energyam.dynamics.traces import frame_updates
+from energyam.plotting.pixels import GREYS, as_grid, as_pictures, shades
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+ACCENT = "#b5442e"
+_FAINT = "#d9d9d9"
+
+
+def show_patterns(patterns: Any, shape: Any = None, title: str = "", columns: int | None = None) -> "Figure":
+    """Patterns as a grid of pictures: +1 white, −1 black, other numbers in shades of grey.
+
+    **Arguments:** `patterns` (..., D), or (..., H, W) with `shape` (H, W); `shape`: square by default;
+    `title`; `columns` of the grid, about square by default. The first 1,024 are drawn.
+
+    Raises `ValueError` for NaN, and patterns that are not pictures of that shape.
+    """
+    grid = _grid(as_pictures("patterns", patterns, shape), 1024, columns)
+    height, width = (min(6.4, 2 + side / 100) * side / max(grid.shape) for side in grid.shape)
+    fig = new_figure(width, height + 0.3 * bool(title))
+    _draw_grid(fig.subplots(), grid, title)
+    return fig
+
+
+def show_recall(result: Any, shape: Any = None, original: Any = None, query: Any = None) -> "Figure":
+    """A recall's query, its answer and, where given, the original, beside the curve of its energy.
+
+    **Arguments:** `result`: a `Recall`, or the states (*batch, D) that came out, with `query` (*batch, D)
+    then given by you; `shape`: (H, W) of a picture, square by default; `original` (*batch, D). Of a batch
+    the first 100 are drawn, as grids.
+
+    Raises `ValueError` for a recall without a record where no query is given, and wrong shapes.
+    """
+    recalled = result.state if isinstance(result, Recall) else result
+    if query is None and isinstance(result, Recall):
+        query = result.frames(max(1, result.energies.shape[-1]))[..., 0, :]
+    if query is None:
+        raise ValueError("query must be given where result is an array of states; got None")
+    states = {"query": query, "recalled": recalled, "original": original}
+    grids = {
+        name: _grid(as_pictures(name, given, shape), 100)
+        for name, given in states.items()
+        if given is not None
+    }
+    updates, energies = energy_curve(result, 1) if isinstance(result, Recall) else ([], None)
+    curve = energies is not None
+    side = 2.2 if max(grids["query"].shape) < 100 else 3.4
+    fig = new_figure(side * (len(grids) + 1.3 * curve), side)
+    ratios = [1] * len(grids) + [1.3] * curve
+    axes = fig.subplots(1, len(ratios), squeeze=False, width_ratios=ratios)[0]
+    for ax, (name, grid) in zip(axes, grids.items(), strict=False):
+        _draw_grid(ax, grid, name)
+    if energies is not None:
+        _draw_curve(axes[-1], updates, energies, ACCENT)
+    return fig
+
+
+def energy_curve(result: Recall, every: int) -> tuple[Int[np.ndarray, " F"], Float[np.ndarray, "B F"] | None]:
+    """Updates behind each frame, and energies there of the first 100 of a batch; None if there are none."""
+    T = result.energies.shape[-1]
+    updates = np.asarray(frame_updates(T, every))
+    energies = np.concatenate([result.initial_energy[..., None], result.energies], axis=-1)
+    energies = energies.reshape(-1, T + 1)[:100, updates]
+    return updates, energies if T and np.isfinite(energies).all() else None
+
+
+def energy_panels(
+    updates: Int[np.ndarray, " F"], energies: Float[np.ndarray, "B F"], height: int
+) -> tuple[UInt8[np.ndarray, "y x 3"], UInt8[np.ndarray, "y x 3"], Int[np.ndarray, " F"]]:
+    """The energy curve ahead (faint) and behind (in colour), and the pixel column that each frame reaches."""
+    dpi = 100
+    panels = []
+    for colour in (_FAINT, ACCENT):
+        fig = new_figure(max(240, 0.7 * height) / dpi, height / dpi, dpi)
+        ax = fig.subplots()
+        _draw_curve(ax, updates, energies, colour)
+        panels.append(_rendered(fig))
+    reached = ax.transData.transform([(update, 0) for update in updates])[:, 0]
+    return panels[0], panels[1], reached.round().astype(int)
+
+
+def new_figure(width: float, height: float, dpi: int = 100) -> "Figure":
+    """An empty figure of so many inches, without a window, that a notebook shows by itself."""
+    return _figure_class()(figsize=(width, height), dpi=dpi, layout="constrained")
+
+
+@functools.cache
+def _figure_class() -> Any:
+    from matplotlib.figure import Figure
+
+    class ShownFigure(Figure):
+        """A figure that shows itself in a notebook, whatever the backend."""
+
+        def _repr_png_(self) -> bytes:
+            buffer = io.BytesIO()
+            self.savefig(buffer, format="png")
+            return buffer.getvalue()
+
+    return ShownFigure
+
+
+def _rendered(fig: Any) -> UInt8[np.ndarray, "y x 3"]:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(fig)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3]
+
+
+def _grid(pictures: Float[np.ndarray, "*batch H W"], most: int, columns: int | None = None):
+    return as_grid(shades(pictures.reshape(-1, *pictures.shape[-2:])[:most]), columns)
+
+
+def _draw_grid(ax: "Axes", grid: UInt8[np.ndarray, "Y X"], title: str) -> None:
+    ax.imshow(GREYS[grid], interpolation="nearest" if max(grid.shape) < 300 else "antialiased")
+    ax.set_axis_off()
+    if title:
+        ax.set_title(title, fontsize=10)
+
+
+def _draw_curve(ax: "Axes", updates: Any, energies: Float[np.ndarray, "B F"], colour: str) -> None:
+    thin = len(energies) > 5
+    ax.plot(updates, energies.T, color=colour, linewidth=0.6 if thin else 1.6, alpha=0.5 if thin else 1)
+    ax.set_title("energy", fontsize=10)
+    ax.set_xlabel("updates", fontsize=8)
+    ax.tick_params(labelsize=7)
+    ax.locator_params(axis="x", nbins=4)
+    ax.margins(x=0.03)
+    ax.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,76 @@
+"""Energy landscapes of two continuous neurons, with the ways that recalls took down them."""
+
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from energyam import checks
+from energyam.dynamics.recall import Recall
+from energyam.memories.base import AbstractNetwork
+from energyam.memories.neurons import Binary
+from energyam.plotting.figures import ACCENT, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def show_landscape(
+    memory: Any, paths: Any = None, limits: Any = (-2.0, 2.0), resolution: int = 128
+) -> "Figure":
+    """The energy of two continuous neurons as a map, darker where lower, with paths of descent.
+
+    **Arguments:** `memory`: a continuous memory of D = 2 neurons, any object with an `energy(x)`, or the
+    energy itself; its patterns are drawn as crosses. `paths`: a `Recall`, or states (F, 2) or (B, F, 2).
+    `limits`: the lowest and highest value of both neurons; `resolution`: points a side.
+
+    Raises `ValueError` for ±1 neurons, another D, limits that don't rise, or paths of another shape.
+    """
+    energy = _energy_of_two(memory)
+    low, high = _checked_limits(limits)
+    side = jnp.linspace(low, high, checks.count("resolution", resolution, least=2))
+    states = jnp.stack(jnp.meshgrid(side, side), axis=-1)
+    heights = np.asarray(jax.jit(jax.vmap(jax.vmap(energy)))(states))
+    fig = new_figure(4.6, 3.9)
+    ax = fig.subplots()
+    filled = ax.contourf(side, side, heights, levels=24, cmap="Greys_r", alpha=0.85)
+    ax.contour(side, side, heights, levels=24, colors="white", linewidths=0.4, linestyles="solid")
+    fig.colorbar(filled, label="energy")
+    for path in _as_paths(paths):
+        ax.plot(*path.T, color=ACCENT, linewidth=1.4, marker=".", markersize=4)
+        ax.plot(*path[-1], color=ACCENT, marker="o", markersize=7)
+    if hasattr(memory, "patterns"):
+        ax.plot(*np.asarray(memory.patterns).T, "x", color="#1f5f8b", markersize=9, markeredgewidth=2)
+    ax.set(xlim=(low, high), ylim=(low, high), xlabel="neuron 1", ylabel="neuron 2", aspect="equal")
+    return fig
+
+
+def _energy_of_two(memory: Any) -> Any:
+    if isinstance(memory, AbstractNetwork) and memory.num_neurons != 2:
+        raise ValueError(f"memory must have D = 2 neurons to draw a map; got D = {memory.num_neurons}")
+    if isinstance(getattr(memory, "neurons", None), Binary):
+        raise ValueError(f"memory must have continuous neurons; those of {type(memory).__name__} are ±1")
+    energy = getattr(memory, "energy", memory)
+    if not callable(energy):
+        raise ValueError(f"memory must be an energy or have an energy(x) method; got {type(memory).__name__}")
+    return energy
+
+
+def _checked_limits(limits: Any) -> tuple[float, float]:
+    low, high = np.asarray(checks.as_vector("limits", limits, 2)).tolist()
+    if low >= high:
+        raise ValueError(f"limits must be (low, high) with low < high; got {tuple(limits)}")
+    return low, high
+
+
+def _as_paths(paths: Any) -> Float[np.ndarray, "B F 2"]:
+    if paths is None:
+        return np.zeros((0, 1, 2))
+    states = np.asarray(
+        checks.as_floats("paths", paths.frames(1) if isinstance(paths, Recall) else paths, "... F D")
+    )
+    if states.shape[-1] != 2:
+        raise ValueError(f"paths must be (F, 2) or (B, F, 2); got shape {states.shape}")
+    return states.reshape(-1, *states.shape[-2:])

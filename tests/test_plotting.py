@@ -1,0 +1,197 @@
+"""Pictures and animations: what they show, how large they are, and what they refuse."""
+
+import io
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+import energyam as eam
+from energyam.plotting import animate, show_landscape, show_patterns, show_recall
+from energyam.plotting.pixels import GAP, GREYS, as_grid, as_pictures, shades
+
+SHAPE = (12, 9)
+D = 108
+
+
+@pytest.fixture(scope="module")
+def patterns():
+    return jr.rademacher(jr.key(0), (40, D), dtype=jnp.int8)
+
+
+@pytest.fixture(scope="module")
+def batch(patterns):
+    queries = eam.datasets.flip_bits(jr.key(1), patterns[:7], 0.2)
+    return eam.recall(eam.ExponentialDenseAM(patterns, 1.0), queries, key=jr.key(2))
+
+
+@pytest.fixture(scope="module")
+def single(batch):
+    return jax.tree.map(lambda leaf: leaf[0], batch)
+
+
+def decoded(gif):
+    image = Image.open(io.BytesIO(gif))
+    frames = []
+    for i in range(image.n_frames):
+        image.seek(i)
+        frames.append(np.asarray(image.convert("RGB")))
+    return np.stack(frames), image
+
+
+def test_shades_of_binary_states_are_black_and_white():
+    assert GREYS[shades(np.array([-1.0, 1.0]))].tolist() == [[0] * 3, [255] * 3]
+    assert len(set(shades(np.linspace(-3, 3, 7)))) == 7
+    assert len(set(shades(np.zeros(3)))) == 1
+
+
+def test_a_grid_holds_every_picture_once_in_reading_order():
+    pictures = np.arange(5, dtype=np.uint8)[:, None, None] * np.ones((3, 4), np.uint8)
+    grid = as_grid(pictures, columns=2)
+    assert grid.shape == (3 * 3 + 2, 2 * 4 + 1)
+    assert grid[0, 0] == 0 and grid[0, 5] == 1 and grid[4, 0] == 2 and grid[8, 0] == 4
+    assert (grid[3] == GAP).all() and (grid[:, 4] == GAP).all() and (grid[8:, 5:] == GAP).all()
+
+
+def test_pictures_take_states_and_pictures_alike(patterns):
+    as_states = as_pictures("patterns", patterns, SHAPE)
+    np.testing.assert_array_equal(as_pictures("patterns", as_states, SHAPE), as_states)
+    assert as_pictures("patterns", np.ones((3, 16))).shape == (3, 4, 4)
+
+
+def test_the_last_frame_of_an_animation_is_the_answer(single):
+    animation = animate(single, SHAPE, every=10)
+    T = single.energies.shape[-1]
+    assert len(animation.frames) == -(-T // 10) + 1
+    times = 240 // 12
+    shown = animation.palette[animation.frames[-1][: 12 * times : times, : 9 * times : times]][..., 0]
+    np.testing.assert_array_equal(np.where(shown > 127, 1, -1).ravel(), single.state)
+
+
+def test_a_gif_decodes_to_its_frames_and_rests_at_the_end(batch):
+    animation = animate(batch, SHAPE, every=10)
+    gif = animation.gif()
+    frames, image = decoded(gif)
+    distinct = np.concatenate([[True], (np.diff(animation.frames.astype(int), axis=0) != 0).any((1, 2))])
+    np.testing.assert_array_equal(frames, animation.palette[animation.frames[distinct]])
+    assert image.info["loop"] == 0 and image.info["duration"] >= 1800
+
+
+def test_the_curve_is_uncovered_from_left_to_right(single):
+    animation = animate(single, SHAPE, every=10)
+    panels = animation.palette[animation.frames][:, :, 180:].astype(int)
+    red = (panels[..., 0] - panels[..., 2] > 80).sum(axis=(1, 2))
+    assert red[0] < 20 and red[-1] > 200 and (np.diff(red) >= 0).all()
+
+
+def test_long_recalls_and_large_batches_are_thinned():
+    states = np.random.default_rng(0).choice([-1, 1], (101, 110, 16))
+    animation = animate(states, (4, 4))
+    assert len(animation.frames) == 100 and (animation.frames[0] != GAP).sum() == 100 * 16 * 16
+    few = animate(states[:1, :5], energies=np.zeros((1, 5)))
+    assert len(few.frames) == 5 and few.frames.shape[2] > animate(states[:1, :5]).frames.shape[2]
+    long = eam.Recall(states[0, 0], jnp.zeros(5000), jnp.zeros(()), jnp.array(True), jnp.array(5), None)
+    with pytest.raises(ValueError, match="record"):
+        animate(long)
+
+
+def test_hundred_glyph_recalls_make_an_animation_under_a_megabyte():
+    glyphs = eam.datasets.glyphs()[:100].reshape(100, 1, -1)
+    rng = np.random.default_rng(0)
+    wrong, visited = rng.random((100, 1, 2304)) < 0.25, rng.permutation(2304) < 24 * np.arange(100)[:, None]
+    states = np.where(wrong & ~visited, -glyphs, glyphs)
+    energies = (wrong & ~visited).sum(axis=-1).astype(float)
+    assert len(animate(states, (48, 48), energies=energies).gif()) < 1e6
+
+
+def test_a_network_without_an_energy_is_animated_without_a_curve(patterns):
+    weights = eam.sequence_weights(patterns[:3], jnp.roll(jnp.eye(3), 1, axis=1), 3.0)
+    result = eam.recall(eam.SequenceNetwork(weights), patterns[0], max_steps=4)
+    assert animate(result, SHAPE, every=1).frames.shape == (5, 240, 180)
+    assert len(show_recall(result, SHAPE).axes) == 2
+
+
+def test_notebooks_show_animations_and_figures(single, patterns):
+    assert animate(single, SHAPE)._repr_html_().startswith('<img src="data:image/gif;base64,')
+    assert show_patterns(patterns, SHAPE)._repr_png_().startswith(b"\x89PNG")
+
+
+def test_figures_of_a_recall(batch, single, patterns, tmp_path):
+    assert isinstance(show_recall(single, SHAPE), Figure)
+    assert [ax.get_title() for ax in show_recall(batch, SHAPE, original=patterns[:7]).axes] == [
+        "query",
+        "recalled",
+        "original",
+        "energy",
+    ]
+    assert len(show_recall(batch.state, SHAPE, query=patterns[:7]).axes) == 2
+    path = tmp_path / "figure.png"
+    show_patterns(patterns, SHAPE, title="Stored", columns=8).savefig(path)
+    assert path.stat().st_size > 1000
+
+
+def test_landscapes_of_memories_and_plain_energies(getkey):
+    memory = eam.ModernHopfield(jnp.array([[1.0, 0.5], [-1.0, 0.7], [0.0, -1.2]]), 4.0)
+    starts = jr.uniform(getkey(), (3, 2), minval=-1.5, maxval=1.5)
+    result = eam.recall(memory, starts, eam.GradientDescent(0.2), max_steps=30)
+    ax = show_landscape(memory, result, resolution=32).axes[0]
+    ends = np.stack([line.get_xydata()[-1] for line in ax.lines[1:6:2]])
+    np.testing.assert_allclose(ends, result.state, rtol=1e-6)
+    single = eam.recall(memory, starts[0], max_steps=3)
+    assert len(show_landscape(lambda x: jnp.sum(x**2), single, (0, 1), resolution=8).axes[0].lines) == 2
+
+
+def test_video_needs_ffmpeg_and_says_so(single, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(RuntimeError, match="ffmpeg, which is not installed"):
+        animate(single, SHAPE).save(tmp_path / "a.mp4")
+
+
+def test_ffmpeg_is_given_every_pixel(single, tmp_path, monkeypatch):
+    program = tmp_path / "ffmpeg"
+    program.write_text('#!/bin/sh\nfor last; do :; done\n/bin/cat > "$last"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    animation = animate(single, (9, 12), every=10)
+    animation.save(tmp_path / "a.mp4")
+    F, height, width = animation.frames.shape
+    even = (height + height % 2) * (width + width % 2)
+    assert (tmp_path / "a.mp4").stat().st_size == (F + animation.fps) * even * 3
+    assert "<video" in animation.html5()
+    program.write_text("#!/bin/sh\necho unknown encoder >&2\nexit 1\n")
+    with pytest.raises(RuntimeError, match="unknown encoder"):
+        animation.video(".webm")
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda x, r: show_patterns(x), r"shape must be given as \(H, W\), as 108 pixels make no square"),
+        (lambda x, r: show_patterns(x, (12, 8)), r"patterns must be \(..., 96\)"),
+        (lambda x, r: show_patterns(x, 12), r"shape must be \(H, W\)"),
+        (lambda x, r: show_patterns(x, (0, 12)), r"shape\[0\] must be an integer of at least 1"),
+        (lambda x, r: show_patterns(x * jnp.nan, SHAPE), "patterns must be finite"),
+        (lambda x, r: show_patterns(x, SHAPE, columns=0), "columns must be an integer"),
+        (lambda x, r: show_recall(x, SHAPE), "query must be given"),
+        (lambda x, r: show_recall(r, SHAPE, original=x[:, :5]), r"original must be \(..., 108\)"),
+        (lambda x, r: animate(r, SHAPE, every=0), "every must be an integer"),
+        (lambda x, r: animate(r, SHAPE, fps=0), "fps must be an integer"),
+        (lambda x, r: animate(r, SHAPE, energies=x[0]), "energies must be left out"),
+        (lambda x, r: animate(x, SHAPE, energies=x[0]), "energies must be one a state"),
+        (lambda x, r: animate(x[None, None], SHAPE), r"result must be \(F, D\) or \(B, F, D\)"),
+        (lambda x, r: animate(r, SHAPE).save("a.png"), "path must end in .gif, .mp4 or .webm"),
+        (lambda x, r: animate(r, SHAPE).video(".avi"), "suffix must be one of"),
+        (lambda x, r: show_landscape(eam.CHN(x[:, :2])), "memory must have continuous neurons"),
+        (lambda x, r: show_landscape(eam.ModernHopfield(x, 1.0)), "memory must have D = 2 neurons"),
+        (lambda x, r: show_landscape(3), "memory must be an energy"),
+        (lambda x, r: show_landscape(jnp.sum, limits=(1, -1)), "limits must be"),
+        (lambda x, r: show_landscape(jnp.sum, x), r"paths must be \(F, 2\)"),
+    ],
+)
+def test_bad_input_is_named(call, message, patterns, single):
+    with pytest.raises(ValueError, match=message):
+        call(patterns, single)
