@@ -21,9 +21,7 @@ from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
 
 from energyam import checks
 from energyam.learning import hebbian_step, storkey_step
-from energyam.memories.associator import KeyValueMemory
 from energyam.memories.base import dot
-from energyam.memories.separation import Linear
 
 _start = jax.nn.initializers.glorot_uniform()
 _WRITES = {"hebb": hebbian_step, "storkey": storkey_step}
@@ -167,8 +165,8 @@ class FastWeightsRNN(eqx.Module):
             past = past.at[t].set(hidden)
             age = t - jnp.arange(T)
             strengths = jnp.where(age >= 0, rate * decay ** jnp.maximum(age, 0), 0)
-            read = KeyValueMemory(past, strengths[:, None] * past, Linear())
-            return (past, self.cell.settle(hidden, x, read)), None
+            hidden = self.cell.settle(hidden, x, lambda state: dot(strengths * dot(past, state), past))
+            return (past, hidden), None
 
         past = jnp.zeros((T, H), self.cell.recurrent.dtype)
         (past, hidden), _ = lax.scan(step, (past, past[0]), (jnp.arange(T), inputs))

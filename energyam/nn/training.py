@@ -16,7 +16,7 @@ import jax.random as jr
 import numpy as np
 import optax
 from jax import lax
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 from tqdm import tqdm
 
 from energyam import checks
@@ -74,11 +74,10 @@ def train(
     history = History.empty(key)
     if checkpoint is not None and Path(checkpoint).exists():
         state, history = read_checkpoint(checkpoint, state, key)
-    steps = _compiled_steps(rest, optimizer, loss, scan)
     with tqdm(total=num_steps, initial=history.num_steps, disable=not progress, unit="step") as bar:
         while history.num_steps < num_steps:
             numbers = np.arange(history.num_steps, min(history.num_steps + every, num_steps))
-            state, losses = _run(steps, state, numbers, scan, key)
+            state, losses = _run(state, numbers, scan, rest, optimizer, loss, key)
             history = history.extended(losses, _measure(evaluate, eqx.combine(state[0], rest), key))
             if checkpoint is not None:
                 write_checkpoint(checkpoint, state, history)
@@ -88,38 +87,35 @@ def train(
     return Trained(eqx.combine(state[0], rest), history.losses, history.evaluated_at, metrics)
 
 
-def _compiled_steps(
-    rest: PyTree, optimizer: optax.GradientTransformation, loss: Loss, scan: bool
-) -> Callable[..., Any]:
-    """Gradient steps: a compiled loop over a vector of step numbers, or a single compiled step."""
+@eqx.filter_jit
+def _steps(
+    state: PyTree,
+    numbers: Int[Array, "*T"],
+    rest: PyTree,
+    optimizer: optax.GradientTransformation,
+    loss: Loss,
+    key: PRNGKeyArray,
+) -> tuple[PyTree, Float[Array, "*T"]]:
+    """Gradient steps: a compiled loop over a vector of step numbers, or one step for a single number."""
 
-    def step(state, number, key):
+    def step(state, number):
         params, memory = state
-        objective = jax.value_and_grad(
-            lambda params: loss(eqx.combine(params, rest), jr.fold_in(key, number))
-        )
-        value, gradient = objective(params)
+        step_key = jr.fold_in(key, number)
+        value_and_grad = jax.value_and_grad(lambda params: loss(eqx.combine(params, rest), step_key))
+        value, gradient = value_and_grad(params)
         updates, memory = optimizer.update(gradient, memory, params)
         return (optax.apply_updates(params, updates), memory), value
 
-    def loop(state, numbers, key):
-        return lax.scan(lambda state, number: step(state, number, key), state, numbers)
-
-    return jax.jit(loop if scan else step)
+    return lax.scan(step, state, numbers) if numbers.ndim else step(state, numbers)
 
 
-def _run(
-    steps: Callable[..., Any], state: PyTree, numbers: np.ndarray, scan: bool, key: PRNGKeyArray
-) -> tuple[PyTree, np.ndarray]:
+def _run(state: PyTree, numbers: np.ndarray, scan: bool, *of_step: Any) -> tuple[PyTree, np.ndarray]:
     """Run the steps of these numbers; raises `FloatingPointError` unless every loss is finite."""
-    if scan:
-        state, losses = steps(state, jnp.asarray(numbers), key)
-    else:
-        losses = []
-        for number in numbers:
-            state, loss = steps(state, jnp.asarray(number), key)
-            losses.append(loss)
-    losses = np.asarray(losses, dtype=np.float64)
+    found = []
+    for part in [numbers] if scan else numbers:
+        state, loss = _steps(state, jnp.asarray(part), *of_step)
+        found.append(loss)
+    losses = np.asarray(found, dtype=np.float64).ravel()
     if not np.isfinite(losses).all():
         first = int(numbers[np.argmin(np.isfinite(losses))])
         raise FloatingPointError(f"the loss of step {first} is not finite; try a smaller learning rate")

@@ -1,0 +1,163 @@
+"""Fast weights against an LSTM on associative retrieval: learning curves, noise, steps a second.
+
+The settings are those of Ba et al. 2016, section 4.1: 30 hidden units, one inner step, λ = .9, η = .5, Adam
+at 1e-3, batches of 64, here drawn afresh on the device. A run that was cut off is resumed from
+benchmarks/checkpoints/.
+"""
+
+import pathlib
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import optax
+
+from benchmarks import harness
+from energyam.datasets.retrieval import TOKENS, associative_retrieval
+from energyam.nn import LSTMRNN, FastWeightsCell, FastWeightsRNN, train
+
+CHECKPOINTS = pathlib.Path(__file__).parent / "checkpoints"
+SIZE, HIDDEN, BATCH = len(TOKENS), 30, 64
+STEPS = {("fast weights", 4): 10_000, ("fast weights", 8): 10_000, ("fast weights", 16): 20_000} | {
+    ("LSTM", 4): 50_000,
+    ("LSTM", 8): 50_000,
+    ("LSTM", 16): 20_000,
+}
+STDS = np.arange(20) * 0.05
+COLOURS = {"fast weights": "tab:blue", "LSTM": "tab:orange"}
+STYLES = {4: ":", 8: "-", 16: "--"}
+# Accuracies read off the figures of the repository that this experiment comes from.
+PUBLISHED = {
+    ("fast weights", 8): {0: 1.0, 0.05: 1.0, 0.1: 0.95, 0.15: 0.81, 0.2: 0.67, 0.25: 0.57, 0.3: 0.5}
+    | {0.4: 0.42, 0.5: 0.37, 0.95: 0.3},
+    ("LSTM", 8): {0: 1.0, 0.05: 0.72, 0.1: 0.52, 0.15: 0.42, 0.2: 0.34, 0.25: 0.29, 0.3: 0.26}
+    | {0.4: 0.22, 0.5: 0.19, 0.95: 0.14},
+    ("fast weights", 4): {0.05: 1.0, 0.1: 0.97, 0.2: 0.8, 0.3: 0.69, 0.5: 0.6, 0.95: 0.55},
+    ("LSTM", 4): {0.05: 0.9, 0.1: 0.77, 0.2: 0.6, 0.3: 0.49, 0.5: 0.37, 0.95: 0.24},
+}
+
+
+def make_model(name, key):
+    """The network of this name, all with 30 hidden units and the same head."""
+    cell_key, key = jr.split(key)
+    if name == "LSTM":
+        return LSTMRNN(SIZE, HIDDEN, SIZE, key=key)
+    return FastWeightsRNN(FastWeightsCell(SIZE, HIDDEN, key=cell_key), SIZE, form="attention", key=key)
+
+
+def answer(model, length, std, size, key):
+    """Logits and right answers of a batch of fresh sequences, the last input noisy."""
+    draw_key, noise_key = jr.split(key)
+    draw = jax.vmap(lambda key: associative_retrieval(length, key=key))
+    inputs, answers = draw(jr.split(draw_key, size))
+    inputs = inputs.at[:, -1].add(std * jr.normal(noise_key, (size, SIZE)))
+    return jax.vmap(model)(inputs), answers
+
+
+def loss_at(length):
+    """The cross-entropy of a batch of this length, as `train` wants it."""
+
+    def loss(model, key):
+        logits, answers = answer(model, length, 0.0, BATCH, key)
+        return optax.softmax_cross_entropy_with_integer_labels(logits, answers).mean()
+
+    return loss
+
+
+@eqx.filter_jit
+def accuracy(model, length, std, size, key):
+    """The share of fresh sequences answered right."""
+    logits, answers = answer(model, length, std, size, key)
+    return jnp.mean(logits.argmax(axis=1) == answers)
+
+
+def learn(name, length, num_steps, every):
+    """One training run, resumed if it was cut off."""
+    return train(
+        make_model(name, jr.key(0)),
+        optax.adam(1e-3),
+        loss_at(length),
+        num_steps,
+        every=every,
+        evaluate=lambda model, key: {"accuracy": accuracy(model, length, 0.0, 4096, key)},
+        checkpoint=CHECKPOINTS / f"{name.replace(' ', '_')}_{length}.safetensors" if every > 100 else None,
+        key=jr.key(1),
+    )
+
+
+def speed(name, length, num_steps):
+    """Steps a second of `train` in chunks, and the share of its time that a bare compiled loop saves."""
+    model, loss, optimizer = make_model(name, jr.key(0)), loss_at(length), optax.adam(1e-3)
+    checkpoint = CHECKPOINTS / "speed.safetensors"
+
+    def chunked():
+        checkpoint.unlink(missing_ok=True)
+        evaluate = lambda model, key: {"accuracy": accuracy(model, length, 0.0, 64, key)}  # noqa: E731
+        options = {"every": num_steps // 4, "evaluate": evaluate, "checkpoint": checkpoint, "key": jr.key(2)}
+        return train(model, optimizer, loss, num_steps, progress=False, **options).losses
+
+    def bare():
+        return train(model, optimizer, loss, num_steps, every=num_steps, progress=False, key=jr.key(2)).losses
+
+    timings = harness.time_all({"chunked": chunked, "bare": bare}, repeats=5)
+    chunked_seconds, bare_seconds = timings["chunked"].best, timings["bare"].best
+    return {
+        "steps_per_second": num_steps / chunked_seconds,
+        "host_share": max(0.0, 1 - bare_seconds / chunked_seconds),
+    }
+
+
+def noise_rows(name, length, model, size, stds):
+    """The accuracy at every standard deviation of the noise, beside the published one."""
+    published = PUBLISHED.get((name, length), {})
+    for std in np.round(stds, 2).tolist():
+        measured = float(accuracy(model, length, std, size, jr.key(3)))
+        yield {"model": name, "length": length, "std": std, "accuracy": round(measured, 4)} | {
+            "published": published.get(std)
+        }
+
+
+def run(quick):
+    """Learning curves, noise curves and speed, as one dict."""
+    curves, noise = [], []
+    for (name, length), steps in STEPS.items():
+        trained = learn(name, length, 20 if quick else steps, 10 if quick else 500)
+        accuracies = trained.metrics["accuracy"]
+        good = trained.evaluated_at[accuracies >= 0.99]
+        curves.append(
+            {"model": name, "length": length, "steps": trained.evaluated_at.tolist()}
+            | {"accuracy": np.round(accuracies, 4).tolist(), "first_99": int(good[0]) if good.size else None}
+        )
+        noise += noise_rows(name, length, trained.model, *((64, STDS[:2]) if quick else (10_000, STDS)))
+    speeds = [{"model": name, "length": 8} | speed(name, 8, 8 if quick else 2000) for name in COLOURS]
+    return {"curves": curves, "noise": noise, "speed": speeds}
+
+
+def figure(results):
+    """Learning curves on the left, noise curves of lengths 4 and 8 beside the published points."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 3, figsize=(14, 4), layout="constrained")
+    for curve in results["curves"]:
+        name, length = curve["model"], curve["length"]
+        style, label = STYLES[length], f"{name}, {length}"
+        axes[0].plot(curve["steps"], curve["accuracy"], style, color=COLOURS[name], label=label)
+    axes[0].set(xlabel="training steps", ylabel="validation accuracy", title="Associative retrieval")
+    axes[0].legend(fontsize=8)
+    for axis, length in zip(axes[1:], (4, 8), strict=True):
+        plot_noise(axis, [row for row in results["noise"] if row["length"] == length])
+        axis.set(xlabel="noise on the last input (std)", ylabel="accuracy", title=f"Length {length}")
+    return figure
+
+
+def plot_noise(axis, rows):
+    """Accuracy against noise, measured as lines and published as rings."""
+    for name, colour in COLOURS.items():
+        own = [row for row in rows if row["model"] == name]
+        axis.plot([row["std"] for row in own], [row["accuracy"] for row in own], color=colour, label=name)
+        known = [(row["std"], row["published"]) for row in own if row["published"] is not None]
+        axis.plot(*zip(*known, strict=True), "o", mfc="none", color=colour, label=f"{name}, published")
+    axis.set_ylim(0, 1.03)
+    axis.legend(fontsize=8)

@@ -1,0 +1,127 @@
+"""Reads: how the class of a query is read from an embedded support set, each class a memory of its own.
+
+A read turns embedded support and an embedded query into logits, one for each class. Attention's probability
+of class c, Σ_{k in c} softmax(s)_k, is the softmax over classes of the potentials log Σ_{k in c} exp(s_k):
+the answer is the class of lowest energy.
+
+    DotRead          s_k = x_k · q
+    CosineRead       s_k = β cos(x_k, q), β learned                         Vinyals et al. 2016
+    AttractorRead    q ← relu(LN(q + A q)) first, A written by Storkey's rule (or a Hopfield read, or 0)
+    PrototypeRead    −‖mean of the class − q‖²                              Snell et al. 2017
+    NearestRead      the largest cosine; nothing to learn
+"""
+
+import abc
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Bool, Float
+
+from energyam import checks
+from energyam.learning import store, storkey_step
+from energyam.memories.separation import LogSumExp
+from energyam.nn.hopfield_layers import HopfieldAttention, Masked
+
+
+class AbstractRead(eqx.Module):
+    """How an embedded query (D,) is read from embedded support (S, D) with class membership (S, N)."""
+
+    @abc.abstractmethod
+    def __call__(
+        self, support: Float[Array, "S D"], member: Bool[Array, "S N"], query: Float[Array, " D"]
+    ) -> Float[Array, " N"]:
+        """The logits of the N classes."""
+
+
+class DotRead(AbstractRead):
+    """Dot-product attention over the support set: no memory."""
+
+    def __call__(self, support, member, query):
+        return class_potentials(support @ query, member)
+
+
+class CosineRead(AbstractRead):
+    """Attention by cosine at a learned inverse temperature, 10 at first. Vinyals et al., NeurIPS 2016."""
+
+    log_beta: Float[Array, ""]
+
+    def __init__(self, beta: ArrayLike = 10.0):
+        checks.positive("beta", beta)
+        self.log_beta = jnp.log(jnp.asarray(beta, float))
+
+    def __call__(self, support, member, query):
+        return class_potentials(jnp.exp(self.log_beta) * _cosines(support, query), member)
+
+
+class AttractorRead(AbstractRead):
+    """The query settles in a memory of the support set, then reads by dot-product attention.
+
+        q ← relu(LN(q + A q)), num_inner times
+
+    **Arguments:** `size`: D; `memory`: `"storkey"`: A is written pattern by pattern at the rate 1/S, without
+    decay; `"hopfield"`: A q is the retrieval Xᵀ softmax(X q / √D) in its place; `"none"`: A = 0, the layer
+    norm alone. Raises `ValueError` for another memory.
+
+    An attractor network in the place of the nearest neighbours of Kaiser, Nachum, Roy & Bengio, "Learning to
+    remember rare events", ICLR 2017.
+    """
+
+    norm: eqx.nn.LayerNorm
+    hopfield: HopfieldAttention
+    memory: str = eqx.field(static=True)
+    num_inner: int = eqx.field(static=True)
+
+    def __init__(self, size: int, memory: str = "storkey", num_inner: int = 1):
+        if memory not in ("storkey", "hopfield", "none"):
+            raise ValueError(f"memory must be 'storkey', 'hopfield' or 'none'; got {memory!r}")
+        self.norm = eqx.nn.LayerNorm(checks.count("size", size))
+        self.hopfield = HopfieldAttention(size)
+        self.memory = memory
+        self.num_inner = checks.count("num_inner", num_inner)
+
+    def __call__(self, support, member, query):
+        weights = self.weights(support)
+        for _ in range(self.num_inner):
+            pull = self.hopfield(query[None], support)[0] if self.memory == "hopfield" else weights @ query
+            query = jax.nn.relu(self.norm(query + pull))
+        return class_potentials(support @ query, member)
+
+    def weights(self, support: Float[Array, "S D"]) -> Float[Array, "D D"]:
+        """A, the matrix that the support set (S, D) is written into; zeros without Storkey's rule."""
+        S, D = support.shape
+        empty = jnp.zeros((D, D), support.dtype)
+        return store(empty, support, storkey_step, rate=1 / S) if self.memory == "storkey" else empty
+
+
+class PrototypeRead(AbstractRead):
+    """Softmax over squared distances to the mean of each class. Snell et al., NeurIPS 2017."""
+
+    def __call__(self, support, member, query):
+        prototypes = member.T.astype(support.dtype) @ support / member.sum(0)[:, None]
+        return -jnp.sum((prototypes - query[None]) ** 2, axis=1)
+
+
+class NearestRead(AbstractRead):
+    """The class of the support vector of largest cosine: 1-nearest-neighbour."""
+
+    def __call__(self, support, member, query):
+        return jnp.max(jnp.where(member, _cosines(support, query)[:, None], -1), axis=0)
+
+
+def class_potentials(similarities: Float[Array, " S"], member: Bool[Array, "S N"]) -> Float[Array, " N"]:
+    """The potential log Σ_{k in c} exp(s_k) of every class c.
+
+    Its softmax is the attention read of one-hot labels, `KeyValueMemory` with `LogSumExp(1.0)`.
+    """
+    separation = LogSumExp(1.0, divided=False)
+    return jax.vmap(lambda of: Masked(separation, of).potential(similarities), in_axes=1)(member)
+
+
+def _cosines(support: Float[Array, "S D"], query: Float[Array, " D"]) -> Float[Array, " S"]:
+    return _unit(support) @ _unit(query)
+
+
+def _unit(vectors: Float[Array, "*S D"]) -> Float[Array, "*S D"]:
+    # Smooth at 0, where a dead embedding may lie: no NaN in the gradient.
+    return vectors / jnp.sqrt(jnp.sum(vectors**2, axis=-1, keepdims=True) + 1e-12)
