@@ -4,6 +4,7 @@ Shapes and dtypes are checked whenever a function is traced. Values (±1, finite
 only when they are known: inside `jit` an array has no values yet, and the check is passed over.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -17,13 +18,26 @@ def is_known(value: Any) -> bool:
     return not isinstance(value, jax.core.Tracer)
 
 
+def now(function: Callable, *values: Any) -> Any:
+    """`function(*values)`, computed at once, even inside `jit`, if the values are known there."""
+    if not all(map(is_known, values)):
+        return function(*values)
+    with jax.ensure_compile_time_eval():
+        return function(*values)
+
+
+def passes(test: Callable, *values: Any) -> bool:
+    """Whether `test(*values)` holds; values that are not known pass."""
+    return not all(map(is_known, values)) or bool(now(test, *values))
+
+
 def as_array(name: str, value: Any, dims: str) -> Shaped[Array, "..."]:
     """`value` as a numeric JAX array with the dimensions `dims`, say `"K D"` or `"... D"`.
 
     Raises `ValueError` for ragged or non-numeric input, another rank, or an axis of length 0.
     """
     try:
-        array = jnp.asarray(value)
+        array = now(jnp.asarray, value)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must be a numeric array of shape ({_shown(dims)}); {error}") from None
     wanted = dims.split()
@@ -42,8 +56,8 @@ def as_floats(name: str, value: Any, dims: str) -> Shaped[Array, "..."]:
     if jnp.issubdtype(array.dtype, jnp.complexfloating):
         raise ValueError(f"{name} must be real; got dtype {array.dtype}")
     if not jnp.issubdtype(array.dtype, jnp.floating):
-        array = array.astype(float)
-    if is_known(array) and not bool(jnp.isfinite(array).all()):
+        array = now(lambda a: a.astype(float), array)
+    if not passes(lambda a: jnp.isfinite(a).all(), array):
         raise ValueError(f"{name} must be finite; got NaN or infinity")
     return array
 
@@ -56,7 +70,7 @@ def as_binary(name: str, value: Any, dims: str) -> Shaped[Array, "..."]:
     array = as_array(name, value, dims)
     if array.dtype == bool or jnp.issubdtype(array.dtype, jnp.complexfloating):
         raise ValueError(f"{name} must be ({_shown(dims)}) with entries ±1; got dtype {array.dtype}")
-    if is_known(array) and not bool((jnp.abs(array) == 1).all()):
+    if not passes(lambda a: (jnp.abs(a) == 1).all(), array):
         got = np.unique(np.asarray(array, dtype=np.float64))
         shown = ", ".join(f"{v:g}" for v in got[:4]) + (", …" if got.size > 4 else "")
         raise ValueError(

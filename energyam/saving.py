@@ -83,7 +83,7 @@ def _describe(node: Any, where: str, tensors: dict[str, np.ndarray]) -> Any:
         fields = {name: _describe(getattr(node, name), _join(where, name), tensors) for name in names}
         return {"class": type(node).__name__, "fields": fields}
     if isinstance(node, (jax.Array, np.ndarray)):
-        tensors[where] = np.ascontiguousarray(node)
+        tensors[where] = np.array(node, order="C")
         return {"array": where}
     if isinstance(node, (list, tuple)):
         items = [_describe(item, _join(where, str(i)), tensors) for i, item in enumerate(node)]

@@ -115,7 +115,15 @@ def test_energies_are_of_one_state():
         eam.CHN(X).energy(jnp.ones(7))
 
 
-def test_shapes_are_checked_inside_jit_too():
+def test_checks_inside_jit():
+    def energy(x):  # values that are known are checked there as well
+        with pytest.raises(ValueError, match="entries ±1; got entries 0"):
+            eam.CHN(np.zeros((2, 8)))
+        with pytest.raises(ValueError, match="n must be at least 1"):
+            eam.PolynomialDenseAM(X, 0.5)
+        return eam.PolynomialDenseAM(X, 3).energy(x) + eam.ExponentialDenseAM(X, 2.0).energy(x)
+
+    np.testing.assert_allclose(jax.jit(energy)(X[0]), energy(X[0]), rtol=1e-5)
     with pytest.raises(ValueError, match=r"patterns must be \(K, D\)"):
         jax.jit(lambda X: eam.CHN(X).energy(jnp.ones(8)))(jnp.ones(8))
     with pytest.raises(ValueError, match="every must be an integer of at least 1"):

@@ -29,7 +29,7 @@ def test_synchronous_recall_never_rises_where_the_potential_is_convex(name, clam
     memory = CONVEX[name](X)
     query = jr.rademacher(getkey(), (8, 16), dtype=float) / (4 if name == "sphere" else 1)
     clamp = jnp.arange(16) < 6 if clamped and name != "sphere" else None
-    result = eam.recall(memory, query, eam.Synchronous(), 50, clamp=clamp)
+    result = eam.recall(memory, query, eam.Synchronous(), 200, clamp=clamp)
     energies = np.concatenate([result.initial_energy[:, None], result.energies], axis=1)
     assert (np.diff(energies, axis=1) <= 1e-5 * np.abs(energies).max()).all()
     assert result.converged.all()

@@ -181,6 +181,6 @@ def _still(new, old, tol):
 
 
 def _tolerance(tol):
-    if checks.is_known(tol) and not tol >= 0:
+    if not checks.passes(lambda t: t >= 0, tol):
         raise ValueError(f"tol must not be negative; got {tol}")
     return checks.as_floats("tol", tol, "")

@@ -5,6 +5,7 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Shaped
 
 from energyam.memories.neurons import AbstractNeurons
@@ -65,7 +66,7 @@ class AbstractMemory(AbstractNetwork):
     def increments(self) -> AbstractIncrements:
         """The memory laid out for flipping single neurons (binary neurons only)."""
 
-    def energy(self, state: Shaped[Array, " D"]) -> Float[Array, ""]:
+    def energy(self, state: ArrayLike) -> Float[Array, ""]:
         """E(x) = R(x) − potential(x), a scalar for one state (D,)."""
         state = as_state(state, self.num_neurons)
         return self.neurons.energy(state) - self.potential(self.currents(state), state)
@@ -93,7 +94,7 @@ class EnergyIncrements(AbstractIncrements):
         return self.memory.energy(state.at[i].multiply(-1))
 
 
-def as_state(state: Shaped[Array, " D"], num_neurons: int) -> Float[Array, " D"]:
+def as_state(state: ArrayLike, num_neurons: int) -> Float[Array, " D"]:
     """One state as floats; raises `ValueError` unless its shape is (num_neurons,)."""
     state = jnp.asarray(state)
     if state.shape != (num_neurons,):

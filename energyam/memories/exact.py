@@ -18,7 +18,7 @@ def sign_of_power_gain(
     ±2^383, |entries| < 2^18 and K < 2^19.
     """
     limbs = _power_limbs(after, n) - _power_limbs(before, n)
-    total = limbs.sum(axis=1)
+    total = limbs.sum(axis=1, dtype=jnp.int32)
 
     def normalise(carry, limb):
         limb = limb + carry

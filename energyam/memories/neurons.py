@@ -57,8 +57,8 @@ class Spherical(AbstractNeurons):
 
     def check(self, name: str, states: Any, dims: str) -> Shaped[Array, "..."]:
         states = checks.as_floats(name, states, dims)
-        norms = jnp.linalg.norm(states, axis=-1)
-        if checks.is_known(norms) and not bool((jnp.abs(norms - 1) < 1e-3).all()):
+        norms = checks.now(lambda x: jnp.linalg.norm(x, axis=-1), states)
+        if not checks.passes(lambda r: (jnp.abs(r - 1) < 1e-3).all(), norms):
             raise ValueError(
                 f"{name} must be unit vectors; got norms from {norms.min():.4g} to {norms.max():.4g} "
                 "(divide by the norm first)"
