@@ -1,0 +1,91 @@
+"""Few-shot episodes: N classes that were never seen, K labelled pictures of each, and queries."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped
+
+from energyam import checks
+
+
+class Episode(NamedTuple):
+    """One task: tell the queries' classes from a small labelled support set.
+
+    `support` (S, H, W), S = N·K pictures; `labels` (S,) in 0 … N − 1; `queries` (Q, H, W); `answers` (Q,).
+    `classes` (N,): which class of the data set each label stands for.
+    """
+
+    support: Float[Array, "S H W"]
+    labels: Int[Array, " S"]
+    queries: Float[Array, "Q H W"]
+    answers: Int[Array, " Q"]
+    classes: Int[Array, " N"]
+
+
+def sample_episode(
+    images: ArrayLike, num_ways: Any = 5, num_shots: Any = 1, num_queries: Any = 1, *, key: PRNGKeyArray
+) -> Episode:
+    """An N-way K-shot episode drawn from images (classes, drawers, H, W).
+
+    N classes are drawn without replacement, and of each class K drawers for the support set and others for
+    the queries. Works under `jit`; `jax.vmap` over keys makes a batch.
+
+    **Arguments:** `num_ways`: N; `num_shots`: K; `num_queries`: queries of each class.
+
+    Raises `ValueError` for counts below 1, more ways than classes, or more shots and queries than drawers.
+    """
+    images = checks.as_array("images", images, "classes drawers H W")
+    C, P = images.shape[:2]
+    N, K = checks.count("num_ways", num_ways), checks.count("num_shots", num_shots)
+    Q = checks.count("num_queries", num_queries)
+    if N > C:
+        raise ValueError(f"num_ways must be at most the number of classes, {C}; got {N}")
+    if K + Q > P:
+        raise ValueError(f"num_shots + num_queries must be at most the number of drawers, {P}; got {K} + {Q}")
+    class_key, drawer_key = jr.split(key)
+    classes = jr.choice(class_key, C, (N,), replace=False)
+    drawers = jax.vmap(lambda key: jr.permutation(key, P)[: K + Q])(jr.split(drawer_key, N))
+    drawn = images[classes[:, None], drawers].astype(float)
+    pictures = lambda part: part.reshape(-1, *images.shape[2:])  # noqa: E731
+    labels = jnp.arange(N)
+    return Episode(
+        pictures(drawn[:, :K]), jnp.repeat(labels, K), pictures(drawn[:, K:]), jnp.repeat(labels, Q), classes
+    )
+
+
+def split_classes(
+    images: ArrayLike, num_train: Any, *, key: PRNGKeyArray
+) -> tuple[Shaped[np.ndarray, "train drawers H W"], Shaped[np.ndarray, "test drawers H W"]]:
+    """Images (classes, drawers, H, W) as training and test classes: `num_train` at random, and all others.
+
+    No class is in both. Add rotations after the split, so that no test class is a turned training class.
+    Raises `ValueError` unless 1 ≤ num_train < classes.
+    """
+    images = _images(images)
+    if checks.count("num_train", num_train) >= images.shape[0]:
+        raise ValueError(f"num_train must leave classes to test on, of {images.shape[0]}; got {num_train}")
+    order = np.asarray(jr.permutation(key, images.shape[0]))
+    return images[order[:num_train]], images[order[num_train:]]
+
+
+def add_rotations(images: ArrayLike) -> Shaped[np.ndarray, "classes4 drawers H W"]:
+    """Images (classes, drawers, H, H) and the same turned by 90°, 180° and 270°, as four times the classes.
+
+    Class c + r · classes is class c turned by r · 90°. Raises `ValueError` for pictures that are not square.
+    """
+    images = _images(images)
+    if images.shape[2] != images.shape[3]:
+        raise ValueError(f"images must be square, (classes, drawers, H, H); got shape {images.shape}")
+    return np.concatenate([np.rot90(images, turns, axes=(2, 3)) for turns in range(4)])
+
+
+def _images(images: ArrayLike) -> Shaped[np.ndarray, "classes drawers H W"]:
+    # On the host: a whole data set need not be copied to the device.
+    images = np.asarray(images)
+    if images.ndim != 4 or 0 in images.shape:
+        raise ValueError(f"images must be (classes, drawers, H, W), not empty; got shape {images.shape}")
+    return images
