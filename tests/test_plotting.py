@@ -94,9 +94,14 @@ def test_long_recalls_and_large_batches_are_thinned():
     assert len(animation.frames) == 100 and (animation.frames[0] != GAP).sum() == 100 * 16 * 16
     few = animate(states[:1, :5], energies=np.zeros((1, 5)))
     assert len(few.frames) == 5 and few.frames.shape[2] > animate(states[:1, :5]).frames.shape[2]
-    long = eam.Recall(states[0, 0], jnp.zeros(5000), jnp.zeros(()), jnp.array(True), jnp.array(5), None)
-    with pytest.raises(ValueError, match="record"):
-        animate(long)
+
+
+def test_a_recall_without_a_record_has_no_frames(patterns):
+    result = eam.recall(eam.CHN(patterns), patterns[0], eam.Synchronous(), record=False)
+    for draw in (animate, show_recall):
+        with pytest.raises(ValueError, match="record=False"):
+            draw(result, SHAPE)
+    assert len(show_recall(result, SHAPE, query=patterns[0]).axes) == 2
 
 
 def test_hundred_glyph_recalls_make_an_animation_under_a_megabyte():

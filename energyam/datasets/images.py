@@ -48,7 +48,7 @@ def load_image(file: str | Path, shape: Any = (48, 48)) -> Int8[np.ndarray, "H W
 
     N. Otsu, "A threshold selection method from gray-level histograms", 1979.
     """
-    H, W = _as_shape(shape)
+    H, W = checks.picture_shape(shape)
     try:
         with Image.open(file) as image:
             grey = _as_grey(ImageOps.exif_transpose(image))
@@ -82,9 +82,3 @@ def _otsu_threshold(pixels: UInt8[np.ndarray, "H W"]) -> int:
     above = below[-1] - below
     gap = sums[-1] * below - sums * below[-1]
     return int(np.argmax(gap.astype(float) ** 2 / np.maximum(below * above, 1)))
-
-
-def _as_shape(shape: Any) -> tuple[int, int]:
-    if not isinstance(shape, tuple | list) or len(shape) != 2:
-        raise ValueError(f"shape must be (H, W), the height and width of a picture; got {shape!r}")
-    return checks.count("shape[0]", shape[0]), checks.count("shape[1]", shape[1])

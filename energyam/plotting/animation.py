@@ -127,8 +127,8 @@ def _of_recall(result: Recall, shape: Any, every: int, energies: Any):
     if energies is not None:
         raise ValueError("energies must be left out beside a Recall, which has its own")
     every = max(every, math.ceil(result.energies.shape[-1] / (_MOST_FRAMES - 1)))
-    axes = result.converged.ndim
-    first = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[axes:])[:_MOST_PICTURES], result)
+    B, axes = result.converged.size, result.converged.ndim
+    first = jax.tree.map(lambda leaf: leaf.reshape(B, *leaf.shape[axes:])[:_MOST_PICTURES], result)
     updates, energies = energy_curve(result, every)
     return updates, as_pictures("result", first.frames(every), shape), energies
 

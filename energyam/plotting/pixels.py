@@ -25,7 +25,7 @@ def as_pictures(name: str, states: Any, shape: Any = None) -> Float[np.ndarray, 
         if side * side != D:
             raise ValueError(f"shape must be given as (H, W), as {D} pixels make no square; got None")
         shape = (side, side)
-    H, W = _as_shape(shape)
+    H, W = checks.picture_shape(shape)
     if states.shape[-2:] != (H, W) and D != H * W:
         raise ValueError(f"{name} must be (..., {H * W}) for pictures of shape {(H, W)}; got {states.shape}")
     return states if states.shape[-2:] == (H, W) else states.reshape(*states.shape[:-1], H, W)
@@ -58,9 +58,3 @@ def enlarged(grid: UInt8[np.ndarray, "*batch Y X"], size: int) -> UInt8[np.ndarr
     """Each pixel repeated a whole number of times, so that the longer side comes near `size`."""
     times = max(1, size // max(grid.shape[-2:]))
     return grid.repeat(times, axis=-2).repeat(times, axis=-1)
-
-
-def _as_shape(shape: Any) -> tuple[int, int]:
-    if not isinstance(shape, tuple | list) or len(shape) != 2:
-        raise ValueError(f"shape must be (H, W), the height and width of a picture; got {shape!r}")
-    return checks.count("shape[0]", shape[0]), checks.count("shape[1]", shape[1])
