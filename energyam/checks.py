@@ -127,7 +127,7 @@ def count(name: str, value: Any, least: int = 1) -> int:
 
 
 def picture_shape(shape: Any) -> tuple[int, int]:
-    """`shape` as the height and width of a picture; raises `ValueError` unless these are whole and above 0."""
+    """`shape` as the height and width of a picture; raises `ValueError` unless both are whole and above 0."""
     if not isinstance(shape, tuple | list) or len(shape) != 2:
         raise ValueError(f"shape must be (H, W), the height and width of a picture; got {shape!r}")
     return count("shape[0]", shape[0]), count("shape[1]", shape[1])
