@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from energyam.memories.base import AbstractIncrements, AbstractMemory, EnergyIncrements
+from energyam.memories.base import AbstractIncrements, AbstractMemory, EnergyIncrements, dot
 from energyam.memories.dense import AbstractDenseAM
 from energyam.memories.neurons import Binary
 from energyam.memories.separation import LogSumExp, Polynomial, Quadratic, ReLU
@@ -102,7 +102,7 @@ def _leader(memory, state):
     never come nearer than they would at its last flip, s = D. If even there |F'(s' + 2)| summed over all
     others is lost in the rounding of F'(s − 2), the leader decides each flip, and makes the energy.
     """
-    overlaps = memory.currents(state)
+    overlaps = dot(memory.patterns, state)
     K, D = memory.patterns.shape
     leader = jnp.argmax(overlaps)
     s = overlaps[leader]

@@ -6,6 +6,7 @@ from jaxtyping import Array, ArrayLike, Float, Shaped
 
 from energyam import checks
 from energyam.memories.base import dot
+from energyam.memories.blocks import read
 from energyam.memories.separation import AbstractSeparation
 
 
@@ -39,7 +40,7 @@ class KeyValueMemory(eqx.Module):
     def __call__(self, query: Shaped[ArrayLike, "..."]) -> Float[Array, " Dv"]:
         """The value (Dv,) read for one query (Dk,); raises `ValueError` for another shape."""
         query = checks.as_vector("query", query, self.keys.shape[1])
-        return dot(self.separation.weights(dot(self.keys, query)), self.values)
+        return read(self.separation, self.keys, self.values, query)[1]
 
 
 class OnlineAssociator(eqx.Module):

@@ -5,6 +5,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Num
 
 from energyam.memories.base import AbstractIncrements, AbstractMemory, dot
+from energyam.memories.blocks import read
 from energyam.memories.neurons import AbstractNeurons, Binary, Continuous
 from energyam.memories.separation import AbstractSeparation, LogSumExp, Polynomial, Quadratic
 
@@ -22,14 +23,17 @@ class AbstractDenseAM(AbstractMemory):
     def num_neurons(self) -> int:
         return self.patterns.shape[1]
 
-    def currents(self, state: Float[Array, " D"]) -> Float[Array, " K"]:
-        return dot(self.patterns, state)
+    def currents(self, state: Float[Array, " D"]) -> tuple[Float[Array, ""], Float[Array, " D"]]:
+        """Potential and field together, as one pass over the patterns makes both; overlaps are not kept."""
+        return read(self.separation, self.patterns, self.patterns, state)
 
-    def potential(self, currents: Float[Array, " K"], state: Float[Array, " D"]) -> Float[Array, ""]:
-        return self.separation.potential(currents)
+    def potential(
+        self, currents: tuple[Float[Array, ""], Float[Array, " D"]], state: Float[Array, " D"]
+    ) -> Float[Array, ""]:
+        return currents[0]
 
-    def field(self, currents: Float[Array, " K"]) -> Float[Array, " D"]:
-        return dot(self.separation.weights(currents), self.patterns)
+    def field(self, currents: tuple[Float[Array, ""], Float[Array, " D"]]) -> Float[Array, " D"]:
+        return currents[1]
 
     def increments(self) -> "DenseIncrements":
         return DenseIncrements(self.patterns.T, self.separation)

@@ -20,7 +20,6 @@ from jaxtyping import Array, Float, Num
 from energyam import checks
 from energyam.memories.exact import power, power_changes, settle_sign
 
-
 Pair = tuple[Float[Array, "..."], Float[Array, "..."]]
 
 
@@ -55,7 +54,7 @@ class AbstractBlockwise(AbstractSeparation):
 
     @abc.abstractmethod
     def scale(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
-        """The similarity c that a block is taken relative to, the larger of two blocks' for both."""
+        """The similarity c that a block is taken relative to; two blocks together take the larger."""
 
     @abc.abstractmethod
     def relative(self, similarities: Float[Array, "..."], scale: Float[Array, ""]) -> Pair:
@@ -143,17 +142,16 @@ class Polynomial(AbstractBlockwise):
         checks.positive("n", n)
         self.n = _whole_if_possible(checks.as_array("n", n, ""))
         self.rectified = rectified
-        if checks.is_known(n) and self.n < 1:
+        if not checks.passes(lambda n: n >= 1, self.n):
             raise ValueError(f"n must be at least 1; got {n}")
         if not rectified and not jnp.issubdtype(self.n.dtype, jnp.integer):
             raise ValueError(f"n must be a whole number unless rectified; got {n}")
 
     def scale(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
-        size = jnp.max(self._rectified(similarities, jnp.abs))
-        return jnp.where(size > 0, size, 1)
+        return jnp.max(self._rectified(similarities, jnp.abs))
 
     def relative(self, similarities: Float[Array, "..."], scale: Float[Array, ""]) -> Pair:
-        s = self._rectified(similarities) / scale
+        s = self._rectified(similarities) / jnp.where(scale > 0, scale, 1)
         weights = power(s, self.n - 1)
         return power(s, self.n), jnp.where(s > 0, weights, 0) if self.rectified else weights
 
@@ -280,12 +278,12 @@ def _saturated(value):
 
 def _exact_sum(terms, dtype):
     """The sum of whole numbers held in floats, exact while it fits 32 bits."""
-    return jnp.sum(terms.astype(jnp.int32)).astype(dtype)
+    return jnp.sum(terms.astype(jnp.int32), dtype=jnp.int32).astype(dtype)
 
 
 def _whole_if_possible(n):
-    if checks.is_known(n) and jnp.issubdtype(n.dtype, jnp.floating) and float(n).is_integer():
-        return n.astype(jnp.int32)
+    if checks.is_known(n) and float(n).is_integer():
+        return checks.now(lambda n: n.astype(jnp.int32), n)
     return n
 
 

@@ -1,0 +1,110 @@
+"""Reads of any number of pairs in one pass, a block at a time: the working memory does not grow with K."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Int, Num
+
+from energyam import checks
+from energyam.memories.base import dot
+from energyam.memories.separation import AbstractBlockwise, AbstractSeparation, TopK
+
+# Pairs in a block: the similarities of a batch stay in a core's cache, the matrix products stay large.
+BLOCK = 2048
+
+
+def read(
+    separation: AbstractSeparation,
+    keys: Num[Array, "K Dk"],
+    values: Num[Array, "K Dv"],
+    query: Float[Array, " Dk"],
+    block: int = BLOCK,
+) -> tuple[Float[Array, ""], Float[Array, " Dv"]]:
+    """The potential of the similarities K q, and the values read, Vᵀ weights(K q), in one pass over pairs.
+
+    Blocks join as in an online log-sum-exp: exactly, up to the rounding of the sums. `TopK` keeps the k
+    nearest pairs seen so far. A separation that is neither this nor `AbstractBlockwise` is read at once.
+
+    The pairs are first cut into equal lanes, as many as the devices where K allows. Sharded pairs are
+    then read where they lie, and only the lanes' parts, Dv + 2 numbers a query, travel.
+
+    Milakov & Gimelshein, "Online normalizer calculation for softmax" (2018).
+    """
+    if isinstance(separation, TopK):
+        similarities, indices = nearest(keys, query, separation.k, block)
+        inner = separation.separation
+        return inner.potential(similarities), dot(inner.weights(similarities), values[indices])
+    if not isinstance(separation, AbstractBlockwise):
+        similarities = dot(query, keys.T)
+        return separation.potential(similarities), dot(separation.weights(similarities), values)
+
+    def part_of(first, keys, values):
+        similarities = dot(query, keys.T)  # in this order: under vmap those of one query lie together
+        scale = lax.stop_gradient(separation.scale(similarities))
+        terms, weights = separation.relative(similarities, scale)
+        return scale, jnp.sum(terms), dot(weights, values)
+
+    def join(parts):
+        scales, totals, sums = parts
+        scale = scales.max()
+        terms, weights = separation.relative(scales, scale)
+        return scale, jnp.sum(terms * totals), jnp.sum(weights[:, None] * sums, axis=0)
+
+    scale, total, sums = _fold((keys, values), block, part_of, join)
+    potential, unit = separation.whole(scale, total)
+    return potential, unit * sums
+
+
+def nearest(
+    keys: Num[Array, "K Dk"], query: Float[Array, " Dk"], k: int, block: int = BLOCK
+) -> tuple[Float[Array, " k"], Int[Array, " k"]]:
+    """The k largest similarities K q, falling, and the indices of their keys, the first of equals first.
+
+    All K of them where there are fewer than k. Raises `ValueError` for k below 1.
+    """
+    k = min(checks.count("k", k), keys.shape[0])
+
+    def part_of(first, keys):
+        similarities, indices = lax.top_k(dot(query, keys.T), min(k, keys.shape[0]))
+        missing = (0, k - indices.shape[0])
+        return jnp.pad(similarities, missing, constant_values=-jnp.inf), jnp.pad(first + indices, missing)
+
+    def join(parts):
+        similarities, indices = (found.reshape(-1) for found in parts)
+        best, places = lax.top_k(similarities, k)
+        return best, indices[places]
+
+    return _fold((keys,), block, part_of, join)
+
+
+def _fold(
+    arrays: tuple[Num[Array, "K _"], ...], block: int, part_of: Callable[..., Any], join: Callable[[Any], Any]
+) -> Any:
+    """`part_of(first, *rows)` of each block of rows; `join` makes one of parts stacked along a first axis."""
+    K = arrays[0].shape[0]
+    lanes = math.gcd(K, jax.device_count())
+    if lanes == 1:
+        return _fold_lane(0, arrays, block, part_of, join)
+    in_lanes = tuple(rows.reshape(lanes, K // lanes, -1) for rows in arrays)
+    first = jnp.arange(lanes) * (K // lanes)
+    return join(jax.vmap(lambda at, rows: _fold_lane(at, rows, block, part_of, join))(first, in_lanes))
+
+
+def _fold_lane(first, arrays, block, part_of, join):
+    K = arrays[0].shape[0]
+    block = min(block, K)
+
+    def part_at(start, size):
+        return part_of(first + start, *(lax.dynamic_slice_in_dim(rows, start, size) for rows in arrays))
+
+    def with_next(part, start, size):
+        return join(jax.tree.map(lambda *two: jnp.stack(two), part, part_at(start, size)))
+
+    # Gradients make the blocks anew, rather than keep the similarities of all of them.
+    step = jax.checkpoint(lambda j, part: with_next(part, j * block, block))
+    part = lax.fori_loop(1, K // block, step, part_at(0, block))
+    return with_next(part, K - K % block, K % block) if K % block else part
