@@ -27,3 +27,4 @@ from energyam.datasets.retrieval import (
     retrieval_text as retrieval_text,
 )
 from energyam.datasets.omniglot import Characters as Characters, omniglot as omniglot
+from energyam.datasets.strokes import stroke_characters as stroke_characters
