@@ -36,7 +36,7 @@ class CircleIntersection(AbstractSeparation):
     **Arguments:** `dim`: D; `radius`: 0..dim; `num_neurons`: r, for weights r I(h)/2^D (expected numbers of
     neurons); `cosines`: similarities are cosines, s = dim · cos, instead of overlaps; `key`: draw the numbers
     of r random neurons once, as a table over h that keeps them falling: each is binomial, exactly as that of
-    random neurons at one distance. Not differentiable in its tables.
+    random neurons at one distance. A sweep over radii compiles once.
 
     Raises `ValueError` for a radius outside 0..dim, `num_neurons` below 1, or a key without `num_neurons`.
 
@@ -45,8 +45,6 @@ class CircleIntersection(AbstractSeparation):
 
     mantissas: Float[Array, "3 L"]
     exponents: Int[Array, "3 L"]
-    dim: int = eqx.field(static=True)
-    radius: int = eqx.field(static=True)
     cosines: bool = eqx.field(static=True)
 
     def __init__(
@@ -70,7 +68,12 @@ class CircleIntersection(AbstractSeparation):
         steps = np.append(-np.inf, np.logaddexp(logs[1:], logs[:-1]))  # of C, from h to h − 1
         sums = np.append(np.logaddexp.accumulate(steps[:0:-1])[::-1], -np.inf)
         self.mantissas, self.exponents = _wide_floats(np.stack([logs, steps, sums]))
-        self.dim, self.radius, self.cosines = dim, radius, cosines
+        self.cosines = cosines
+
+    @property
+    def dim(self) -> int:
+        """D, the length of the vectors compared."""
+        return self.mantissas.shape[1] - 1
 
     def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
         k, rest = self._place(similarities)

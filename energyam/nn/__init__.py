@@ -17,6 +17,11 @@ from energyam.nn.hopfield_layers import (
     HopfieldLookup as HopfieldLookup,
     HopfieldPooling as HopfieldPooling,
 )
+from energyam.nn.projection import (
+    ProjectedMemory as ProjectedMemory,
+    ReconstructionLoss as ReconstructionLoss,
+    perturb as perturb,
+)
 from energyam.nn.reads import (
     AbstractRead as AbstractRead,
     AttractorRead as AttractorRead,

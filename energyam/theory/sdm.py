@@ -77,7 +77,7 @@ def critical_distance(n: Any, radius: Any, num_patterns: Any, num_neurons: Any, 
 
 
 def sdm_capacity(
-    n: Any, radius: Any, num_neurons: Any, probability: float = 0.5, noise: str = "independent"
+    n: Any, radius: Any, num_neurons: Any, probability: Any = 0.5, noise: str = "independent"
 ) -> float:
     """How many patterns can be stored so that one of them is read whole with this probability.
 
@@ -98,7 +98,7 @@ def optimal_radius(
     num_neurons: Any,
     criterion: str = "snr",
     noise: str | None = None,
-    probability: float = 0.5,
+    probability: Any = 0.5,
 ) -> int:
     """The radius that is best by a criterion: signal to noise, capacity, or critical distance.
 

@@ -1,0 +1,123 @@
+"""A learned projection of keys and queries, in whose space any separation weighs the values.
+
+One linear map takes stored vectors and query into a space of few dimensions, where their cosines are
+weighed; what is read are the stored vectors themselves. Bricken & Pehlevan, "Attention approximates sparse
+distributed memory", NeurIPS 2021: 64 dimensions, and weights of circles, caps, or a softmax with their β.
+"""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from energyam import checks
+from energyam.memories.base import dot
+from energyam.memories.separation import AbstractSeparation
+
+
+class ProjectedMemory(eqx.Module):
+    """Reads stored vectors by the cosines of their projections: x̂ = Σ_μ w_μ ξ_μ / Σ_μ w_μ.
+
+    w = separation.weights(cos), cos_μ the cosine of W ξ_μ and W q. A query that no stored vector weighs
+    reads itself. Everything is for one query; callers `jax.vmap`.
+
+    **Arguments:** `size`: D; `separation`: over cosines, say `CapIntersection(L, radius)`,
+    `CircleIntersection(L, radius, cosines=True)`, or `LogSumExp(beta)`; `latent_size`: L; `train_separation`:
+    whether training moves the separation's numbers too (β, or the radius of caps); `key`: for W, which starts
+    normal with variance 1.
+
+    Raises `ValueError` for sizes below 1.
+    """
+
+    projection: Float[Array, "L D"]
+    separation: AbstractSeparation
+    train_separation: bool = eqx.field(static=True)
+
+    def __init__(
+        self,
+        size: Any,
+        separation: AbstractSeparation,
+        latent_size: Any = 64,
+        train_separation: bool = False,
+        *,
+        key: PRNGKeyArray,
+    ):
+        shape = checks.count("latent_size", latent_size), checks.count("size", size)
+        self.projection = jr.normal(key, shape)
+        self.separation = separation
+        self.train_separation = train_separation
+
+    def __call__(self, query: ArrayLike, stored: ArrayLike) -> Float[Array, " D"]:
+        """What one query (D,) reads from stored vectors (K, D). Raises `ValueError` for other shapes."""
+        size = self.projection.shape[1]
+        stored, query = checks.as_floats("stored", stored, "K D"), checks.as_vector("query", query, size)
+        if stored.shape[1] != size:
+            raise ValueError(f"stored must be (K, {size}); got shape {stored.shape}")
+        separation = self.separation
+        if not self.train_separation:
+            separation = jax.tree.map(jax.lax.stop_gradient, separation)
+        weights = separation.weights(dot(self.project(stored), self.project(query)))
+        total = jnp.sum(weights)
+        read = dot(weights, stored) / jnp.where(total > 0, total, 1)
+        return jnp.where(total > 0, read, query)
+
+    def project(self, vectors: Float[Array, "*batch D"]) -> Float[Array, "*batch L"]:
+        """Unit vectors along the projections of `vectors`."""
+        projected = dot(vectors, self.projection.T)
+        # Smooth at 0, so that no gradient is NaN.
+        return projected / jnp.sqrt(jnp.sum(projected**2, axis=-1, keepdims=True) + 1e-12)
+
+
+class ReconstructionLoss(eqx.Module):
+    """‖x̂ − x‖² of a stored vector, read from a perturbed one: a loss for `energyam.nn.train`.
+
+    Each step draws a batch of the stored vectors and perturbs each to a cosine drawn between `low` and 1.
+
+    **Arguments:** `stored` (K, D): keys and targets; `batch_size`; `low`: the smallest cosine.
+    Raises `ValueError` for another shape, a batch below 1 or a cosine outside 0 to 1.
+    """
+
+    stored: Float[Array, "K D"]
+    low: Float[Array, ""]
+    batch_size: int = eqx.field(static=True)
+
+    def __init__(self, stored: ArrayLike, batch_size: Any = 128, low: ArrayLike = 0.75):
+        self.stored = checks.as_floats("stored", stored, "K D")
+        self.batch_size = checks.count("batch_size", batch_size)
+        checks.fraction("low", low)
+        self.low = jnp.asarray(low, self.stored.dtype)
+
+    def __call__(self, model: ProjectedMemory, key: PRNGKeyArray) -> Float[Array, ""]:
+        which, how_far, way = jr.split(key, 3)
+        targets = jr.choice(which, self.stored, (self.batch_size,))
+        cosines = jr.uniform(how_far, (self.batch_size,), minval=self.low)
+        queries = perturb(targets, cosines, key=way)
+        reads = jax.vmap(model, in_axes=(0, None))(queries, self.stored)
+        return jnp.mean(jnp.sum((reads - targets) ** 2, axis=1))
+
+
+def perturb(vectors: ArrayLike, cosine: ArrayLike, *, key: PRNGKeyArray) -> Float[Array, "*batch D"]:
+    """Vectors (*batch, D) of the same norms at a given cosine to the originals, in directions drawn evenly.
+
+    q = c u + √(1 − c²) v for the unit vector u and a normal vector v made orthogonal to it, unlike the
+    published program, whose directions are drawn from a cube.
+
+    **Arguments:** `vectors`: at least 2 entries each; `cosine`: −1 to 1, a number or (*batch). Raises
+    `ValueError` for vectors of one entry or a cosine out of range.
+    """
+    vectors = checks.as_floats("vectors", vectors, "... D")
+    if vectors.shape[-1] < 2:
+        raise ValueError(f"vectors must have at least 2 entries; got shape {vectors.shape}")
+    cosine = checks.as_floats("cosine", cosine, "...")
+    checks.fraction("(1 + cosine) / 2", (1 + cosine) / 2)
+    cosine = jnp.broadcast_to(cosine, vectors.shape[:-1])[..., None]
+    norm = jnp.linalg.norm(vectors, axis=-1, keepdims=True)
+    along = vectors / jnp.where(norm > 0, norm, 1)
+    across = jr.normal(key, vectors.shape, vectors.dtype)
+    across = across - jnp.sum(across * along, axis=-1, keepdims=True) * along
+    across = across / jnp.linalg.norm(across, axis=-1, keepdims=True)
+    return norm * (cosine * along + jnp.sqrt(1 - cosine**2) * across)

@@ -1,0 +1,168 @@
+"""NeuronSDM: hard locations against a plain NumPy memory, and against PatternSDM on average."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+from zoo import patterns
+
+import energyam as eam
+
+
+def bits_of(memory):
+    """The hard locations' addresses as ±1, unpacked."""
+    raw = np.asarray(memory.addresses).view(np.uint8)
+    return 2 * np.unpackbits(raw, axis=1, bitorder="little")[:, : memory.dim].astype(int) - 1
+
+
+def plain_active(memory, address):
+    return (bits_of(memory) != np.asarray(address)[None]).sum(1) <= int(memory.radius)
+
+
+@pytest.mark.parametrize(("N", "D", "radius"), [(50, 20, 8), (3000, 33, 12), (20_000, 64, 24)])
+def test_activation_writing_and_reading_equal_a_plain_memory(N, D, radius):
+    memory = eam.NeuronSDM.random(N, D, radius, word_dim=7, key=jr.key(0))
+    addresses, words = patterns(1, 5, D), patterns(2, 5, 7)
+    counters = np.zeros((N, 7), int)
+    for address, word in zip(addresses, words, strict=True):
+        near = plain_active(memory, address)
+        np.testing.assert_array_equal(memory.active(address), near)
+        counters[near] += np.asarray(word, int)
+    written = memory.write(addresses, words)
+    np.testing.assert_array_equal(written.counters, counters)
+    sums = counters[plain_active(memory, addresses[3])].sum(0)
+    np.testing.assert_array_equal(written.read(addresses[3]), np.sign(sums))
+    assert not memory.counters.any()  # writing makes a new memory
+
+
+def test_activation_of_a_batch_equals_one_by_one():
+    memory, queries = eam.NeuronSDM.random(300, 40, 17, key=jr.key(3)), patterns(4, 6, 40)
+    batch = jax.vmap(memory.active)(queries)
+    np.testing.assert_array_equal(batch, np.stack([memory.active(q) for q in queries]))
+
+
+def test_given_addresses_are_kept_and_words_add_up_in_any_order():
+    locations = patterns(5, 30, 45)
+    memory = eam.NeuronSDM(locations, 20)
+    np.testing.assert_array_equal(bits_of(memory), locations)
+    words = patterns(6, 9, 45)
+    at_once, one_by_one = memory.write(words), memory
+    for word in words[::-1]:
+        one_by_one = one_by_one.write(word)
+    np.testing.assert_array_equal(at_once.counters, one_by_one.counters)
+
+
+def test_counters_stop_at_their_limit():
+    memory = eam.NeuronSDM(patterns(7, 1, 10), 10, counter_limit=3)
+    assert memory.counters.dtype == jnp.int8
+    word = patterns(8, 1, 10)[0]
+    for _ in range(5):
+        memory = memory.write(word)
+    np.testing.assert_array_equal(memory.counters[0], 3 * word)
+    assert memory.counters.nbytes == 10 and eam.NeuronSDM(word[None], 1).counters.dtype == jnp.int32
+
+
+def test_addresses_take_a_bit_each():
+    memory = eam.NeuronSDM.random(100, 1024, 400, key=jr.key(0))
+    assert memory.addresses.nbytes == 100 * 1024 // 8
+
+
+def test_iterated_read_recalls_and_finds_its_fixed_point():
+    memory, words = eam.NeuronSDM.random(5000, 128, 51, key=jr.key(9)), patterns(10, 10, 128)
+    memory = memory.write(words)
+    queries = jnp.where(jnp.arange(128)[None] < 14, -words, words)
+    result = eam.recall(memory, queries)
+    assert result.converged.all() and (result.state == words).mean() > 0.99
+    np.testing.assert_array_equal(memory.read(result.state[0]), result.state[0])
+
+
+def test_a_query_that_activates_nothing_reads_itself():
+    memory = eam.NeuronSDM(patterns(11, 1, 50), 3).write(patterns(12, 4, 50))
+    far = patterns(13, 1, 50)[0]
+    np.testing.assert_array_equal(memory.read(far), far)
+    np.testing.assert_array_equal(eam.recall(memory, far).state, far)
+    assert not eam.NeuronSDM(patterns(11, 1, 50), 3, word_dim=4).read(far).any()
+
+
+def fields(D, radius, N, X, query, seeds):
+    """What each of several memories with random locations sums for one query."""
+
+    def field(key):
+        memory = eam.NeuronSDM.random(N, D, radius, key=key).write(X)
+        return memory.field(memory.currents(query))
+
+    return np.stack([field(jr.key(seed)) for seed in range(seeds)])
+
+
+def test_many_neurons_read_as_pattern_sdm_within_the_sampling_error():
+    D, radius, N, seeds = 64, 24, 4000, 12
+    X = patterns(14, 6, D)
+    query = jnp.where(jnp.arange(D) < 6, -X[0], X[0]).astype(float)
+    memory = eam.PatternSDM(X, radius, N)
+    expected = memory.field(memory.currents(query))
+    sums = fields(D, radius, N, X, query, seeds)
+    # A location adds at most K words of ±1, so that N p of them vary by at most K √(N p) in a draw.
+    bound = 6 * math.sqrt(N * eam.hypercube.fraction_for_radius(D, radius))
+    assert np.abs(sums.mean(0) - expected).max() < 5 * bound / math.sqrt(seeds)
+    assert np.abs(sums - expected).max() < 5 * bound
+    sure = np.abs(expected) > 5 * bound
+    assert sure.mean() > 0.5 and (np.sign(sums[:, sure]) == np.sign(expected[sure])).all()
+
+
+def test_the_read_is_a_gradient_on_average_only():
+    D, X = 12, patterns(15, 3, 12)
+
+    def asymmetry(field):
+        """How far ∂f_i/∂x_j, as differences over flips of one neuron, is from ∂f_j/∂x_i."""
+        state = 1.0 * X[0]
+        flips = state[None] * (1 - 2 * jnp.eye(D))
+        slopes = (field(state)[None] - jax.vmap(field)(flips)) / (2 * state[:, None])
+        return float(jnp.abs(slopes - slopes.T).max() / jnp.abs(slopes).max())
+
+    def read_of(memory):
+        return lambda state: memory.field(memory.currents(state))
+
+    few = eam.NeuronSDM.random(40, D, 4, key=jr.key(16)).write(X)
+    every = 1 - 2 * ((jnp.arange(2**D)[:, None] >> jnp.arange(D)[None]) & 1)
+    assert asymmetry(read_of(few)) > 0.2
+    all_neurons = read_of(eam.NeuronSDM(every, 4).write(X))
+    pattern = read_of(eam.PatternSDM(X, 4, 2**D))
+    state = 1.0 * X[1]
+    np.testing.assert_allclose(all_neurons(state), pattern(state), rtol=1e-5)
+
+
+def test_saved_and_loaded(tmp_path):
+    memory = eam.NeuronSDM.random(20, 40, 15, key=jr.key(0)).write(patterns(17, 3, 40))
+    eam.save(tmp_path / "memory", memory)
+    loaded = eam.load(tmp_path / "memory")
+    assert (loaded.addresses == memory.addresses).all() and (loaded.counters == memory.counters).all()
+
+
+MEMORY = eam.NeuronSDM(jnp.ones((2, 8), jnp.int8), 3)
+HETERO = eam.NeuronSDM(jnp.ones((2, 8), jnp.int8), 3, word_dim=5)
+ONES = jnp.ones((2, 8), jnp.int8)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: eam.NeuronSDM(jnp.zeros((2, 8)), 3),
+        lambda: eam.NeuronSDM(ONES, 9),
+        lambda: eam.NeuronSDM(ONES, 3, counter_limit=0),
+        lambda: eam.NeuronSDM.random(0, 8, 3, key=jr.key(0)),
+        lambda: MEMORY.write(ONES, jnp.ones((2, 9), jnp.int8)),
+        lambda: MEMORY.write(ONES, jnp.ones((3, 8), jnp.int8)),
+        lambda: MEMORY.write(0 * ONES),
+        lambda: MEMORY.read(jnp.ones(7)),
+        lambda: MEMORY.read(0.5 * jnp.ones(8)),
+        lambda: HETERO.write(ONES),
+        lambda: eam.recall(HETERO, ONES),
+        lambda: eam.recall(MEMORY, ONES, eam.Asynchronous(), key=jr.key(0)),
+    ],
+)
+def test_wrong_use(call):
+    with pytest.raises(ValueError, match="must"):
+        call()
