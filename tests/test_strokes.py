@@ -11,7 +11,7 @@ from energyam.datasets import sample_episode, stroke_characters
 
 @pytest.fixture(scope="module")
 def images():
-    return stroke_characters(150, 20, key=jr.key(0))
+    return stroke_characters(160, 20, key=jr.key(0))
 
 
 def one_shot_accuracy(images, num_ways, num_episodes):
@@ -28,7 +28,7 @@ def one_shot_accuracy(images, num_ways, num_episodes):
 
 
 def test_pictures_are_ink_on_paper(images):
-    assert images.shape == (150, 20, 28, 28) and images.dtype == jnp.float32
+    assert images.shape == (160, 20, 28, 28) and images.dtype == jnp.float32
     assert float(images.min()) >= 0 and float(images.max()) == 1
     assert float(images.sum((2, 3)).min()) > 3, "an empty picture"
     assert 0.05 < float(images.mean()) < 0.12, "Omniglot's share of ink is .08"

@@ -1,7 +1,7 @@
 """Stroke characters: a procedural stand-in for Omniglot, with any number of classes and drawers.
 
-A class is 1 to 4 strokes of a pen, cubic Bézier curves. A drawer has a style, which is an affine map of the
-page, and an unsteady hand: every control point of every picture is a little off.
+A class is 1 to 4 strokes of a pen, cubic Bézier curves, in turn 1, 2, 3, 4, 1, … of them. A drawer has a
+style, an affine map of the page, and an unsteady hand: every control point of every picture is a little off.
 """
 
 from functools import partial
@@ -18,8 +18,8 @@ from energyam import checks
 
 _STROKES = 4  # at most, in a class
 _POINTS = 64  # on a stroke
-_PAGE, _HALF, _PEN, _SHIFT = 28, 9.0, 0.6, 1.65  # in pixels, of pictures of 28 × 28
-_BEND, _TURN = 0.5, 0.21  # how far strokes are from straight, and styles from the identity
+_PAGE, _HALF, _PEN, _SHIFT = 28, 9.0, 0.6, 1.55  # in pixels, of pictures of 28 × 28
+_BEND, _TURN = 0.9, 0.19  # how far strokes are from straight, and styles from the identity
 
 Strokes = Float[Array, "4 4 2"]  # of strokes, control points, (x, y)
 
@@ -47,19 +47,20 @@ def stroke_characters(
 @partial(jax.jit, static_argnums=(0, 1, 2))
 def _draw_all(C: int, P: int, size: int, jitter: Array, key: PRNGKeyArray) -> Float[Array, "C P size size"]:
     class_key, style_key, hand_key = jr.split(key, 3)
-    classes, styles = jax.vmap(_new_class)(_keys(class_key, C)), jax.vmap(_new_style)(_keys(style_key, P))
+    used = jnp.arange(_STROKES)[None] <= jnp.arange(C)[:, None] % _STROKES
+    strokes = jax.vmap(_new_strokes)(_keys(class_key, C), used)
+    turns, shifts = jax.vmap(_new_style)(_keys(style_key, P))
 
-    def draw(strokes, used, style, key):
-        turn, shift = style
+    def draw(strokes, used, turn, shift, key):
         unsteady = strokes + jitter * jr.normal(key, strokes.shape)
         return _ink(unsteady @ turn + shift[None, None], used, size)
 
     def draw_class(of):
-        (strokes, used), key = of
-        return jax.vmap(draw, in_axes=(None, None, 0, 0))(strokes, used, styles, _keys(key, P))
+        strokes, used, key = of
+        return jax.vmap(draw, in_axes=(None, None, 0, 0, 0))(strokes, used, turns, shifts, _keys(key, P))
 
     # Class by class: all at once would need some hundred kilobytes a picture.
-    return lax.map(draw_class, (classes, _keys(hand_key, C)), batch_size=min(8, C))
+    return lax.map(draw_class, (strokes, used, _keys(hand_key, C)))
 
 
 def _keys(key: PRNGKeyArray, number: int) -> Array:
@@ -67,22 +68,21 @@ def _keys(key: PRNGKeyArray, number: int) -> Array:
     return jax.vmap(partial(jr.fold_in, key))(jnp.arange(number))
 
 
-def _new_class(key: PRNGKeyArray) -> tuple[Strokes, Bool[Array, " 4"]]:
-    """Control points, centred and scaled to the page, and which of the strokes are drawn."""
-    number_key, end_key, bend_key = jr.split(key, 3)
-    used = jnp.arange(_STROKES) < jr.randint(number_key, (), 1, _STROKES + 1)
-    start, end = jr.uniform(end_key, (2, _STROKES, 1, 2), minval=-1, maxval=1)
+def _new_strokes(key: PRNGKeyArray, used: Bool[Array, " 4"]) -> Strokes:
+    """The control points of a class; the strokes that are used fill the page."""
+    drawn = jr.uniform(key, (_STROKES, 4, 2), minval=-1, maxval=1)
     along = jnp.linspace(0, 1, 4)[None, :, None]
-    strokes = start * (1 - along) + end * along
-    strokes = strokes.at[:, 1:3].add(_BEND * jr.normal(bend_key, (_STROKES, 2, 2)))
-    drawn = jnp.where(used[:, None, None], _bezier(strokes), jnp.nan)
-    low, high = jnp.nanmin(drawn, axis=(0, 1)), jnp.nanmax(drawn, axis=(0, 1))
-    return _HALF * (2 * strokes - (low + high)[None, None]) / jnp.max(high - low), used
+    strokes = drawn[:, :1] * (1 - along) + drawn[:, -1:] * along
+    strokes = strokes.at[:, 1:3].add(_BEND * drawn[:, 1:3])
+    points, seen = _bezier(strokes), used[:, None, None]
+    low = jnp.min(points, axis=(0, 1), where=seen, initial=jnp.inf)
+    high = jnp.max(points, axis=(0, 1), where=seen, initial=-jnp.inf)
+    return _HALF * (2 * strokes - (low + high)[None, None]) / jnp.max(high - low)
 
 
 def _new_style(key: PRNGKeyArray) -> tuple[Float[Array, "2 2"], Float[Array, " 2"]]:
-    turn_key, shift_key = jr.split(key)
-    return jnp.eye(2) + _TURN * jr.normal(turn_key, (2, 2)), _SHIFT * jr.normal(shift_key, (2,))
+    numbers = jr.normal(key, (3, 2))
+    return jnp.eye(2) + _TURN * numbers[:2], _SHIFT * numbers[2]
 
 
 def _bezier(strokes: Strokes) -> Float[Array, "4 points 2"]:
@@ -99,8 +99,7 @@ def _ink(strokes: Strokes, used: Bool[Array, " 4"], size: int) -> Float[Array, "
     """
     points = _bezier(strokes)
     lengths = used[:, None] * jnp.linalg.norm(jnp.gradient(points, axis=1), axis=-1)
-    scale = _PAGE / size
-    pixels = scale * (jnp.arange(size) - (size - 1) / 2)
+    pixels = _PAGE / size * (jnp.arange(size) - (size - 1) / 2)
     marks = jnp.exp(-0.5 * ((points.reshape(-1, 2, 1) - pixels[None, None]) / _PEN) ** 2)
     ink = (lengths.reshape(-1, 1) * marks[:, 1]).T @ marks[:, 0]
     return jnp.minimum(ink / (jnp.sqrt(2 * jnp.pi) * _PEN), 1)
