@@ -2,6 +2,9 @@
 
 import gzip
 import hashlib
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -56,9 +59,43 @@ def test_a_damaged_file_in_the_cache_is_refused(cache):
         fetch("images_evaluation.zip")
 
 
-def test_git_checksums_are_those_of_git(tmp_path):
-    (tmp_path / "hello").write_bytes(b"hello\n")
-    downloads.check(tmp_path / "hello", "git:ce013625030ba8dba906f756967f9e9ca394464a")
+def test_git_checksums_are_those_of_git(cache, monkeypatch):
+    cache.mkdir()
+    (cache / "hello").write_bytes(b"hello\n")
+    file = downloads.RemoteFile("https://example.org/x", "git:ce013625030ba8dba906f756967f9e9ca394464a")
+    monkeypatch.setitem(downloads.FILES, "hello", file)
+    assert fetch("hello") == cache / "hello"
+
+
+@pytest.fixture
+def address(tmp_path):
+    """The address of a web server on this machine that has one file, `hello`."""
+    (tmp_path / "served").mkdir()
+    (tmp_path / "served" / "hello").write_bytes(b"hello\n")
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=tmp_path / "served")) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+def test_files_come_from_a_server(cache, address, monkeypatch):
+    checksum = "git:ce013625030ba8dba906f756967f9e9ca394464a"
+    for name in ("hello", "gone"):
+        monkeypatch.setitem(downloads.FILES, name, downloads.RemoteFile(address + name, checksum))
+    assert fetch("hello").read_bytes() == b"hello\n"
+    with pytest.raises(FileNotFoundError, match=r"gone is not in .* put it there"):
+        fetch("gone")
+    monkeypatch.setitem(downloads.FILES, "other", downloads.RemoteFile(address + "hello", "md5:0"))
+    with pytest.raises(
+        ValueError, match=r"what came from http.*hello must have the md5 checksum 0; got b1946"
+    ):
+        fetch("other")
+    assert [file.name for file in cache.iterdir()] == ["hello"]
 
 
 def test_without_a_network_one_error_says_what_to_do(cache, monkeypatch):
@@ -92,7 +129,7 @@ def test_the_cache_folder_can_be_named(monkeypatch, tmp_path):
 def test_sprites_and_digits_are_read(cache, pinned, tmp_path):
     np.save(tmp_path / "pixels.npy", np.tile(np.array([0, 255], np.uint8), 2 * 1152).reshape(2, 48, 48))
     pinned("pokesprites_pixels.npy", (tmp_path / "pixels.npy").read_bytes())
-    pinned("pokesprites_names.txt", b"eevee\npichu\n")
+    pinned("pokesprites_names.txt", b"eevee.png\npichu.png")
     patterns, names = sprites()
     assert patterns.shape == (2, 48, 48) and names == ["eevee", "pichu"]
     assert patterns.dtype == np.int8 and patterns[0, 0, :2].tolist() == [-1, 1]

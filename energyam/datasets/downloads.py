@@ -61,17 +61,17 @@ def fetch(name: str) -> Path:
         part = path.with_name(f"{name}.part{os.getpid()}")
         try:
             _download(name, part)
-            check(part, FILES[name].checksum)
+            _check(part, FILES[name], f"what came from {FILES[name].url}", "It was not kept")
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
-    check(path, FILES[name].checksum)
+    _check(path, FILES[name], str(path), "Delete it to have it fetched anew")
     return path
 
 
-def check(path: Path, checksum: str) -> None:
-    """Raise `ValueError` unless the file has the checksum, `md5:…` or `git:…`."""
-    kind, expected = checksum.split(":")
+def _check(path: Path, file: RemoteFile, named: str, advice: str) -> None:
+    """Raise `ValueError` unless what lies at `path` has the checksum of `file`."""
+    kind, expected = file.checksum.split(":")
     content = path.read_bytes()
     if kind == "git":
         got = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
@@ -79,8 +79,8 @@ def check(path: Path, checksum: str) -> None:
         got = hashlib.new(kind, content, usedforsecurity=False).hexdigest()
     if got != expected:
         raise ValueError(
-            f"{path} must have the {kind} checksum {expected}; got {got}: the file is damaged or another "
-            "one. Delete it to have it fetched anew"
+            f"{named} must have the {kind} checksum {expected}; got {got}: the file is damaged or another "
+            f"one. {advice}"
         )
 
 
@@ -104,11 +104,13 @@ def _in_short(error: Exception) -> str:
 
 
 def sprites() -> Images:
-    """About a thousand Pokémon sprites, (K, 48, 48) int8 ±1, and their names; fetched on first use.
+    """About a thousand Pokémon sprites (K, 48, 48), int8, ink −1 on paper +1, and their names.
 
-    They are those of the dense storage tutorial at github.com/bhoov/amtutorial. Raises as `fetch` does.
+    They are those of the dense storage tutorial at github.com/bhoov/amtutorial, fetched on first use.
+    Raises as `fetch` does.
     """
-    names = fetch("pokesprites_names.txt").read_text("utf-8").split()
+    lines = fetch("pokesprites_names.txt").read_text("utf-8").splitlines()
+    names = [line.strip().removesuffix(".png") for line in lines]
     pixels = np.load(fetch("pokesprites_pixels.npy"), allow_pickle=False)
     pictures = pixels.reshape(-1, 48, 48)
     return Images(np.where(pictures > pictures.max() / 2, 1, -1).astype(np.int8), names)
