@@ -1,0 +1,222 @@
+"""The command line: the demo on 1,024 glyphs, `recall` on your own pictures, and `lm`.
+
+`python -m energyam` runs the demo; `energyam recall --patterns FOLDER --query FILE --noise 0.25` recalls.
+"""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import typer
+from jaxtyping import Array, PRNGKeyArray
+from tqdm import tqdm
+
+import energyam as eam
+
+app = typer.Typer(
+    help="Associative memories: a memory is an energy, recall is descent on it.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+_DEMO_FOLDER, _RECALL_FILE = Path("energyam-demo"), Path("recall.gif")
+_MAX_SWEEPS = 20
+_HEADER = ("memory", "stored", "noise", "exact recalls", "bits right", "sweeps", "seconds")
+_WIDTHS = (8, 7, 15, 12, 8, 9)
+
+
+class Memory(StrEnum):
+    """The memories that the command line offers."""
+
+    chn = "chn"
+    polynomial = "polynomial"
+    exponential = "exponential"
+
+
+class Side(StrEnum):
+    """The half of a picture that `--mask` takes away."""
+
+    top = "top"
+    bottom = "bottom"
+    left = "left"
+    right = "right"
+
+
+_CASES = (  # memory, how many it stores, and its n where the demo's own --n is not meant
+    (Memory.chn, 2, None),
+    (Memory.chn, 1024, None),
+    (Memory.polynomial, 100, 6),
+    (Memory.polynomial, 1024, None),
+    (Memory.exponential, 1024, None),
+)
+
+Noise = Annotated[float, typer.Option(min=0, max=1, help="share of the bits to flip")]
+Beta = Annotated[float, typer.Option(help="inverse temperature of the exponential memory")]
+Degree = Annotated[int, typer.Option("--n", min=1, help="order of the polynomial memory")]
+Seed = Annotated[int, typer.Option(help="of the noise and the order of updates")]
+
+
+@app.command()
+def demo(
+    noise: Noise = 0.25,
+    queries: Annotated[int, typer.Option(min=1, max=1024, help="how many glyphs to ask for")] = 100,
+    n: Degree = 30,
+    beta: Beta = 50.0,
+    seed: Seed = 0,
+    out: Annotated[Path, typer.Option(help="folder for the animation and the figure")] = _DEMO_FOLDER,
+) -> None:
+    """Store 1,024 glyphs, corrupt some, and recall them with each memory: what runs without a command."""
+    with _told_plainly():
+        out.mkdir(parents=True, exist_ok=True)
+        _demo(noise, queries, n, beta, jr.key(seed), out)
+
+
+@app.command()
+def recall(
+    patterns: Annotated[Path, typer.Option(help="folder of the pictures to store")],
+    query: Annotated[Path, typer.Option(help="picture to recall from")],
+    noise: Noise = 0.0,
+    mask: Annotated[Side | None, typer.Option(help="half of the query to take away")] = None,
+    memory: Annotated[Memory, typer.Option(help="the memory to use")] = Memory.exponential,
+    n: Degree = 30,
+    beta: Beta = 50.0,
+    size: Annotated[int, typer.Option(min=2, max=512, help="side of the stored pictures, in pixels")] = 48,
+    seed: Seed = 0,
+    out: Annotated[Path, typer.Option(help="a .gif, .mp4 or .webm, or a .png figure")] = _RECALL_FILE,
+) -> None:
+    """Store a folder of your own pictures and recall one of them from a damaged copy."""
+    with _told_plainly():
+        if out.suffix not in (".gif", ".mp4", ".webm", ".png"):
+            raise ValueError(f"--out must end in .gif, .mp4, .webm or .png; got {str(out)!r}")
+        shape = (size, size)
+        stored, names = eam.datasets.load_images(patterns, shape)
+        picture = eam.datasets.load_image(query, shape)
+        built = _build(memory, stored.reshape(len(stored), -1), n=n, beta=beta)
+        damage, order = jr.split(jr.key(seed))
+        state, known = _damaged(damage, jnp.asarray(picture), noise, mask)
+        result = eam.recall(built, state, key=order, clamp=known, max_steps=_MAX_SWEEPS)
+        _tell(result, built.patterns, names)
+        _draw(result, shape, picture.reshape(-1), out)
+        print(f"wrote {out}")
+
+
+@app.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+def lm(
+    arguments: Annotated[list[str] | None, typer.Argument(help="`energyam lm --help` lists them")] = None,
+) -> None:
+    """Write on from a prompt with a language model that has a text in its memory."""
+    from energyam.lm.command import app as language_models
+
+    language_models(arguments or [], prog_name="energyam lm")
+
+
+def main() -> None:
+    """Run the command that was given, or the demo."""
+    app(sys.argv[1:] or ["demo"], prog_name="energyam")
+
+
+@contextmanager
+def _told_plainly() -> Iterator[None]:
+    """Wrong input told in one line, with exit code 2."""
+    try:
+        yield
+    except (ValueError, OSError, RuntimeError) as error:
+        print(f"energyam: {error}", file=sys.stderr)
+        raise typer.Exit(2) from None
+
+
+def _demo(noise: float, queries: int, n: int, beta: float, key: PRNGKeyArray, out: Path) -> None:
+    """Fill the table line by line, then draw what each memory recalled and how the last one did."""
+    picking, damage, order = jr.split(key, 3)
+    glyphs = jr.permutation(picking, jnp.asarray(eam.datasets.glyphs().reshape(-1, 48 * 48)))
+    noisy = eam.datasets.flip_bits(damage, glyphs[:queries], noise)
+    print("Pictures of 48 x 48 bits, recalled from copies with bits flipped; seconds after compilation.")
+    print(_line(*_HEADER), flush=True)
+    answers = []
+    for memory, stored, fixed in tqdm(_CASES, desc="memories", leave=False, disable=None):
+        degree = fixed or n
+        built = _build(memory, glyphs[:stored], degree, beta)
+        result, seconds = _timed_recall(built, noisy[:stored], order)
+        name, scores = _name(memory, degree, beta), _score(result, glyphs)
+        tqdm.write(_line(name, f"{stored:,}", f"{noise:.0%}", *scores, f"{seconds:.2f}"))
+        sys.stdout.flush()
+        answers.append(result)
+    _draw_demo(glyphs, noisy, answers[1:], out)
+
+
+def _draw_demo(glyphs: Array, noisy: Array, answers: list[eam.Recall], out: Path) -> None:
+    shown = min(10, len(noisy))
+    rows = jnp.concatenate([glyphs[:shown], noisy[:shown], *(answer.state[:shown] for answer in answers)])
+    title = "glyphs; noisy; recalled by CHN, both polynomials and exponential"
+    eam.plotting.show_patterns(rows, title=title, columns=shown).savefig(out / "memories.png")
+    eam.plotting.animate(answers[-1]).save(out / "recall.gif")
+    print(f"wrote {out / 'recall.gif'} and {out / 'memories.png'}")
+
+
+def _timed_recall(memory: Any, queries: Array, key: PRNGKeyArray) -> tuple[eam.Recall, float]:
+    """A batch of recalls and their seconds; a first run with every neuron clamped is there to compile."""
+    held = jnp.ones(queries.shape[-1], bool)
+    jax.block_until_ready(eam.recall(memory, queries, key=key, clamp=held, max_steps=_MAX_SWEEPS))
+    begin = time.perf_counter()
+    result = eam.recall(memory, queries, key=key, max_steps=_MAX_SWEEPS)
+    jax.block_until_ready(result)
+    return result, time.perf_counter() - begin
+
+
+def _score(result: eam.Recall, originals: Array) -> tuple[str, str, str]:
+    """Exact recalls, bits right, and mean sweeps, as the table shows them."""
+    right = np.asarray(result.state == originals[: len(result.state)])
+    exact, sweeps = int(right.all(axis=1).sum()), float(result.num_steps.mean())
+    return f"{exact} of {len(right)}", f"{right.mean():.2%}", f"{sweeps:.1f}"
+
+
+def _line(name: str, *cells: str) -> str:
+    return name.ljust(17) + "".join(cell.rjust(w) for cell, w in zip(cells, _WIDTHS, strict=True))
+
+
+def _name(memory: Memory, n: int, beta: float) -> str:
+    return {"chn": "CHN", "polynomial": f"polynomial {n}", "exponential": f"exponential {beta:g}"}[memory]
+
+
+def _build(memory: Memory, patterns: Any, n: int, beta: float) -> Any:
+    if memory is Memory.chn:
+        return eam.CHN(patterns)
+    if memory is Memory.polynomial:
+        return eam.PolynomialDenseAM(patterns, n)
+    return eam.ExponentialDenseAM(patterns, beta)
+
+
+def _tell(result: eam.Recall, patterns: Array, names: list[str]) -> None:
+    """Say which picture came out, and how near it is."""
+    overlaps = np.asarray(eam.evaluation.overlaps(patterns, result.state))
+    nearest = int(overlaps.argmax())
+    bits = int(jnp.sum(patterns[nearest] == result.state))
+    print(f"stored {len(names)} pictures of {result.state.size:,} bits")
+    print(f"recalled {names[nearest]}: {bits:,} bits of it{', all' if bits == result.state.size else ''}")
+    print(f"sweeps: {result.num_steps}{'' if result.converged else ', and not settled yet'}")
+
+
+def _draw(result: eam.Recall, shape: tuple[int, int], original: Any, out: Path) -> None:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.suffix == ".png":
+        eam.plotting.show_recall(result, shape, original=original).savefig(out)
+    else:
+        eam.plotting.animate(result, shape).save(out)
+
+
+def _damaged(key: PRNGKeyArray, picture: Array, noise: float, mask: Side | None) -> tuple[Array, Array]:
+    """The picture (D,), bits flipped and one half lost; clamped is what is left, unless it has noise."""
+    flipping, masking = jr.split(key)
+    noisy = eam.datasets.flip_bits(flipping, picture.reshape(-1), noise).reshape(picture.shape)
+    if mask is None:
+        return noisy.reshape(-1), jnp.zeros(picture.size, bool)
+    masked, known = eam.datasets.mask_half(masking, noisy, mask)
+    return masked.reshape(-1), known.reshape(-1) & (noise == 0)
