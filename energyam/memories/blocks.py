@@ -54,7 +54,7 @@ def read(
         terms, weights = separation.relative(scales, scale)
         return scale, jnp.sum(terms * totals), jnp.sum(weights[:, None] * sums, axis=0)
 
-    scale, total, sums = _fold((keys, values), block, part_of, join)
+    scale, total, sums = join(_fold((keys, values), block, part_of, join))
     potential, unit = separation.whole(scale, total)
     return potential, unit * sums
 
@@ -67,31 +67,46 @@ def nearest(
     All K of them where there are fewer than k. Raises `ValueError` for k below 1.
     """
     k = min(checks.count("k", k), keys.shape[0])
+    largest = lax.top_k if jax.device_count() == 1 else _top_k
 
     def part_of(first, keys):
-        similarities, indices = lax.top_k(dot(query, keys.T), min(k, keys.shape[0]))
+        similarities, indices = largest(dot(query, keys.T), min(k, keys.shape[0]))
         missing = (0, k - indices.shape[0])
-        return jnp.pad(similarities, missing, constant_values=-jnp.inf), jnp.pad(first + indices, missing)
+        indices = jnp.asarray(first + indices, int)
+        return jnp.pad(similarities, missing, constant_values=-jnp.inf), jnp.pad(indices, missing)
 
-    def join(parts):
+    def join(parts, largest=largest):
         similarities, indices = (found.reshape(-1) for found in parts)
-        best, places = lax.top_k(similarities, k)
+        best, places = largest(similarities, k)
         return best, indices[places]
 
-    return _fold((keys,), block, part_of, join)
+    return join(_fold((keys,), block, part_of, join), lax.top_k)
+
+
+def _top_k(values, k):
+    """`lax.top_k` as k maxima in turn: of sharded values XLA gathers all for a top_k, and none for this."""
+
+    def take(left, _):
+        place = jnp.argmax(left)
+        return jnp.where(jnp.arange(left.shape[0]) == place, -jnp.inf, left), (left.max(), place)
+
+    return lax.scan(take, values, length=k)[1]
 
 
 def _fold(
     arrays: tuple[Num[Array, "K _"], ...], block: int, part_of: Callable[..., Any], join: Callable[[Any], Any]
 ) -> Any:
-    """`part_of(first, *rows)` of each block of rows; `join` makes one of parts stacked along a first axis."""
+    """`part_of(first, *rows)` of each block of rows, joined lane by lane: parts stacked along a first axis.
+
+    `join` makes one part of such a stack.
+    """
     K = arrays[0].shape[0]
     lanes = math.gcd(K, jax.device_count())
     if lanes == 1:
-        return _fold_lane(0, arrays, block, part_of, join)
+        return jax.tree.map(lambda part: part[None], _fold_lane(0, arrays, block, part_of, join))
     in_lanes = tuple(rows.reshape(lanes, K // lanes, -1) for rows in arrays)
     first = jnp.arange(lanes) * (K // lanes)
-    return join(jax.vmap(lambda at, rows: _fold_lane(at, rows, block, part_of, join))(first, in_lanes))
+    return jax.vmap(lambda at, rows: _fold_lane(at, rows, block, part_of, join))(first, in_lanes)
 
 
 def _fold_lane(first, arrays, block, part_of, join):
