@@ -1,8 +1,9 @@
 """Fast weights against an LSTM on associative retrieval: learning curves, noise, steps a second.
 
 The settings are those of Ba et al. 2016, section 4.1: 30 hidden units, one inner step, λ = .9, η = .5, Adam
-at 1e-3, batches of 64, here drawn afresh on the device. A run that was cut off is resumed from
-benchmarks/checkpoints/.
+at 1e-3, batches of 64, here drawn afresh on the device. The rate of the fast weights drops to 1e-4 for the
+last 30 % of their short runs, that of the LSTM never does. Three networks from different starts learn side by
+side. A run that was cut off is resumed from benchmarks/checkpoints/.
 """
 
 import pathlib
@@ -20,10 +21,14 @@ from energyam.nn import LSTMRNN, FastWeightsCell, FastWeightsRNN, train
 
 CHECKPOINTS = pathlib.Path(__file__).parent / "checkpoints"
 SIZE, HIDDEN, BATCH = len(TOKENS), 30, 64
-STEPS = {("fast weights", 4): 10_000, ("fast weights", 8): 10_000, ("fast weights", 16): 20_000} | {
-    ("LSTM", 4): 50_000,
+SEEDS = 3
+STEPS = {
+    ("fast weights", 8): 10_000,
     ("LSTM", 8): 50_000,
-    ("LSTM", 16): 20_000,
+    ("fast weights", 4): 10_000,
+    ("LSTM", 4): 20_000,
+    ("fast weights", 16): 20_000,
+    ("LSTM", 16): 10_000,
 }
 STDS = np.arange(20) * 0.05
 COLOURS = {"fast weights": "tab:blue", "LSTM": "tab:orange"}
@@ -66,23 +71,39 @@ def loss_at(length):
     return loss
 
 
+def summed(loss):
+    """The same for networks stacked along the first axis, side by side: their gradients do not mix."""
+    return lambda models, key: eqx.filter_vmap(loss, in_axes=(0, None))(models, key).sum()
+
+
 @eqx.filter_jit
-def accuracy(model, length, std, size, key):
-    """The share of fresh sequences answered right."""
-    logits, answers = answer(model, length, std, size, key)
-    return jnp.mean(logits.argmax(axis=1) == answers)
+def accuracy(models, length, std, size, key):
+    """The share of fresh sequences answered right, by each of the stacked networks."""
+
+    def of_one(model):
+        logits, answers = answer(model, length, std, size, key)
+        return jnp.mean(logits.argmax(axis=1) == answers)
+
+    return eqx.filter_vmap(of_one)(models)
 
 
 def learn(name, length, num_steps, every):
-    """One training run, resumed if it was cut off."""
+    """One training run of three networks, resumed if it was cut off."""
+    file = CHECKPOINTS / f"{name.replace(' ', '_')}_{length}.safetensors"
+    rate = optax.piecewise_constant_schedule(1e-3, {} if name == "LSTM" else {7 * num_steps // 10: 0.1})
+
+    def evaluate(models, key):
+        accuracies = accuracy(models, length, jnp.asarray(0.0), 4096, key)
+        return {f"accuracy {i}": value for i, value in enumerate(accuracies)}
+
     return train(
-        make_model(name, jr.key(0)),
-        optax.adam(1e-3),
-        loss_at(length),
+        eqx.filter_vmap(lambda key: make_model(name, key))(jr.split(jr.key(0), SEEDS)),
+        optax.adam(rate),
+        summed(loss_at(length)),
         num_steps,
         every=every,
-        evaluate=lambda model, key: {"accuracy": accuracy(model, length, 0.0, 4096, key)},
-        checkpoint=CHECKPOINTS / f"{name.replace(' ', '_')}_{length}.safetensors" if every > 100 else None,
+        evaluate=evaluate,
+        checkpoint=file if every > 100 else None,
         key=jr.key(1),
     )
 
@@ -94,8 +115,7 @@ def speed(name, length, num_steps):
 
     def chunked():
         checkpoint.unlink(missing_ok=True)
-        evaluate = lambda model, key: {"accuracy": accuracy(model, length, 0.0, 64, key)}  # noqa: E731
-        options = {"every": num_steps // 4, "evaluate": evaluate, "checkpoint": checkpoint, "key": jr.key(2)}
+        options = {"every": num_steps // 4, "checkpoint": checkpoint, "key": jr.key(2)}
         return train(model, optimizer, loss, num_steps, progress=False, **options).losses
 
     def bare():
@@ -109,14 +129,13 @@ def speed(name, length, num_steps):
     }
 
 
-def noise_rows(name, length, model, size, stds):
-    """The accuracy at every standard deviation of the noise, beside the published one."""
+def noise_rows(name, length, models, size, stds):
+    """The mean accuracy at every standard deviation of the noise, beside the published one."""
     published = PUBLISHED.get((name, length), {})
     for std in np.round(stds, 2).tolist():
-        measured = float(accuracy(model, length, std, size, jr.key(3)))
-        yield {"model": name, "length": length, "std": std, "accuracy": round(measured, 4)} | {
-            "published": published.get(std)
-        }
+        measured = accuracy(models, length, jnp.asarray(std), size, jr.key(3)).mean()
+        row = {"model": name, "length": length, "std": std, "accuracy": round(float(measured), 4)}
+        yield row | {"published": published.get(std)}
 
 
 def run(quick):
@@ -124,12 +143,12 @@ def run(quick):
     curves, noise = [], []
     for (name, length), steps in STEPS.items():
         trained = learn(name, length, 20 if quick else steps, 10 if quick else 500)
-        accuracies = trained.metrics["accuracy"]
-        good = trained.evaluated_at[accuracies >= 0.99]
-        curves.append(
-            {"model": name, "length": length, "steps": trained.evaluated_at.tolist()}
-            | {"accuracy": np.round(accuracies, 4).tolist(), "first_99": int(good[0]) if good.size else None}
-        )
+        for curve in trained.metrics.values():
+            good = trained.evaluated_at[curve >= 0.99]
+            curves.append(
+                {"model": name, "length": length, "first_99": int(good[0]) if good.size else None}
+                | {"steps": trained.evaluated_at.tolist(), "accuracy": np.round(curve, 4).tolist()}
+            )
         noise += noise_rows(name, length, trained.model, *((64, STDS[:2]) if quick else (10_000, STDS)))
     speeds = [{"model": name, "length": 8} | speed(name, 8, 8 if quick else 2000) for name in COLOURS]
     return {"curves": curves, "noise": noise, "speed": speeds}
@@ -140,10 +159,13 @@ def figure(results):
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(1, 3, figsize=(14, 4), layout="constrained")
-    for curve in results["curves"]:
-        name, length = curve["model"], curve["length"]
-        style, label = STYLES[length], f"{name}, {length}"
-        axes[0].plot(curve["steps"], curve["accuracy"], style, color=COLOURS[name], label=label)
+    for name, length in STEPS:
+        own = [row for row in results["curves"] if (row["model"], row["length"]) == (name, length)]
+        steps, accuracies = own[0]["steps"], np.array([row["accuracy"] for row in own])
+        axes[0].plot(
+            steps, accuracies.mean(0), STYLES[length], color=COLOURS[name], label=f"{name}, {length}"
+        )
+        axes[0].fill_between(steps, accuracies.min(0), accuracies.max(0), color=COLOURS[name], alpha=0.15)
     axes[0].set(xlabel="training steps", ylabel="validation accuracy", title="Associative retrieval")
     axes[0].legend(fontsize=8)
     for axis, length in zip(axes[1:], (4, 8), strict=True):

@@ -28,7 +28,7 @@ class ConvEmbedding(eqx.Module):
 
     def __init__(self, size: int = 64, *, key: PRNGKeyArray):
         size = checks.count("size", size)
-        start = jax.nn.initializers.he_uniform()
+        start = jax.nn.initializers.glorot_uniform()
         channels = (1, size, size, size, size)
         self.kernels = tuple(
             start(k, (3, 3, before, size)) for k, before in zip(jr.split(key, 5), channels, strict=True)

@@ -1,0 +1,182 @@
+"""Few-shot: pooling and reads against their definitions, classes kept apart, and bad input named."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import optax
+import pytest
+
+import energyam as eam
+from energyam.learning import storkey_step
+from energyam.nn import (
+    AttractorRead,
+    ConvEmbedding,
+    CosineRead,
+    DotRead,
+    EpisodeLoss,
+    FewShotClassifier,
+    NearestRead,
+    PrototypeRead,
+    episode_accuracy,
+    train,
+)
+from energyam.nn.few_shot import _max_pool
+
+D, S, N = 8, 6, 3
+READS = {
+    "dot": DotRead(),
+    "cosine": CosineRead(),
+    "storkey": AttractorRead(D),
+    "hopfield": AttractorRead(D, "hopfield", num_inner=2),
+    "norm": AttractorRead(D, "none"),
+    "prototypes": PrototypeRead(),
+    "nearest": NearestRead(),
+}
+
+
+@pytest.fixture(scope="module")
+def embedded():
+    """A support set (6, 8) of three classes twice each, its membership (6, 3), and a query (8,)."""
+    support_key, query_key = jr.split(jr.key(0))
+    member = jnp.arange(S)[:, None] % N == jnp.arange(N)[None]
+    return jr.normal(support_key, (S, D)), member, jr.normal(query_key, (D,))
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    return FewShotClassifier(ConvEmbedding(D, key=jr.key(1)), AttractorRead(D))
+
+
+@pytest.fixture(scope="module")
+def bars():
+    """Six classes of bars (6, 4, 28, 28), easy to tell apart; drawers differ by noise."""
+    rows = jnp.arange(28)[None, :, None] // 4 == jnp.arange(6)[:, None, None]
+    pictures = jnp.broadcast_to(rows[:, None], (6, 4, 28, 28)).astype(float)
+    return jnp.clip(pictures + 0.05 * jr.normal(jr.key(2), pictures.shape), 0, 1)
+
+
+@pytest.mark.parametrize("size", [28, 14, 7, 4, 2, 1])
+def test_pooling_is_the_largest_of_each_window(size):
+    maps = jr.normal(jr.key(size), (1, size, size, 3))
+    window, stride = (1, 3, 3, 1), (1, 2, 2, 1)
+    expected = jax.lax.reduce_window(maps, -jnp.inf, jax.lax.max, window, stride, "SAME")
+    assert jnp.array_equal(_max_pool(maps), expected)
+
+
+def test_the_embedding_is_one_vector_a_picture(classifier):
+    pictures = jr.uniform(jr.key(3), (2, 28, 28))
+    embedding = jax.vmap(classifier.embed)(pictures)
+    assert embedding.shape == (2, D) and embedding.min() == 0
+    np.testing.assert_allclose(classifier.embed(pictures[1]), embedding[1], atol=1e-5)
+
+
+def test_class_potentials_are_the_attention_read_of_labels(embedded):
+    support, member, query = embedded
+    read = eam.KeyValueMemory(support, member.astype(float), eam.LogSumExp(1.0))
+    np.testing.assert_allclose(jax.nn.softmax(DotRead()(support, member, query)), read(query), atol=1e-6)
+
+
+def test_reads_are_their_formulas(embedded):
+    support, member, query = embedded
+    names = np.asarray(member).argmax(axis=1)
+    cosines = support @ query / (jnp.linalg.norm(support, axis=1) * jnp.linalg.norm(query))
+    of_class = lambda values: jnp.array([jax.nn.logsumexp(values[names == c]) for c in range(N)])  # noqa: E731
+    np.testing.assert_allclose(CosineRead(7.0)(*embedded), of_class(7 * cosines), rtol=1e-5)
+    largest = [cosines[names == c].max() for c in range(N)]
+    np.testing.assert_allclose(NearestRead()(*embedded), largest, rtol=1e-5)
+    distances = [jnp.sum((support[names == c].mean(0) - query) ** 2) for c in range(N)]
+    np.testing.assert_allclose(PrototypeRead()(*embedded), -jnp.array(distances), rtol=1e-5)
+
+
+def test_the_attractor_memory_is_storkeys_rule_and_one_normed_step(embedded):
+    support, member, query = embedded
+    read = AttractorRead(D)
+    weights = jnp.zeros((D, D))
+    for pattern in support:
+        weights = storkey_step(weights, pattern, 1 / S)
+    np.testing.assert_allclose(read.weights(support), weights, atol=1e-6)
+    recalled = jax.nn.relu(read.norm(query + weights @ query))
+    np.testing.assert_allclose(read(*embedded), DotRead()(support, member, recalled), rtol=1e-5)
+    pulled = eam.ModernHopfield(support, D**-0.5)
+    step = eam.recall(pulled, query, max_steps=1).state
+    normed = jax.nn.relu(read.norm(query + step))
+    hopfield = AttractorRead(D, "hopfield")(*embedded)
+    np.testing.assert_allclose(hopfield, DotRead()(support, member, normed), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", READS)
+def test_reads_do_not_depend_on_the_order_of_classes_and_have_finite_gradients(embedded, name):
+    support, member, query = embedded
+    logits, order = READS[name](*embedded), jnp.array([2, 0, 1])
+    np.testing.assert_allclose(READS[name](support, member[:, order], query), logits[order], rtol=1e-5)
+
+    def loss(read, support, query):
+        return jax.nn.log_softmax(read(support, member, query).astype(jnp.float32))[0]
+
+    for scale in (0.0, 1.0, 30.0):  # a dead embedding too
+        for dtype in (jnp.float32, jnp.bfloat16):
+            given = (scale * support).astype(dtype), (scale * query).astype(dtype)
+            gradient = jax.grad(loss, argnums=(1, 2))(READS[name], *given)
+            assert all(jnp.isfinite(leaf).all() for leaf in gradient)
+
+
+@pytest.mark.parametrize("kind", ["squared_error", "cross_entropy"])
+def test_it_learns_to_tell_bars_apart(classifier, bars, kind):
+    loss = EpisodeLoss(bars, kind, num_ways=3, num_episodes=2)
+    options = {"every": 15, "scan": False, "progress": False, "key": jr.key(4)}
+    trained = train(classifier, optax.adam(5e-3), loss, 30, **options)
+    assert trained.losses[-5:].mean() < 0.7 * trained.losses[:5].mean()
+    accuracy = episode_accuracy(trained.model, bars, 40, num_ways=3, key=jr.key(5))
+    assert accuracy.mean > 0.6
+    assert accuracy.half_width == pytest.approx(1.96 * accuracy.std / 40**0.5)
+
+
+def test_more_shots_are_a_larger_support_set(classifier, bars):
+    episode = eam.datasets.sample_episode(bars, 3, 2, key=jr.key(6))
+    logits = classifier(episode.support, episode.labels, episode.queries, 3)
+    turned = classifier(episode.support[::-1], episode.labels[::-1], episode.queries, 3)
+    assert logits.shape == (3, 3)
+    assert not jnp.allclose(logits, turned, atol=0), "Storkey's rule depends on the order"
+    prototypes = eqx.tree_at(lambda model: model.read, classifier, PrototypeRead())
+    support = episode.support, episode.labels
+    again = prototypes(support[0][::-1], support[1][::-1], episode.queries, 3)
+    np.testing.assert_allclose(prototypes(*support, episode.queries, 3), again, rtol=1e-4)
+
+
+PICTURES, LABELS = jnp.zeros((3, 28, 28)), jnp.arange(3)
+BAD_CALLS = {
+    "support must be": (jnp.zeros((3, 32, 32)), LABELS, PICTURES, 3),
+    "support must be .* floats": (jnp.zeros((3, 28, 28), jnp.uint8), LABELS, PICTURES, 3),
+    "queries": (PICTURES, LABELS, PICTURES[0], 3),
+    "labels must lie in 0..2": (PICTURES, jnp.array([0, 1, 3]), PICTURES, 3),
+    "name every class": (PICTURES, jnp.array([0, 1, 1]), PICTURES, 3),
+    "labels must be .* integers": (PICTURES, jnp.array([0.0, 1, 2]), PICTURES, 3),
+    "labels must be .*one a picture": (PICTURES, jnp.arange(4), PICTURES, 3),
+    "num_classes": (PICTURES, LABELS, PICTURES, 0),
+}
+
+
+@pytest.mark.parametrize("named", BAD_CALLS)
+def test_bad_episodes_are_named(classifier, named):
+    with pytest.raises(ValueError, match=named):
+        classifier(*BAD_CALLS[named])
+
+
+def test_bad_settings_are_named(classifier, bars):
+    for named in ("num_ways", "num_shots", "num_queries", "num_episodes"):
+        with pytest.raises(ValueError, match=named):
+            EpisodeLoss(bars, **{named: 0})
+        with pytest.raises(ValueError, match=named):
+            episode_accuracy(classifier, bars, **{named: 0}, key=jr.key(0))
+    for named, make in {
+        "kind": lambda: EpisodeLoss(bars, "hinge"),
+        "images": lambda: EpisodeLoss(bars[0]),
+        "memory": lambda: AttractorRead(D, "elephant"),
+        "num_inner": lambda: AttractorRead(D, num_inner=0),
+        "size": lambda: ConvEmbedding(0, key=jr.key(0)),
+        "beta": lambda: CosineRead(-1.0),
+    }.items():
+        with pytest.raises(ValueError, match=named):
+            make()
