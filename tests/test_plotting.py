@@ -52,9 +52,9 @@ def test_shades_of_binary_states_are_black_and_white():
 def test_a_grid_holds_every_picture_once_in_reading_order():
     pictures = np.arange(5, dtype=np.uint8)[:, None, None] * np.ones((3, 4), np.uint8)
     grid = as_grid(pictures, columns=2)
-    assert grid.shape == (3 * 3 + 2, 2 * 4 + 1)
-    assert grid[0, 0] == 0 and grid[0, 5] == 1 and grid[4, 0] == 2 and grid[8, 0] == 4
-    assert (grid[3] == GAP).all() and (grid[:, 4] == GAP).all() and (grid[8:, 5:] == GAP).all()
+    assert grid.shape == (3 * 4 + 1, 2 * 5 + 1)
+    assert grid[1, 1] == 0 and grid[1, 6] == 1 and grid[5, 1] == 2 and grid[9, 1] == 4
+    assert (grid[::4] == GAP).all() and (grid[:, ::5] == GAP).all() and (grid[9:, 6:] == GAP).all()
 
 
 def test_pictures_take_states_and_pictures_alike(patterns):
@@ -67,8 +67,9 @@ def test_the_last_frame_of_an_animation_is_the_answer(single):
     animation = animate(single, SHAPE, every=10)
     T = single.energies.shape[-1]
     assert len(animation.frames) == -(-T // 10) + 1
-    times = 240 // 12
-    shown = animation.palette[animation.frames[-1][: 12 * times : times, : 9 * times : times]][..., 0]
+    times = 250 // 14
+    pixels = animation.frames[-1][times : 13 * times : times, times : 10 * times : times]
+    shown = animation.palette[pixels][..., 0]
     np.testing.assert_array_equal(np.where(shown > 127, 1, -1).ravel(), single.state)
 
 
@@ -83,7 +84,7 @@ def test_a_gif_decodes_to_its_frames_and_rests_at_the_end(batch):
 
 def test_the_curve_is_uncovered_from_left_to_right(single):
     animation = animate(single, SHAPE, every=10)
-    panels = animation.palette[animation.frames][:, :, 180:].astype(int)
+    panels = animation.palette[animation.frames][:, :, 11 * 17 :].astype(int)
     red = (panels[..., 0] - panels[..., 2] > 80).sum(axis=(1, 2))
     assert red[0] < 20 and red[-1] > 200 and (np.diff(red) >= 0).all()
 
@@ -116,7 +117,7 @@ def test_hundred_glyph_recalls_make_an_animation_under_a_megabyte():
 def test_a_network_without_an_energy_is_animated_without_a_curve(patterns):
     weights = eam.sequence_weights(patterns[:3], jnp.roll(jnp.eye(3), 1, axis=1), 3.0)
     result = eam.recall(eam.SequenceNetwork(weights), patterns[0], max_steps=4)
-    assert animate(result, SHAPE, every=1).frames.shape == (5, 240, 180)
+    assert animate(result, SHAPE, every=1).frames.shape == (5, 14 * 17, 11 * 17)
     assert len(show_recall(result, SHAPE).axes) == 2
 
 

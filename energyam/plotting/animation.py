@@ -21,7 +21,7 @@ from energyam.plotting.pixels import GAP, GREYS, as_grid, as_pictures, enlarged,
 
 _MOST_FRAMES = 100
 _MOST_PICTURES = 100
-_PIXELS = 240  # of the longer side of what is drawn for the states
+_PIXELS = 250  # of the longer side of what is drawn for the states
 _VIDEO_SUFFIXES = (".mp4", ".webm")
 
 

@@ -40,18 +40,17 @@ def shades(pictures: Float[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
 def as_grid(
     pictures: UInt8[np.ndarray, "*batch N H W"], columns: int | None = None
 ) -> UInt8[np.ndarray, "*batch Y X"]:
-    """N pictures of colour numbers as one, row by row, with gaps between; about square by default."""
+    """N pictures of colour numbers as one, row by row, a line between and around; about square by default."""
     *batch, N, H, W = pictures.shape
     if columns is None:
         columns = math.ceil(math.sqrt(N * (H + 1) / (W + 1)))
     columns = min(checks.count("columns", columns), N)
     rows = -(-N // columns)
-    gap = max(1, min(H, W) // 24)
-    cells = np.full((*batch, rows * columns, H + gap, W + gap), GAP, np.uint8)
+    cells = np.full((*batch, rows * columns, H + 1, W + 1), GAP, np.uint8)
     cells[..., :N, :H, :W] = pictures
-    cells = cells.reshape(*batch, rows, columns, H + gap, W + gap)
-    whole = np.moveaxis(cells, -2, -3).reshape(*batch, rows * (H + gap), columns * (W + gap))
-    return whole[..., :-gap, :-gap]
+    cells = cells.reshape(*batch, rows, columns, H + 1, W + 1)
+    whole = np.moveaxis(cells, -2, -3).reshape(*batch, rows * (H + 1), columns * (W + 1))
+    return np.pad(whole, [(0, 0)] * len(batch) + [(1, 0)] * 2, constant_values=GAP)
 
 
 def enlarged(grid: UInt8[np.ndarray, "*batch Y X"], size: int) -> UInt8[np.ndarray, "*batch y x"]:
