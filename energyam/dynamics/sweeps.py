@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from energyam.memories.base import AbstractIncrements, AbstractMemory, EnergyIncrements, dot
+from energyam.memories.base import AbstractIncrements, AbstractMemory, EnergyIncrements, overlaps
 from energyam.memories.dense import AbstractDenseAM
 from energyam.memories.neurons import Binary
 from energyam.memories.separation import LogSumExp, Polynomial, Quadratic, ReLU
@@ -18,6 +18,10 @@ Swept = tuple[Float[Array, " D"], Float[Array, ""], Float[Array, " t"], Int[Arra
 
 def increments_of(memory: Any) -> AbstractIncrements:
     """How single flips change the energy of a binary memory, or of any object with an `energy`."""
+    if not callable(getattr(memory, "energy", None)):
+        raise ValueError(
+            f"memory must have an energy(x) for flips; {type(memory).__name__} has none (use Synchronous())"
+        )
     if not isinstance(memory, AbstractMemory):
         return EnergyIncrements(memory)
     if not isinstance(memory.neurons, Binary):
@@ -102,11 +106,11 @@ def _leader(memory, state):
     never come nearer than they would at its last flip, s = D. If even there |F'(s' + 2)| summed over all
     others is lost in the rounding of F'(s − 2), the leader decides each flip, and makes the energy.
     """
-    overlaps = dot(memory.patterns, state)
+    similar = overlaps(memory.patterns, state)
     K, D = memory.patterns.shape
-    leader = jnp.argmax(overlaps)
-    s = overlaps[leader]
-    others = jnp.max(jnp.abs(overlaps), where=jnp.arange(K) != leader, initial=0)
+    leader = jnp.argmax(similar)
+    s = similar[leader]
+    others = jnp.max(jnp.abs(similar), where=jnp.arange(K) != leader, initial=0)
     at_last = jnp.stack([jnp.full_like(s, D - 2), others + (D - s) + 2])
     ahead, behind = jnp.abs(memory.separation.weights(at_last))
     outweighs = ahead * jnp.finfo(s.dtype).eps > (K - 1) * behind
@@ -117,8 +121,8 @@ def _follow(memory, state, energy, order, clamp, leader, overlap):
     """What `try_each` comes to behind a leader: the free neurons that disagree with it flip."""
     pattern = memory.patterns[leader].astype(state.dtype)
     flips = (state != pattern) & ~clamp
-    overlaps = overlap + 2 * jnp.cumsum(flips[order])
-    energies = -jax.vmap(memory.separation.potential)(overlaps[:, None])
+    overlap = overlap + 2 * jnp.cumsum(flips[order])
+    energies = -jax.vmap(memory.separation.potential)(overlap[:, None])
     energies = lax.cummin(jnp.minimum(energy, energies))
     return jnp.where(flips, pattern, state), energies[-1], energies, jnp.where(flips[order], order, -1)
 
