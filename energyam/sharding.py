@@ -1,0 +1,176 @@
+"""Memories spread over many devices or hosts: the same recalls and reads, and files written in shards.
+
+Patterns lie in rows over one axis of a mesh, queries over another. Nothing else changes: `recall` and the
+reads are compiled for the mesh their arguments lie on, and what travels between devices is what a block
+of patterns leaves behind, D + 2 numbers a query and step.
+"""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Shaped
+from safetensors import SafetensorError, safe_open
+
+from energyam import checks
+from energyam.memories.associator import KeyValueMemory
+from energyam.memories.dense import AbstractDenseAM
+from energyam.saving import load, save
+
+
+def shard_patterns(memory: Any, mesh: Any, axis: str) -> Any:
+    """The same memory with its patterns, or keys and values, spread in equal parts over a mesh axis.
+
+    What is not a row of patterns is copied to every device. In a program of several processes each of them
+    calls this with the same memory; `load_shards` spares them to hold it whole.
+
+    **Arguments:** `memory`: any dense memory, or a `KeyValueMemory`; `mesh`: of any devices; `axis`: one of
+    its axis names. Raises `ValueError` for another memory, an axis that the mesh does not have, or K not a
+    multiple of the devices along it.
+    """
+    K = getattr(memory, _row_fields(memory)[0]).shape[0]
+    by_rows = _sharding("patterns", K, mesh, axis)
+    return _map_leaves(memory, lambda name, rows: _placed(rows, by_rows), _copied_over(by_rows.mesh))
+
+
+def shard_queries(queries: Any, mesh: Any, axis: str) -> Shaped[Array, "*batch D"]:
+    """Queries (B, …, D) with their first axis spread in equal parts over a mesh axis.
+
+    Raises `ValueError` for a single query, an axis that the mesh does not have, or B not a multiple of the
+    devices along it.
+    """
+    queries = checks.as_array("queries", queries, "... B D")
+    return _placed(queries, _sharding("queries", queries.shape[0], mesh, axis))
+
+
+def save_shards(folder: str | os.PathLike, memory: Any) -> None:
+    """Write a sharded memory to a folder, one file a shard; each process writes those that it holds.
+
+    A file is what `eam.save` writes of the memory with that shard's patterns alone. No file is written
+    over, so that the parts of two memories can't get mixed.
+
+    Raises `ValueError` for a memory without patterns to shard, or where such a file is already there.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    shards = {name: _own_shards(getattr(memory, name)) for name in _row_fields(memory)}
+    for index, count in next(iter(shards.values())):
+        path = folder / _file_name(index, count)
+        if path.exists():
+            raise ValueError(f"{path} is already there; save to a new folder")
+        part = _map_leaves(memory, lambda name, _, at=(index, count): shards[name][at], np.asarray)
+        save(path, part)
+
+
+def load_shards(folder: str | os.PathLike, mesh: Any, axis: str) -> Any:
+    """Read what `save_shards` wrote, spread over a mesh axis of any length; a process reads its own rows.
+
+    Raises `FileNotFoundError` where a file is missing, and `ValueError` for files of two memories, damaged
+    ones, an axis that the mesh does not have, or K not a multiple of the devices along it.
+    """
+    files = _shard_files(Path(folder))
+    first = load(files[0])
+    size = getattr(first, _row_fields(first)[0]).shape[0]
+    by_rows = _sharding("patterns", size * len(files), mesh, axis)
+
+    def gather(name, rows):
+        def read(index):
+            start, stop, _ = index[0].indices(size * len(files))
+            return _read_rows(files, name, start, stop, size).astype(rows.dtype)
+
+        return jax.make_array_from_callback((size * len(files), *rows.shape[1:]), by_rows, read)
+
+    return _map_leaves(first, gather, _copied_over(by_rows.mesh))
+
+
+def _row_fields(memory):
+    if isinstance(memory, KeyValueMemory):
+        return ("keys", "values")
+    if isinstance(memory, AbstractDenseAM):
+        return ("patterns",)
+    raise ValueError(
+        f"memory must have patterns, or keys and values, in rows that can be shared out; "
+        f"got {type(memory).__name__}"
+    )
+
+
+def _map_leaves(memory, of_rows, of_others):
+    """The memory with `of_rows(name, rows)` for its fields of rows and `of_others(leaf)` for other leaves."""
+    names = _row_fields(memory)
+
+    def change(path, leaf):
+        return of_rows(path[0].name, leaf) if path[0].name in names else of_others(leaf)
+
+    return jax.tree_util.tree_map_with_path(change, memory)
+
+
+def _sharding(name, rows, mesh, axis):
+    if not isinstance(mesh, Mesh):
+        raise ValueError(f"mesh must be a jax.sharding.Mesh; got {type(mesh).__name__}")
+    if axis not in mesh.axis_names:
+        raise ValueError(f"axis must be one of the mesh's, {mesh.axis_names}; got {axis!r}")
+    if rows % mesh.shape[axis]:
+        raise ValueError(
+            f"{name} must be a multiple of the {mesh.shape[axis]} devices along {axis!r}; got {rows} of them"
+        )
+    # `jax.make_mesh` may ask for shardings to be written out in types; here the compiler finds them.
+    return NamedSharding(Mesh(mesh.devices, mesh.axis_names), PartitionSpec(axis))
+
+
+def _copied_over(mesh):
+    return lambda leaf: _placed(leaf, NamedSharding(mesh, PartitionSpec()))
+
+
+def _placed(leaf, sharding):
+    leaf = jnp.asarray(leaf)
+    if sharding.is_fully_addressable or not leaf.is_fully_addressable:
+        return jax.device_put(leaf, sharding)
+    host = np.asarray(leaf)
+    return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
+
+
+def _own_shards(rows):
+    """The shards that this process is to write, by (which, of how many)."""
+    own = [shard for shard in rows.addressable_shards if shard.replica_id == 0]
+    count = rows.shape[0] // rows.sharding.shard_shape(rows.shape)[0]
+    at = [(shard.index[0].start or 0) * count // rows.shape[0] for shard in own]
+    return {(i, count): np.asarray(shard.data) for i, shard in zip(at, own, strict=True)}
+
+
+def _file_name(index, count):
+    return f"{index:05d}-of-{count:05d}.safetensors"
+
+
+def _shard_files(folder):
+    found = [re.fullmatch(r"\d{5}-of-(\d{5})\.safetensors", path.name) for path in sorted(folder.glob("*"))]
+    counts = {int(match[1]) for match in found if match}
+    if not counts:
+        raise FileNotFoundError(f"{folder}: no shards here")
+    if len(counts) > 1:
+        raise ValueError(f"{folder}: shards of different memories, cut in {sorted(counts)}")
+    (count,) = counts
+    files = [folder / _file_name(index, count) for index in range(count)]
+    for path in files:
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: no such file, one of {count} shards")
+    return files
+
+
+def _read_rows(files, name, start, stop, size):
+    """Rows start to stop of a field that lies in files of `size` rows each."""
+    pieces = []
+    for i in range(start // size, -(-stop // size)):
+        try:
+            with safe_open(files[i], framework="numpy") as file:
+                rows = file.get_slice(name)
+                if rows.get_shape()[0] != size:
+                    raise ValueError(f"{files[i]}: {rows.get_shape()[0]} rows, and {size} in the first shard")
+                pieces.append(rows[max(start - i * size, 0) : min(stop - i * size, size)])
+        except SafetensorError as error:
+            raise ValueError(f"{files[i]}: truncated, or not a shard ({error})") from None
+    return np.concatenate(pieces)

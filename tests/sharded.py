@@ -1,0 +1,129 @@
+"""Runs outside pytest, for test_sharding.py: recalls and reads over many devices, or over two processes.
+
+    python tests/sharded.py devices FOLDER              eight virtual devices, one process
+    python tests/sharded.py process FOLDER PORT RANK    one of two processes, four virtual devices each
+    python tests/sharded.py endless FOLDER PORT RANK    the same, recalling until it is killed
+
+Prints one line of JSON: what it found. The environment says how many virtual devices a process has:
+XLA_FLAGS=--xla_force_host_platform_device_count=8.
+"""
+
+import inspect
+import json
+import re
+import sys
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jax.experimental import multihost_utils
+
+import energyam as eam
+from energyam import sharding
+
+MODE, FOLDER, *PLACE = sys.argv[1:]
+
+
+def join(port, rank):
+    known = inspect.signature(jax.distributed.initialize).parameters
+    fast = {"heartbeat_timeout_seconds": 10} if "heartbeat_timeout_seconds" in known else {}
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    jax.distributed.initialize(f"127.0.0.1:{port}", 2, int(rank), initialization_timeout=60, **fast)
+
+
+if MODE != "devices":
+    join(*PLACE)
+
+K, D, B = 40, 24, 6
+PATTERNS = np.asarray(jr.rademacher(jr.key(0), (K, D), dtype="int8"))
+QUERIES = PATTERNS[:B] * np.where(np.arange(D) % 8 == 0, -1, 1).astype(np.int8)
+PAIRS = eam.KeyValueMemory(
+    PATTERNS.astype(np.float32), PATTERNS[:, :5].astype(np.float32), eam.LogSumExp(0.3)
+)
+NEAREST = eam.KeyValueMemory(PAIRS.keys, PAIRS.values, eam.TopK(eam.LogSumExp(0.3), 3))
+RECALLS = {
+    "exponential_synchronous": (eam.ExponentialDenseAM(PATTERNS, 0.5), eam.Synchronous()),
+    "exponential_asynchronous": (eam.ExponentialDenseAM(PATTERNS, 0.5), eam.Asynchronous()),
+    "polynomial_synchronous": (eam.PolynomialDenseAM(PATTERNS, 5), eam.Synchronous()),
+    "chn_asynchronous": (eam.CHN(PATTERNS[:8]), eam.Asynchronous()),
+}
+
+
+def host(array):
+    """The whole array on this host, whatever holds it."""
+    if array.is_fully_addressable:
+        return np.asarray(array)
+    everywhere = jax.sharding.NamedSharding(array.sharding.mesh, jax.sharding.PartitionSpec())
+    return np.asarray(jax.jit(lambda a: a, out_shardings=everywhere)(array))
+
+
+@eqx.filter_jit
+def reads(memory, queries):
+    return jax.vmap(memory)(queries)
+
+
+def collectives(memory, queries):
+    """The collectives that reading takes, with the numbers each moves at most."""
+    text = reads.lower(memory, queries).compile().compiled.as_text()
+    found = re.findall(r"= (.*?) (all-\w+|reduce-scatter|collective-permute)(?:-start)?\(", text)
+    sizes = {name: 0 for _, name in found}
+    for shapes, name in found:
+        lengths = [
+            np.prod([int(n) for n in dims.split(",") if n]) for dims in re.findall(r"\[(.*?)\]", shapes)
+        ]
+        sizes[name] = max(sizes[name], int(max(lengths)))
+    return sizes
+
+
+def compare(mesh):
+    """Whether all recalls and reads over the mesh are those of one device."""
+    same = {}
+    queries = sharding.shard_queries(QUERIES, mesh, "queries")
+    for name, (memory, rule) in RECALLS.items():
+        sharded = sharding.shard_patterns(memory, mesh, "patterns")
+        alone = eam.recall(memory, QUERIES, rule, 4, key=jr.key(1))
+        spread = eam.recall(sharded, queries, rule, 4, key=jr.key(1))
+        same[name] = bool((host(spread.state) == np.asarray(alone.state)).all())
+    real = queries.astype(jnp.float32)
+    for name, memory in {"softmax": PAIRS, "nearest": NEAREST}.items():
+        sharded = sharding.shard_patterns(memory, mesh, "patterns")
+        alone, spread = reads(memory, QUERIES.astype(np.float32)), reads(sharded, real)
+        same[f"read_{name}"] = bool(np.allclose(host(spread), alone, rtol=1e-5, atol=1e-6))
+    return same
+
+
+def shards(mesh):
+    """Whether a memory saved in shards and loaded again is the same."""
+    memory = sharding.shard_patterns(NEAREST, mesh, "patterns")
+    sharding.save_shards(FOLDER, memory)
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices("saved")
+    loaded = sharding.load_shards(FOLDER, mesh, "patterns")
+    return bool((host(loaded.keys) == NEAREST.keys).all() and (host(loaded.values) == NEAREST.values).all())
+
+
+def main():
+    mesh = jax.make_mesh((4, 2), ("patterns", "queries"))
+    if MODE == "endless":
+        memory = sharding.shard_patterns(RECALLS["chn_asynchronous"][0], mesh, "patterns")
+        queries = sharding.shard_queries(QUERIES, mesh, "queries")
+        print("recalling", flush=True)
+        while True:
+            eam.recall(memory, queries, eam.Synchronous(), 4).state.block_until_ready()
+    found = {"same": compare(mesh), "shards": shards(mesh), "devices": jax.device_count()}
+    if MODE == "devices":
+        whole = jax.make_mesh((8,), ("patterns",))
+        queries = jnp.asarray(QUERIES, jnp.float32)
+        for name, memory in {"softmax": PAIRS, "nearest": NEAREST}.items():
+            found[f"collectives_{name}"] = collectives(
+                sharding.shard_patterns(memory, whole, "patterns"), queries
+            )
+        other = sharding.load_shards(FOLDER, whole, "patterns")
+        found["other_mesh"] = bool((host(other.keys) == NEAREST.keys).all())
+    print(json.dumps(found), flush=True)
+
+
+if __name__ == "__main__":
+    main()
