@@ -10,3 +10,11 @@ from energyam.lm.remember import remember as remember
 from energyam.lm.store import MemoryStore as MemoryStore
 from energyam.lm.tokenizer import load_tokenizer as load_tokenizer
 from energyam.lm.generate import generate as generate, generate_cached as generate_cached, stream as stream
+from energyam.lm.evaluate import (
+    Findings as Findings,
+    Sentiment as Sentiment,
+    answer_log_probabilities as answer_log_probabilities,
+    look_ups as look_ups,
+    sentiment as sentiment,
+    sweep_layers as sweep_layers,
+)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -9,8 +10,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from jax import lax
-from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from energyam import checks
 from energyam.lm.forward import Cache, run
@@ -21,13 +21,13 @@ from energyam.lm.transformer import AbstractLanguageModel
 
 def generate(
     model: AbstractLanguageModel,
-    prompt: Shaped[ArrayLike, "..."],
+    prompt: Any,
     memory: MemoryStore | None = None,
     lookup: Lookup | None = None,
     *,
-    max_new_tokens: int = 50,
-    temperature: ArrayLike = 0.8,
-    top_k: int = 200,
+    max_new_tokens: Any = 50,
+    temperature: Any = 0.8,
+    top_k: Any = 200,
     key: PRNGKeyArray,
 ) -> Int[Array, " new"]:
     """Tokens that follow a prompt (T,), the whole context passed through the model anew for each.
@@ -46,13 +46,13 @@ def generate(
 
 def generate_cached(
     model: AbstractLanguageModel,
-    prompt: Shaped[ArrayLike, "..."],
+    prompt: Any,
     memory: MemoryStore | None = None,
     lookup: Lookup | None = None,
     *,
-    max_new_tokens: int = 50,
-    temperature: ArrayLike = 0.8,
-    top_k: int = 200,
+    max_new_tokens: Any = 50,
+    temperature: Any = 0.8,
+    top_k: Any = 200,
     key: PRNGKeyArray,
 ) -> Int[Array, " new"]:
     """Like `generate`, in the causal form: each token is passed through the model once, and cached.
@@ -68,13 +68,13 @@ def generate_cached(
 
 def stream(
     model: AbstractLanguageModel,
-    prompt: Shaped[ArrayLike, "..."],
+    prompt: Any,
     memory: MemoryStore | None = None,
     lookup: Lookup | None = None,
     *,
-    max_new_tokens: int = 50,
-    temperature: ArrayLike = 0.8,
-    top_k: int = 200,
+    max_new_tokens: Any = 50,
+    temperature: Any = 0.8,
+    top_k: Any = 200,
     key: PRNGKeyArray,
 ) -> Iterator[int]:
     """The tokens of `generate`, each as soon as it is known; arguments and errors are the same."""
@@ -86,14 +86,18 @@ def stream(
         yield int(token)
 
 
-def sample(
-    logits: Float[Array, " V"], temperature: ArrayLike, top_k: int, key: PRNGKeyArray
-) -> Int[Array, ""]:
+def sample(logits: Float[Array, " V"], temperature: Any, top_k: int, key: PRNGKeyArray) -> Int[Array, ""]:
     """One token of the `top_k` likeliest, drawn from softmax(logits / temperature)."""
-    largest, tokens = lax.top_k(logits, min(top_k, logits.shape[0]))
+    largest, tokens = likeliest(logits, top_k)
     scale = jnp.where(temperature == 0, 1, temperature)
     drawn = jr.categorical(key, largest / scale)
     return tokens[jnp.where(temperature == 0, 0, drawn)]
+
+
+def likeliest(logits: Float[Array, " V"], top_k: int) -> tuple[Float[Array, " n"], Int[Array, " n"]]:
+    """The `top_k` largest logits, the largest first, and their tokens."""
+    largest, tokens = lax.top_k(logits, min(top_k, logits.shape[0]))
+    return largest, tokens
 
 
 def _start(model, prompt, memory, lookup, max_new_tokens, temperature, top_k):

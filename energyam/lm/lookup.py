@@ -5,12 +5,11 @@ enough, its value is replaced by a *memory vector*, an average over the k stored
 nearest to its own key, weighted by its own query. The attention weights stay as they are.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
 from jax import lax
-from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
 from energyam import checks
@@ -64,12 +63,12 @@ class Lookup(eqx.Module):
 
     def __init__(
         self,
-        k: int,
-        mem_frac: ArrayLike,
-        bookkeeping_frac: ArrayLike,
-        softmax_scale: ArrayLike,
+        k: Any,
+        mem_frac: Any,
+        bookkeeping_frac: Any,
+        softmax_scale: Any,
         include_own: bool,
-        residual_frac: ArrayLike,
+        residual_frac: Any,
         *,
         causal: bool = False,
         approximate: bool = False,
@@ -144,4 +143,5 @@ class Lookup(eqx.Module):
         """The value of one token-head after reading its neighbours."""
         values = jnp.concatenate([value[None], found.values]) if self.include_own else found.values
         memory = dot(self.weights(query, key, found), values)
-        return (1 - self.residual_frac) * memory + self.residual_frac * value
+        mixed = (1 - self.residual_frac) * memory + self.residual_frac * value
+        return mixed.astype(value.dtype)  # the numbers above may be float64 where the model is not

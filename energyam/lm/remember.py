@@ -1,12 +1,11 @@
 """Making a memory: run a text through the model and keep what its layers would attend to."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
-from jaxtyping import Array, Shaped
+from jaxtyping import Array
 
 from energyam import checks
 from energyam.lm.store import Bank, MemoryStore, as_layers, fingerprint, slots_of
@@ -15,15 +14,15 @@ from energyam.lm.transformer import AbstractLanguageModel, as_tokens
 
 def remember(
     model: AbstractLanguageModel,
-    token_ids: Shaped[ArrayLike, "..."],
-    layers: Sequence[int],
-    drop: int = 1,
+    token_ids: Any,
+    layers: Any,
+    drop: Any = 1,
     *,
     name: str = "",
     rotated: bool = False,
-    capacity: int | None = None,
-    window: int | None = None,
-    overlap: int | None = None,
+    capacity: Any = None,
+    window: Any = None,
+    overlap: Any = None,
 ) -> MemoryStore:
     """The keys and values of a text (T,) in some layers; nothing is looked up meanwhile.
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,14 +69,12 @@ class MemoryStore(eqx.Module):
         _same("model", self.model, other.model)
         _same("layers", self.layers, other.layers)
         _same("rotated", self.bank.rotated, other.bank.rotated)
-        mine, its = _filled(self.bank), _filled(other.bank)
-        its = eqx.tree_at(lambda b: b.sources, its, its.sources + len(self.texts))
-        joined = _with_rows(mine, *map(_join, _rows(mine), _rows(its)))
-        return MemoryStore(
-            _fitted(joined, self.capacity), self.layers, self.texts + other.texts, self.model, self.capacity
-        )
+        later = _filled(other.bank)
+        later = replace(later, sources=later.sources + len(self.texts))
+        bank = _fitted(_joined(_filled(self.bank), later), self.capacity)
+        return replace(self, bank=bank, texts=self.texts + other.texts)
 
-    def forget(self, text: int) -> "MemoryStore":
+    def forget(self, text: Any) -> "MemoryStore":
         """This store without the memories of its text number `text`; the later texts move up by one.
 
         Raises `ValueError` for a text it hasn't got, or if nothing would be left.
@@ -87,29 +86,24 @@ class MemoryStore(eqx.Module):
         if kept.size == 0:
             raise ValueError(f"text {text} is all that the store holds; a store can't be empty")
         bank = _take(self.bank, kept)
-        bank = eqx.tree_at(lambda b: b.sources, bank, bank.sources - (bank.sources > text))
-        texts = self.texts[:text] + self.texts[text + 1 :]
-        return MemoryStore(_fitted(bank, self.capacity), self.layers, texts, self.model, self.capacity)
+        bank = _fitted(replace(bank, sources=bank.sources - (bank.sources > text)), self.capacity)
+        return replace(self, bank=bank, texts=self.texts[:text] + self.texts[text + 1 :])
 
-    def bounded(self, capacity: int) -> "MemoryStore":
+    def bounded(self, capacity: Any) -> "MemoryStore":
         """This store with room for `capacity` memories: empty rows are added, or the oldest leave."""
         capacity = checks.count("capacity", capacity)
-        bank = _fitted(self.bank, capacity)
-        return MemoryStore(bank, self.layers, self.texts, self.model, capacity)
+        return replace(self, bank=_fitted(self.bank, capacity), capacity=capacity)
 
-    def only(self, layers: list[int]) -> "MemoryStore":
+    def only(self, layers: Any) -> "MemoryStore":
         """The memories of some of its layers; raises `ValueError` for layers it hasn't got."""
         chosen = as_layers(layers, self.bank.slots.shape[0])
         missing = set(chosen) - set(self.layers)
         if missing:
             raise ValueError(f"layers must be among the store's {self.layers}; got {sorted(missing)}")
         index = np.array([self.layers.index(layer) for layer in chosen])
-        bank = eqx.tree_at(
-            lambda b: (b.keys, b.values, b.slots),
-            self.bank,
-            (self.bank.keys[index], self.bank.values[index], slots_of(chosen, self.bank.slots.shape[0])),
-        )
-        return MemoryStore(bank, chosen, self.texts, self.model, self.capacity)
+        slots = slots_of(chosen, self.bank.slots.shape[0])
+        bank = replace(self.bank, keys=self.bank.keys[index], values=self.bank.values[index], slots=slots)
+        return replace(self, bank=bank, layers=chosen)
 
     def save(self, path: str | Path) -> None:
         """Write one safetensors file: the arrays, and as metadata what they belong to."""
@@ -146,10 +140,11 @@ def fingerprint(model: Any) -> str:
     """A hash of a model's class, sizes and settings, and of a sample of its weights."""
     arrays, settings = eqx.partition(model, eqx.is_array)
     digest = hashlib.sha256(f"{type(model).__name__} {jax.tree.structure(settings)}".encode())
-    for array in jax.tree.leaves(arrays):
-        sample = array.ravel()[:: max(1, array.size // 64)]
-        digest.update(f"{array.shape}".encode())
-        digest.update(np.asarray(sample.astype(jnp.float32)).tobytes())
+    with jax.ensure_compile_time_eval():
+        for array in jax.tree.leaves(arrays):
+            sample = array[tuple(slice(None, None, max(1, n // 4)) for n in array.shape)]
+            digest.update(f"{array.shape}".encode())
+            digest.update(np.asarray(sample, np.float32).tobytes())
     return digest.hexdigest()
 
 
@@ -176,21 +171,19 @@ def _same(name: str, mine: Any, its: Any) -> None:
         raise ValueError(f"other must have the same {name} as this store, {mine}; got {its}")
 
 
-def _rows(bank: Bank) -> tuple[Array, Array, Array, Array]:
-    return bank.keys, bank.values, bank.tokens, bank.sources
-
-
-def _with_rows(bank: Bank, *rows: Array) -> Bank:
-    return eqx.tree_at(_rows, bank, rows)
+def _row_axis(name: str) -> int:
+    return 2 if name in ("keys", "values") else 0
 
 
 def _take(bank: Bank, index: np.ndarray) -> Bank:
-    keys, values, tokens, sources = _rows(bank)
-    return _with_rows(bank, keys[:, :, index], values[:, :, index], tokens[index], sources[index])
+    rows: Any = {name: jnp.take(getattr(bank, name), index, axis=_row_axis(name)) for name in _ROWS}
+    return replace(bank, **rows)
 
 
-def _join(a: Array, b: Array) -> Array:
-    return jnp.concatenate([a, b], axis=2 if a.ndim == 4 else 0)
+def _joined(a: Bank, b: Bank) -> Bank:
+    pairs = {name: [getattr(a, name), getattr(b, name)] for name in _ROWS}
+    rows: Any = {name: jnp.concatenate(pair, _row_axis(name)) for name, pair in pairs.items()}
+    return replace(a, **rows)
 
 
 def _filled(bank: Bank) -> Bank:
@@ -207,7 +200,7 @@ def _fitted(bank: Bank, capacity: int | None) -> Bank:
     empty = capacity - rows.size
     bank = _take(bank, np.pad(rows, (0, empty)))
     kept = jnp.arange(capacity) < rows.size
-    return eqx.tree_at(lambda b: b.sources, bank, jnp.where(kept, bank.sources, -1))
+    return replace(bank, sources=jnp.where(kept, bank.sources, -1))
 
 
 def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

@@ -4,13 +4,13 @@ x ← embed(tokens);   in each layer  Q, K, V ← project(x),  x ← finish(x, a
 """
 
 import abc
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int, Shaped
+from jaxtyping import Array, Float, Int
 
 from energyam import checks
 from energyam.lm.attention import Heads
@@ -57,10 +57,10 @@ class AbstractLanguageModel(eqx.Module):
 
     def __call__(
         self,
-        token_ids: Shaped[ArrayLike, "..."],
+        token_ids: Any,
         memory: MemoryStore | None = None,
         lookup: Lookup | None = None,
-        length: ArrayLike | None = None,
+        length: Any = None,
     ) -> Float[Array, "T V"]:
         """The logits (T, V) of the token after each of `token_ids` (T,), compiled once a shape.
 
@@ -76,10 +76,10 @@ class AbstractLanguageModel(eqx.Module):
 
     def heads(
         self,
-        token_ids: Shaped[ArrayLike, "..."],
+        token_ids: Any,
         memory: MemoryStore | None = None,
         lookup: Lookup | None = None,
-        length: ArrayLike | None = None,
+        length: Any = None,
         *,
         rotated: bool = True,
     ) -> Heads:
@@ -91,7 +91,7 @@ class AbstractLanguageModel(eqx.Module):
         return _heads(self, token_ids, as_length(length, token_ids), access, rotated)
 
     def checked(
-        self, token_ids: Shaped[ArrayLike, "..."], memory: MemoryStore | None, lookup: Lookup | None
+        self, token_ids: Any, memory: MemoryStore | None, lookup: Lookup | None
     ) -> tuple[Int[Array, " T"], Access | None]:
         """The tokens and the memory to read, if they are fit for this model."""
         token_ids = as_tokens(token_ids, self.embedding.shape[0])
@@ -105,7 +105,7 @@ class AbstractLanguageModel(eqx.Module):
         return token_ids, Access(memory.bank, lookup)
 
 
-def as_tokens(token_ids: Shaped[ArrayLike, "..."], vocabulary: int) -> Int[Array, " T"]:
+def as_tokens(token_ids: Any, vocabulary: int) -> Int[Array, " T"]:
     """Token numbers (T,) as int32; raises `ValueError` for an empty text or numbers not in the vocabulary."""
     tokens = checks.as_array("token_ids", token_ids, "T")
     if not jnp.issubdtype(tokens.dtype, jnp.integer):
@@ -119,7 +119,7 @@ def as_tokens(token_ids: Shaped[ArrayLike, "..."], vocabulary: int) -> Int[Array
     return tokens.astype(jnp.int32)
 
 
-def as_length(length: ArrayLike | None, token_ids: Int[Array, " T"]) -> Int[Array, ""]:
+def as_length(length: Any, token_ids: Int[Array, " T"]) -> Int[Array, ""]:
     """How many tokens count, all by default; raises `ValueError` for a number outside 1 … T."""
     length = token_ids.shape[0] if length is None else length
     if checks.is_known(length) and not 1 <= np.asarray(length) <= token_ids.shape[0]:

@@ -63,7 +63,7 @@ def read_folder(folder: Path) -> Weights:
 
     def read(name: str) -> np.ndarray:
         with safetensors.safe_open(homes[name], framework="flax") as opened:
-            return opened.get_tensor(name)
+            return np.asarray(opened.get_tensor(name))
 
     return Weights(_json(config), frozenset(homes), read)
 

@@ -1,0 +1,163 @@
+"""What a memory does to a model: exact probabilities of an answer, what was looked up, and sentiment."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int
+
+from energyam import checks
+from energyam.lm.attention import Heads, attention_weights, per_head
+from energyam.lm.forward import chosen, run
+from energyam.lm.generate import likeliest
+from energyam.lm.lookup import Lookup
+from energyam.lm.store import MemoryStore
+from energyam.lm.transformer import AbstractLanguageModel, as_tokens
+from energyam.lm.weights import require
+
+
+class Findings(NamedTuple):
+    """What the newest token had looked up, in S layers: an entry for each head h and position t.
+
+    `attention` (S, H, T): what the newest token gives each position; `chosen` (S, H, T): whether (h, t)
+    reads the memory; `indices`, `distances` (S, H, T, k): the memories found, counted from 0, and their
+    squared distances; `weights` (S, H, T, k or k + 1): how much each is read, the own value first if it
+    takes part. Entries that are not chosen tell what would have been read.
+    """
+
+    attention: Float[Array, "S H T"]
+    chosen: Bool[Array, "S H T"]
+    indices: Int[Array, "S H T k"]
+    distances: Float[Array, "S H T k"]
+    weights: Float[Array, "S H T k_or_k1"]
+
+
+class Sentiment(NamedTuple):
+    """VADER's scores of N texts: `compound` from −1 to 1, and the shares of each kind of word."""
+
+    compound: np.ndarray
+    positive: np.ndarray
+    negative: np.ndarray
+    neutral: np.ndarray
+
+
+def answer_log_probabilities(
+    model: AbstractLanguageModel,
+    prompt: Any,
+    answer: Any,
+    memory: MemoryStore | None = None,
+    lookup: Lookup | None = None,
+    *,
+    temperature: Any = 1.0,
+    top_k: Any = None,
+) -> Float[Array, " A"]:
+    """log P of each token of `answer` (A,) after `prompt` (T,) and the tokens before it; exact, no samples.
+
+    Their sum is the log-probability of the answer. It takes one pass a token, as generation does.
+
+    **Arguments:** `temperature` and `top_k`: of the sampling whose probabilities are meant, by default the
+    model's own; a token that would not be drawn has −∞. Raises `ValueError` as the model does, and for a
+    temperature that is not positive.
+    """
+    ids = jnp.concatenate([as_tokens(x, model.embedding.shape[0]) for x in (prompt, answer)])
+    token_ids, access = model.checked(ids, memory, lookup)
+    checks.positive("temperature", temperature)
+    top_k = model.embedding.shape[0] if top_k is None else checks.count("top_k", top_k)
+    count = jnp.asarray(answer).shape[0]
+    return _answer(model, token_ids, count, access, jnp.asarray(temperature, float), top_k)
+
+
+def sweep_layers(
+    model: AbstractLanguageModel,
+    prompt: Any,
+    answer: Any,
+    memory: MemoryStore,
+    lookup: Lookup,
+    *,
+    width: Any = 1,
+    temperature: Any = 1.0,
+    top_k: Any = None,
+) -> Float[np.ndarray, " W"]:
+    """P of an answer with the memory in `width` neighbouring layers at a time, the first ones first.
+
+    `memory` should hold every layer of interest; all settings of a width share one compilation. Arguments
+    and errors as in `answer_log_probabilities`.
+    """
+    width = checks.count("width", width)
+    if width > len(memory.layers):
+        raise ValueError(f"width must be at most the store's {len(memory.layers)} layers; got {width}")
+    results = []
+    for i in range(len(memory.layers) - width + 1):
+        part = memory.only(memory.layers[i : i + width])
+        logs = answer_log_probabilities(
+            model, prompt, answer, part, lookup, temperature=temperature, top_k=top_k
+        )
+        results.append(float(jnp.exp(logs.sum())))
+    return np.array(results)
+
+
+def look_ups(
+    model: AbstractLanguageModel,
+    token_ids: Any,
+    memory: MemoryStore,
+    lookup: Lookup,
+) -> Findings:
+    """What the newest token of a text (T,) looks up in each layer of the memory, the first layer first."""
+    token_ids, access = model.checked(token_ids, memory, lookup)
+    return _look_ups(model, token_ids, access, jnp.array(memory.layers))
+
+
+def sentiment(texts: Sequence[str]) -> Sentiment:
+    """VADER's scores of some texts (extra `sentiment`): Hutto & Gilbert, ICWSM 2014."""
+    vader = require("vaderSentiment.vaderSentiment", extra="sentiment")
+    analyse = vader.SentimentIntensityAnalyzer().polarity_scores
+    scores = [analyse(text) for text in texts]
+    return Sentiment(*(np.array([s[name] for s in scores]) for name in ("compound", "pos", "neg", "neu")))
+
+
+@eqx.filter_jit
+def _answer(model, token_ids, count, access, temperature, top_k):
+    total = token_ids.shape[0]
+
+    def of_token(length):
+        last = run(model, token_ids, length, access).x[length - 1]
+        logits, tokens = likeliest(model.unembed(last[None])[0], top_k)
+        logs = jax.nn.log_softmax(logits / temperature)
+        return jnp.max(jnp.where(tokens == token_ids[length], logs, -jnp.inf))
+
+    return lax.map(of_token, jnp.arange(total - count, total, dtype=jnp.int32))
+
+
+@eqx.filter_jit
+def _look_ups(model, token_ids, access, layers):
+    length = token_ids.shape[0]
+    positions = jnp.arange(length)
+    heads: Any = run(model, token_ids, jnp.int32(length), access, keep_heads=True).heads
+
+    def of_layer(layer):
+        block = jax.tree.map(lambda leaf: leaf[layer], model.blocks)
+        plain = Heads(*(h[layer] for h in heads))
+        turned = block.rotate(plain, positions)
+        attention = attention_weights(turned.queries[:, -1:], turned.keys, positions[-1:])
+        picked = chosen(access.lookup, attention, positions[-1:], jnp.int32(length))
+        found = _found(access, access.bank.slots[layer], turned if access.bank.rotated else plain)
+        return Findings(attention[:, 0], picked[:, 0], *found)
+
+    return lax.map(of_layer, layers)
+
+
+def _found(access, slot, heads):
+    """Indices, distances and weights of every token-head."""
+    count, lookup, filled = heads.queries.shape[0], access.lookup, access.bank.sources >= 0
+    keys, values = (per_head(rows, count) for rows in access.bank.at(slot))
+
+    def of_token(query, key, keys, values):
+        found = lookup.nearest(key, keys, values, filled)
+        return found.indices, found.distances, lookup.weights(query, key, found)
+
+    of_head = jax.vmap(of_token, in_axes=(0, 0, None, None))
+    return jax.vmap(of_head)(heads.queries, per_head(heads.keys, count), keys, values)
