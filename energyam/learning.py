@@ -18,6 +18,8 @@ from collections.abc import Callable
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.scipy.linalg import cho_factor, cho_solve
 from jaxtyping import Array, ArrayLike, Float, ScalarLike, Shaped
 
 from energyam import checks
@@ -61,7 +63,7 @@ def storkey_step(
     field. That is another rule, with nearly the same capacity; this is the published one.
     """
     x = state.astype(weights.dtype)
-    h = jnp.matmul(weights, x, precision="highest") - jnp.diagonal(weights) * x
+    h = _dot(weights, x) - jnp.diagonal(weights) * x
     row, column, h_row, h_column = x[:, None], x[None, :], h[:, None], h[None, :]
     change = row * column - (row * h_column + h_row * column) + weights * (row**2 + column**2)
     return _hollow(jnp.asarray(decay, x.dtype) * weights + _rate(rate, x) * change)
@@ -159,7 +161,7 @@ def transition_weights(
     T = checks.as_floats("transitions", transitions, "K K").astype(x.dtype)
     if T.shape != (x.shape[0], x.shape[0]):
         raise ValueError(f"transitions must be (K, K) with K = {x.shape[0]}; got shape {T.shape}")
-    followers = jnp.matmul(T, x, precision="highest")
+    followers = _dot(T, x)
     return _hollow(correlation_matrix_memory(x, followers) / x.shape[1])
 
 
@@ -191,7 +193,7 @@ def correlation_matrix_memory(
     memories".)
     """
     k, v = checks.as_pairs(keys, values)
-    return jnp.matmul(v.T, k, precision="highest")
+    return _dot(v.T, k)
 
 
 def optimal_linear_associator(
@@ -201,17 +203,21 @@ def optimal_linear_associator(
 
         W = V K⁺ = argmin_W Σ_μ ‖v_μ - W k_μ‖² + ridge ‖W‖²
 
-    Exact recall for up to Dk independent keys; among equal minima, the smallest W. Solved by a QR
-    factorisation down to min(K, Dk) dimensions and a singular value decomposition there, which drops what is
-    zero to rounding: stable for few, many and dependent keys, at K·Dk² cost for many. Raises `ValueError` for
-    keys and values of different K, empty or not finite, keys that are all zero, or a negative ridge. (Kohonen
-    & Ruohonen 1973, "Representation of associated data by matrix operators".)
+    Exact recall for up to Dk independent keys; among equal minima, the smallest W. Well-conditioned keys
+    cost two passes of K·Dk² or K²·Dk. For others, dependent ones among them, a singular value decomposition
+    drops what is zero to rounding.
+
+    Raises `ValueError` for keys and values of different K, empty or not finite, keys that are all zero, or a
+    negative ridge. (Kohonen & Ruohonen 1973, "Representation of associated data by matrix operators".)
     """
     checks.not_negative("ridge", ridge)
     k, v = checks.as_pairs(keys, values)
     if checks.is_known(k) and not bool(jnp.any(k)):
         raise ValueError("keys must not all be zero; got zeros only, which no value can be read from")
-    return _least_squares(k, v, jnp.asarray(ridge, k.dtype)).T
+    if not checks.is_known(ridge) or np.any(ridge):  # as Dk more pairs: √ridge times an axis, and no value
+        k = jnp.concatenate([k, jnp.sqrt(jnp.asarray(ridge, k.dtype)) * jnp.eye(k.shape[1], dtype=k.dtype)])
+        v = jnp.pad(v, [(0, k.shape[0] - v.shape[0]), (0, 0)])
+    return _least_squares(k, v).T
 
 
 def _states(patterns: Shaped[ArrayLike, "..."]) -> Float[Array, "K D"]:
@@ -237,22 +243,37 @@ def _store(
 
 
 @jax.jit
-def _least_squares(
-    keys: Float[Array, "K Dk"], values: Float[Array, "K Dv"], ridge: Float[Array, ""]
-) -> Float[Array, "Dk Dv"]:
-    """keys⁺ values, through the small factor of keys = Q R (many keys) or keysᵀ = Q R (few)."""
+def _least_squares(keys: Float[Array, "K Dk"], values: Float[Array, "K Dv"]) -> Float[Array, "Dk Dv"]:
+    """keys⁺ values: by Cholesky and one refinement where that settles, else by `_least_squares_by_svd`.
+
+    The refinement shows how much the squared condition of the Gram matrix costs; it leaves the square of it.
+    """
+    many = keys.shape[0] > keys.shape[1]
+    factor = cho_factor(_dot(keys.T, keys) if many else _dot(keys, keys.T))
+
+    def solve(targets: Float[Array, "K Dv"]) -> Float[Array, "Dk Dv"]:
+        return cho_solve(factor, _dot(keys.T, targets)) if many else _dot(keys.T, cho_solve(factor, targets))
+
+    first = solve(values)
+    correction = solve(values - _dot(keys, first))
+    pivots = jnp.diagonal(factor[0])
+    regular = jnp.min(pivots) ** 2 > pivots.size * jnp.finfo(keys.dtype).eps * jnp.max(pivots) ** 2
+    settles = jnp.linalg.norm(correction) < 1e-3 * jnp.linalg.norm(first)  # False for NaN
+    return jax.lax.cond(
+        regular & settles, lambda: first + correction, lambda: _least_squares_by_svd(keys, values)
+    )
+
+
+def _least_squares_by_svd(keys: Float[Array, "K Dk"], values: Float[Array, "K Dv"]) -> Float[Array, "Dk Dv"]:
+    """keys⁺ values, for any keys: through the small factor of keys = Q R (many) or keysᵀ = Q R (few)."""
     many = keys.shape[0] > keys.shape[1]
     Q, R = jnp.linalg.qr(keys if many else keys.T)
-    if many:
-        return _small_least_squares(R, jnp.matmul(Q.T, values, precision="highest"), ridge)
-    return jnp.matmul(Q, _small_least_squares(R.T, values, ridge), precision="highest")
+    U, s, Vt = jnp.linalg.svd(R if many else R.T)
+    kept = s > s[0] * s.size * jnp.finfo(s.dtype).eps
+    inverse = jnp.where(kept, 1 / jnp.where(kept, s, 1), 0)[:, None]
+    inner = _dot(Vt.T, inverse * _dot(U.T, _dot(Q.T, values) if many else values))
+    return inner if many else _dot(Q, inner)
 
 
-def _small_least_squares(
-    matrix: Float[Array, "N N"], targets: Float[Array, "N Dv"], ridge: Float[Array, ""]
-) -> Float[Array, "N Dv"]:
-    U, s, Vt = jnp.linalg.svd(matrix)
-    cutoff = s[0] * matrix.shape[0] * jnp.finfo(s.dtype).eps
-    filtered = jnp.where(s > cutoff, s / jnp.where(s > cutoff, s**2 + ridge, 1), 0)
-    inner = filtered[:, None] * jnp.matmul(U.T, targets, precision="highest")
-    return jnp.matmul(Vt.T, inner, precision="highest")
+def _dot(a: Float[Array, "..."], b: Float[Array, "..."]) -> Float[Array, "..."]:
+    return jnp.matmul(a, b, precision="highest")
