@@ -2,7 +2,6 @@
 
 import math
 
-import equinox as eqx
 import jax
 import jax.export
 import jax.numpy as jnp
@@ -32,26 +31,27 @@ SEPARATIONS = {
 @pytest.mark.parametrize("name", SEPARATIONS)
 def test_weights_are_the_gradient_of_the_potential(name, getkey):
     separation = SEPARATIONS[name]
+    slope = jax.jit(jax.grad(lambda s: separation.potential(s)))
+    weights_of = jax.jit(lambda s: separation.weights(s))
     size = 1 if name in ("cosines", "cap", "wide_cap") else 12
     for similarities in (
         size * jr.uniform(getkey(), (7,), minval=-1),
         size * jnp.array([1.0, 0.5, -1.0, 0.0]),
     ):
-        expected = eqx.filter_jit(jax.grad(separation.potential))(similarities)
-        weights = eqx.filter_jit(separation.weights)(similarities)
-        np.testing.assert_allclose(weights, expected, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(weights_of(similarities), slope(similarities), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["circle", "wide", "expected"])
 def test_gain_is_the_change_of_the_potential(name, getkey):
     separation = SEPARATIONS[name]
-    gain, potential = eqx.filter_jit(separation.gain), eqx.filter_jit(separation.potential)
+    gain = jax.jit(lambda s, direction: separation.gain(s, direction, 2))
+    potential = jax.jit(lambda s: separation.potential(s))
     for _ in range(20):
         similarities = 2.0 * jr.randint(getkey(), (9,), -5, 6)
         direction = 1.0 * jr.rademacher(getkey(), (9,))
         before, after = potential(similarities), potential(similarities + 2 * direction)
         scale = abs(float(before)) + abs(float(after)) + 1
-        np.testing.assert_allclose(gain(similarities, direction, 2), after - before, atol=2e-6 * scale)
+        np.testing.assert_allclose(gain(similarities, direction), after - before, atol=2e-6 * scale)
 
 
 def test_circle_weights_are_the_intersection_over_one_circle():
@@ -81,7 +81,7 @@ def test_gain_has_the_sign_of_whole_numbers_and_ties_are_none():
     ]
     gain = jax.jit(jax.vmap(lambda s, w: eam.CircleIntersection(D, radius).gain(s, w, 2)))
     got = gain(jnp.asarray(similarities, float), jnp.asarray(direction, float))
-    np.testing.assert_array_equal(np.sign(got), [(c > 0) - (c < 0) for c in sums])
+    np.testing.assert_array_equal(np.sign(got), np.sign([float(c) for c in sums]))
     assert sums[:50] == [0] * 50 and any(sums[50:])
 
 
@@ -104,7 +104,7 @@ def test_energy_falls_and_ends_in_minima_at_any_radius(radius):
     memory = eam.PatternSDM(X, radius)
     result = eam.recall(memory, queries, key=jr.key(radius))
     assert result.converged.all() and (jnp.diff(result.energies) <= 0).all()
-    energies = eqx.filter_vmap(eqx.filter_jit(memory.energy))(all_states(10))
+    energies = jax.jit(lambda states: jax.vmap(memory.energy)(states))(all_states(10))
     places = ((result.state > 0) * 2 ** jnp.arange(10)[None]).sum(1)
     index = 1023 - places
     np.testing.assert_allclose(energies[index], result.energies[:, -1], rtol=1e-5, atol=1e-6)
