@@ -54,7 +54,7 @@ def load(path: str | os.PathLike) -> Any:
     try:
         with safe_open(path, framework="numpy") as file:
             header = (file.metadata() or {}).get(_KEY)
-            tensors = {} if header is None else {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors = {} if header is None else {name: file.get_tensor(name) for name in file.keys()}
     except SafetensorError as error:
         raise ValueError(f"{path}: truncated, or not a safetensors file ({error})") from None
     if header is None:
@@ -64,7 +64,7 @@ def load(path: str | os.PathLike) -> Any:
         version = content["format"]
         if version > FORMAT:
             raise ValueError(
-                f"{path}: format {version} is newer than the {FORMAT} that this energyam reads; upgrade energyam"
+                f"{path}: format {version} is newer than this energyam's {FORMAT}; upgrade energyam"
             )
         return _rebuild(content["module"], tensors)
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
@@ -90,7 +90,8 @@ def _describe(node: Any, where: str, tensors: dict[str, np.ndarray]) -> Any:
         return {type(node).__name__: items}
     if node is None or isinstance(node, (bool, int, float, str)):
         return {"value": node}
-    raise ValueError(f"{where or 'memory'} must be arrays, numbers, strings or modules; got {type(node).__name__}")
+    got = type(node).__name__
+    raise ValueError(f"{where or 'memory'} must be arrays, numbers, strings or modules; got {got}")
 
 
 def _rebuild(tree: dict[str, Any], tensors: dict[str, np.ndarray]) -> Any:

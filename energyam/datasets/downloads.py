@@ -111,7 +111,7 @@ def sprites() -> Images:
     """
     lines = fetch("pokesprites_names.txt").read_text("utf-8").splitlines()
     names = [line.strip().removesuffix(".png") for line in lines]
-    pixels = np.load(fetch("pokesprites_pixels.npy"), allow_pickle=False)
+    pixels = np.load(fetch("pokesprites_pixels.npy"))
     pictures = pixels.reshape(-1, 48, 48)
     return Images(np.where(pictures > pictures.max() / 2, 1, -1).astype(np.int8), names)
 

@@ -15,7 +15,7 @@ def glyphs() -> Int8[np.ndarray, "1024 48 48"]:
     overlap above .7 D. `glyphs().reshape(1024, -1)` are patterns of D = 2304 neurons.
     """
     with resources.files(__package__).joinpath("glyphs.npz").open("rb") as file:
-        packed = np.load(file, allow_pickle=False)["bits"]
+        packed = np.load(file)["bits"]
     bits = np.unpackbits(packed, axis=1).reshape(-1, SIDE, SIDE)
     return 2 * bits.astype(np.int8) - 1
 

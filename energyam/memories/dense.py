@@ -4,7 +4,7 @@ import equinox as eqx
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Num
 
-from energyam.memories.base import AbstractIncrements, AbstractMemory, dot
+from energyam.memories.base import AbstractIncrements, AbstractMemory, overlaps
 from energyam.memories.blocks import read
 from energyam.memories.neurons import AbstractNeurons, Binary, Continuous
 from energyam.memories.separation import AbstractSeparation, LogSumExp, Polynomial, Quadratic
@@ -36,17 +36,18 @@ class AbstractDenseAM(AbstractMemory):
         return currents[1]
 
     def increments(self) -> "DenseIncrements":
-        return DenseIncrements(self.patterns.T, self.separation)
+        return DenseIncrements(self.patterns, self.patterns.T, self.separation)
 
 
 class DenseIncrements(AbstractIncrements):
     """The patterns of a binary memory by neuron: a flip reads one row of K entries, ξ_μi over all μ."""
 
+    patterns: Num[Array, "K D"]
     by_neuron: Num[Array, "D K"]
     separation: AbstractSeparation
 
     def currents(self, state: Float[Array, " D"]) -> Float[Array, " K"]:
-        return dot(state, self.by_neuron)
+        return overlaps(self.patterns, state)
 
     def energy(self, currents: Float[Array, " K"], state: Float[Array, " D"]) -> Float[Array, ""]:
         return -self.separation.potential(currents)

@@ -1,4 +1,4 @@
-"""Checkpoints of a training run: one safetensors file, without pickle, replaced as a whole."""
+"""Checkpoints of a training run: one safetensors file, replaced as a whole."""
 
 import os
 from collections.abc import Mapping
