@@ -98,14 +98,16 @@ def fields(D, radius, N, X, query, seeds):
 
 
 def test_many_neurons_read_as_pattern_sdm_within_the_sampling_error():
-    D, radius, N, seeds = 64, 24, 4000, 8
+    D, radius, N, seeds = 64, 24, 40_000, 4
     X = patterns(14, 6, D)
     query = jnp.where(jnp.arange(D) < 6, -X[0], X[0]).astype(float)
     memory = eam.PatternSDM(X, radius, N)
     expected = np.asarray(memory.field(memory.currents(query)))
     sums = fields(D, radius, N, X, query, seeds)
-    # A location adds at most K words of ±1, so that N p of them vary by at most K √(N p) in a draw.
-    bound = 6 * math.sqrt(N * eam.hypercube.fraction_for_radius(D, radius))
+    # A location that shares k patterns with the query adds at most k² ≤ K k to the variance of a sum; N(h_μ)
+    # of them share pattern μ on average.
+    shared = memory.separation.weights(X.astype(float) @ query)
+    bound = math.sqrt(X.shape[0] * shared.sum())
     assert np.abs(sums.mean(0) - expected).max() < 5 * bound / math.sqrt(seeds)
     assert np.abs(sums - expected[None]).max() < 5 * bound
     sure = np.abs(expected) > 5 * bound
