@@ -8,8 +8,8 @@ from lm_reference import Reference
 
 from energyam import lm
 
-FOLDERS = {name: Path(__file__).parent / "data" / f"tiny_{name}" for name in ("gpt2", "llama")}
-SMOLLM2 = lm.find_smollm2()
+DATA = Path(__file__).parent / "data"
+FOLDERS = {name: DATA / f"tiny_{name}" for name in ("gpt2", "llama")}
 
 
 def tiny(name, dtype=jnp.float32):

@@ -1,5 +1,6 @@
 """Memory stores: what they keep, append, forget and bound; saving; and stores that do not fit."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -154,3 +155,11 @@ def test_bad_calls(model, stores):
         model(tokens(0, 41))
     with pytest.raises(ValueError, match="length must be from 1 to 9"):
         model(TEXTS[0], length=10)
+
+
+def test_shapes_are_checked_where_the_weights_are_not_known(stores):
+    def logits(model, memory):
+        return model(TEXTS[0], memory, LOOKUP)
+
+    with pytest.raises(ValueError, match=r"\(G, d\) = \(2, 8\) as the model's heads; got \(3, 8\)"):
+        jax.eval_shape(logits, tiny("llama"), stores[0])

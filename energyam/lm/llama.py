@@ -78,8 +78,9 @@ def rotated(heads: Float[Array, "H T d"], positions: Int[Array, " T"], base: flo
     Su et al., "RoFormer: enhanced transformer with rotary position embedding", 2021.
     """
     half = heads.shape[-1] // 2
-    frequencies = jnp.asarray(float(base) ** (-np.arange(half) / half), heads.dtype)
-    angles = positions[:, None].astype(heads.dtype) * frequencies[None, :]
-    cos, sin = jnp.cos(angles)[None], jnp.sin(angles)[None]
+    precise = jnp.promote_types(heads.dtype, jnp.float32)  # positions don't fit bfloat16
+    frequencies = jnp.asarray(float(base) ** (-np.arange(half) / half), precise)
+    angles = positions[:, None].astype(precise) * frequencies[None, :]
+    cos, sin = (f(angles)[None].astype(heads.dtype) for f in (jnp.cos, jnp.sin))
     first, second = heads[..., :half], heads[..., half:]
     return jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)

@@ -86,17 +86,35 @@ class Lookup(eqx.Module):
         self.include_own, self.causal, self.approximate = include_own, causal, approximate
 
     @classmethod
-    def type1(cls, k, mem_frac, bookkeeping_frac, softmax_scale, **switches) -> "Lookup":
+    def type1(
+        cls, k: Any, mem_frac: Any, bookkeeping_frac: Any, softmax_scale: Any, **switches: bool
+    ) -> "Lookup":
         """Type 1: the token's own key and value among the memories, and nothing of its value besides."""
         return cls(k, mem_frac, bookkeeping_frac, softmax_scale, True, 0.0, **switches)
 
     @classmethod
-    def type2(cls, k, mem_frac, bookkeeping_frac, softmax_scale, residual_frac=0.1, **switches) -> "Lookup":
+    def type2(
+        cls,
+        k: Any,
+        mem_frac: Any,
+        bookkeeping_frac: Any,
+        softmax_scale: Any,
+        residual_frac: Any = 0.1,
+        **switches: bool,
+    ) -> "Lookup":
         """Type 2: the memories alone, and a fraction of the token's own value."""
         return cls(k, mem_frac, bookkeeping_frac, softmax_scale, False, residual_frac, **switches)
 
     @classmethod
-    def type3(cls, k, mem_frac, bookkeeping_frac, softmax_scale, residual_frac=0.33, **switches) -> "Lookup":
+    def type3(
+        cls,
+        k: Any,
+        mem_frac: Any,
+        bookkeeping_frac: Any,
+        softmax_scale: Any,
+        residual_frac: Any = 0.33,
+        **switches: bool,
+    ) -> "Lookup":
         """Type 3: both, the own key and value among the memories and a fraction of the own value."""
         return cls(k, mem_frac, bookkeeping_frac, softmax_scale, True, residual_frac, **switches)
 

@@ -128,6 +128,11 @@ def as_length(length: Any, token_ids: Int[Array, " T"]) -> Int[Array, ""]:
 
 
 def _check_owner(model: AbstractLanguageModel, memory: MemoryStore) -> None:
+    if memory.bank.slots.shape[0] != model.num_layers:
+        raise ValueError(
+            f"memory must be of this model, of {model.num_layers} layers; it is of one of "
+            f"{memory.bank.slots.shape[0]}"
+        )
     known = all(map(checks.is_known, jax.tree.leaves(model)))
     if known and memory.model != fingerprint(model):
         raise ValueError("memory must be of this model; it was made by another one")
