@@ -4,6 +4,7 @@ import importlib as _importlib
 
 # memories
 from energyam.memories.dense import (
+    AbstractDenseAM as AbstractDenseAM,
     CHN as CHN,
     DenseAM as DenseAM,
     ExponentialDenseAM as ExponentialDenseAM,
