@@ -55,5 +55,5 @@ def as_grid(
 
 def enlarged(grid: UInt8[np.ndarray, "*batch Y X"], size: int) -> UInt8[np.ndarray, "*batch y x"]:
     """Each pixel repeated a whole number of times, so that the longer side comes near `size`."""
-    times = max(1, size // max(grid.shape[-2:]))
+    times = max(1, round(size / max(grid.shape[-2:])))
     return grid.repeat(times, axis=-2).repeat(times, axis=-1)
