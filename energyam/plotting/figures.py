@@ -28,7 +28,7 @@ def show_patterns(patterns: Any, shape: Any = None, title: str = "", columns: in
     Raises `ValueError` for NaN, and patterns that are not pictures of that shape.
     """
     grid = _grid(as_pictures("patterns", patterns, shape), 1024, columns)
-    height, width = (min(6.4, 2 + side / 100) * side / max(grid.shape) for side in grid.shape)
+    height, width = (min(6.4, 2 + max(grid.shape) / 100) * side / max(grid.shape) for side in grid.shape)
     fig = new_figure(width, height + 0.3 * bool(title))
     _draw_grid(fig.subplots(), grid, title)
     return fig
