@@ -66,7 +66,10 @@ def reads(memory, queries):
 
 def collectives(memory, queries):
     """The collectives that reading takes, with the numbers each moves at most."""
-    text = reads.lower(memory, queries).compile().compiled.as_text()
+    return sizes_of(reads.lower(memory, queries).compile().compiled.as_text())
+
+
+def sizes_of(text):
     found = re.findall(r"= (.*?) (all-\w+|reduce-scatter|collective-permute)(?:-start)?\(", text)
     sizes = {name: 0 for _, name in found}
     for shapes, name in found:
@@ -75,6 +78,16 @@ def collectives(memory, queries):
         ]
         sizes[name] = max(sizes[name], int(max(lengths)))
     return sizes
+
+
+def sweep_collectives(mesh):
+    """The same of asynchronous recall over 2 MB of int8 patterns."""
+    memory = sharding.shard_patterns(eam.CHN(jnp.ones((2**15, 64), jnp.int8)), mesh, "patterns")
+
+    def state_after(memory, query):
+        return eam.recall(memory, query, eam.Asynchronous("sequential"), 2, record=False).state
+
+    return sizes_of(jax.jit(state_after).lower(memory, jnp.ones(64)).compile().as_text())
 
 
 def compare(mesh):
@@ -120,6 +133,7 @@ def main():
             found[f"collectives_{name}"] = collectives(
                 sharding.shard_patterns(memory, whole, "patterns"), queries
             )
+        found["collectives_sweep"] = sweep_collectives(whole)
         other = sharding.load_shards(FOLDER, whole, "patterns")
         found["other_mesh"] = bool((host(other.keys) == NEAREST.keys).all())
     print(json.dumps(found), flush=True)

@@ -61,6 +61,11 @@ def test_a_read_moves_no_more_than_its_results(on_devices):
     assert moved["all-gather"] <= 6 * 24 and moved["all-reduce"] <= 6 * 3 * 5
 
 
+def test_a_sweep_gathers_no_patterns(on_devices):
+    # of 2¹⁵ patterns of 64 neurons no collective moves more than one
+    assert max(on_devices["collectives_sweep"].values()) <= 64, on_devices["collectives_sweep"]
+
+
 def test_shards_are_read_back_on_the_same_and_on_another_mesh(on_devices):
     assert on_devices["shards"] and on_devices["other_mesh"]
 

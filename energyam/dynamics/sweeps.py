@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from energyam.memories.base import AbstractIncrements, AbstractMemory, EnergyIncrements, overlaps
+from energyam.memories.base import AbstractIncrements, AbstractMemory, EnergyIncrements
+from energyam.memories.blocks import overlaps
 from energyam.memories.dense import AbstractDenseAM
 from energyam.memories.neurons import Binary
 from energyam.memories.separation import LogSumExp, Polynomial, Quadratic, ReLU
@@ -109,7 +110,7 @@ def _leader(memory, state):
     similar = overlaps(memory.patterns, state)
     K, D = memory.patterns.shape
     leader = jnp.argmax(similar)
-    s = similar[leader]
+    s = jnp.max(similar)
     others = jnp.max(jnp.abs(similar), where=jnp.arange(K) != leader, initial=0)
     at_last = jnp.stack([jnp.full_like(s, D - 2), others + (D - s) + 2])
     ahead, behind = jnp.abs(memory.separation.weights(at_last))
@@ -119,7 +120,8 @@ def _leader(memory, state):
 
 def _follow(memory, state, energy, order, clamp, leader, overlap):
     """What `try_each` comes to behind a leader: the free neurons that disagree with it flip."""
-    pattern = memory.patterns[leader].astype(state.dtype)
+    # Indexed by an array of one: a number would make XLA gather sharded patterns from all devices.
+    pattern = memory.patterns[leader[None]][0].astype(state.dtype)
     flips = (state != pattern) & ~clamp
     overlap = overlap + 2 * jnp.cumsum(flips[order])
     energies = -jax.vmap(memory.separation.potential)(overlap[:, None])

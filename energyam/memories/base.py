@@ -5,13 +5,10 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
-from jax import lax
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int, Num, Shaped
+from jaxtyping import Array, Float, Int, Shaped
 
 from energyam.memories.neurons import AbstractNeurons
-
-_WIDENED = 2**19  # entries of a block of patterns turned to floats: they stay in a core's cache
 
 Currents = Any  # a pytree: what a memory's energy needs of a state, say the overlaps Ξx
 
@@ -115,14 +112,3 @@ def dot(a: Shaped[Array, "..."], b: Shaped[Array, "..."]) -> Float[Array, "..."]
     """
     dtype = jnp.promote_types(jnp.result_type(a, b), jnp.result_type(float))
     return jnp.matmul(a.astype(dtype), b.astype(dtype), precision="highest")
-
-
-def overlaps(patterns: Num[Array, "K D"], state: Float[Array, " D"]) -> Float[Array, " K"]:
-    """Ξx in full precision. Patterns of a narrow dtype are widened block by block, never all at once."""
-    K, D = patterns.shape
-    block = max(64, _WIDENED // D)
-    if K <= block or patterns.dtype == state.dtype:
-        return dot(patterns, state)
-    starts = jnp.arange(K // block) * block
-    whole = lax.map(lambda at: dot(lax.dynamic_slice_in_dim(patterns, at, block), state), starts)
-    return jnp.concatenate([whole.reshape(-1), dot(patterns[K // block * block :], state)])

@@ -15,6 +15,7 @@ from energyam.memories.separation import AbstractBlockwise, AbstractSeparation, 
 
 # Pairs in a block: the similarities of a batch stay in a core's cache, the matrix products stay large.
 BLOCK = 2048
+_WIDENED = 2**19  # entries of a block of patterns turned to floats: they stay in a core's cache
 
 
 def read(
@@ -93,20 +94,37 @@ def _top_k(values, k):
     return lax.scan(take, values, length=k)[1]
 
 
-def _fold(
-    arrays: tuple[Num[Array, "K _"], ...], block: int, part_of: Callable[..., Any], join: Callable[[Any], Any]
-) -> Any:
+def overlaps(patterns: Num[Array, "K D"], state: Float[Array, " D"]) -> Float[Array, " K"]:
+    """Ξx in full precision. Patterns of a narrow dtype are widened block by block, never all at once."""
+    if patterns.dtype == state.dtype:
+        return dot(patterns, state)
+
+    def of_lane(_, arrays):
+        (rows,) = arrays
+        block = min(max(64, _WIDENED // rows.shape[1]), rows.shape[0])
+        starts = jnp.arange(rows.shape[0] // block) * block
+        whole = lax.map(lambda at: dot(lax.dynamic_slice_in_dim(rows, at, block), state), starts)
+        return jnp.concatenate([whole.reshape(-1), dot(rows[starts.shape[0] * block :], state)])
+
+    return _by_lane(of_lane, (patterns,)).reshape(-1)
+
+
+def _by_lane(of_lane: Callable[..., Any], arrays: tuple[Num[Array, "K _"], ...]) -> Any:
+    """`of_lane(first, rows)` of equal lanes of rows, stacked: no lane reads the rows of two devices."""
+    K = arrays[0].shape[0]
+    lanes = math.gcd(K, jax.device_count())
+    if lanes == 1:
+        return jax.tree.map(lambda part: part[None], of_lane(0, arrays))
+    in_lanes = tuple(rows.reshape(lanes, K // lanes, -1) for rows in arrays)
+    return jax.vmap(of_lane)(jnp.arange(lanes) * (K // lanes), in_lanes)
+
+
+def _fold(arrays, block, part_of, join):
     """`part_of(first, *rows)` of each block of rows, joined lane by lane: parts stacked along a first axis.
 
     `join` makes one part of such a stack.
     """
-    K = arrays[0].shape[0]
-    lanes = math.gcd(K, jax.device_count())
-    if lanes == 1:
-        return jax.tree.map(lambda part: part[None], _fold_lane(0, arrays, block, part_of, join))
-    in_lanes = tuple(rows.reshape(lanes, K // lanes, -1) for rows in arrays)
-    first = jnp.arange(lanes) * (K // lanes)
-    return jax.vmap(lambda at, rows: _fold_lane(at, rows, block, part_of, join))(first, in_lanes)
+    return _by_lane(lambda first, rows: _fold_lane(first, rows, block, part_of, join), arrays)
 
 
 def _fold_lane(first, arrays, block, part_of, join):

@@ -4,8 +4,8 @@ import equinox as eqx
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Num
 
-from energyam.memories.base import AbstractIncrements, AbstractMemory, overlaps
-from energyam.memories.blocks import read
+from energyam.memories.base import AbstractIncrements, AbstractMemory
+from energyam.memories.blocks import overlaps, read
 from energyam.memories.neurons import AbstractNeurons, Binary, Continuous
 from energyam.memories.separation import AbstractSeparation, LogSumExp, Polynomial, Quadratic
 
