@@ -50,6 +50,13 @@ def classifier():
 
 
 @pytest.fixture(scope="module")
+def pixels():
+    """A classifier that embeds a picture by one linear layer: quick to train."""
+    layers = [eqx.nn.Lambda(jnp.ravel), eqx.nn.Linear(28 * 28, D, key=jr.key(1))]
+    return FewShotClassifier(eqx.nn.Sequential(layers), AttractorRead(D))
+
+
+@pytest.fixture(scope="module")
 def bars():
     """Six classes of bars (6, 4, 28, 28), easy to tell apart; drawers differ by noise."""
     rows = jnp.arange(28)[None, :, None] // 4 == jnp.arange(6)[:, None, None]
@@ -112,37 +119,40 @@ def test_reads_do_not_depend_on_the_order_of_classes_and_have_finite_gradients(e
     logits, order = READS[name](*embedded), jnp.array([2, 0, 1])
     np.testing.assert_allclose(READS[name](support, member[:, order], query), logits[order], rtol=1e-5)
 
-    def loss(read, support, query):
-        return jax.nn.log_softmax(read(support, member, query).astype(jnp.float32))[0]
+    @jax.jit
+    def gradients(scale):
+        def loss(support, query):
+            return jax.nn.log_softmax(READS[name](support, member, query).astype(jnp.float32))[0]
+
+        def of(dtype):
+            return jax.grad(loss, argnums=(0, 1))(
+                (scale * support).astype(dtype), (scale * query).astype(dtype)
+            )
+
+        return of(jnp.float32), of(jnp.bfloat16)
 
     for scale in (0.0, 1.0, 30.0):  # a dead embedding too
-        for dtype in (jnp.float32, jnp.bfloat16):
-            given = (scale * support).astype(dtype), (scale * query).astype(dtype)
-            gradient = jax.grad(loss, argnums=(1, 2))(READS[name], *given)
-            assert all(jnp.isfinite(leaf).all() for leaf in gradient)
+        assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients(scale)))
 
 
 @pytest.mark.parametrize("kind", ["squared_error", "cross_entropy"])
-def test_it_learns_to_tell_bars_apart(classifier, bars, kind):
+def test_it_learns_to_tell_bars_apart(pixels, bars, kind):
     loss = EpisodeLoss(bars, kind, num_ways=3, num_episodes=2)
-    options = {"every": 15, "scan": False, "progress": False, "key": jr.key(4)}
-    trained = train(classifier, optax.adam(5e-3), loss, 30, **options)
+    options = {"every": 30, "progress": False, "key": jr.key(4)}
+    trained = train(pixels, optax.adam(1e-2), loss, 60, **options)
     assert trained.losses[-5:].mean() < 0.7 * trained.losses[:5].mean()
     accuracy = episode_accuracy(trained.model, bars, 40, num_ways=3, key=jr.key(5))
     assert accuracy.mean > 0.6
     assert accuracy.half_width == pytest.approx(1.96 * accuracy.std / 40**0.5)
 
 
-def test_more_shots_are_a_larger_support_set(classifier, bars):
-    episode = eam.datasets.sample_episode(bars, 3, 2, key=jr.key(6))
-    logits = classifier(episode.support, episode.labels, episode.queries, 3)
-    turned = classifier(episode.support[::-1], episode.labels[::-1], episode.queries, 3)
+def test_more_shots_are_a_larger_support_set(pixels, bars):
+    support, labels, queries, _, _ = eam.datasets.sample_episode(bars, 3, 2, key=jr.key(6))
+    logits = pixels(support, labels, queries, 3)
     assert logits.shape == (3, 3)
-    assert not jnp.allclose(logits, turned, atol=0), "Storkey's rule depends on the order"
-    prototypes = eqx.tree_at(lambda model: model.read, classifier, PrototypeRead())
-    support = episode.support, episode.labels
-    again = prototypes(support[0][::-1], support[1][::-1], episode.queries, 3)
-    np.testing.assert_allclose(prototypes(*support, episode.queries, 3), again, rtol=1e-4)
+    prototypes = FewShotClassifier(pixels.embed, PrototypeRead())
+    forth, back = prototypes(support, labels, queries, 3), prototypes(support[::-1], labels[::-1], queries, 3)
+    np.testing.assert_allclose(forth, back, rtol=1e-4)
 
 
 PICTURES, LABELS = jnp.zeros((3, 28, 28)), jnp.arange(3)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from jax import lax
-from jaxtyping import Array, ArrayLike, Bool, Float, Int, PRNGKeyArray, Shaped
+from jaxtyping import Array, ArrayLike, Bool, Float, Int, Key, PRNGKeyArray, Shaped
 
 from energyam import checks
 from energyam.datasets.episodes import sample_episode
@@ -157,14 +157,20 @@ def episode_accuracy(
 
 @eqx.filter_jit
 def _shares_right(
-    model: FewShotClassifier, images: Shaped[Array, "..."], counts: tuple[int, int, int], keys: PRNGKeyArray
+    model: FewShotClassifier,
+    images: Shaped[Array, "..."],
+    counts: tuple[int, int, int],
+    keys: Key[Array, " E"],
 ) -> Float[Array, " E"]:
     logits, answers = _answered(model, images, counts, keys)
     return jnp.mean(logits.argmax(axis=-1) == answers, axis=-1)
 
 
 def _answered(
-    model: FewShotClassifier, images: Shaped[Array, "..."], counts: tuple[int, int, int], keys: PRNGKeyArray
+    model: FewShotClassifier,
+    images: Shaped[Array, "..."],
+    counts: tuple[int, int, int],
+    keys: Key[Array, " E"],
 ) -> tuple[Float[Array, "E Q N"], Int[Array, "E Q"]]:
     """Logits and right answers of one episode a key."""
 
