@@ -169,11 +169,12 @@ def radii_of(rows, data):
 
 def panel(axes, rows, data, radius):
     chosen = [row for row in rows if row["data"] == data and row["radius"] in (radius, None)]
-    for algorithm in BINARY + CONTINUOUS:
+    for i, algorithm in enumerate(BINARY + CONTINUOUS):
         points = [(row["perturbation"], row["cosine"]) for row in chosen if row["algorithm"] == algorithm]
         if points or data.endswith("64"):
             style = "--" if "attention" in algorithm else ":" if algorithm == "Hopfield" else "-"
-            axes.plot(*(zip(*points, strict=True) if points else ([], [])), style, lw=1.4, label=algorithm)
+            places = zip(*points, strict=True) if points else ([], [])
+            axes.plot(*places, style, color=f"C{i}", lw=1.4, label=algorithm)
     queries = sorted({(row["perturbation"], row["query"]) for row in chosen})
     axes.plot(*zip(*queries, strict=True), color="0.6", lw=1, label="query")
     axes.set(title=f"{data}, radius {radius}", ylim=(-0.1, 1.05), xlabel="bits", ylabel="cosine")
@@ -189,4 +190,4 @@ def critical_panel(axes, rows):
         axes.axvline(distance, ls=style, color="k", label=f"critical distance, {noise} noise: {distance}")
     sizes = "n = {n}, radius {radius}, {patterns} patterns, {neurons} neurons".format(**chosen[0])
     axes.set(title=sizes, xlabel="bits flipped", ylabel="share of queries")
-    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.02, 1))
+    axes.legend(frameon=False, loc="lower left")
