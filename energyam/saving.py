@@ -115,10 +115,10 @@ def _rebuild(tree: dict[str, Any], tensors: dict[str, np.ndarray]) -> Any:
 
 
 def _classes() -> dict[str, type]:
-    """Energyam's own public modules by name."""
+    """Energyam's own public modules by name, and Equinox's layers, which they are made of."""
     import energyam
 
-    spaces = (energyam, energyam.nn)
+    spaces = (eqx.nn, energyam, energyam.nn)
     found = [value for space in spaces for value in vars(space).values()]
     return {c.__name__: c for c in found if isinstance(c, type) and issubclass(c, eqx.Module)}
 

@@ -1,4 +1,4 @@
-"""The training loop: the same losses in one go, in chunks, resumed, and after a kill in the middle of a write."""
+"""The training loop: the same losses in one go, in chunks, resumed, and after a kill in mid-write."""
 
 import os
 import signal
@@ -14,6 +14,8 @@ import numpy as np
 import optax
 import pytest
 
+import energyam as eam
+from energyam import nn
 from energyam.nn import train
 from energyam.nn.checkpoint import read_checkpoint
 
@@ -169,3 +171,15 @@ def test_broken_and_foreign_checkpoints_are_refused(tmp_path):
 def test_bad_counts_are_named(named):
     with pytest.raises(ValueError, match=named):
         run(**{named: 0})
+
+
+@pytest.mark.parametrize("name", ["fast weights", "LSTM", "few-shot", "pooling"])
+def test_trained_models_are_saved_whole(tmp_path, name):
+    model = {
+        "fast weights": lambda: nn.FastWeightsRNN(nn.FastWeightsCell(5, 8, key=KEY), 4, key=KEY),
+        "LSTM": lambda: nn.LSTMRNN(5, 8, 4, key=KEY),
+        "few-shot": lambda: nn.FewShotClassifier(nn.ConvEmbedding(4, key=KEY), nn.AttractorRead(4)),
+        "pooling": lambda: nn.HopfieldPooling(nn.HopfieldAttention(8, hidden_size=4, key=KEY), key=KEY),
+    }[name]()
+    eam.save(tmp_path / "model", model)
+    assert eqx.tree_equal(eam.load(tmp_path / "model"), model)
