@@ -74,8 +74,8 @@ def run(quick: bool) -> list[dict]:
     if quick:
         return learning_rules(40, [4, 20], 3) + over_size(32, [2, 16], 2) + over_noise(32, 3, [0.1, 0.4], 2)
     rows = learning_rules(100, list(range(5, 100, 5)), 20)
-    rows += over_size(64, [2**e for e in range(1, 11)], 8)
-    return rows + over_noise(100, 8, list(np.round(np.arange(0, 0.51, 0.05), 2)), 20)
+    rows += over_size(64, [2**e for e in range(1, 10)], 4)
+    return rows + over_noise(100, 8, [0.0, 0.1, 0.2, 0.3, 0.4, 0.5], 10)
 
 
 def figure(rows):
