@@ -93,7 +93,7 @@ def llama_from_gguf(weights: Weights, dtype: Any) -> Llama:
         heads=heads,
         groups=weights.setting("llama.attention.head_count_kv", heads),
         head_size=weights.setting("llama.rope.dimension_count", width // heads),
-        vocabulary=weights.tensor("token_embd.weight").shape[0],
+        vocabulary=weights.setting("llama.vocab_size", 0) or weights.tensor("token_embd.weight").shape[0],
         context=weights.setting("llama.context_length"),
         rope_base=weights.setting("llama.rope.freq_base", 10000.0),
         eps=weights.setting("llama.attention.layer_norm_rms_epsilon"),
