@@ -1,4 +1,4 @@
-"""A kNN memory inside SmolLM2's attention: recall by layer, its controls, and what look-ups cost.
+"""A kNN memory inside SmolLM2's attention: recall by layer, and its controls.
 
 It needs the file that `energyam lm fetch` brings. Probabilities are exact, of the sampling that the
 published method draws with: temperature 0.8, the 200 likeliest tokens.
@@ -6,10 +6,8 @@ published method draws with: temperature 0.8, the 200 likeliest tokens.
 
 import dataclasses
 
-import jax.random as jr
 import numpy as np
 
-from benchmarks import harness
 from benchmarks.memory_texts import CATS, CITIES, QUESTION, VANCOUVER
 from energyam import lm
 
@@ -79,60 +77,20 @@ def recall_controls(reader, cities):
     return rows
 
 
-def costs(reader, contexts, sizes, repeats):
-    """Milliseconds of one pass over a context, plain and with a random memory of each size in one layer."""
-    rows = []
-    layer, kind, settings = RECALL["M_F 5"]
-    everywhere, first = kind(*settings), kind(settings[0], 0.0, 0.0, *settings[3:])
-    for context in contexts:
-        ids = np.arange(context) % 1000
-        ways = {"plain": lambda ids=ids: reader.model(ids)}
-        for size in sizes:
-            store = random_store(reader.model, layer, size)
-            ways[size, "all"] = lambda ids=ids, store=store: reader.model(ids, store, everywhere)
-            ways[size, "first"] = lambda ids=ids, store=store: reader.model(ids, store, first)
-        timings = harness.time_all(ways, repeats)
-        plain = timings["plain"].best * 1e3
-        for size in sizes:
-            extra = {which: timings[size, which].best * 1e3 - plain for which in ("all", "first")}
-            row = {"experiment": "cost", "context": context, "memories": size, "plain ms": plain}
-            rows.append(row | {f"extra ms, {which}": ms for which, ms in extra.items()})
-    return rows
-
-
-def random_store(model, layer, size):
-    """A store of one text, repeated with noise up to `size` memories."""
-    base = lm.remember(model, np.arange(2, 42), [layer - 1])
-    index = np.arange(size) % len(base)
-    shape = (2, *base.bank.keys[:, :, index].shape)
-    keys, values = np.asarray(jr.normal(jr.key(size), shape))
-    bank = dataclasses.replace(
-        base.bank,
-        keys=base.bank.keys[:, :, index] + keys,
-        values=base.bank.values[:, :, index] + values,
-        tokens=base.bank.tokens[index],
-        sources=base.bank.sources[index],
-    )
-    return dataclasses.replace(base, bank=bank)
-
-
 def run(quick: bool) -> list[dict]:
-    """Recall by layer, its controls, and costs, on SmolLM2-135M-Instruct."""
+    """Recall by layer and its controls, on SmolLM2-135M-Instruct."""
     reader = smollm2()
     if quick:
-        return layer_sweep(reader, [24, 30]) + recall_controls(reader, []) + costs(reader, [16], [100], 1)
-    rows = layer_sweep(reader, list(range(1, 31))) + recall_controls(reader, CITIES)
-    return rows + costs(reader, [16, 64, 256], [100, 1000, 10_000, 100_000], 3)
+        return layer_sweep(reader, [24, 30]) + recall_controls(reader, [])
+    return layer_sweep(reader, list(range(1, 31))) + recall_controls(reader, CITIES)
 
 
 def figure(rows):
-    """The layer sweep, the substitution table, and the cost of a look-up."""
+    """The layer sweep and the substitution table."""
     import matplotlib.pyplot as plt
 
-    fig, axes = plt.subplots(1, 3, figsize=(16, 4.6), layout="constrained")
-    for ax, show, name in zip(
-        axes, (show_layers, show_substitutes, show_costs), ("layers", "recall", "cost"), strict=True
-    ):
+    fig, axes = plt.subplots(1, 2, figsize=(13, 4.6), layout="constrained")
+    for ax, show, name in zip(axes, (show_layers, show_substitutes), ("layers", "recall"), strict=True):
         show(ax, [row for row in rows if row["experiment"] == name])
     return fig
 
@@ -158,17 +116,3 @@ def show_substitutes(ax, rows):
     ax.set(ylabel="P of the city in the text", title="Vancouver replaced (dots: P of Vancouver)")
     ax.set_xticks(range(len(cities)), cities, rotation=30, ha="right", fontsize=8)
     ax.legend(fontsize=8)
-
-
-def show_costs(ax, rows):
-    for i, context in enumerate(dict.fromkeys(r["context"] for r in rows)):
-        line = [r for r in rows if r["context"] == context]
-        sizes = [r["memories"] for r in line]
-        for which, style in (("all", "-"), ("first", "--")):
-            extra = [max(r[f"extra ms, {which}"], 0.1) for r in line]
-            label = f"{context} tokens, {which} look{'' if which == 'all' else 's'} up"
-            ax.plot(sizes, extra, style, marker=".", color=f"C{i}", label=label)
-        ax.axhline(line[0]["plain ms"], color=f"C{i}", lw=0.7, ls=":")
-    ax.set(xscale="log", yscale="log", xlabel="memories", ylabel="extra ms a pass")
-    ax.set_title("Cost of look-ups in one layer (dotted: plain pass)")
-    ax.legend(fontsize=7)
