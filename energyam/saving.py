@@ -99,10 +99,10 @@ def _rebuild(tree: dict[str, Any], tensors: dict[str, np.ndarray]) -> Any:
     if kind == "class":
         if content not in _classes():
             raise ValueError(f"class {content!r} is not part of this energyam; upgrade energyam")
-        cls = _classes()[content]
+        cls: Any = _classes()[content]
         if set(tree["fields"]) != set(cls.__dataclass_fields__):
             raise ValueError(f"fields of {content} do not match this energyam; got {sorted(tree['fields'])}")
-        module = object.__new__(cls)
+        module: Any = object.__new__(cls)
         for name, child in tree["fields"].items():
             object.__setattr__(module, name, _rebuild(child, tensors))
         return module
