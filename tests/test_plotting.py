@@ -92,7 +92,7 @@ def test_the_curve_is_uncovered_from_left_to_right(single):
 def test_long_recalls_and_large_batches_are_thinned():
     states = np.random.default_rng(0).choice([-1, 1], (101, 110, 16))
     animation = animate(states, (4, 4))
-    assert len(animation.frames) == 100 and (animation.frames[0] != GAP).sum() == 100 * 16 * 16
+    assert len(animation.frames) == 100 and (animation.frames[0] != GAP).sum() == 100 * 16 * 25
     few = animate(states[:1, :5], energies=np.zeros((1, 5)))
     assert len(few.frames) == 5 and few.frames.shape[2] > animate(states[:1, :5]).frames.shape[2]
 
