@@ -89,6 +89,12 @@ def test_the_curve_is_uncovered_from_left_to_right(single):
     assert red[0] < 20 and red[-1] > 200 and (np.diff(red) >= 0).all()
 
 
+def test_a_recall_of_no_steps_is_one_frame(patterns):
+    result = eam.recall(eam.CHN(patterns), patterns[0], eam.Synchronous(), max_steps=0)
+    animation = animate(result, SHAPE)
+    assert len(animation.frames) == 1 and animation.gif() and len(show_recall(result, SHAPE).axes) == 2
+
+
 def test_long_recalls_and_large_batches_are_thinned():
     states = np.random.default_rng(0).choice([-1, 1], (101, 110, 16))
     animation = animate(states, (4, 4))

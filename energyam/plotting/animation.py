@@ -41,7 +41,7 @@ class Animation:
         pictures = [Image.fromarray(frame) for frame in self.frames]
         for picture in pictures:
             picture.putpalette(self.palette.tobytes())
-        durations = [1000 // self.fps] * len(pictures)
+        durations = [max(20, 1000 // self.fps)] * len(pictures)
         durations[0] = 600
         durations[-1] = 1800
         buffer = io.BytesIO()
@@ -104,7 +104,7 @@ def animate(
     **Arguments:**
 
     - `result`: a `Recall`, or states along the way, (F, D) or (B, F, D).
-    - `shape`: (H, W) of a picture; square by default. ±1 states are drawn black on white.
+    - `shape`: (H, W) of a picture; square by default. +1 is drawn white, −1 black.
     - `every`: how many updates (neurons tried, or steps of all) lie between frames; more where there would
       be over 100 frames.
     - `energies` (F,) or (B, F): to be drawn beside states given as an array.
