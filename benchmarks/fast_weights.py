@@ -6,7 +6,7 @@ last 30 % of their short runs, that of the LSTM never does. Three networks from 
 side. A run that was cut off is resumed from benchmarks/checkpoints/.
 """
 
-import pathlib
+import functools
 
 import equinox as eqx
 import jax
@@ -16,19 +16,19 @@ import numpy as np
 import optax
 
 from benchmarks import harness
+from benchmarks.progress import CHECKPOINTS, kept
 from energyam.datasets.retrieval import TOKENS, associative_retrieval
 from energyam.nn import LSTMRNN, FastWeightsCell, FastWeightsRNN, train
 
-CHECKPOINTS = pathlib.Path(__file__).parent / "checkpoints"
 SIZE, HIDDEN, BATCH = len(TOKENS), 30, 64
 SEEDS = 3
 STEPS = {
     ("fast weights", 8): 10_000,
     ("LSTM", 8): 50_000,
     ("fast weights", 4): 10_000,
-    ("LSTM", 4): 20_000,
-    ("fast weights", 16): 20_000,
-    ("LSTM", 16): 10_000,
+    ("LSTM", 4): 10_000,
+    ("fast weights", 16): 10_000,
+    ("LSTM", 16): 5_000,
 }
 STDS = np.arange(20) * 0.05
 COLOURS = {"fast weights": "tab:blue", "LSTM": "tab:orange"}
@@ -138,20 +138,29 @@ def noise_rows(name, length, models, size, stds):
         yield row | {"published": published.get(std)}
 
 
+def length_part(name, length, steps, quick):
+    """The learning curves of three networks, and the noise curve of their mean."""
+    trained, curves = learn(name, length, 20 if quick else steps, 10 if quick else 500), []
+    for curve in trained.metrics.values():
+        good = trained.evaluated_at[curve >= 0.99]
+        curves.append(
+            {"model": name, "length": length, "first_99": int(good[0]) if good.size else None}
+            | {"steps": trained.evaluated_at.tolist(), "accuracy": np.round(curve, 4).tolist()}
+        )
+    size, stds = (64, STDS[:2]) if quick else (10_000, STDS)
+    return {"curves": curves, "noise": list(noise_rows(name, length, trained.model, size, stds))}
+
+
 def run(quick):
     """Learning curves, noise curves and speed, as one dict."""
-    curves, noise = [], []
+    results = {"curves": [], "noise": [], "speed": []}
     for (name, length), steps in STEPS.items():
-        trained = learn(name, length, 20 if quick else steps, 10 if quick else 500)
-        for curve in trained.metrics.values():
-            good = trained.evaluated_at[curve >= 0.99]
-            curves.append(
-                {"model": name, "length": length, "first_99": int(good[0]) if good.size else None}
-                | {"steps": trained.evaluated_at.tolist(), "accuracy": np.round(curve, 4).tolist()}
-            )
-        noise += noise_rows(name, length, trained.model, *((64, STDS[:2]) if quick else (10_000, STDS)))
-    speeds = [{"model": name, "length": 8} | speed(name, 8, 8 if quick else 2000) for name in COLOURS]
-    return {"curves": curves, "noise": noise, "speed": speeds}
+        compute = functools.partial(length_part, name, length, steps, quick)
+        part = compute() if quick else kept("fast_weights.json", f"{name}, {length}, {steps}", compute)
+        results = results | {key: results[key] + rows for key, rows in part.items()}
+    for name in COLOURS:
+        results["speed"].append({"model": name, "length": 8} | speed(name, 8, 8 if quick else 1000))
+    return results
 
 
 def figure(results):

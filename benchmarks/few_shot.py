@@ -6,8 +6,8 @@ images_background_small1.zip) for the rows on handwritten characters; without it
 was cut off is resumed from benchmarks/checkpoints/.
 """
 
+import functools
 import os
-import pathlib
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ import jax.random as jr
 import numpy as np
 import optax
 
+from benchmarks.progress import CHECKPOINTS, kept
 from energyam.datasets.episodes import add_rotations, split_classes
 from energyam.datasets.omniglot import omniglot
 from energyam.datasets.strokes import stroke_characters
@@ -31,8 +32,7 @@ from energyam.nn import (
     train,
 )
 
-CHECKPOINTS = pathlib.Path(__file__).parent / "checkpoints"
-SIZE = 64
+SIZE, STEPS = 64, 300
 READS = {
     "no memory": DotRead,
     "layer norm alone": lambda: AttractorRead(SIZE, "none"),
@@ -51,6 +51,7 @@ SHORT = {"squared_error": ", sq", "cross_entropy": ", ce", "none": ""}
 PUBLISHED = {"no memory": "0.907 ± 0.11", "Storkey memory": "0.981 ± 0.04"}
 
 
+@functools.cache
 def stroke_sets(quick):
     """Stroke classes to train on, and 100 others to test on."""
     classes, drawers = (20, 4) if quick else (500, 20)
@@ -58,16 +59,24 @@ def stroke_sets(quick):
     return split_classes(images, 4 * classes // 5, key=jr.key(1))
 
 
+@functools.cache
 def omniglot_sets():
-    """Training alphabets, turned four ways, test alphabets, and all as they are; None without the file."""
-    source = os.environ.get("ENERGYAM_OMNIGLOT")
-    if source is None:
-        return None
-    characters = omniglot(source)
+    """Training alphabets, turned four ways, test alphabets, and all as they are."""
+    characters = omniglot(os.environ["ENERGYAM_OMNIGLOT"])
     images, alphabet = characters.images, np.array([name.split("/")[0] for name in characters.names])
     names = sorted(set(alphabet))
     trains = np.isin(alphabet, names[: (len(names) + 1) // 2])
     return add_rotations(images[trains]), images[~trains], images
+
+
+def sets_of(name, quick):
+    """The training classes called so, and the sets that its networks are tested on."""
+    if name == "omniglot":
+        return omniglot_sets()[0], {"omniglot": omniglot_sets()[1]}
+    tests = {"strokes": stroke_sets(quick)[1]}
+    if "ENERGYAM_OMNIGLOT" in os.environ:
+        tests["omniglot"] = omniglot_sets()[2]
+    return stroke_sets(quick)[0], tests
 
 
 def learn(name, read, kind, images, num_steps):
@@ -85,23 +94,27 @@ def learn(name, read, kind, images, num_steps):
     )
 
 
-def rows_of(name, train_images, test_sets, num_steps, num_tests):
-    """Every trained read and the nearest neighbours, tested on every set of `test_sets`."""
-    untrained = ConvEmbedding(SIZE, key=jr.key(2))
-    nearest = {"pixels": jnp.ravel, "untrained network": untrained}
-    rows = []
-    for read, kind in TRAINED[name]:
-        trained = learn(name, read, kind, train_images, num_steps)
-        last = round(float(trained.losses[-100:].mean()), 4)
-        rows.append({"trained on": name, "read": read, "loss": kind, "last losses": last})
-        rows[-1] |= tested(trained.model, test_sets, num_tests)
-        print(rows[-1], flush=True)
-        if read.startswith("cosine"):
-            nearest["network of the cosine read"] = trained.model.embed
-    for of, embed in nearest.items():
-        rows.append({"trained on": name, "read": f"nearest neighbour, {of}", "loss": "none"})
-        rows[-1] |= tested(FewShotClassifier(embed, NearestRead()), test_sets, num_tests)
+def trained_row(name, read, kind, quick):
+    """One read: trained, then tested. The network of the cosine read is tested by nearest neighbours too."""
+    num_steps, num_tests = (4, 20) if quick else (STEPS, 1000)
+    images, tests = sets_of(name, quick)
+    trained = learn(name, read, kind, images, num_steps)
+    row = {"trained on": name, "read": read, "loss": kind}
+    row |= {"last losses": round(float(trained.losses[-100:].mean()), 4)}
+    rows = [row | tested(trained.model, tests, num_tests)]
+    if (read, kind) == COSINE:
+        nearest = FewShotClassifier(trained.model.embed, NearestRead())
+        row = {"trained on": name, "read": "nearest neighbour, network of the cosine read", "loss": "none"}
+        rows.append(row | tested(nearest, tests, num_tests))
     return rows
+
+
+def untrained_rows(name, quick):
+    """Nearest neighbours of raw pixels and in the network that all trainings start from."""
+    _, tests = sets_of(name, quick)
+    for of, embed in {"pixels": jnp.ravel, "untrained network": ConvEmbedding(SIZE, key=jr.key(2))}.items():
+        row = {"trained on": name, "read": f"nearest neighbour, {of}", "loss": "none"}
+        yield row | tested(FewShotClassifier(embed, NearestRead()), tests, 20 if quick else 1000)
 
 
 def tested(model, test_sets, num_tests):
@@ -115,16 +128,17 @@ def tested(model, test_sets, num_tests):
 
 
 def run(quick):
-    """The table, and what the figures of the seed are."""
-    num_steps, num_tests = (4, 20) if quick else (400, 1000)
-    train_strokes, test_strokes = stroke_sets(quick)
-    tests, found = {"strokes": test_strokes}, omniglot_sets()
-    if found is not None:
-        tests["omniglot"] = found[2]
-    rows = rows_of("strokes", train_strokes, tests, num_steps, num_tests)
-    if found is not None:
-        rows += rows_of("omniglot", found[0], {"omniglot": found[1]}, num_steps, num_tests)
-    return {"rows": rows, "steps": num_steps, "published (100,000 episodes of Omniglot)": PUBLISHED}
+    """The table, and what the published figures are."""
+    rows = []
+    for name in TRAINED if "ENERGYAM_OMNIGLOT" in os.environ else ["strokes"]:
+        parts = {"untrained": lambda name=name: list(untrained_rows(name, quick))}
+        for read, kind in TRAINED[name]:
+            part = functools.partial(trained_row, name, read, kind, quick)
+            parts[f"{read}, {kind}, {STEPS} steps"] = part
+        for part, compute in parts.items():
+            rows += compute() if quick else kept("few_shot.json", f"{name}: {part}", compute)
+            print(rows[-1], flush=True)
+    return {"rows": rows, "steps": STEPS, "published (100,000 episodes of Omniglot)": PUBLISHED}
 
 
 def figure(results):

@@ -106,10 +106,8 @@ class EpisodeLoss(eqx.Module):
             raise ValueError(f"kind must be 'squared_error' or 'cross_entropy'; got {kind!r}")
         self.images = checks.as_array("images", images, "classes drawers H W")
         self.kind = kind
-        self.num_ways, self.num_shots = (
-            checks.count("num_ways", num_ways),
-            checks.count("num_shots", num_shots),
-        )
+        self.num_ways = checks.count("num_ways", num_ways)
+        self.num_shots = checks.count("num_shots", num_shots)
         self.num_queries = checks.count("num_queries", num_queries)
         self.num_episodes = checks.count("num_episodes", num_episodes)
 

@@ -72,10 +72,10 @@ class HopfieldAttention(eqx.Module):
         out_size: int | None = None,
         normalize: bool = False,
         num_heads: int = 1,
-        beta: ArrayLike | None = None,
+        beta: Any = None,
         learn_beta: bool = False,
         num_steps: int = 1,
-        tol: ArrayLike = 0.0,
+        tol: Any = 0.0,
         key: PRNGKeyArray | None = None,
     ):
         self.size = checks.count("size", size)
@@ -248,7 +248,7 @@ class Masked(AbstractSeparation):
         return jnp.where(self.mask, similarities, jnp.finfo(similarities.dtype).min / 4)
 
 
-def _per_head(beta: ArrayLike, num_heads: int) -> Float[Array, " H"]:
+def _per_head(beta: Any, num_heads: int) -> Float[Array, " H"]:
     checks.positive("beta", beta)
     if jnp.shape(beta) not in ((), (num_heads,)):
         raise ValueError(f"beta must be a number or ({num_heads},), one a head; got shape {jnp.shape(beta)}")

@@ -1,0 +1,22 @@
+"""Finished parts of a long benchmark, kept in benchmarks/checkpoints/ so that a rerun goes on after them."""
+
+import json
+import os
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+CHECKPOINTS = pathlib.Path(__file__).parent / "checkpoints"
+
+
+def kept(file: str, part: str, compute: Callable[[], Any]) -> Any:
+    """The finished `part` in checkpoints/`file`, or what `compute` gives, which is then kept there."""
+    path = CHECKPOINTS / file
+    parts = json.loads(path.read_text()) if path.exists() else {}
+    if part not in parts:
+        parts[part] = compute()
+        path.parent.mkdir(exist_ok=True)
+        written = path.with_suffix(".part")
+        written.write_text(json.dumps(parts, default=float))
+        os.replace(written, path)
+    return parts[part]
