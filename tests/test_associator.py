@@ -38,6 +38,17 @@ def test_independent_keys_are_recalled_exactly():
     assert_allclose(keys @ weights.T, values, atol=1e-5)
 
 
+@pytest.mark.parametrize("condition", [10, 1e4])
+def test_badly_conditioned_keys_lose_no_more_digits_than_they_must(condition):
+    rng = np.random.default_rng(0)
+    left, right = (np.linalg.qr(rng.standard_normal((n, 12)))[0] for n in (40, 12))
+    keys = np.float32(left * np.geomspace(1, 1 / condition, 12) @ right.T)
+    values = rng.standard_normal((40, 6))
+    expected = (np.linalg.pinv(keys.astype(np.float64)) @ values).T
+    error = np.abs(eam.optimal_linear_associator(keys, values) - expected).max()
+    assert error < 1e-6 * condition * np.abs(expected).max()
+
+
 @pytest.mark.parametrize("K", [6, 100])
 def test_dependent_keys_get_the_smallest_weights(K):
     keys, values = pairs(K, 12)
