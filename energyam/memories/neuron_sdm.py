@@ -27,8 +27,8 @@ class NeuronSDM(AbstractNetwork):
     A query that activates nothing reads itself.
 
     There is no energy: the read is a gradient (that of `PatternSDM` with as many neurons) only on average
-    over where the locations are. `eam.recall` iterates the read of an autoassociative memory, and its
-    energies are those of no function: watch `converged`.
+    over where the locations are. `eam.recall` iterates the read of an autoassociative memory; the energies
+    of its answer are NaN, and `converged` says whether it came to rest.
 
     Addresses take D/8 bytes a location (1/32 of float32), counters 4 bytes each, or 1 or 2 with a
     `counter_limit` up to 127 or 32,767. Reads and writes go block by block over the locations: a million of
