@@ -7,6 +7,7 @@ import jax.random as jr
 import numpy as np
 import pytest
 import zoo
+from jax import export
 
 import energyam as eam
 from energyam.memories import blocks
@@ -131,5 +132,5 @@ def test_blocks_lower_for_accelerators(separation, platform):
     def read(keys, queries):
         return jax.vmap(lambda q: blocks.read(separation, keys, keys, q, 8))(queries)
 
-    exported = jax.export.export(jax.jit(read), platforms=[platform])(KEYS, QUERIES)
+    exported = export.export(jax.jit(read), platforms=[platform])(KEYS, QUERIES)
     assert exported.platforms == (platform,)
