@@ -17,7 +17,7 @@ LIMIT = 127  # counters of one byte
 
 
 def run(quick: bool) -> list[dict]:
-    return [row for N in ([2000] if quick else SIZES) for row in rows_of(N, 3)]
+    return [row for N in ([2000] if quick else SIZES) for row in rows_of(N, 2)]
 
 
 def rows_of(N, repeats) -> list[dict]:
