@@ -177,6 +177,14 @@ def test_shards_of_different_lengths(three_shards):
         sharding.load_shards(three_shards, MESH, "patterns")
 
 
+@pytest.mark.parametrize("dtype", [jnp.int8, jnp.bfloat16])
+def test_shards_keep_their_dtype(tmp_path, dtype):
+    patterns = zoo.patterns(0, 6, 4).astype(dtype)
+    sharding.save_shards(tmp_path, sharding.shard_patterns(eam.CHN(patterns), MESH, "patterns"))
+    loaded = sharding.load_shards(tmp_path, MESH, "patterns")
+    assert loaded.patterns.dtype == dtype and (loaded.patterns == patterns).all()
+
+
 def test_shards_are_never_written_over(tmp_path):
     sharded = sharding.shard_patterns(memory(), MESH, "patterns")
     sharding.save_shards(tmp_path, sharded)
