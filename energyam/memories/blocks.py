@@ -33,6 +33,9 @@ def read(
     The pairs are first cut into equal lanes, as many as the devices where K allows. Sharded pairs are
     then read where they lie, and only the lanes' parts, Dv + 2 numbers a query, travel.
 
+    Narrow pairs (int8, float16, bfloat16) are widened to floats a block at a time, save that XLA for CPUs
+    widens bfloat16 all at once.
+
     Milakov & Gimelshein, "Online normalizer calculation for softmax" (2018).
     """
     if isinstance(separation, TopK):

@@ -153,7 +153,8 @@ class Polynomial(AbstractBlockwise):
     def relative(self, similarities: Float[Array, "..."], scale: Float[Array, ""]) -> Pair:
         s = self._rectified(similarities) / jnp.where(scale > 0, scale, 1)
         weights = power(s, self.n - 1)
-        return power(s, self.n), jnp.where(s > 0, weights, 0) if self.rectified else weights
+        terms = s * weights if jnp.issubdtype(self.n.dtype, jnp.integer) else power(s, self.n)
+        return terms, jnp.where(s > 0, weights, 0) if self.rectified else weights
 
     def whole(self, scale: Float[Array, ""], total: Float[Array, ""]) -> Pair:
         half = scale ** (0.5 * self.n)  # in two halves: scaleⁿ may overflow where the sum does not
