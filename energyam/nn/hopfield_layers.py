@@ -250,9 +250,10 @@ class Masked(AbstractSeparation):
 
 def _per_head(beta: Any, num_heads: int) -> Float[Array, " H"]:
     checks.positive("beta", beta)
-    if jnp.shape(beta) not in ((), (num_heads,)):
-        raise ValueError(f"beta must be a number or ({num_heads},), one a head; got shape {jnp.shape(beta)}")
-    return jnp.broadcast_to(jnp.asarray(beta, float), (num_heads,))
+    betas = jnp.asarray(beta, float)
+    if betas.shape not in ((), (num_heads,)):
+        raise ValueError(f"beta must be a number or ({num_heads},), one a head; got shape {betas.shape}")
+    return jnp.broadcast_to(betas, (num_heads,))
 
 
 def _size_or(name: str, size: int | None, default: int) -> int:
