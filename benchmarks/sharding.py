@@ -15,7 +15,7 @@ from benchmarks.harness import time_all
 from energyam import sharding
 
 DEVICES = 8
-SIZES = [(64, 2**16, 64), (256, 2**14, 256), (16, 2**18, 64)]  # B, K, D
+SIZES = [(64, 2**14, 64), (256, 2**12, 256), (16, 2**15, 64)]  # B, K, D
 NEAREST = 10
 BYTES = {"f32": 4, "s32": 4, "s8": 1, "pred": 1}
 
