@@ -18,6 +18,7 @@ MEMORIES = RULES | {
     "polynomial n=3": lambda X: eam.PolynomialDenseAM(X, 3),
     "polynomial n=4": lambda X: eam.PolynomialDenseAM(X, 4),
     "exponential β=1": lambda X: eam.ExponentialDenseAM(X, 1.0),
+    "SDM": lambda X: eam.PatternSDM(X, int(0.45 * X.shape[1])),
 }
 
 
