@@ -17,5 +17,3 @@ def getkey():
     """A function that gives a different, reproducible key at each call."""
     keys = iter(jr.split(jr.key(20261121), 1000))
     return lambda: next(keys)
-
-

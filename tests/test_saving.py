@@ -46,7 +46,7 @@ class Mine(eqx.Module):
 
 
 def test_other_objects_are_refused_and_nothing_is_written(tmp_path):
-    with pytest.raises(ValueError, match="memory must be made of energyam's own classes; got Mine"):
+    with pytest.raises(ValueError, match="energyam's own classes; got Mine"):
         eam.save(tmp_path / "memory", Mine())
     with pytest.raises(FileNotFoundError):
         eam.save(tmp_path / "no" / "folder", MEMORIES["chn"])
@@ -91,7 +91,7 @@ def test_damaged_foreign_and_newer_files(tmp_path):
     with pytest.raises(ValueError, match="not a safetensors file"):
         eam.load(path)
     save_file({"a": np.ones(2)}, path)
-    with pytest.raises(ValueError, match="not one that energyam.save wrote"):
+    with pytest.raises(ValueError, match="not one that energyam"):
         eam.load(path)
     for change, message in (
         (lambda c: c.update(format=99), "format 99 is newer"),
