@@ -194,6 +194,8 @@ def plot_noise(axis, rows):
     """Accuracy against noise, measured as lines and published as rings."""
     for name, colour in COLOURS.items():
         own = [row for row in rows if row["model"] == name]
+        if not own:
+            continue
         axis.plot([row["std"] for row in own], [row["accuracy"] for row in own], color=colour, label=name)
         known = [(row["std"], row["published"]) for row in own if row["published"] is not None]
         axis.plot(*zip(*known, strict=True), "o", mfc="none", color=colour, label=f"{name}, published")
