@@ -120,6 +120,34 @@ def synchronous(name, memory, queries, repeats):
     }
 
 
+def many_patterns(K, D, repeats):
+    """One query among ever more int8 patterns: a flip tried against streaming one neuron's K entries."""
+    key, draw = jr.split(jr.key(K))
+    X = jr.rademacher(draw, (K, D), dtype="int8")
+    memory, query = eam.ExponentialDenseAM(X, 2.0), eam.datasets.flip_bits(key, X[0], 0.2)
+    state, order, clamp = query.astype(float), jr.permutation(key, D), jnp.zeros(D, bool)
+    each = eqx.filter_jit(lambda m, x: try_each(m, x, m.energy(x), order, clamp))
+    one_pass = jax.jit(overlaps)
+    timings = harness.time_all(
+        {
+            "energyam": lambda: eam.recall(memory, query, key=key),
+            "each": lambda: each(memory, state),
+            "pass": lambda: one_pass(X, state),
+        },
+        repeats,
+    )
+    tried = eam.recall(memory, query, key=key).energies.shape[0]
+    stream = timings["pass"].best / D
+    return {
+        "case": f"one query, K={K}, D={D}, int8",
+        "us a flip tried": timings["energyam"].best / tried * 1e6,
+        "us, each neuron tried": timings["each"].best / D * 1e6,
+        "us, one pass over D": stream * 1e6,
+        "x one pass over D": timings["energyam"].best / tried / stream,
+        "x one pass over D, each tried": timings["each"].best / D / stream,
+    }
+
+
 def run(quick: bool = False) -> list[dict]:
     """One query, a batch and synchronous recall at K = 1024 and D = 2304 (`quick`: K = 64)."""
     K, B, updates, repeats = (64, 8, 50, 2) if quick else (1024, 100, 2000, 7)
@@ -140,4 +168,5 @@ def run(quick: bool = False) -> list[dict]:
     rows.append(batch(f"batch of {B}, CHN K={K // 4}", small, queries, key, updates // 20, repeats))
     modern = eam.ModernHopfield(X.astype(float), 1e-3)
     rows.append(synchronous(f"synchronous batch of {B}", modern, queries, repeats))
-    return rows
+    sizes = (10**3,) if quick else (10**3, 10**4, 10**5, 10**6)
+    return rows + [many_patterns(size, 256, min(repeats, 3)) for size in sizes]
