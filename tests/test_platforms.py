@@ -1,5 +1,6 @@
 """The same code everywhere: lowering for accelerators, 64-bit floats, and a light import."""
 
+import importlib
 import subprocess
 import sys
 
@@ -12,6 +13,10 @@ from jax import export
 from zoo import BINARY, CONTINUOUS, patterns
 
 import energyam as eam
+
+
+# jax 0.7 has it in `experimental` alone, newer ones warn of it there.
+enable_x64 = getattr(jax, "enable_x64", None) or importlib.import_module("jax.experimental").enable_x64
 
 
 @pytest.mark.parametrize("platform", ["cuda", "tpu"])
@@ -35,7 +40,7 @@ def test_double_precision_recalls_the_same():
         single = eam.recall(
             make(X), X[:3] / 32**0.5 if make is CONTINUOUS["sphere"] else queries, key=jr.key(2)
         )
-        with jax.enable_x64(True):
+        with enable_x64(True):
             memory, start = make(np.array(X)), queries
             if make is CONTINUOUS["sphere"]:
                 start = np.array(X[:3]) / 32**0.5
