@@ -15,7 +15,7 @@ from zoo import BINARY, CONTINUOUS, patterns
 import energyam as eam
 
 # jax 0.7 has it in `experimental` alone, newer ones warn of it there.
-enable_x64 = getattr(jax, "enable_x64", None) or importlib.import_module("jax.experimental").enable_x64
+enable_x64 = (jax if hasattr(jax, "enable_x64") else importlib.import_module("jax.experimental")).enable_x64
 
 
 @pytest.mark.parametrize("platform", ["cuda", "tpu"])
