@@ -7,6 +7,7 @@ import energyam as eam
 from energyam import theory
 from energyam.datasets import random_patterns
 from energyam.evaluation import OUTCOMES, success_curve
+from energyam.theory import optimal_radius
 
 RULES = {
     "hebbian": lambda X: eam.HopfieldNetwork(eam.hebbian(X)),
@@ -18,7 +19,8 @@ MEMORIES = RULES | {
     "polynomial n=3": lambda X: eam.PolynomialDenseAM(X, 3),
     "polynomial n=4": lambda X: eam.PolynomialDenseAM(X, 4),
     "exponential β=1": lambda X: eam.ExponentialDenseAM(X, 1.0),
-    "SDM": lambda X: eam.PatternSDM(X, int(0.45 * X.shape[1])),
+    # The radius that reaches farthest for these sizes among a million neurons.
+    "SDM": lambda X: eam.PatternSDM(X, optimal_radius(X.shape[1], len(X), 10**6, "critical_distance")),
 }
 
 
