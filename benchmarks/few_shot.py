@@ -1,10 +1,10 @@
 """Few-shot characters, 5-way 1-shot: attractor memory against its controls, on strokes and on Omniglot.
 
-Every row has the same embedding, start, episodes and number of steps (Adam at 1e-3, 4 episodes a step). Tests
-are 1,000 episodes of classes that training never saw. Set ENERGYAM_OMNIGLOT to a local zip of Omniglot (say
-images_background_small1.zip) for the rows on handwritten characters; without it they are left out. A run that
-was cut off is resumed from benchmarks/checkpoints/; with ENERGYAM_FINISHED set, only what is finished is
-reported.
+Every row has the same embedding, starts, episodes and number of steps (Adam at 1e-3, 4 episodes a step), and
+is the mean over its starts. Tests are 1,000 episodes of classes that training never saw. Set
+ENERGYAM_OMNIGLOT to a local zip of Omniglot (say images_background_small1.zip) for the rows on handwritten
+characters; without it they are left out. A run that was cut off is resumed from benchmarks/checkpoints/; with
+ENERGYAM_FINISHED set, only what is finished is reported.
 """
 
 import functools
@@ -33,7 +33,7 @@ from energyam.nn import (
     train,
 )
 
-SIZE, STEPS = 64, 300
+SIZE, STEPS = 64, 1500
 READS = {
     "no memory": DotRead,
     "layer norm alone": lambda: AttractorRead(SIZE, "none"),
@@ -44,12 +44,14 @@ READS = {
 }
 # The squared error is what the published figures were reached with.
 SQUARED = [(read, "squared_error") for read in ("no memory", "layer norm alone", "Storkey memory")]
-COSINE = ("cosine, learned temperature", "cross_entropy")
 # Kernels as small as Equinox starts them, .58 of Glorot's: what the memory is worth from a poor start.
-SMALL = [("no memory, small start", "squared_error"), ("Storkey memory, small start", "squared_error")]
-OTHERS = [("Hopfield read", "squared_error")]
-OTHERS += [(read, "cross_entropy") for read in ("layer norm alone", "Storkey memory", "prototypes")]
-TRAINED = {"strokes": [*SQUARED, *SMALL, COSINE, *OTHERS], "omniglot": [*SQUARED, COSINE]}
+SMALL = [(f"{read}, small start", kind) for read, kind in SQUARED]
+ENTROPY = [(read, "cross_entropy") for read, _ in SQUARED]
+COSINE = ("cosine, learned temperature", "cross_entropy")
+OTHERS = [("Hopfield read", "squared_error"), ("prototypes", "cross_entropy")]
+TRAINED = {"strokes": [*SQUARED, *SMALL, *ENTROPY, COSINE, *OTHERS], "omniglot": [*SQUARED, *ENTROPY, COSINE]}
+# Networks trained from different starts: three where the memory is compared with its absence.
+STARTS = {("strokes", *row): 3 for row in SQUARED + SMALL}
 SHORT = {"squared_error": ", sq", "cross_entropy": ", ce", "none": ""}
 PUBLISHED = {"no memory": "0.907 ± 0.11", "Storkey memory": "0.981 ± 0.04"}
 
@@ -57,7 +59,7 @@ PUBLISHED = {"no memory": "0.907 ± 0.11", "Storkey memory": "0.981 ± 0.04"}
 @functools.cache
 def stroke_sets(quick):
     """Stroke classes to train on, and 100 others to test on."""
-    classes, drawers = (20, 4) if quick else (500, 20)
+    classes, drawers = (40, 4) if quick else (500, 20)
     images = stroke_characters(classes, drawers, key=jr.key(0))
     return split_classes(images, 4 * classes // 5, key=jr.key(1))
 
@@ -82,10 +84,10 @@ def sets_of(name, quick):
     return stroke_sets(quick)[0], tests
 
 
-def learn(name, read, kind, images, num_steps):
-    """A classifier trained on these classes, resumed if the run was cut off."""
-    file = f"few_shot_{name}_{read}_{kind}.safetensors".replace(" ", "_")
-    embed = ConvEmbedding(SIZE, key=jr.key(2))
+def learn(name, read, kind, start, images, num_steps):
+    """A classifier trained on these classes from this start, resumed if the run was cut off."""
+    file = f"few_shot_{name}_{read}_{kind}_{start}.safetensors".replace(" ", "_")
+    embed = ConvEmbedding(SIZE, key=jr.fold_in(jr.key(2), start))
     if read.endswith(", small start"):
         embed = jax.tree.map(lambda kernel: 3**-0.5 * kernel, embed)
     return train(
@@ -96,15 +98,15 @@ def learn(name, read, kind, images, num_steps):
         every=100,
         checkpoint=CHECKPOINTS / file if num_steps > 100 else None,
         scan=jax.default_backend() != "cpu",
-        key=jr.key(3),
+        key=jr.fold_in(jr.key(3), start),
     )
 
 
-def trained_row(name, read, kind, quick):
-    """One read: trained, then tested. The network of the cosine read is tested by nearest neighbours too."""
+def trained_rows(name, read, kind, start, quick):
+    """One network, trained and tested. That of the cosine read is tested by nearest neighbours too."""
     num_steps, num_tests = (4, 20) if quick else (STEPS, 1000)
     images, tests = sets_of(name, quick)
-    trained = learn(name, read, kind, images, num_steps)
+    trained = learn(name, read, kind, start, images, num_steps)
     row = {"trained on": name, "read": read, "loss": kind}
     row |= {"last losses": round(float(trained.losses[-100:].mean()), 4)}
     rows = [row | tested(trained.model, tests, num_tests)]
@@ -115,12 +117,25 @@ def trained_row(name, read, kind, quick):
     return rows
 
 
+def mean_rows(starts):
+    """The rows of one part from several starts, as their means, with the accuracies of each start kept."""
+    rows = []
+    for same in zip(*starts, strict=True):
+        numbers = [name for name, value in same[0].items() if not isinstance(value, str)]
+        means = {name: round(float(np.mean([row[name] for row in same])), 4) for name in numbers}
+        each = {f"{w} by start": [row[w] for row in same] for w in ("strokes", "omniglot") if w in means}
+        rows.append(same[0] | means | each)
+    return rows
+
+
 def untrained_rows(name, quick):
-    """Nearest neighbours of raw pixels and in the network that all trainings start from."""
+    """Nearest neighbours of raw pixels and in an untrained network, the first start of all trainings."""
     _, tests = sets_of(name, quick)
-    for of, embed in {"pixels": jnp.ravel, "untrained network": ConvEmbedding(SIZE, key=jr.key(2))}.items():
+    rows, start = [], jr.fold_in(jr.key(2), 0)
+    for of, embed in {"pixels": jnp.ravel, "untrained network": ConvEmbedding(SIZE, key=start)}.items():
         row = {"trained on": name, "read": f"nearest neighbour, {of}", "loss": "none"}
-        yield row | tested(FewShotClassifier(embed, NearestRead()), tests, 20 if quick else 1000)
+        rows.append(row | tested(FewShotClassifier(embed, NearestRead()), tests, 20 if quick else 1000))
+    return rows
 
 
 def tested(model, test_sets, num_tests):
@@ -135,17 +150,23 @@ def tested(model, test_sets, num_tests):
 
 def run(quick):
     """The table, and what the published figures are."""
-    rows, left_out = [], []
+    parts = {}
     for name in TRAINED if "ENERGYAM_OMNIGLOT" in os.environ else ["strokes"]:
-        parts = {"untrained": lambda name=name: list(untrained_rows(name, quick))}
+        parts[name, "untrained", 0] = functools.partial(untrained_rows, name, quick)
         for read, kind in TRAINED[name]:
-            part = functools.partial(trained_row, name, read, kind, quick)
-            parts[f"{read}, {kind}, {STEPS} steps"] = part
-        for part, compute in parts.items():
-            found = compute() if quick else kept("few_shot.json", f"{name}: {part}", compute)
-            rows += found or []
-            left_out += [] if found else [f"{name}: {part}"]
-            print(found, flush=True)
+            for start in range(1 if quick else STARTS.get((name, read, kind), 1)):
+                compute = functools.partial(trained_rows, name, read, kind, start, quick)
+                parts[name, f"{read}, {kind}, {STEPS} steps", start] = compute
+    found, left_out = {}, []
+    for (name, what, start), compute in sorted(parts.items(), key=lambda part: part[0][2]):
+        part = f"{name}: {what}, start {start}"
+        rows = compute() if quick else kept("few_shot.json", part, compute)
+        print(part, rows, flush=True)
+        if rows:
+            found.setdefault((name, what), []).append(rows)
+        else:
+            left_out.append(part)
+    rows = [row for starts in found.values() for row in mean_rows(starts)]
     published = {"published (100,000 episodes of Omniglot)": PUBLISHED}
     return {"rows": rows, "steps": STEPS, "not run": left_out} | published
 

@@ -8,7 +8,7 @@ import jax.random as jr
 import energyam as eam
 from benchmarks import harness
 from energyam.dynamics.sweeps import try_each
-from energyam.memories.blocks import overlaps
+from energyam.memories.products import overlaps
 
 
 def naive_recall(energy, state, draws):

@@ -32,11 +32,11 @@ from energyam.memories.intersection import (
     CapIntersection as CapIntersection,
     CircleIntersection as CircleIntersection,
 )
+from energyam.memories.polynomial import Polynomial as Polynomial
 from energyam.memories.separation import (
     AbstractSeparation as AbstractSeparation,
     Linear as Linear,
     LogSumExp as LogSumExp,
-    Polynomial as Polynomial,
     Quadratic as Quadratic,
     ReLU as ReLU,
     TopK as TopK,

@@ -1,5 +1,6 @@
 """Sweeps of asynchronous recall: every neuron of an order in turn, and the short cut behind a leader."""
 
+import functools
 from typing import Any
 
 import jax
@@ -8,11 +9,13 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from energyam.memories.base import AbstractIncrements, AbstractMemory, EnergyIncrements
-from energyam.memories.blocks import overlaps
 from energyam.memories.dense import AbstractDenseAM
 from energyam.memories.neurons import Binary
-from energyam.memories.separation import LogSumExp, Polynomial, Quadratic, ReLU
+from energyam.memories.polynomial import Polynomial
+from energyam.memories.products import overlaps
+from energyam.memories.separation import LogSumExp, Quadratic, ReLU
 
+CHUNK = 8  # neurons whose signs are taken together
 # State, energy, and the energies and flips of the neurons tried.
 Swept = tuple[Float[Array, " D"], Float[Array, ""], Float[Array, " t"], Int[Array, " t"]]
 
@@ -35,10 +38,8 @@ def increments_of(memory: Any) -> AbstractIncrements:
 
 def any_gain(memory: Any, state: Float[Array, " D"], clamp: Bool[Array, " D"]) -> Bool[Array, ""]:
     """Whether some free neuron's flip would lower the energy."""
-    increments = increments_of(memory)
-    currents = increments.currents(state)
-    gains = lax.map(lambda i: increments.gain(currents, state, i), jnp.arange(state.shape[0]))
-    return ((gains > 0) & ~clamp).any()
+    flips = try_each(memory, state, memory.energy(state), jnp.arange(state.shape[0]), clamp)[3]
+    return (flips >= 0).any()
 
 
 def try_each(
@@ -48,24 +49,52 @@ def try_each(
     order: Int[Array, " t"],
     clamp: Bool[Array, " D"],
 ) -> Swept:
-    """Try the neurons of `order` one by one; each flips if, and only if, that lowers the energy."""
+    """Try the neurons of `order` one by one; each flips if, and only if, that lowers the energy.
+
+    Cheap signs are taken of a chunk of neurons at once, and gains only of those whose sign they leave open;
+    after a flip the rest of the chunk is looked at anew. The flips are those of a gain for every neuron.
+    """
     increments = increments_of(memory)
     # Currents and energy start afresh, so that no rounding is carried from sweep to sweep.
     currents = increments.currents(state)
     energy = jnp.minimum(energy, increments.energy(currents, state))
-
-    def try_one(carry, i):
-        state, currents, energy = carry
-        gain = increments.gain(currents, state, i)
-        falls = (gain > 0) & ~clamp[i]
-        flipped = increments.flip(currents, state, i)
-        currents = jax.tree.map(lambda new, old: jnp.where(falls, new, old), flipped, currents)
-        energy = jnp.maximum(energy - jnp.where(falls, gain, 0), jnp.finfo(energy.dtype).min)
-        state = state.at[i].multiply(jnp.where(falls, -1, 1))
-        return (state, currents, energy), (energy, jnp.where(falls, i, -1))
-
-    (state, _, energy), (energies, flips) = lax.scan(try_one, (state, currents, energy), order)
+    size = min(CHUNK, order.shape[0])
+    chunks = jnp.pad(order, (0, -order.shape[0] % size), constant_values=-1).reshape(-1, size)
+    one_chunk = functools.partial(_try_chunk, increments, clamp)
+    (state, _, energy), swept = lax.scan(one_chunk, (state, currents, energy), chunks)
+    energies, flips = (found.reshape(-1)[: order.shape[0]] for found in swept)
     return state, energy, energies, flips
+
+
+def _try_chunk(increments, clamp, at, neurons):
+    """Try a few neurons, −1 for none, from (state, currents, energy); their energies and flips too."""
+    places = jnp.arange(neurons.shape[0])
+
+    def told_of(state, currents, after):
+        free = (neurons >= 0) & ~clamp[neurons] & (places > after)
+        return jnp.where(free, increments.signs(currents, state, neurons), -1)
+
+    def try_next(left):
+        told, (state, currents, energy), energies, flips = left
+        place = jnp.argmax(told >= 0)
+        i = neurons[place]
+        falls = lax.cond(told[place] > 0, lambda: True, lambda: increments.gain(currents, state, i) > 0)
+
+        def flip():
+            flipped, turned = increments.flip(currents, state, i), state.at[i].multiply(-1)
+            lower = jnp.minimum(energy, increments.energy(flipped, turned))
+            return told_of(turned, flipped, place), (turned, flipped, lower)
+
+        def keep():
+            return jnp.where(places > place, told, -1), (state, currents, energy)
+
+        told, at = lax.cond(falls, flip, keep)
+        energies = jnp.where(places >= place, at[2], energies)
+        return told, at, energies, flips.at[place].set(jnp.where(falls, i, -1))
+
+    start = told_of(at[0], at[1], -1), at, jnp.full(neurons.shape, at[2]), jnp.full_like(neurons, -1)
+    _, at, energies, flips = lax.while_loop(lambda left: (left[0] >= 0).any(), try_next, start)
+    return at, (energies, flips)
 
 
 def sweep(

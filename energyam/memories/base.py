@@ -28,6 +28,12 @@ class AbstractIncrements(eqx.Module):
     def gain(self, currents: Currents, state: Float[Array, " D"], i: Int[Array, ""]) -> Float[Array, ""]:
         """E(x) − E(x with neuron i flipped): above 0 only if the flip lowers the energy."""
 
+    def signs(
+        self, currents: Currents, state: Float[Array, " D"], neurons: Int[Array, " t"]
+    ) -> Int[Array, " t"]:
+        """What is told cheaply of some neurons' flips: 1 or −1 with or without a gain, 0 if left open."""
+        return jnp.zeros(neurons.shape, int)
+
     @abc.abstractmethod
     def flip(self, currents: Currents, state: Float[Array, " D"], i: Int[Array, ""]) -> Currents:
         """The currents after neuron i of `state` has flipped."""

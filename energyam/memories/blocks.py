@@ -1,9 +1,5 @@
 """Reads of any number of pairs in one pass, a block at a time: the working memory does not grow with K."""
 
-import math
-from collections.abc import Callable
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -11,11 +7,8 @@ from jaxtyping import Array, Float, Int, Num
 
 from energyam import checks
 from energyam.memories.base import dot
+from energyam.memories.products import BLOCK, by_lane
 from energyam.memories.separation import AbstractBlockwise, AbstractSeparation, TopK
-
-# Pairs in a block: the similarities of a batch stay in a core's cache, the matrix products stay large.
-BLOCK = 2048
-_WIDENED = 2**19  # entries of a block of patterns turned to floats: they stay in a core's cache
 
 
 def read(
@@ -97,37 +90,12 @@ def _top_k(values, k):
     return lax.scan(take, values, length=k)[1]
 
 
-def overlaps(patterns: Num[Array, "K D"], state: Float[Array, " D"]) -> Float[Array, " K"]:
-    """Ξx in full precision. Patterns of a narrow dtype are widened block by block, never all at once."""
-    if patterns.dtype == state.dtype:
-        return dot(patterns, state)
-
-    def of_lane(_, arrays):
-        (rows,) = arrays
-        block = min(max(64, _WIDENED // rows.shape[1]), rows.shape[0])
-        starts = jnp.arange(rows.shape[0] // block) * block
-        whole = lax.map(lambda at: dot(lax.dynamic_slice_in_dim(rows, at, block), state), starts)
-        return jnp.concatenate([whole.reshape(-1), dot(rows[starts.shape[0] * block :], state)])
-
-    return _by_lane(of_lane, (patterns,)).reshape(-1)
-
-
-def _by_lane(of_lane: Callable[..., Any], arrays: tuple[Num[Array, "K _"], ...]) -> Any:
-    """`of_lane(first, rows)` of equal lanes of rows, stacked: no lane reads the rows of two devices."""
-    K = arrays[0].shape[0]
-    lanes = math.gcd(K, jax.device_count())
-    if lanes == 1:
-        return jax.tree.map(lambda part: part[None], of_lane(0, arrays))
-    in_lanes = tuple(rows.reshape(lanes, K // lanes, -1) for rows in arrays)
-    return jax.vmap(of_lane)(jnp.arange(lanes) * (K // lanes), in_lanes)
-
-
 def _fold(arrays, block, part_of, join):
     """`part_of(first, *rows)` of each block of rows, joined lane by lane: parts stacked along a first axis.
 
     `join` makes one part of such a stack.
     """
-    return _by_lane(lambda first, rows: _fold_lane(first, rows, block, part_of, join), arrays)
+    return by_lane(lambda first, rows: _fold_lane(first, rows, block, part_of, join), arrays)
 
 
 def _fold_lane(first, arrays, block, part_of, join):

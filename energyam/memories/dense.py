@@ -5,9 +5,14 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Num
 
 from energyam.memories.base import AbstractIncrements, AbstractMemory
-from energyam.memories.blocks import overlaps, read
+from energyam.memories.blocks import read
 from energyam.memories.neurons import AbstractNeurons, Binary, Continuous
-from energyam.memories.separation import AbstractSeparation, LogSumExp, Polynomial, Quadratic
+from energyam.memories.polynomial import Polynomial
+from energyam.memories.products import overlaps
+from energyam.memories.screen import Screen
+from energyam.memories.separation import AbstractSeparation, LogSumExp, Quadratic
+
+Overlaps = tuple[Float[Array, " K"], Screen]
 
 
 class AbstractDenseAM(AbstractMemory):
@@ -40,27 +45,34 @@ class AbstractDenseAM(AbstractMemory):
 
 
 class DenseIncrements(AbstractIncrements):
-    """The patterns of a binary memory by neuron: a flip reads one row of K entries, ξ_μi over all μ."""
+    """The patterns of a binary memory by neuron: a flip reads one row of K entries, ξ_μi over all μ.
+
+    The currents are the overlaps and their screen, which tells most flips.
+    """
 
     patterns: Num[Array, "K D"]
     by_neuron: Num[Array, "D K"]
     separation: AbstractSeparation
 
-    def currents(self, state: Float[Array, " D"]) -> Float[Array, " K"]:
-        return overlaps(self.patterns, state)
+    def currents(self, state: Float[Array, " D"]) -> Overlaps:
+        return self._screened(overlaps(self.patterns, state))
 
-    def energy(self, currents: Float[Array, " K"], state: Float[Array, " D"]) -> Float[Array, ""]:
-        return -self.separation.potential(currents)
+    def energy(self, currents: Overlaps, state: Float[Array, " D"]) -> Float[Array, ""]:
+        return -self.separation.potential(currents[0])
 
-    def gain(
-        self, currents: Float[Array, " K"], state: Float[Array, " D"], i: Int[Array, ""]
-    ) -> Float[Array, ""]:
-        return self.separation.gain(currents, -state[i] * self.by_neuron[i], 2)
+    def signs(
+        self, currents: Overlaps, state: Float[Array, " D"], neurons: Int[Array, " t"]
+    ) -> Int[Array, " t"]:
+        return currents[1].signs(self.by_neuron[neurons], -state[neurons])
 
-    def flip(
-        self, currents: Float[Array, " K"], state: Float[Array, " D"], i: Int[Array, ""]
-    ) -> Float[Array, " K"]:
-        return currents - 2 * state[i] * self.by_neuron[i]
+    def gain(self, currents: Overlaps, state: Float[Array, " D"], i: Int[Array, ""]) -> Float[Array, ""]:
+        return self.separation.gain(currents[0], -state[i] * self.by_neuron[i], 2)
+
+    def flip(self, currents: Overlaps, state: Float[Array, " D"], i: Int[Array, ""]) -> Overlaps:
+        return self._screened(currents[0] - 2 * state[i] * self.by_neuron[i])
+
+    def _screened(self, similarities):
+        return similarities, self.separation.screen(similarities, 2)
 
 
 class DenseAM(AbstractDenseAM):

@@ -1,5 +1,6 @@
 """The Hopfield network of weights: E(x) = −½ xᵀWx."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
@@ -62,6 +63,15 @@ class HopfieldIncrements(AbstractIncrements):
         self, currents: tuple[Float[Array, " D"], Float[Array, " D"]], state: Float[Array, " D"]
     ) -> Float[Array, ""]:
         return -0.5 * dot(state, currents[0])
+
+    def signs(
+        self,
+        currents: tuple[Float[Array, " D"], Float[Array, " D"]],
+        state: Float[Array, " D"],
+        neurons: Int[Array, " t"],
+    ) -> Int[Array, " t"]:
+        gains = jax.vmap(lambda i: self.gain(currents, state, i))(neurons)
+        return jnp.where(gains > 0, 1, -1)
 
     def gain(
         self,

@@ -17,6 +17,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from energyam import checks
 from energyam.hypercube import log_circle_intersection, log_number, log_of
 from energyam.hypersphere import log_cap_integral, log_cap_intersection
+from energyam.memories.screen import Screen, of_changes
 from energyam.memories.separation import AbstractSeparation
 
 _WEIGHTS, _STEPS, _SUMS = range(3)  # rows of the tables
@@ -102,6 +103,10 @@ class CircleIntersection(AbstractSeparation):
         rounding = 16 * jnp.finfo(terms.dtype).eps * jnp.abs(terms).sum()
         change = total * _two_to(jnp.clip(top, -bound, bound), terms.dtype) / self._scale
         return jnp.where(jnp.abs(total) > rounding, change, 0)
+
+    def screen(self, similarities: Float[Array, " K"], step: ArrayLike) -> Screen:
+        distance = jnp.round((self.dim - similarities * self._scale) / 2).astype(jnp.int32)
+        return of_changes(*self._relative(_STEPS, jnp.stack([distance, distance + 1]).clip(0, self.dim))[0])
 
     @property
     def _scale(self):

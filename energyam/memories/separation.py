@@ -15,10 +15,10 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Num
+from jaxtyping import Array, Float
 
 from energyam import checks
-from energyam.memories.exact import power, power_changes, settle_sign
+from energyam.memories.screen import Screen, of_changes, of_none, of_powers
 
 Pair = tuple[Float[Array, "..."], Float[Array, "..."]]
 
@@ -43,6 +43,10 @@ class AbstractSeparation(eqx.Module):
         It is taken pattern by pattern, so that its sign can be trusted: above 0 only if the potential
         rises. Between ±1 patterns and states the similarities are whole numbers and `step` is 2.
         """
+
+    def screen(self, similarities: Float[Array, " K"], step: ArrayLike) -> Screen:
+        """Bounds of the gain that are linear in the direction ±1, to tell its sign by; none here."""
+        return of_none(similarities)
 
 
 class AbstractBlockwise(AbstractSeparation):
@@ -87,12 +91,15 @@ class Quadratic(AbstractBlockwise):
         return similarities**2, similarities
 
     def whole(self, scale: Float[Array, ""], total: Float[Array, ""]) -> Pair:
-        return _saturated(0.5 * total), jnp.ones_like(total)
+        return saturated(0.5 * total), jnp.ones_like(total)
 
     def gain(
         self, similarities: Float[Array, " K"], direction: Float[Array, " K"], step: ArrayLike
     ) -> Float[Array, ""]:
         return step * _exact_sum(direction * (similarities + 0.5 * step * direction), similarities.dtype)
+
+    def screen(self, similarities: Float[Array, " K"], step: ArrayLike) -> Screen:
+        return of_changes(similarities + 0.5 * step, similarities - 0.5 * step)
 
 
 Linear = Quadratic
@@ -111,7 +118,7 @@ class ReLU(AbstractBlockwise):
         return jax.nn.relu(similarities) ** 2, jax.nn.relu(similarities)
 
     def whole(self, scale: Float[Array, ""], total: Float[Array, ""]) -> Pair:
-        return _saturated(0.5 * total), jnp.ones_like(total)
+        return saturated(0.5 * total), jnp.ones_like(total)
 
     def gain(
         self, similarities: Float[Array, " K"], direction: Float[Array, " K"], step: ArrayLike
@@ -120,66 +127,11 @@ class ReLU(AbstractBlockwise):
         after = jax.nn.relu(similarities + step * direction)
         return 0.5 * _exact_sum((after - before) * (after + before), similarities.dtype)
 
-
-class Polynomial(AbstractBlockwise):
-    """F(s) = max(s, 0)ⁿ/n (rectified) or sⁿ/n: dense associative memory of order n.
-
-    potential(s) = Σ_μ F(s_μ), weights(s) = max(s, 0)ⁿ⁻¹ or sⁿ⁻¹. Powers are taken relative to the largest
-    similarity. A whole `n` decides gains of whole similarities exactly, in integers where floats can't.
-
-    **Arguments:** `n`: the order, at least 1, and whole unless rectified; an array leaf, so that a sweep
-    over n compiles once. `rectified`: whether negative similarities count as 0.
-
-    Raises `ValueError` for n below 1, or not whole where it must be.
-
-    Krotov & Hopfield, "Dense associative memory for pattern recognition", NeurIPS 2016.
-    """
-
-    n: Num[Array, ""]
-    rectified: bool = eqx.field(static=True)
-
-    def __init__(self, n: Any, rectified: bool = True):
-        checks.positive("n", n)
-        self.n = _whole_if_possible(checks.as_array("n", n, ""))
-        self.rectified = rectified
-        if not checks.passes(lambda n: n >= 1, self.n):
-            raise ValueError(f"n must be at least 1; got {n}")
-        if not rectified and not jnp.issubdtype(self.n.dtype, jnp.integer):
-            raise ValueError(f"n must be a whole number unless rectified; got {n}")
-
-    def scale(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
-        return jnp.max(self._rectified(similarities, jnp.abs))
-
-    def relative(self, similarities: Float[Array, "..."], scale: Float[Array, ""]) -> Pair:
-        s = self._rectified(similarities) / jnp.where(scale > 0, scale, 1)
-        weights = power(s, self.n - 1)
-        terms = s * weights if jnp.issubdtype(self.n.dtype, jnp.integer) else power(s, self.n)
-        return terms, jnp.where(s > 0, weights, 0) if self.rectified else weights
-
-    def whole(self, scale: Float[Array, ""], total: Float[Array, ""]) -> Pair:
-        half = scale ** (0.5 * self.n)  # in two halves: scaleⁿ may overflow where the sum does not
-        largest = jnp.finfo(total.dtype).max / 2.0**32
-        return _saturated(total / self.n * half * half), jnp.minimum(scale ** (self.n - 1.0), largest)
-
-    def gain(
-        self, similarities: Float[Array, " K"], direction: Float[Array, " K"], step: ArrayLike
-    ) -> Float[Array, ""]:
-        before, after = similarities, similarities + step * direction
-        if self.rectified:
-            before, after = jax.nn.relu(before), jax.nn.relu(after)
-        scale = jnp.maximum(jnp.max(jnp.maximum(jnp.abs(before), jnp.abs(after))), 1)
-        terms = power_changes(before, after, scale, self.n)
-        estimate = terms.sum()
-        bound = (64 + terms.size) * jnp.finfo(terms.dtype).eps * jnp.abs(terms).sum()
-        if jnp.issubdtype(self.n.dtype, jnp.integer):
-            gain = settle_sign(estimate, bound, before, after, self.n)
-        else:
-            gain = jnp.where(jnp.abs(estimate) > bound, estimate, 0)
-        half = jnp.minimum(scale ** (0.5 * self.n), jnp.finfo(terms.dtype).max)
-        return _saturated(gain / self.n * half * half)
-
-    def _rectified(self, similarities, otherwise=lambda s: s):
-        return jax.nn.relu(similarities) if self.rectified else otherwise(similarities)
+    def screen(self, similarities: Float[Array, " K"], step: ArrayLike) -> Screen:
+        low, here, high = (
+            jax.nn.relu(s) ** 2 for s in (similarities - step, similarities, similarities + step)
+        )
+        return of_changes(high - here, here - low)
 
 
 class LogSumExp(AbstractBlockwise):
@@ -236,6 +188,9 @@ class LogSumExp(AbstractBlockwise):
         gain = jnp.where(jnp.abs(leads) > rounding, jnp.sign(leads) * size, 0)
         return gain / self.beta if self.divided else gain
 
+    def screen(self, similarities: Float[Array, " K"], step: ArrayLike) -> Screen:
+        return of_powers(self.beta, similarities, step)
+
 
 class TopK(AbstractSeparation):
     """Another separation over the k largest similarities alone: a k-nearest-neighbour read.
@@ -272,7 +227,7 @@ class TopK(AbstractSeparation):
         return lax.top_k(similarities, min(self.k, similarities.shape[0]))
 
 
-def _saturated(value):
+def saturated(value):
     largest = jnp.finfo(value.dtype).max
     return jnp.clip(value, -largest, largest)
 
@@ -280,12 +235,6 @@ def _saturated(value):
 def _exact_sum(terms, dtype):
     """The sum of whole numbers held in floats, exact while it fits 32 bits."""
     return jnp.sum(terms.astype(jnp.int32), dtype=jnp.int32).astype(dtype)
-
-
-def _whole_if_possible(n):
-    if checks.is_known(n) and float(n).is_integer():
-        return checks.now(lambda n: n.astype(jnp.int32), n)
-    return n
 
 
 def _logsumexp3(a, b, c):

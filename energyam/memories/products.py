@@ -1,0 +1,63 @@
+"""Products with many patterns, a block at a time: narrow dtypes are never widened all at once."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Num
+
+from energyam.memories.base import dot
+
+# Patterns in a block: the similarities of a batch stay in a core's cache, the matrix products stay large.
+BLOCK = 2048
+_WIDENED = 2**19  # entries of a block of patterns turned to floats: they stay in a core's cache
+
+
+def overlaps(patterns: Num[Array, "K D"], state: Float[Array, " D"]) -> Float[Array, " K"]:
+    """Ξx in full precision. Patterns of a narrow dtype are widened block by block, never all at once."""
+    if patterns.dtype == state.dtype:
+        return dot(patterns, state)
+
+    def of_lane(_, arrays):
+        (rows,) = arrays
+        block = min(max(64, _WIDENED // rows.shape[1]), rows.shape[0])
+        starts = jnp.arange(rows.shape[0] // block) * block
+        whole = lax.map(lambda at: dot(lax.dynamic_slice_in_dim(rows, at, block), state), starts)
+        return jnp.concatenate([whole.reshape(-1), dot(rows[starts.shape[0] * block :], state)])
+
+    return by_lane(of_lane, (patterns,)).reshape(-1)
+
+
+def weighed(rows: Num[Array, "t K"], weights: Float[Array, " K"]) -> Float[Array, " t"]:
+    """Σ_μ row_μ w_μ of every row, a block of patterns at a time, so that few rows are widened at once.
+
+    For rows of ±1 the rounding is at most (BLOCK + K / BLOCK) eps Σ |w|, in whatever order a block is summed.
+    """
+
+    def of_lane(_, arrays):
+        rows, weights = arrays[0].T, arrays[1][:, 0]
+        block = min(BLOCK, weights.shape[0])
+
+        def part_at(start, size):
+            part = lax.dynamic_slice_in_dim(rows, start, size, 1)
+            return dot(part, lax.dynamic_slice_in_dim(weights, start, size))
+
+        blocks = weights.shape[0] // block
+        total = lax.fori_loop(1, blocks, lambda j, sums: sums + part_at(j * block, block), part_at(0, block))
+        rest = weights.shape[0] % block
+        return total + part_at(blocks * block, rest) if rest else total
+
+    return by_lane(of_lane, (rows.T, weights[:, None])).sum(axis=0)
+
+
+def by_lane(of_lane: Callable[..., Any], arrays: tuple[Num[Array, "K _"], ...]) -> Any:
+    """`of_lane(first, rows)` of equal lanes of rows, stacked: no lane reads the rows of two devices."""
+    K = arrays[0].shape[0]
+    lanes = math.gcd(K, jax.device_count())
+    if lanes == 1:
+        return jax.tree.map(lambda part: part[None], of_lane(0, arrays))
+    in_lanes = tuple(rows.reshape(lanes, K // lanes, -1) for rows in arrays)
+    return jax.vmap(of_lane)(jnp.arange(lanes) * (K // lanes), in_lanes)
