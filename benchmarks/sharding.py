@@ -7,12 +7,15 @@ import subprocess
 import sys
 
 import jax
+import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
 import energyam as eam
 from benchmarks.harness import time_all
 from energyam import sharding
+from energyam.dynamics.sweeps import CHUNK
+from energyam.memories.screen import Screen
 
 DEVICES = 8
 SIZES = [(64, 2**14, 64), (256, 2**12, 256), (16, 2**15, 64)]  # B, K, D
@@ -34,7 +37,7 @@ def measure(quick: bool) -> list[dict]:
 
 
 def rows_of(B, K, D) -> list[dict]:
-    """A softmax read, a top-k read and one flip tried, with their bytes by the model and by the program."""
+    """Reads, a chunk of flips looked at and one made, with their bytes by the model and by the program."""
     mesh = jax.make_mesh((DEVICES,), ("patterns",))
     patterns = jr.rademacher(jr.key(0), (K, D), dtype="int8")
     queries = patterns[:B].astype(float)
@@ -45,7 +48,8 @@ def rows_of(B, K, D) -> list[dict]:
     programs = {
         "softmax read": (read, dense, queries, 4 * B * (D + 2)),
         "top-10 read": (read, nearest, queries, found * (4 * DEVICES + 4 + D)),
-        "one flip tried": (one_flip, dense, queries[0], 4 * 6),
+        "neurons looked at": (looks, dense, queries[0], 4 * CHUNK),
+        "flip made": (flip, dense, queries[0], 4 * 4),
     }
     compiled = {name: jax.jit(f).lower(m, q).compile() for name, (f, m, q, _) in programs.items()}
     ways = {name: lambda name=name: compiled[name](*programs[name][1:3]) for name in programs}
@@ -71,10 +75,18 @@ def read(memory, queries):
     return jax.vmap(lambda query: memory.field(memory.currents(query)))(queries)
 
 
-def one_flip(memory, state):
-    """What a flip of neuron 0 gains, and the overlaps after it; those before lie with the patterns."""
-    increments, overlaps = memory.increments(), memory.patterns[:, 1].astype(state.dtype)
-    return increments.gain(overlaps, state, 0), increments.flip(overlaps, state, 0)
+def looks(memory, state):
+    """What is told of a chunk of flips at once, by overlaps and a screen that lie with the patterns."""
+    similarities = memory.patterns[:, 1].astype(state.dtype)
+    currents = similarities, Screen(similarities, jnp.zeros(()), jnp.zeros(()))
+    return memory.increments().signs(currents, state, jnp.arange(CHUNK))
+
+
+def flip(memory, state):
+    """The overlaps and their screen after a flip of neuron 0, and the energy."""
+    increments, similarities = memory.increments(), memory.patterns[:, 1].astype(state.dtype)
+    currents = increments.flip((similarities, None), state, 0)
+    return currents, increments.energy(currents, state)
 
 
 def traffic(program: str) -> tuple[int, int]:
