@@ -38,6 +38,7 @@ READS = {
     "no memory": DotRead,
     "layer norm alone": lambda: AttractorRead(SIZE, "none"),
     "Storkey memory": lambda: AttractorRead(SIZE, "storkey"),
+    "Storkey memory, rate 0.2": lambda: AttractorRead(SIZE, "storkey", rate=0.2),
     "Hopfield read": lambda: AttractorRead(SIZE, "hopfield"),
     "cosine, learned temperature": CosineRead,
     "prototypes": PrototypeRead,
@@ -49,7 +50,12 @@ SMALL = [(f"{read}, small start", kind) for read, kind in SQUARED]
 ENTROPY = [(read, "cross_entropy") for read, _ in SQUARED]
 COSINE = ("cosine, learned temperature", "cross_entropy")
 OTHERS = [("Hopfield read", "squared_error"), ("prototypes", "cross_entropy")]
-TRAINED = {"strokes": [*SQUARED, *SMALL, *ENTROPY, COSINE, *OTHERS], "omniglot": [*SQUARED, *ENTROPY, COSINE]}
+# Writes without Storkey's 1/D: the memory as it was first tried here.
+LARGE = [("Storkey memory, rate 0.2", kind) for kind in ("squared_error", "cross_entropy")]
+TRAINED = {
+    "strokes": [*SQUARED, *SMALL, *ENTROPY, *LARGE, COSINE, *OTHERS],
+    "omniglot": [*SQUARED, *ENTROPY, COSINE],
+}
 # Networks trained from different starts: three where the memory is compared with its absence.
 STARTS = {("strokes", *row): 3 for row in SQUARED + SMALL}
 SHORT = {"squared_error": ", sq", "cross_entropy": ", ce", "none": ""}

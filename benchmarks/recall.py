@@ -1,9 +1,12 @@
 """Recall of 1,024 glyphs: against a naive twin, bare matrix products, and the bytes that must move."""
 
+import importlib.util
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 
 import energyam as eam
 from benchmarks import harness
@@ -34,6 +37,7 @@ def one_query(name, memory, query, key, draws, repeats):
     naive = jax.jit(lambda X, state: naive_recall(naive_energy(X, memory.separation), state, draws))
     order, clamp = jr.permutation(key, D), jnp.zeros(D, bool)
     each = eqx.filter_jit(lambda m, x: try_each(m, x, m.energy(x), order, clamp))
+    settled = eam.recall(memory, query, key=key).state
     one_pass = jax.jit(overlaps)  # the floor of a sweep: every byte of the patterns read once
     first = harness.seconds_of(lambda: eam.recall(memory, query, key=key))
     result = eam.recall(memory, query, key=key)
@@ -42,19 +46,21 @@ def one_query(name, memory, query, key, draws, repeats):
         {
             "energyam": lambda: eam.recall(memory, query, key=key),
             "each": lambda: each(memory, state),
+            "none": lambda: each(memory, settled),
             "naive": lambda: naive(X, state),
             "pass": lambda: one_pass(memory.patterns, state),
         },
         repeats,
     )
-    ours, each_, twin = (
+    ours, each_, none, twin = (
         timings[n].best / count * 1e6
-        for n, count in (("energyam", tried), ("each", D), ("naive", len(draws)))
+        for n, count in (("energyam", tried), ("each", D), ("none", D), ("naive", len(draws)))
     )
     return {
         "case": name,
         "us a flip tried": ours,
-        "us, each neuron tried": each_,
+        "us a flip tried, each tried": each_,
+        "us a flip tried, each tried, none flips": none,
         "us, naive twin": twin,
         "us, one pass over D": timings["pass"].best / D * 1e6,
         "x naive": twin / ours,
@@ -127,25 +133,46 @@ def many_patterns(K, D, repeats):
     memory, query = eam.ExponentialDenseAM(X, 2.0), eam.datasets.flip_bits(key, X[0], 0.2)
     state, order, clamp = query.astype(float), jr.permutation(key, D), jnp.zeros(D, bool)
     each = eqx.filter_jit(lambda m, x: try_each(m, x, m.energy(x), order, clamp))
+    settled = eam.recall(memory, query, key=key).state
     one_pass = jax.jit(overlaps)
     timings = harness.time_all(
         {
             "energyam": lambda: eam.recall(memory, query, key=key),
             "each": lambda: each(memory, state),
+            "none": lambda: each(memory, settled),
             "pass": lambda: one_pass(X, state),
         },
         repeats,
     )
     tried = eam.recall(memory, query, key=key).energies.shape[0]
     stream = timings["pass"].best / D
-    return {
-        "case": f"one query, K={K}, D={D}, int8",
-        "us a flip tried": timings["energyam"].best / tried * 1e6,
-        "us, each neuron tried": timings["each"].best / D * 1e6,
-        "us, one pass over D": stream * 1e6,
-        "x one pass over D": timings["energyam"].best / tried / stream,
-        "x one pass over D, each tried": timings["each"].best / D / stream,
+    ours = {
+        "": timings["energyam"].best / tried,
+        ", each tried": timings["each"].best / D,
+        ", each tried, none flips": timings["none"].best / D,
     }
+    row = {"case": f"one query, K={K}, D={D}, int8", "us, one pass over D": stream * 1e6}
+    row |= {f"us a flip tried{way}": seconds * 1e6 for way, seconds in ours.items()}
+    return row | {f"x one pass over D{way}": seconds / stream for way, seconds in ours.items()}
+
+
+def weights(X, query, repeats):
+    """Recall through a matrix of weights, all neurons from first to last, beside hopfieldkit if installed."""
+    network, update = eam.HopfieldNetwork(eam.hebbian(X)), eam.Asynchronous("sequential")
+    ways = {"energyam": lambda: eam.recall(network, query, update)}
+    if importlib.util.find_spec("hopfieldkit"):
+        import hopfieldkit
+
+        peer = hopfieldkit.HopfieldNetwork(X.shape[1]).fit(np.asarray(X))
+        state = np.asarray(query)
+        ways["hopfieldkit"] = lambda: peer.recall(state, order="sequential")
+    result, timings = ways["energyam"](), harness.time_all(ways, repeats)
+    ours = timings["energyam"].best / result.energies.shape[0]
+    row = {"case": f"one query, weights of {len(X)} glyphs", "us a flip tried": ours * 1e6}
+    if "hopfieldkit" in ways:
+        row["x hopfieldkit"] = timings["hopfieldkit"].best / timings["energyam"].best
+        row["same state"] = bool((ways["hopfieldkit"]() == np.asarray(result.state)).all())
+    return row
 
 
 def run(quick: bool = False) -> list[dict]:
@@ -166,6 +193,7 @@ def run(quick: bool = False) -> list[dict]:
     rows.append(batch(f"batch of {B}, exponential", exponential, queries, key, updates // 40, repeats))
     small = eam.CHN(X[: K // 4])
     rows.append(batch(f"batch of {B}, CHN K={K // 4}", small, queries, key, updates // 20, repeats))
+    rows.append(weights(X[: K // 32], eam.datasets.flip_bits(noise, X[0], 0.1), repeats))
     modern = eam.ModernHopfield(X.astype(float), 1e-3)
     rows.append(synchronous(f"synchronous batch of {B}", modern, queries, repeats))
     sizes = (10**3,) if quick else (10**3, 10**4, 10**5, 10**6)

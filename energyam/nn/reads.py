@@ -59,9 +59,11 @@ class AttractorRead(AbstractRead):
 
         q ← relu(LN(q + A q)), num_inner times
 
-    **Arguments:** `size`: D; `memory`: `"storkey"`: A is written pattern by pattern at the rate 1/S, without
-    decay; `"hopfield"`: A q is the retrieval Xᵀ softmax(X q / √D) in its place; `"none"`: A = 0, the layer
-    norm alone. Raises `ValueError` for another memory.
+    **Arguments:** `size`: D; `memory`: `"storkey"`: A is written pattern by pattern, without decay;
+    `"hopfield"`: A q is the retrieval Xᵀ softmax(X q / √D) in its place; `"none"`: A = 0, the layer norm
+    alone; `num_inner`; `rate`: of each write, 1/(S D) unless given. At a larger one Storkey's correction
+    terms, cubic in the embeddings, outgrow what they correct. Raises `ValueError` for another memory or a
+    rate that is not positive.
 
     An attractor network in the place of the nearest neighbours of Kaiser, Nachum, Roy & Bengio, "Learning to
     remember rare events", ICLR 2017.
@@ -71,14 +73,18 @@ class AttractorRead(AbstractRead):
     hopfield: HopfieldAttention
     memory: str = eqx.field(static=True)
     num_inner: int = eqx.field(static=True)
+    rate: float | None = eqx.field(static=True)
 
-    def __init__(self, size: int, memory: str = "storkey", num_inner: int = 1):
+    def __init__(self, size: int, memory: str = "storkey", num_inner: int = 1, rate: float | None = None):
         if memory not in ("storkey", "hopfield", "none"):
             raise ValueError(f"memory must be 'storkey', 'hopfield' or 'none'; got {memory!r}")
         self.norm = eqx.nn.LayerNorm(checks.count("size", size))
         self.hopfield = HopfieldAttention(size)
         self.memory = memory
         self.num_inner = checks.count("num_inner", num_inner)
+        if rate is not None:
+            checks.positive("rate", rate)
+        self.rate = rate
 
     def __call__(self, support, member, query):
         weights = self.weights(support)
@@ -91,7 +97,9 @@ class AttractorRead(AbstractRead):
         """A, the matrix that the support set (S, D) is written into; zeros without Storkey's rule."""
         S, D = support.shape
         empty = jnp.zeros((D, D), support.dtype)
-        return store(empty, support, storkey_step, rate=1 / S) if self.memory == "storkey" else empty
+        if self.memory != "storkey":
+            return empty
+        return store(empty, support, storkey_step, rate=1 / (S * D) if self.rate is None else self.rate)
 
 
 class PrototypeRead(AbstractRead):
