@@ -37,7 +37,7 @@ def one_query(name, memory, query, key, draws, repeats):
     naive = jax.jit(lambda X, state: naive_recall(naive_energy(X, memory.separation), state, draws))
     order, clamp = jr.permutation(key, D), jnp.zeros(D, bool)
     each = eqx.filter_jit(lambda m, x: try_each(m, x, m.energy(x), order, clamp))
-    settled = eam.recall(memory, query, key=key).state
+    settled = eam.recall(memory, query, key=key).state.astype(float)
     one_pass = jax.jit(overlaps)  # the floor of a sweep: every byte of the patterns read once
     first = harness.seconds_of(lambda: eam.recall(memory, query, key=key))
     result = eam.recall(memory, query, key=key)
@@ -133,7 +133,7 @@ def many_patterns(K, D, repeats):
     memory, query = eam.ExponentialDenseAM(X, 2.0), eam.datasets.flip_bits(key, X[0], 0.2)
     state, order, clamp = query.astype(float), jr.permutation(key, D), jnp.zeros(D, bool)
     each = eqx.filter_jit(lambda m, x: try_each(m, x, m.energy(x), order, clamp))
-    settled = eam.recall(memory, query, key=key).state
+    settled = eam.recall(memory, query, key=key).state.astype(float)
     one_pass = jax.jit(overlaps)
     timings = harness.time_all(
         {

@@ -29,7 +29,7 @@ def of_patterns(separation, X, state):
     """Gains of all flips of a state, and what the screen tells of them."""
     similarities = X.astype(float) @ state
     gain = lambda row, x: separation.gain(similarities, -x * row.astype(float), 2)  # noqa: E731
-    told = separation.screen(similarities, 2).signs(X.T, -state)
+    told = separation.screen(similarities, 2).signs(X, -state)
     return jax.vmap(gain, in_axes=(1, 0))(X, state), told
 
 
@@ -56,9 +56,9 @@ def test_two_patterns_that_change_places_are_left_open():
 @pytest.mark.parametrize("dtype", ["int8", "bfloat16", "float32"])
 @pytest.mark.parametrize("K", [1, 100, BLOCK, 3 * BLOCK + 7])
 def test_weighed_is_a_product(dtype, K):
-    rows, weights = patterns(K, 5, K), jr.normal(jr.key(K), (K,))
-    exact = np.asarray(rows, np.float64) @ np.asarray(weights, np.float64)
-    np.testing.assert_allclose(jax.jit(weighed)(rows.astype(dtype), weights), exact, atol=1e-6 * K)
+    X, weights = patterns(K, K, 5), jr.normal(jr.key(K), (K,))
+    exact = np.asarray(weights, np.float64) @ np.asarray(X, np.float64)
+    np.testing.assert_allclose(jax.jit(weighed)(X.astype(dtype), weights), exact, atol=1e-6 * K)
 
 
 def plainly(increments, state, order, clamp):

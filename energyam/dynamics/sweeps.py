@@ -3,6 +3,7 @@
 import functools
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -51,17 +52,33 @@ def try_each(
 ) -> Swept:
     """Try the neurons of `order` one by one; each flips if, and only if, that lowers the energy.
 
-    Cheap signs are taken of a chunk of neurons at once, and gains only of those whose sign they leave open;
-    after a flip the rest of the chunk is looked at anew. The flips are those of a gain for every neuron.
+    Cheap signs are taken of all neurons first, which settle the matter where no flip is open. Else they are
+    taken of a chunk of neurons at once, and gains only of those whose sign they leave open; after a flip the
+    rest of the chunk is looked at anew. The flips are those of a gain for every neuron.
+    """
+    return _either(_settled, _idle, _try_chunks, memory, state, energy, order, clamp)
+
+
+def _settled(memory, state, energy, order, clamp):
+    """Whether cheap signs shut out every flip; with the currents and the energy, made afresh.
+
+    So no rounding is carried from sweep to sweep.
     """
     increments = increments_of(memory)
-    # Currents and energy start afresh, so that no rounding is carried from sweep to sweep.
     currents = increments.currents(state)
-    energy = jnp.minimum(energy, increments.energy(currents, state))
+    lower = jnp.minimum(energy, increments.energy(currents, state))
+    return (clamp | (increments.signs(currents, state) < 0)).all(), currents, lower
+
+
+def _idle(memory, state, energy, order, clamp, currents, lower):
+    return state, lower, jnp.full(order.shape, lower), jnp.full_like(order, -1)
+
+
+def _try_chunks(memory, state, energy, order, clamp, currents, lower):
     size = min(CHUNK, order.shape[0])
     chunks = jnp.pad(order, (0, -order.shape[0] % size), constant_values=-1).reshape(-1, size)
-    one_chunk = functools.partial(_try_chunk, increments, clamp)
-    (state, _, energy), swept = lax.scan(one_chunk, (state, currents, energy), chunks)
+    one_chunk = functools.partial(_try_chunk, increments_of(memory), clamp)
+    (state, _, energy), swept = lax.scan(one_chunk, (state, currents, lower), chunks)
     energies, flips = (found.reshape(-1)[: order.shape[0]] for found in swept)
     return state, energy, energies, flips
 
@@ -108,28 +125,38 @@ def sweep(
     # The bound in `_leader` holds where |F'| grows with the similarity.
     growing = (Quadratic, ReLU, Polynomial, LogSumExp)
     if isinstance(memory, AbstractDenseAM) and isinstance(memory.separation, growing):
-        return _follow_or_try(memory, state, energy, order, clamp)
+        return _either(_leader, _follow, _unled, memory, state, energy, order, clamp)
     return try_each(memory, state, energy, order, clamp)
 
 
-@jax.custom_batching.custom_vmap
-def _follow_or_try(memory, state, energy, order, clamp):
-    leads, leader, overlap = _leader(memory, state)
-    follow = (_follow, _unled)
-    return lax.cond(leads, *follow, memory, state, energy, order, clamp, leader, overlap)
+def _either(condition, holds, fails, *args):
+    """`holds` or `fails`, as the first of `condition(*args)` says, of the args and of what else it found.
+
+    `lax.cond` under `vmap` would run both branches: here all queries of a batch take `holds`, or none.
+    """
+    arrays, rest = eqx.partition(args, eqx.is_array)  # a user's memory may hold functions
+
+    def whole(function):
+        return lambda arrays, *found: function(*eqx.combine(arrays, rest), *found)
+
+    @jax.custom_batching.custom_vmap
+    def either(arrays):
+        which, *found = whole(condition)(arrays)
+        return lax.cond(which, whole(holds), whole(fails), arrays, *found)
+
+    @either.def_vmap
+    def either_for_all(axis_size, in_batched, arrays):
+        axes = jax.tree.map(lambda batched: 0 if batched else None, in_batched[0])
+        which, *found = jax.vmap(whole(condition), in_axes=(axes,))(arrays)
+        in_axes = (axes, *[0] * len(found))
+        branches = (jax.vmap(whole(branch), in_axes=in_axes) for branch in (holds, fails))
+        swept = lax.cond(which.all(), *branches, arrays, *found)
+        return swept, jax.tree.map(lambda _: True, swept)
+
+    return either(arrays)
 
 
-@_follow_or_try.def_vmap
-def _follow_or_try_batch(axis_size, in_batched, *args):
-    # `lax.cond` under `vmap` would run both branches: here all queries of a batch take the same one.
-    axes = jax.tree.map(lambda batched: 0 if batched else None, in_batched)
-    leads, *led = jax.vmap(_leader, in_axes=axes[:2])(*args[:2])
-    follow = (jax.vmap(branch, in_axes=(*axes, 0, 0)) for branch in (_follow, _unled))
-    swept = lax.cond(leads.all(), *follow, *args, *led)
-    return swept, jax.tree.map(lambda _: True, swept)
-
-
-def _leader(memory, state):
+def _leader(memory, state, energy, order, clamp):
     """Whether one pattern so outweighs all others that it alone decides every flip from here on.
 
     A flip it agrees to takes its overlap s up by 2 and any other, |s'|, up by 2 at most. So the others

@@ -29,10 +29,10 @@ class AbstractIncrements(eqx.Module):
         """E(x) − E(x with neuron i flipped): above 0 only if the flip lowers the energy."""
 
     def signs(
-        self, currents: Currents, state: Float[Array, " D"], neurons: Int[Array, " t"]
+        self, currents: Currents, state: Float[Array, " D"], neurons: Int[Array, " t"] | None = None
     ) -> Int[Array, " t"]:
-        """What is told cheaply of some neurons' flips: 1 or −1 with or without a gain, 0 if left open."""
-        return jnp.zeros(neurons.shape, int)
+        """What is told cheaply of some neurons' flips, or all: 1 with a gain, −1 without one, 0 if open."""
+        return jnp.zeros((state if neurons is None else neurons).shape, int)
 
     @abc.abstractmethod
     def flip(self, currents: Currents, state: Float[Array, " D"], i: Int[Array, ""]) -> Currents:

@@ -61,9 +61,11 @@ class DenseIncrements(AbstractIncrements):
         return -self.separation.potential(currents[0])
 
     def signs(
-        self, currents: Overlaps, state: Float[Array, " D"], neurons: Int[Array, " t"]
+        self, currents: Overlaps, state: Float[Array, " D"], neurons: Int[Array, " t"] | None = None
     ) -> Int[Array, " t"]:
-        return currents[1].signs(self.by_neuron[neurons], -state[neurons])
+        if neurons is None:  # as the patterns lie: where no more is asked, none are laid out by neuron
+            return currents[1].signs(self.patterns, -state)
+        return currents[1].signs(self.by_neuron[neurons].T, -state[neurons])
 
     def gain(self, currents: Overlaps, state: Float[Array, " D"], i: Int[Array, ""]) -> Float[Array, ""]:
         return self.separation.gain(currents[0], -state[i] * self.by_neuron[i], 2)

@@ -68,8 +68,9 @@ class HopfieldIncrements(AbstractIncrements):
         self,
         currents: tuple[Float[Array, " D"], Float[Array, " D"]],
         state: Float[Array, " D"],
-        neurons: Int[Array, " t"],
+        neurons: Int[Array, " t"] | None = None,
     ) -> Int[Array, " t"]:
+        neurons = jnp.arange(state.shape[0]) if neurons is None else neurons
         gains = jax.vmap(lambda i: self.gain(currents, state, i))(neurons)
         return jnp.where(gains > 0, 1, -1)
 

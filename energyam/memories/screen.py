@@ -26,9 +26,9 @@ class Screen(NamedTuple):
     low: Float[Array, ""]
     high: Float[Array, ""]
 
-    def signs(self, rows: Num[Array, "t K"], factors: Float[Array, " t"]) -> Int[Array, " t"]:
-        """Of the flips along factor_i · row_i (K,): 1 with a gain, −1 without one, 0 where that is open."""
-        products = factors * weighed(rows, self.weights)
+    def signs(self, directions: Num[Array, "K t"], factors: Float[Array, " t"]) -> Int[Array, " t"]:
+        """Of flips along factor_i · column_i (K,): 1 with a gain, −1 without one, 0 where that is open."""
+        products = factors * weighed(directions, self.weights)
         return jnp.where(self.low + products > 0, 1, jnp.where(self.high + products < 0, -1, 0))
 
 
@@ -75,4 +75,4 @@ def _rounding(terms):
 
 
 def _sum(terms):
-    return weighed(jnp.ones((1, terms.shape[0]), jnp.int8), terms)[0]
+    return weighed(jnp.ones((terms.shape[0], 1), jnp.int8), terms)[0]
