@@ -27,9 +27,9 @@ STEPS = {
     ("fast weights", 8): 10_000,
     ("LSTM", 8): 50_000,
     ("fast weights", 4): 10_000,
-    ("LSTM", 4): 10_000,
-    ("fast weights", 16): 10_000,
-    ("LSTM", 16): 5_000,
+    ("LSTM", 4): 50_000,
+    ("fast weights", 16): 20_000,
+    ("LSTM", 16): 50_000,
 }
 STDS = np.arange(20) * 0.05
 COLOURS = {"fast weights": "tab:blue", "LSTM": "tab:orange"}
@@ -183,7 +183,8 @@ def figure(results):
         )
         axes[0].fill_between(steps, accuracies.min(0), accuracies.max(0), color=COLOURS[name], alpha=0.15)
     axes[0].set(xlabel="training steps", ylabel="validation accuracy", title="Associative retrieval")
-    axes[0].legend(fontsize=8)
+    axes[0].set_ylim(0, 1.03)
+    axes[0].legend(fontsize=8, loc="lower right", ncols=3)
     for axis, length in zip(axes[1:], noisy, strict=True):
         plot_noise(axis, [row for row in results["noise"] if row["length"] == length])
         axis.set(xlabel="noise on the last input (std)", ylabel="accuracy", title=f"Length {length}")

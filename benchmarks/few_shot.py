@@ -33,31 +33,32 @@ from energyam.nn import (
     train,
 )
 
-SIZE, STEPS = 64, 1500
+SIZE, WIDTH, STEPS = 64, 16, 1500
 READS = {
-    "no memory": DotRead,
-    "layer norm alone": lambda: AttractorRead(SIZE, "none"),
-    "Storkey memory": lambda: AttractorRead(SIZE, "storkey"),
-    "Storkey memory, rate 0.2": lambda: AttractorRead(SIZE, "storkey", rate=0.2),
-    "Hopfield read": lambda: AttractorRead(SIZE, "hopfield"),
-    "cosine, learned temperature": CosineRead,
-    "prototypes": PrototypeRead,
+    "no memory": lambda size: DotRead(),
+    "layer norm alone": lambda size: AttractorRead(size, "none"),
+    "Storkey memory": lambda size: AttractorRead(size, "storkey"),
+    "Storkey memory, rate 0.2": lambda size: AttractorRead(size, "storkey", rate=0.2),
+    "Hopfield read": lambda size: AttractorRead(size, "hopfield"),
+    "cosine, learned temperature": lambda size: CosineRead(),
+    "prototypes": lambda size: PrototypeRead(),
 }
 # The squared error is what the published figures were reached with.
 SQUARED = [(read, "squared_error") for read in ("no memory", "layer norm alone", "Storkey memory")]
 # Kernels as small as Equinox starts them, .58 of Glorot's: what the memory is worth from a poor start.
 SMALL = [(f"{read}, small start", kind) for read, kind in SQUARED]
+NARROW = [(f"{read}, width {WIDTH}", kind) for read, kind in SQUARED]
 ENTROPY = [(read, "cross_entropy") for read, _ in SQUARED]
 COSINE = ("cosine, learned temperature", "cross_entropy")
 OTHERS = [("Hopfield read", "squared_error"), ("prototypes", "cross_entropy")]
 # Writes without Storkey's 1/D: the memory as it was first tried here.
 LARGE = [("Storkey memory, rate 0.2", kind) for kind in ("squared_error", "cross_entropy")]
 TRAINED = {
-    "strokes": [*SQUARED, *SMALL, *ENTROPY, *LARGE, COSINE, *OTHERS],
+    "strokes": [*SQUARED, *SMALL, *NARROW, *ENTROPY, *LARGE, COSINE, *OTHERS],
     "omniglot": [*SQUARED, *ENTROPY, COSINE],
 }
 # Networks trained from different starts: three where the memory is compared with its absence.
-STARTS = {("strokes", *row): 3 for row in SQUARED + SMALL}
+STARTS = {(name, *row): 3 for name in TRAINED for row in SQUARED + SMALL}
 SHORT = {"squared_error": ", sq", "cross_entropy": ", ce", "none": ""}
 PUBLISHED = {"no memory": "0.907 ± 0.11", "Storkey memory": "0.981 ± 0.04"}
 
@@ -93,11 +94,13 @@ def sets_of(name, quick):
 def learn(name, read, kind, start, images, num_steps):
     """A classifier trained on these classes from this start, resumed if the run was cut off."""
     file = f"few_shot_{name}_{read}_{kind}_{start}.safetensors".replace(" ", "_")
-    embed = ConvEmbedding(SIZE, key=jr.fold_in(jr.key(2), start))
+    size = WIDTH if read.endswith(f", width {WIDTH}") else SIZE
+    embed = ConvEmbedding(size, key=jr.fold_in(jr.key(2), start))
     if read.endswith(", small start"):
         embed = jax.tree.map(lambda kernel: 3**-0.5 * kernel, embed)
+    make_read = READS[read.removesuffix(", small start").removesuffix(f", width {WIDTH}")]
     return train(
-        FewShotClassifier(embed, READS[read.removesuffix(", small start")]()),
+        FewShotClassifier(embed, make_read(size)),
         optax.adam(1e-3),
         EpisodeLoss(images, kind),
         num_steps,

@@ -23,7 +23,7 @@ from typing import Any
 import jax
 import numpy as np
 
-PACKAGES = ("energyam", "jax", "jaxlib", "equinox", "numpy", "torch", "faiss-cpu", "torch-hd")
+PACKAGES = ("energyam", "jax", "jaxlib", "equinox", "numpy", "torch", "faiss-cpu", "torch-hd", "hopfieldkit")
 
 
 @dataclasses.dataclass
@@ -45,11 +45,14 @@ class Timing:
 def time_all(ways: Mapping[str, Callable[[], Any]], repeats: int = 7) -> dict[str, Timing]:
     """Time several ways of doing a thing in turns, round after round, so that they share what disturbs them.
 
-    Each is called once for its compilation, then once a round; JAX results are waited for.
+    Each is called once for its compilation, then twice a round, the second time on the clock: the first
+    outlives the threads of another library, which spin for a while after their work. JAX results are waited
+    for.
     """
     timings = {name: Timing(seconds_of(call), []) for name, call in ways.items()}
     for _ in range(repeats):
         for name, call in ways.items():
+            jax.block_until_ready(call())
             timings[name].seconds.append(seconds_of(call))
     return timings
 
