@@ -58,7 +58,10 @@ def test_two_patterns_that_change_places_are_left_open():
 def test_weighed_is_a_product(dtype, K):
     X, weights = patterns(K, K, 5), jr.normal(jr.key(K), (K,))
     exact = np.asarray(weights, np.float64) @ np.asarray(X, np.float64)
-    np.testing.assert_allclose(jax.jit(weighed)(X.astype(dtype), weights), exact, atol=1e-6 * K)
+    X = X.astype(dtype)
+    np.testing.assert_allclose(jax.jit(weighed)(X, weights), exact, atol=1e-6 * K)
+    by_neuron = jax.jit(lambda X, w: weighed(X, w, axis=1))
+    np.testing.assert_allclose(by_neuron(X.T, weights), exact, atol=1e-6 * K)
 
 
 def plainly(increments, state, order, clamp):

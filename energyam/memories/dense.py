@@ -65,7 +65,7 @@ class DenseIncrements(AbstractIncrements):
     ) -> Int[Array, " t"]:
         if neurons is None:  # as the patterns lie: where no more is asked, none are laid out by neuron
             return currents[1].signs(self.patterns, -state)
-        return currents[1].signs(self.by_neuron[neurons].T, -state[neurons])
+        return currents[1].signs(self.by_neuron[neurons], -state[neurons], axis=1)
 
     def gain(self, currents: Overlaps, state: Float[Array, " D"], i: Int[Array, ""]) -> Float[Array, ""]:
         return self.separation.gain(currents[0], -state[i] * self.by_neuron[i], 2)

@@ -31,25 +31,27 @@ def overlaps(patterns: Num[Array, "K D"], state: Float[Array, " D"]) -> Float[Ar
     return by_lane(of_lane, (patterns,)).reshape(-1)
 
 
-def weighed(patterns: Num[Array, "K t"], weights: Float[Array, " K"]) -> Float[Array, " t"]:
-    """Σ_μ w_μ ξ_μ of patterns, or of some of their neurons, a block of patterns at a time.
+def weighed(patterns: Num[Array, "..."], weights: Float[Array, " K"], axis: int = 0) -> Float[Array, " t"]:
+    """Σ_μ w_μ ξ_μ of patterns or of some of their neurons, a block of patterns at a time.
 
-    For patterns of ±1 the rounding is at most (BLOCK + K / BLOCK) eps Σ |w|, in whatever order a block is
-    summed.
+    `axis` is that of the patterns: 0 for (K, t), 1 for (t, K). For patterns of ±1 the rounding is at most
+    (BLOCK + K / BLOCK) eps Σ |w|, in whatever order a block is summed.
     """
 
     def of_lane(_, arrays):
-        block = min(BLOCK, arrays[0].shape[0])
+        patterns, weights = arrays[0] if axis == 0 else arrays[0].T, arrays[1][:, 0]
+        block = min(BLOCK, weights.shape[0])
 
         def part_at(start, size):
-            rows, weights = (lax.dynamic_slice_in_dim(array, start, size) for array in arrays)
-            return dot(weights[:, 0], rows)
+            part = lax.dynamic_slice_in_dim(patterns, start, size, axis)
+            w = lax.dynamic_slice_in_dim(weights, start, size)
+            return dot(w, part) if axis == 0 else dot(part, w)
 
-        blocks, rest = divmod(arrays[0].shape[0], block)
+        blocks, rest = divmod(weights.shape[0], block)
         total = lax.fori_loop(1, blocks, lambda j, sums: sums + part_at(j * block, block), part_at(0, block))
         return total + part_at(blocks * block, rest) if rest else total
 
-    return by_lane(of_lane, (patterns, weights[:, None])).sum(axis=0)
+    return by_lane(of_lane, (patterns if axis == 0 else patterns.T, weights[:, None])).sum(axis=0)
 
 
 def by_lane(of_lane: Callable[..., Any], arrays: tuple[Num[Array, "K _"], ...]) -> Any:

@@ -26,9 +26,14 @@ class Screen(NamedTuple):
     low: Float[Array, ""]
     high: Float[Array, ""]
 
-    def signs(self, directions: Num[Array, "K t"], factors: Float[Array, " t"]) -> Int[Array, " t"]:
-        """Of flips along factor_i · column_i (K,): 1 with a gain, −1 without one, 0 where that is open."""
-        products = factors * weighed(directions, self.weights)
+    def signs(
+        self, directions: Num[Array, "..."], factors: Float[Array, " t"], axis: int = 0
+    ) -> Int[Array, " t"]:
+        """Of flips along factor_i · direction_i: 1 with a gain, −1 without one, 0 where that is open.
+
+        `axis` is that of the patterns: 0 for directions (K, t), 1 for (t, K).
+        """
+        products = factors * weighed(directions, self.weights, axis)
         return jnp.where(self.low + products > 0, 1, jnp.where(self.high + products < 0, -1, 0))
 
 
