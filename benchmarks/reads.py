@@ -20,8 +20,8 @@ def run(quick: bool) -> list[dict]:
     rows = []
     for B, K, D in [(8, 5000, 16)] if quick else SIZES:
         keys, queries = jr.normal(jr.key(0), (K, D)), jr.normal(jr.key(1), (B, D))
-        rows += softmax_rows(keys, queries, 3 if quick else 5)
-        rows += nearest_rows(keys, queries, 3 if quick else 5)
+        rows += softmax_rows(keys, queries, 3 if quick else 11)
+        rows += nearest_rows(keys, queries, 3 if quick else 11)
     return rows
 
 
