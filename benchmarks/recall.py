@@ -37,11 +37,10 @@ def one_query(name, memory, query, key, draws, repeats):
     naive = jax.jit(lambda X, state: naive_recall(naive_energy(X, memory.separation), state, draws))
     order, clamp = jr.permutation(key, D), jnp.zeros(D, bool)
     each = eqx.filter_jit(lambda m, x: try_each(m, x, jnp.asarray(jnp.inf), order, clamp))
-    settled = eam.recall(memory, query, key=key).state.astype(float)
     one_pass = jax.jit(overlaps)  # the floor of a sweep: every byte of the patterns read once
     first = harness.seconds_of(lambda: eam.recall(memory, query, key=key))
     result = eam.recall(memory, query, key=key)
-    tried = result.energies.shape[0]
+    settled, tried = result.state.astype(float), result.energies.shape[0]
     timings = harness.time_all(
         {
             "energyam": lambda: eam.recall(memory, query, key=key),

@@ -45,11 +45,11 @@ def read(
         terms, weights = separation.relative(similarities, scale)
         return scale, jnp.sum(terms), dot(weights, values)
 
-    def join(parts):
+    def join(parts, add=_sum_of_lanes):
         scales, totals, sums = parts
         scale = scales.max()
         terms, weights = separation.relative(scales, scale)
-        return scale, jnp.sum(terms * totals), jnp.sum(weights[:, None] * sums, axis=0)
+        return scale, add(terms * totals), add(weights[:, None] * sums)
 
     scale, total, sums = join(_fold((keys, values), block, part_of, join))
     potential, unit = separation.whole(scale, total)
@@ -72,12 +72,16 @@ def nearest(
         indices = jnp.asarray(first + indices, int)
         return jnp.pad(similarities, missing, constant_values=-jnp.inf), jnp.pad(indices, missing)
 
-    def join(parts, largest=largest):
+    def join(parts, add=None, largest=largest):
         similarities, indices = (found.reshape(-1) for found in parts)
         best, places = largest(similarities, k)
         return best, indices[places]
 
-    return join(_fold((keys,), block, part_of, join), lax.top_k)
+    return join(_fold((keys,), block, part_of, join), largest=lax.top_k)
+
+
+def _sum_of_lanes(parts):
+    return jnp.sum(parts, axis=0)
 
 
 def _top_k(values, k):
@@ -93,7 +97,7 @@ def _top_k(values, k):
 def _fold(arrays, block, part_of, join):
     """`part_of(first, *rows)` of each block of rows, joined lane by lane: parts stacked along a first axis.
 
-    `join` makes one part of such a stack.
+    `join` makes one part of such a stack, with the sum over it that it is given.
     """
     return by_lane(lambda first, rows: _fold_lane(first, rows, block, part_of, join), arrays)
 
@@ -106,7 +110,8 @@ def _fold_lane(first, arrays, block, part_of, join):
         return part_of(first + start, *(lax.dynamic_slice_in_dim(rows, start, size) for rows in arrays))
 
     def with_next(part, start, size):
-        return join(jax.tree.map(lambda *two: jnp.stack(two), part, part_at(start, size)))
+        both = jax.tree.map(lambda *two: jnp.stack(two), part, part_at(start, size))
+        return join(both, lambda two: two[0] + two[1])  # faster than a sum: XLA drops the stack
 
     # Gradients make the blocks anew, rather than keep the similarities of all of them.
     step = jax.checkpoint(lambda j, part: with_next(part, j * block, block))
