@@ -53,6 +53,24 @@ def test_two_patterns_that_change_places_are_left_open():
         assert gains[3] == 0 and told[3] <= 0
 
 
+@pytest.mark.parametrize("name", ["quadratic", "relu", "order 6", "cubic"])
+def test_close_calls_of_many_neurons_are_told_right(name):
+    # Squares of these similarities don't fit float32, and their changes nearly cancel.
+    rng, power = np.random.default_rng(0), {"order 6": 6, "cubic": 3}.get(name, 2)
+    away = 2 * rng.integers(1000, 10**6, 200)
+    near = away + 2 * rng.integers(-3, 2, 200)
+    told = jax.vmap(lambda s: SEPARATIONS[name].screen(s, 2).signs(jnp.array([[1], [-1]]), jnp.ones(1))[0])(
+        jnp.stack([near, away], axis=1).astype(jnp.float32)
+    )
+    gains = [
+        (a + 2) ** power - a**power + (b - 2) ** power - b**power
+        for a, b in zip(near.tolist(), away.tolist(), strict=True)
+    ]
+    np.testing.assert_array_equal(told[np.array(gains) > 0] >= 0, True)
+    np.testing.assert_array_equal(told[np.array(gains) <= 0] <= 0, True)
+    assert (np.array(gains) > 0).any() and (np.array(gains) <= 0).any()
+
+
 @pytest.mark.parametrize("dtype", ["int8", "bfloat16", "float32"])
 @pytest.mark.parametrize("K", [1, 100, BLOCK, 3 * BLOCK + 7])
 def test_weighed_is_a_product(dtype, K):

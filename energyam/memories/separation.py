@@ -128,10 +128,8 @@ class ReLU(AbstractBlockwise):
         return 0.5 * _exact_sum((after - before) * (after + before), similarities.dtype)
 
     def screen(self, similarities: Float[Array, " K"], step: ArrayLike) -> Screen:
-        low, here, high = (
-            jax.nn.relu(s) ** 2 for s in (similarities - step, similarities, similarities + step)
-        )
-        return of_changes(high - here, here - low)
+        low, here, high = map(jax.nn.relu, (similarities - step, similarities, similarities + step))
+        return of_changes((high - here) * (high + here), (here - low) * (here + low))
 
 
 class LogSumExp(AbstractBlockwise):
