@@ -39,7 +39,8 @@ def increments_of(memory: Any) -> AbstractIncrements:
 
 def any_gain(memory: Any, state: Float[Array, " D"], clamp: Bool[Array, " D"]) -> Bool[Array, ""]:
     """Whether some free neuron's flip would lower the energy."""
-    flips = try_each(memory, state, memory.energy(state), jnp.arange(state.shape[0]), clamp)[3]
+    unknown = jnp.asarray(jnp.inf, state.dtype)  # the sweep takes the energy anew
+    flips = try_each(memory, state, unknown, jnp.arange(state.shape[0]), clamp)[3]
     return (flips >= 0).any()
 
 
