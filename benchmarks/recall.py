@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
+from energyam.dynamics.sweeps import try_each
+from energyam.memories.products import overlaps
 
 import energyam as eam
 from benchmarks import harness
-from energyam.dynamics.sweeps import try_each
-from energyam.memories.products import overlaps
 
 
 def naive_recall(energy, state, draws):

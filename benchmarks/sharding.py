@@ -10,12 +10,12 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
+from energyam.dynamics.sweeps import CHUNK
+from energyam.memories.screen import Screen
 
 import energyam as eam
 from benchmarks.harness import time_all
 from energyam import sharding
-from energyam.dynamics.sweeps import CHUNK
-from energyam.memories.screen import Screen
 
 DEVICES = 8
 SIZES = [(64, 2**14, 64), (256, 2**12, 256), (16, 2**15, 64)]  # B, K, D

@@ -21,12 +21,23 @@ from energyam.memories.associator import (
 )
 
 # the parts of a memory
-from energyam.memories.base import AbstractIncrements as AbstractIncrements, AbstractMemory as AbstractMemory
+from energyam.memories.base import (
+    AbstractMemory as AbstractMemory,
+    AbstractPulls as AbstractPulls,
+    Pull as Pull,
+)
 from energyam.memories.neurons import (
+    AbstractCoupled as AbstractCoupled,
     AbstractNeurons as AbstractNeurons,
     Binary as Binary,
     Continuous as Continuous,
+    Free as Free,
     Spherical as Spherical,
+)
+from energyam.memories.similarity import (
+    AbstractSimilarity as AbstractSimilarity,
+    Dot as Dot,
+    NegativeDistance as NegativeDistance,
 )
 from energyam.memories.intersection import (
     CapIntersection as CapIntersection,
@@ -34,6 +45,7 @@ from energyam.memories.intersection import (
 )
 from energyam.memories.polynomial import Polynomial as Polynomial
 from energyam.memories.separation import (
+    AbstractBlocks as AbstractBlocks,
     AbstractSeparation as AbstractSeparation,
     Linear as Linear,
     LogSumExp as LogSumExp,
@@ -41,6 +53,25 @@ from energyam.memories.separation import (
     ReLU as ReLU,
     TopK as TopK,
 )
+
+# what parts may declare to be exact or fast
+from energyam.flips.capabilities import (
+    AbstractBounds as AbstractBounds,
+    AbstractCouplings as AbstractCouplings,
+    AbstractEnclosures as AbstractEnclosures,
+    AbstractFields as AbstractFields,
+    AbstractFlippable as AbstractFlippable,
+    AbstractFlips as AbstractFlips,
+    AbstractGains as AbstractGains,
+    AbstractGrowing as AbstractGrowing,
+    AbstractHasFlips as AbstractHasFlips,
+    AbstractManySimilarities as AbstractManySimilarities,
+    AbstractMovable as AbstractMovable,
+    AbstractWeights as AbstractWeights,
+    Bounds as Bounds,
+    Change as Change,
+)
+from energyam.flips.derived import flips_of as flips_of, weights_of as weights_of
 
 # learning rules
 from energyam.learning import (
@@ -54,21 +85,28 @@ from energyam.learning import (
 
 # recall
 from energyam.dynamics.recall import (
+    STATUSES as STATUSES,
     Recall as Recall,
     is_local_minimum as is_local_minimum,
     recall as recall,
 )
-from energyam.dynamics.updates import (
+from energyam.dynamics.update import (
+    AbstractCarriesEnergy as AbstractCarriesEnergy,
+    AbstractFlipping as AbstractFlipping,
     AbstractUpdate as AbstractUpdate,
-    Asynchronous as Asynchronous,
-    GradientDescent as GradientDescent,
-    Synchronous as Synchronous,
+    Flips as Flips,
+    States as States,
+    Step as Step,
+    Tick as Tick,
 )
+from energyam.dynamics.asynchronous import Asynchronous as Asynchronous
+from energyam.dynamics.gradient import GradientDescent as GradientDescent
+from energyam.dynamics.synchronous import Synchronous as Synchronous
 
 # files
 from energyam.saving import load as load, save as save
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Imported at first use: they cost an import of matplotlib, a data set, or a hundred milliseconds.
 _LAZY = ("datasets", "evaluation", "hypercube", "learning", "lm", "nn", "plotting", "sharding", "theory")

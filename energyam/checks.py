@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Shaped
+from jaxtyping import Array, PRNGKeyArray, Shaped
 
 
 def is_known(value: Any) -> bool:
@@ -110,6 +110,37 @@ def positive(name: str, value: Any) -> None:
     """Raise `ValueError` unless every entry of `value` is a finite number above 0."""
     if is_known(value) and not bool(np.all(np.isfinite(_numbers(name, value)) & (_numbers(name, value) > 0))):
         raise ValueError(f"{name} must be positive and finite; got {value}")
+
+
+def positive_float(name: str, value: Any) -> Array:
+    """`value` as a float above 0; raises `ValueError` for others, also for numbers that round to 0."""
+    positive(name, value)
+    number = as_floats(name, value, "")
+    if not passes(lambda number: number > 0, number):
+        raise ValueError(
+            f"{name} must be at least {jnp.finfo(number.dtype).tiny:.3g} as a float; got {value}"
+        )
+    return number
+
+
+def instance(name: str, value: Any, cls: type) -> Any:
+    """`value`, if it is an instance of `cls`; raises `ValueError` for anything else, a class say."""
+    if isinstance(value, cls):
+        return value
+    called = f" (call it: {value.__name__}())" if isinstance(value, type) and issubclass(value, cls) else ""
+    got = value.__name__ if isinstance(value, type) else repr(value)
+    what = cls.__name__.removeprefix("Abstract").lower()
+    raise ValueError(f"{name} must be an instance of {cls.__name__}, some {what}; got {got[:80]}{called}")
+
+
+def key(name: str, value: Any) -> PRNGKeyArray:
+    """`value`, if it is a jax random key, typed or raw; raises `ValueError` for anything else."""
+    array = value if isinstance(value, jax.Array) else None
+    typed = array is not None and jnp.issubdtype(array.dtype, jax.dtypes.prng_key) and array.shape == ()
+    raw = array is not None and array.dtype == jnp.uint32 and array.ndim == 1
+    if not (typed or raw):
+        raise ValueError(f"{name} must be a jax random key, say jax.random.key(0); got {value!r}")
+    return value
 
 
 def not_negative(name: str, value: Any) -> None:

@@ -14,7 +14,7 @@ from energyam import checks
 from energyam.datasets.noise import flip_bits
 from energyam.dynamics.recall import recall
 from energyam.dynamics.updates import AbstractUpdate
-from energyam.memories.base import dot
+from energyam.linalg import dot
 
 OUTCOMES = ("pattern", "inverse", "other", "mixture", "spurious")
 _LARGEST_MIXTURE = 7

@@ -107,7 +107,7 @@ def test_decisions_equal_whole_number_arithmetic(n, K, D):
     queries = np.array(patterns(7, 6, D))
     result = eam.recall(memory, queries, eam.Asynchronous("sequential"), 2)
     sweeps = result.energies.shape[1] // D
-    for query, flips in zip(queries, np.asarray(result.trace.flips), strict=True):
+    for query, flips in zip(queries, np.asarray(result.record.indices).reshape(6, -1), strict=True):
         assert list(flips) == whole_number_recall(X, n, query.copy(), list(range(D)) * sweeps)
 
 
@@ -122,21 +122,23 @@ def test_a_batch_recalls_like_its_queries_alone(getkey):
         T = alone.energies.shape[0]
         np.testing.assert_array_equal(batch.state[b, 0], alone.state)
         np.testing.assert_array_equal(batch.num_steps[b, 0], alone.num_steps)
-        np.testing.assert_array_equal(batch.trace.flips[b, 0, :T], alone.trace.flips)
+        steps = alone.num_steps
+        np.testing.assert_array_equal(batch.record.indices[b, 0, :steps], alone.record.indices)
         np.testing.assert_allclose(batch.energies[b, 0, :T], alone.energies, rtol=1e-6)
 
 
 @pytest.mark.parametrize("beta", [0.05, 0.3, 2.0, 50.0])
 def test_the_short_cut_behind_a_leader_takes_the_same_flips(beta, getkey):
-    from energyam.dynamics.sweeps import sweep, try_each
+    from energyam.flips.sweep import descend
 
     X = patterns(4, 20, 200)
     memory = eam.ExponentialDenseAM(X, beta)
     query = eam.datasets.flip_bits(getkey(), X[0], 0.3).astype(float)
-    clamp = jnp.zeros(200, bool).at[::7].set(True)
+    free = ~jnp.zeros(200, bool).at[::7].set(True)
     order, energy = jax.random.permutation(getkey(), 200), memory.energy(query)
-    fast = eqx.filter_jit(sweep)(memory, query, energy, order, clamp)
-    slow = eqx.filter_jit(try_each)(memory, query, energy, order, clamp)
+    fast, slow = (
+        eqx.filter_jit(descend)(memory.flips(), query, energy, order, free, once) for once in (True, False)
+    )
     for a, b in zip(fast, slow, strict=True):
         np.testing.assert_allclose(a, b, rtol=2e-6)
 
@@ -148,7 +150,7 @@ def test_order_clamp_and_record(getkey):
     np.testing.assert_array_equal(frozen.state, -X[0])
     assert frozen.converged and frozen.num_steps == 1
     bare = eam.recall(memory, X, key=key, record=False)
-    assert bare.trace is None and bare.energies.shape == (3, 0)
+    assert bare.record is None and bare.energies.shape == (3, 0)
     np.testing.assert_array_equal(bare.state, eam.recall(memory, X, key=key).state)
     with pytest.raises(ValueError, match="record=False"):
         bare.frames()
@@ -163,7 +165,7 @@ def test_history_is_small_and_frames_are_spaced(getkey):
         eam.ExponentialDenseAM(X, 1.0), eam.datasets.flip_bits(getkey(), X, 0.2), key=getkey()
     )
     tried = int(result.num_steps.max()) * 300
-    history = result.energies.nbytes + result.trace.flips.nbytes
+    history = result.energies.nbytes + result.record.indices.nbytes
     assert history <= 16 * tried * 10
     frames = result.frames(every=64)
     assert frames.shape == (10, -(-tried // 64) + 1, 300) and frames.dtype == jnp.int8

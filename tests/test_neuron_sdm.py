@@ -92,7 +92,7 @@ def fields(D, radius, N, X, query, seeds):
 
     def field(key):
         memory = eam.NeuronSDM.random(N, D, radius, key=key).write(X)
-        return memory.field(memory.currents(query))
+        return memory.field(query)
 
     return np.stack([field(jr.key(seed)) for seed in range(seeds)])
 
@@ -102,7 +102,7 @@ def test_many_neurons_read_as_pattern_sdm_within_the_sampling_error():
     X = patterns(14, 6, D)
     query = jnp.where(jnp.arange(D) < 6, -X[0], X[0]).astype(float)
     memory = eam.PatternSDM(X, radius, N)
-    expected = np.asarray(memory.field(memory.currents(query)))
+    expected = np.asarray(memory.field(query))
     sums = fields(D, radius, N, X, query, seeds)
     # A location that shares k patterns with the query adds at most k² ≤ K k to the variance of a sum; N(h_μ)
     # of them share pattern μ on average.
@@ -125,7 +125,7 @@ def test_the_read_is_a_gradient_on_average_only():
         return float(jnp.abs(slopes - slopes.T).max() / jnp.abs(slopes).max())
 
     def read_of(memory):
-        return jax.jit(lambda state: memory.field(memory.currents(state)))
+        return jax.jit(lambda state: memory.field(state))
 
     few = eam.NeuronSDM.random(40, D, 4, key=jr.key(16)).write(X)
     every = 1 - 2 * ((jnp.arange(2**D)[:, None] >> jnp.arange(D)[None]) & 1)

@@ -6,11 +6,11 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
+from energyam.dynamics.sweeps import increments_of, try_each
+from energyam.memories.products import BLOCK, weighed
 from zoo import BINARY, patterns
 
 import energyam as eam
-from energyam.dynamics.sweeps import increments_of, try_each
-from energyam.memories.products import BLOCK, weighed
 
 D = 64
 BETAS = [0.01, 0.3, 2.0, 50.0]

@@ -45,7 +45,7 @@ def test_weights_are_the_gradient_of_the_potential(name, getkey):
 @pytest.mark.parametrize("name", ["circle", "wide", "expected"])
 def test_gain_is_the_change_of_the_potential(name, getkey):
     separation = SEPARATIONS[name]
-    gain = jax.jit(lambda s, direction: separation.gain(s, direction, 2))
+    gain = jax.jit(lambda s, direction: separation.gain(s, direction, 2).value)
     potential = jax.jit(lambda s: separation.potential(s))
     for _ in range(20):
         similarities = 2.0 * jr.randint(getkey(), (9,), -5, 6)
@@ -80,7 +80,7 @@ def test_gain_has_the_sign_of_whole_numbers_and_ties_are_none():
         sum(change(s, w) for s, w in zip(*row, strict=True))
         for row in zip(similarities, direction, strict=True)
     ]
-    gain = jax.jit(jax.vmap(lambda s, w: eam.CircleIntersection(D, radius).gain(s, w, 2)))
+    gain = jax.jit(jax.vmap(lambda s, w: eam.CircleIntersection(D, radius).gain(s, w, 2).value))
     got = gain(jnp.asarray(similarities, float), jnp.asarray(direction, float))
     np.testing.assert_array_equal(np.sign(got), np.sign([float(c) for c in sums]))
     assert sums[:50] == [0] * 50 and any(sums[50:])
@@ -96,7 +96,7 @@ def test_huge_and_tiny_numbers_saturate(separation):
         assert jnp.isfinite(value).all() and (value >= 0).all()
     far = jnp.array([-0.9 * D, -0.9 * D - 2])
     if D == 10_000:
-        assert separation.weights(far).max() > 0 and separation.gain(far, jnp.array([1.0, -1.0]), 2) > 0
+        assert separation.weights(far).max() > 0 and separation.gain(far, jnp.array([1.0, -1.0]), 2).value > 0
 
 
 @pytest.mark.parametrize("radius", [0, 1, 3, 5, 7, 10])

@@ -1,4 +1,4 @@
-"""`recall`: the one loop that runs any update rule on any memory, and `Recall`, its answer."""
+"""`recall`: any update rule on any memory, for one query or a batch, and `Recall`, its answer."""
 
 from typing import Any
 
@@ -6,219 +6,280 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-from jax import lax
 from jax.typing import ArrayLike
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, Shaped
 
 from energyam import checks
-from energyam.dynamics.sweeps import any_gain, increments_of
-from energyam.dynamics.traces import AbstractTrace, FlipTrace, StateTrace
-from energyam.dynamics.updates import AbstractUpdate, Asynchronous, Synchronous
-from energyam.memories.base import AbstractMemory, AbstractNetwork
-from energyam.memories.neurons import Binary, Continuous
+from energyam.dynamics import loop
+from energyam.dynamics.asynchronous import Asynchronous, check_flips
+from energyam.dynamics.states import as_working, checked_clamp, checked_states, flat_view, layers_of
+from energyam.dynamics.synchronous import Synchronous, has_field
+from energyam.dynamics.traces import frames_of_flips, frames_of_states
+from energyam.dynamics.update import AbstractFlipping, AbstractUpdate, Flips, States
+from energyam.flips.capabilities import AbstractFlippable
+from energyam.flips.derived import flips_of
+from energyam.flips.sweep import any_descent
+from energyam.memories.neurons import AbstractNeurons
+
+STATUSES = loop.STATUSES
+_CHUNKS = 100  # of a run that shows its progress
 
 
 class Recall(eqx.Module):
-    """What a recall came to. Not to have converged is a finding, not an error.
+    """What a recall came to, and how it ended. Not to have converged is a finding, not an error.
 
-    **Fields:** `state` (*batch, D); `energies` (*batch, T) after each of the T updates (a neuron tried, or
-    a step of all); `initial_energy` (*batch); `converged` (*batch): no further step would move the state
-    (a proof of a local minimum for asynchronous recall); `num_steps` (*batch): steps taken, with the one
-    that showed convergence; `trace`: what frames are rebuilt from, None without a record.
+    **Fields:** `state`, like the query; `energies` (*batch, T) after each of the T updates (a neuron tried,
+    or a step of all); `initial_energy` (*batch); `status` (*batch): an index into `STATUSES`; `num_steps`
+    (*batch): steps taken, with the one that showed convergence; `record`: what the rule recorded, leaves
+    (*batch, steps, …), None without a record; `query`: where it started.
 
     T covers the steps of the slowest query of the batch; inside `jit`, where that number is unknown, it
-    covers `max_steps`, and the energies after convergence repeat the last.
+    covers `max_steps`, and the energies after the end repeat the last. Entries of `record` past `num_steps`
+    mean nothing.
     """
 
-    state: Shaped[Array, "*batch D"]
+    state: PyTree[Shaped[Array, "..."]]
     energies: Float[Array, "*batch T"]
     initial_energy: Float[Array, "*batch"]
-    converged: Bool[Array, "*batch"]
+    status: Int[Array, "*batch"]
     num_steps: Int[Array, "*batch"]
-    trace: AbstractTrace | None
+    record: Any
+    query: PyTree[Shaped[Array, "..."]]
+    flippable: tuple[bool, ...] = eqx.field(static=True)
 
-    def frames(self, every: int = 64) -> Shaped[Array, "*batch F D"]:
-        """States along the way: the query, one after every `every` updates, and the last, (*batch, F, D).
+    @property
+    def converged(self) -> Bool[Array, "*batch"]:
+        """Whether no further step would move the state: for asynchronous recall a proof of a local minimum
+        where the memory declares exact changes, else within the tolerance."""
+        return self.status == loop.SETTLED
 
-        Raises `ValueError` for `every` below 1 or a recall with `record=False`.
+    def frames(self, every: int = 64) -> PyTree[Shaped[Array, "..."]]:
+        """States along the way: the query, one after every `every` updates, and the last, (*batch, F, …).
+
+        Raises `ValueError` for `every` below 1, a recall with `record=False`, or a rule that recorded
+        neither flips nor states.
         """
         every = checks.count("every", every)
-        if self.trace is None:
+        if self.record is None:
             raise ValueError("frames need a record; recall was called with record=False")
-        return self.trace.frames(every)
+        axes = self.status.ndim
+        if isinstance(self.record, Flips):
+            indices = self.record.indices
+            steps, t = indices.shape[axes:]
+            indices = indices.reshape(*self.status.shape, steps * t)
+            indices = jnp.where(self._taken(steps, t), indices, -1)
+            return frames_of_flips(self.query, indices, self.flippable, every)
+        if isinstance(self.record, States):
+            return frames_of_states(self.query, *self._flat_states(axes), every)
+        raise ValueError(
+            f"frames need a record of Flips or States; the update rule recorded {type(self.record).__name__}"
+        )
+
+    def _flat_states(self, axes):
+        """Recorded states (*batch, steps · t, …), the number of batch axes, and which were taken."""
+        steps, t = jax.tree.leaves(self.record.states)[0].shape[axes : axes + 2]
+        flat = jax.tree.map(
+            lambda leaf: leaf.reshape(*leaf.shape[:axes], steps * t, *leaf.shape[axes + 2 :]),
+            self.record.states,
+        )
+        return flat, axes, self._taken(steps, t)
+
+    def _taken(self, steps, t):
+        """Which of the recorded updates (*batch, steps · t) belong to steps that were taken."""
+        shape = (*self.status.shape, steps * t)
+        return jax.lax.broadcasted_iota(int, shape, len(shape) - 1) // t < self.num_steps[..., None]
 
 
 def recall(
     memory: Any,
-    query: ArrayLike,
+    query: PyTree[ArrayLike],
     update: AbstractUpdate | None = None,
     max_steps: int = 20,
     *,
     key: PRNGKeyArray | None = None,
-    clamp: ArrayLike | None = None,
+    clamp: Any = None,
     record: bool = True,
+    stop: loop.Stop | None = None,
+    progress: bool = False,
 ) -> Recall:
     """Let a state, or a batch of them, go down a memory's energy from `query` until nothing moves.
 
     **Arguments:**
 
-    - `memory`: a memory, or any `eqx.Module` with a scalar `energy(x)`.
-    - `query` (*batch, D): where to start, with any number of leading axes.
-    - `update`: the rule; by default `Asynchronous()` for ±1 neurons (and for an object with an energy
-      alone), `Synchronous()` for others.
-    - `max_steps`: at most so many steps; a step tries D neurons, or moves all at once.
-    - `key`: for rules that draw random orders.
-    - `clamp` (D,) bool: True for neurons that stay as they are (pattern completion).
-    - `record`: whether to keep energies and trace. Asynchronous recall keeps 8 bytes a neuron tried.
+    - `memory`: a memory, or any object with a scalar `energy(state)`.
+    - `query` (*batch, D): where to start, with any number of leading axes; for a memory with a
+      `state_shape`, (*batch, *state_shape), or a pytree of such layers.
+    - `update`: the rule; by default `Asynchronous()` where all neurons are ±1 (and for an object with an
+      energy alone and flat states), `Synchronous()` for others that have a field.
+    - `max_steps`: at most so many steps; a step tries each neuron once, or moves all at once.
+    - `key`: for rules that draw random orders or noise.
+    - `clamp`: True for neurons that stay as they are (pattern completion): bools (D,) for all queries, or
+      (*batch, D) for each its own; for several layers a pytree of them, True for a whole layer.
+    - `record`: whether to keep energies and record. Asynchronous recall keeps 8 bytes per neuron tried.
+    - `stop`: `stop(state, energy)` → bool, for one query: ends it before the first step or after any. A new
+      function compiles anew, so define it once.
+    - `progress`: whether to show a bar; the steps are then run in chunks, with the same result.
 
-    All queries run until each has converged or `max_steps` is reached; the test is shared, so call it
-    with the batch rather than under `jax.vmap`. Differentiable in reverse through `Synchronous` and
+    All queries run until each is done or `max_steps` is reached; the test is shared, so call it with the
+    batch rather than under `jax.vmap`. Differentiable in reverse through `Synchronous` and
     `GradientDescent`.
 
-    Raises `ValueError` for a query of another D, not of the memory's kind of neurons, or NaN; a rule that
-    does not suit the memory; a missing key; a negative `max_steps`; a clamp that is not (D,) bool.
+    Raises `ValueError` for a query of another shape, not of the memory's kind of neurons, or NaN; a rule
+    that does not suit the memory, or returns what it must not; a missing key; a negative `max_steps`; a
+    clamp of other layers or shapes; `progress` inside `jit`.
     """
-    update = _default_update(memory) if update is None else update
+    update = _default_update(memory, query) if update is None else update
+    update = checks.instance("update", update, AbstractUpdate)
     max_steps = checks.count("max_steps", max_steps, least=0)
-    start = _checked_query(memory, query, update)
-    D = start.shape[-1]
-    clamped = jnp.zeros(D, bool) if clamp is None else checks.as_array("clamp", clamp, "D")
-    if clamped.shape != (D,) or clamped.dtype != bool:
-        raise ValueError(f"clamp must be ({D},) bool; got shape {clamped.shape}, dtype {clamped.dtype}")
-    result = _recall(memory, start, update, max_steps, key, clamped, record)
+    if key is not None:
+        checks.key("key", key)
+    _check_memory(memory)
+    layers = layers_of(memory, query, isinstance(update, AbstractFlipping))
+    batch = checked_states(layers, query, "query")
+    clamp, clamp_batched = checked_clamp(layers, clamp, batch.axes)
+    run = loop.Run(memory, update, clamp, stop, len(batch.axes) > 0, clamp_batched, True)
+    runner = _with_progress if progress else _run
+    result = runner(run, batch.states, layers.flippable, batch.axes, max_steps, key, record)
     return _trimmed(result, max_steps)
 
 
-def is_local_minimum(memory: Any, state: ArrayLike) -> Bool[Array, "*batch"]:
-    """Whether no flip of a single neuron lowers the energy of `state` (*batch, D): exact, O(K·D) a state.
+def is_local_minimum(memory: Any, state: PyTree[ArrayLike], clamp: Any = None) -> Bool[Array, "*batch"]:
+    """Whether no flip of a single free ±1 neuron lowers the energy of `state`, other layers being fixed.
 
-    Raises `ValueError` for a memory of continuous neurons, or states of another D or not ±1.
+    Exact where the memory declares exact changes (all of this library's between patterns ±1), O(K·D) for
+    one state; else within the rounding of the energy. A state whose energy is not finite is no minimum.
+
+    **Arguments:** `state` (*batch, D), or a pytree of layers; `clamp`: neurons that may not flip, as in
+    `recall`. Raises `ValueError` for a memory without ±1 neurons, or states of another shape or not ±1.
     """
-    states = _checked_query(memory, state, Asynchronous(), name="state")
-    return _is_local_minimum(memory, states)
+    _check_memory(memory)
+    check_flips(memory)
+    layers = layers_of(memory, state, True, "state")
+    batch = checked_states(layers, state, "state")
+    clamp, clamp_batched = checked_clamp(layers, clamp, batch.axes)
+    return _is_local_minimum(memory, batch.states, layers.flippable, batch.axes, clamp, clamp_batched)
 
 
 @eqx.filter_jit
-def _is_local_minimum(memory, states):
-    increments_of(memory)  # raises for continuous neurons
+def _is_local_minimum(memory, states, flippable, axes, clamp, clamp_batched):
+    def certify(state, clamp):
+        x, rebuild = flat_view(state, flippable)
+        lower, energy = any_descent(flips_of(memory, rebuild), x, ~flat_view(clamp, flippable).neurons)
+        return ~lower & jnp.isfinite(energy)
 
-    def certify(state):
-        return ~any_gain(memory, _as_floats(state), jnp.zeros(state.shape, bool))
-
-    *batch, D = states.shape
-    return jax.vmap(certify)(states.reshape(-1, D)).reshape(batch)
+    working = as_working(states, axes)
+    if not axes:
+        return certify(working, clamp)
+    return jax.vmap(certify, in_axes=(0, 0 if clamp_batched else None))(working, clamp).reshape(axes)
 
 
 @eqx.filter_jit
-def _recall(memory, query, update, max_steps, key, clamp, record) -> Recall:
-    batch, D = query.shape[:-1], query.shape[-1]
-    prepared = update.prepare(memory)
-    in_batch = len(batch) > 0  # any number of leading axes becomes one
-    state = _as_floats(query.reshape(-1, D) if in_batch else query)
-    energy, ready = _over_batch(lambda x: update.start(prepared, x), in_batch)(state)
-    done = jnp.zeros(energy.shape, bool)
-    # A key for each step, None where none is wanted: `draw` says whether it can do without.
-    keys = None if key is None else jr.split(key, max_steps)
+def _run(run, query, flippable, axes, max_steps, key, record):
+    start = loop.begin(run, as_working(query, axes), key)
+    end, history = loop.advance(
+        run, start, jnp.arange(max_steps), _keys(key, 0, max_steps, max_steps), record
+    )
+    return _answer(start, end, history, query, flippable, axes, record)
 
-    def advance(carry, key):
-        state, energy, ready, done, num_steps = carry
-        drawn = update.draw(D, key)
 
-        def step_one(state, energy, ready, done):
-            *new, settled, energies, moves = update.step(prepared, state, energy, ready, drawn, clamp)
-            old = (state, energy, ready)
-            kept = jax.tree.map(lambda a, b: jnp.where(done, a, b), old, tuple(new))
-            idle = _no_moves(state, energy, energies, moves)
-            history = jax.tree.map(lambda a, b: jnp.where(done, a, b), idle, (energies, moves))
-            return *kept, done | settled, history if record else None
+def _with_progress(run, query, flippable, axes, max_steps, key, record):
+    """The same in chunks of steps run from the host, with a bar."""
+    from tqdm import tqdm
 
-        *new, history = _over_batch(step_one, in_batch)(state, energy, ready, done)
-        return (*new, num_steps + ~done), history
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((run, query, key))):
+        raise ValueError("progress must be False inside jit; got True")
+    start = at = _begin(run, query, axes, key)
+    chunk, history = max(1, max_steps // _CHUNKS), []
+    with tqdm(total=max_steps, desc="recall", unit="step") as bar:
+        for first in range(0, max_steps, chunk):
+            steps = min(chunk, max_steps - first)
+            at, part = _advance(run, at, first, steps, max_steps, key, record)
+            history.append(part)
+            bar.update(steps)
+            if bool((at.status != loop.RUNNING).all()):
+                break
+    history = jax.tree.map(lambda *parts: jnp.concatenate(parts), *history) if history else None
+    return _answer(start, at, history, query, flippable, axes, record and history is not None)
 
-    def stay(carry, key):
-        history = jax.eval_shape(advance, carry, key)[1]
-        idle = _over_batch(_no_moves, in_batch)
-        return carry, idle(*carry[:2], *history) if record else None
 
-    def iterate(carry, key):
-        return lax.cond(carry[3].all(), stay, advance, carry, key)
+@eqx.filter_jit
+def _begin(run, query, axes, key):
+    return loop.begin(run, as_working(query, axes), key)
 
-    carry = (state, energy, ready, done, jnp.zeros(done.shape, int))
-    (state, _, _, done, num_steps), history = lax.scan(iterate, carry, keys, length=max_steps)
-    energies, trace = _gathered(history, query, batch, record)
+
+@eqx.filter_jit
+def _advance(run, at, first, steps, max_steps, key, record):
+    return loop.advance(run, at, first + jnp.arange(steps), _keys(key, first, steps, max_steps), record)
+
+
+def _keys(key, first, steps, max_steps):
+    """A key for each step, the same however the steps are cut in chunks."""
+    if key is None:
+        return None
+    return jax.lax.dynamic_slice_in_dim(jr.split(key, max(max_steps, 1)), first, steps)
+
+
+def _answer(start, end, history, query, flippable, axes, record):
+    status = jnp.where(end.status == loop.RUNNING, loop.OUT_OF_STEPS, end.status)
+    energies, recorded = jnp.zeros((*axes, 0), end.energy.dtype), None
+    if record:
+        energies, recorded = jax.tree.map(lambda leaf: _by_query(leaf, axes), history)
+        energies = energies.reshape(*axes, -1) if energies.size else jnp.zeros((*axes, 0), energies.dtype)
     return Recall(
-        state=state.reshape(*batch, D).astype(query.dtype),
+        state=jax.tree.map(lambda new, old: new.reshape(old.shape).astype(old.dtype), end.state, query),
         energies=energies,
-        initial_energy=energy.reshape(batch),
-        converged=done.reshape(batch),
-        num_steps=num_steps.reshape(batch),
-        trace=trace,
+        initial_energy=start.energy.reshape(axes),
+        status=status.reshape(axes),
+        num_steps=end.num_steps.reshape(axes),
+        record=recorded,
+        query=query,
+        flippable=flippable,
     )
 
 
-def _no_moves(state, energy, energies, moves):
-    """The history, shaped like `energies` and `moves`, of a step in which nothing happens."""
-    idle = -1 if jnp.issubdtype(moves.dtype, jnp.integer) else state
-    return jnp.broadcast_to(energy, energies.shape), jnp.broadcast_to(idle, moves.shape).astype(moves.dtype)
-
-
-def _gathered(history, query, batch, record):
-    """Histories stacked (steps, *batch, t, …) as arrays (*batch, T, …), and the trace they make."""
-    if not record:
-        return jnp.zeros((*batch, 0), _as_floats(query).dtype), None
-
-    def gather(stacked, own_axes):
-        stacked = jnp.moveaxis(stacked, 0, -1 - own_axes)
-        steps, t, *own = stacked.shape[stacked.ndim - own_axes - 1 :]
-        return stacked.reshape(*batch, steps * t, *own)
-
-    energies, moves = history
-    energies = gather(energies, 1)
-    if jnp.issubdtype(moves.dtype, jnp.integer):
-        return energies, FlipTrace(query, gather(moves, 1).astype(jnp.int32))
-    return energies, StateTrace(query, gather(moves, 2).astype(query.dtype))
+def _by_query(leaf, axes):
+    """A history (steps, B, …) as (*batch, steps, …)."""
+    if not axes:
+        return leaf
+    return jnp.moveaxis(leaf, 1, 0).reshape(*axes, leaf.shape[0], *leaf.shape[2:])
 
 
 def _trimmed(result: Recall, max_steps: int) -> Recall:
     """The record cut to the steps that were taken, where their number is known."""
-    if result.trace is None or not checks.is_known(result.num_steps) or max_steps == 0:
+    if result.record is None or not checks.is_known(result.num_steps) or max_steps == 0:
         return result
-    T = result.energies.shape[-1] // max_steps * int(result.num_steps.max(initial=0))
-    trace = result.trace
-    if isinstance(trace, FlipTrace):
-        trace = FlipTrace(trace.query, trace.flips[..., :T])
-    elif isinstance(trace, StateTrace):
-        trace = StateTrace(trace.query, trace.states[..., :T, :])
-    return eqx.tree_at(lambda r: (r.energies, r.trace), result, (result.energies[..., :T], trace))
+    axes = result.status.ndim
+    all_steps = jax.tree.leaves(result.record)[0].shape[axes]
+    steps = int(result.num_steps.max(initial=0))
+    if steps == all_steps:
+        return result
+    updates = result.energies.shape[-1] // all_steps * steps
+    cut = jax.tree.map(lambda leaf: leaf[(slice(None),) * axes + (slice(steps),)], result.record)
+    return eqx.tree_at(lambda r: (r.energies, r.record), result, (result.energies[..., :updates], cut))
 
 
-def _default_update(memory):
-    if not isinstance(memory, AbstractNetwork):
+def _check_memory(memory):
+    if isinstance(memory, type):
+        raise ValueError(f"memory must be an object, not the class {memory.__name__}; make one first")
+    if not callable(getattr(memory, "energy", None)) and not callable(getattr(memory, "field", None)):
+        raise ValueError(f"memory must have an energy(state) method; got {type(memory).__name__}")
+
+
+def _default_update(memory, query):
+    neurons = getattr(memory, "neurons", None)
+    if neurons is None:
+        if jax.tree.structure(query) != jax.tree.structure(0) and not isinstance(query, list):
+            raise ValueError(
+                f"update must be given for states of several layers without neurons; got None for "
+                f"{type(memory).__name__} (say eam.GradientDescent(step_size))"
+            )
         return Asynchronous()
-    has_energy = isinstance(memory, AbstractMemory)
-    return Asynchronous() if has_energy and isinstance(memory.neurons, Binary) else Synchronous()
-
-
-def _checked_query(memory, query, update, name="query"):
-    """The query as ±1 or real neurons, whichever the memory (or, without one, the rule) works on."""
-    if isinstance(memory, AbstractNetwork):
-        neurons = memory.neurons
-    elif not callable(getattr(memory, "energy", None)):
-        raise ValueError(f"memory must have an energy(x) method; got {type(memory).__name__}")
-    else:
-        neurons = Binary() if isinstance(update, Asynchronous) else Continuous()
-    query = neurons.check(name, query, "... D")
-    if isinstance(memory, AbstractNetwork) and query.shape[-1] != memory.num_neurons:
-        raise ValueError(
-            f"{name} must be (..., {memory.num_neurons}), as the memory has D = {memory.num_neurons} "
-            f"neurons; got shape {query.shape}"
-        )
-    return query
-
-
-def _over_batch(function, in_batch: bool):
-    return jax.vmap(function) if in_batch else function
-
-
-def _as_floats(state):
-    return state if jnp.issubdtype(state.dtype, jnp.floating) else state.astype(float)
+    every = jax.tree.leaves(neurons, is_leaf=lambda node: isinstance(node, AbstractNeurons))
+    if callable(getattr(memory, "energy", None)) and all(isinstance(n, AbstractFlippable) for n in every):
+        return Asynchronous()
+    if has_field(memory):
+        return Synchronous()
+    raise ValueError(
+        f"update must be given for {type(memory).__name__}, which has an energy but no field; got None "
+        "(say eam.GradientDescent(step_size))"
+    )

@@ -13,7 +13,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from energyam import checks
-from energyam.memories.base import dot
+from energyam.linalg import dot
 from energyam.memories.separation import LogSumExp
 
 

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Shaped
 
 from energyam import checks
-from energyam.memories.base import dot
-from energyam.memories.blocks import read
+from energyam.linalg import dot
+from energyam.memories.reads import read_pairs
 from energyam.memories.separation import AbstractSeparation
 
 
@@ -35,12 +35,15 @@ class KeyValueMemory(eqx.Module):
         separation: AbstractSeparation,
     ):
         self.keys, self.values = checks.as_pairs(keys, values)
-        self.separation = separation
+        self.separation = checks.instance("separation", separation, AbstractSeparation)
+
+    def __check_init__(self):
+        checks.as_pairs(self.keys, self.values)
 
     def __call__(self, query: Shaped[ArrayLike, "..."]) -> Float[Array, " Dv"]:
         """The value (Dv,) read for one query (Dk,); raises `ValueError` for another shape."""
         query = checks.as_vector("query", query, self.keys.shape[1])
-        return read(self.separation, self.keys, self.values, query)[1]
+        return _read(self, query)
 
 
 class OnlineAssociator(eqx.Module):
@@ -88,3 +91,8 @@ class OnlineAssociator(eqx.Module):
             self.inverse_gram - cross + growth,
         )
         return eqx.tree_at(lambda m: (m.weights, m.complement, m.inverse_gram), self, updated)
+
+
+@eqx.filter_jit
+def _read(memory, query):
+    return read_pairs(memory.separation, memory.keys, memory.values, query)[1]

@@ -1,48 +1,40 @@
-"""What a memory is: an energy over states, seen through currents, and its change when a neuron flips."""
+"""What memories have in common: an energy of one state, from neurons and a potential."""
 
 import abc
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int, Shaped
+from jaxtyping import Array, Float
 
 from energyam.memories.neurons import AbstractNeurons
 
-Currents = Any  # a pytree: what a memory's energy needs of a state, say the overlaps Ξx
+
+class Pull(NamedTuple):
+    """What a state feels: the potential at it, and field f and curvature c with ∇potential = f − c x.
+
+    Arrays for a state of one layer, else pytrees like the state (the potential is a scalar always).
+    """
+
+    potential: Any
+    field: Any
+    curvature: Any
 
 
-class AbstractIncrements(eqx.Module):
-    """How a memory's energy changes when one neuron flips, given the currents of the present state."""
-
-    @abc.abstractmethod
-    def currents(self, state: Float[Array, " D"]) -> Currents:
-        """The currents of a state, computed afresh."""
-
-    @abc.abstractmethod
-    def energy(self, currents: Currents, state: Float[Array, " D"]) -> Float[Array, ""]:
-        """E(x)."""
-
-    @abc.abstractmethod
-    def gain(self, currents: Currents, state: Float[Array, " D"], i: Int[Array, ""]) -> Float[Array, ""]:
-        """E(x) − E(x with neuron i flipped): above 0 only if the flip lowers the energy."""
-
-    def signs(
-        self, currents: Currents, state: Float[Array, " D"], neurons: Int[Array, " t"] | None = None
-    ) -> Int[Array, " t"]:
-        """What is told cheaply of some neurons' flips, or all: 1 with a gain, −1 without one, 0 if open."""
-        return jnp.zeros((state if neurons is None else neurons).shape, int)
+class AbstractPulls(eqx.Module):
+    """Of a memory: potential and field together, as one pass over its patterns makes both."""
 
     @abc.abstractmethod
-    def flip(self, currents: Currents, state: Float[Array, " D"], i: Int[Array, ""]) -> Currents:
-        """The currents after neuron i of `state` has flipped."""
+    def pull(self, state: Float[Array, " D"]) -> Pull:
+        """Potential, field and curvature at a state."""
 
 
-class AbstractNetwork(eqx.Module):
-    """Neurons, and the field that a state makes at them: all that a synchronous update needs.
+class AbstractMemory(AbstractPulls):
+    """A memory of one layer of D neurons: E(x) = R(x) − potential(x).
 
-    Everything is for one state; callers `jax.vmap`.
+    Nothing in `recall` asks for this class: any object with an `energy(state)` serves. Everything is for
+    one state; callers `jax.vmap`.
     """
 
     neurons: eqx.AbstractVar[AbstractNeurons]
@@ -52,52 +44,35 @@ class AbstractNetwork(eqx.Module):
     def num_neurons(self) -> int:
         """D, the number of neurons of a state."""
 
-    @abc.abstractmethod
-    def currents(self, state: Float[Array, " D"]) -> Currents:
-        """What the energy needs of a state: the overlaps Ξx of a dense memory, Wx of a network."""
-
-    @abc.abstractmethod
-    def field(self, currents: Currents) -> Float[Array, " D"]:
-        """What pulls at each neuron: ∇_x potential, where there is an energy."""
-
-
-class AbstractMemory(AbstractNetwork):
-    """A network with an energy over states: its field is a gradient, and recall goes downhill."""
-
-    @abc.abstractmethod
-    def potential(self, currents: Currents, state: Float[Array, " D"]) -> Float[Array, ""]:
-        """R(x) − E(x): the part of the energy, its sign turned, that the patterns make."""
-
-    @abc.abstractmethod
-    def increments(self) -> AbstractIncrements:
-        """The memory laid out for flipping single neurons (binary neurons only)."""
+    @property
+    def state_shape(self) -> tuple[int]:
+        """(D,), the shape of a state."""
+        return (self.num_neurons,)
 
     def energy(self, state: ArrayLike) -> Float[Array, ""]:
-        """E(x) = R(x) − potential(x), a scalar for one state (D,)."""
+        """E(x), a scalar for one state (D,); raises `ValueError` for another shape."""
+        return _energy(self, as_state(state, self.num_neurons))
+
+    def potential(self, state: ArrayLike) -> Float[Array, ""]:
+        """R(x) − E(x): the part of the energy, its sign turned, that the patterns make."""
+        return _pull(self, as_state(state, self.num_neurons)).potential
+
+    def field(self, state: ArrayLike) -> Float[Array, " D"]:
+        """What pulls at each neuron: ∇potential, (D,) for one state (D,)."""
         state = as_state(state, self.num_neurons)
-        return self.neurons.energy(state) - self.potential(self.currents(state), state)
+        pull = _pull(self, state)
+        return pull.field - pull.curvature * state
 
 
-class EnergyIncrements(AbstractIncrements):
-    """Increments of any object with an `energy(x)`: the currents are the energy itself.
+# Compiled, so that calls outside `jit` don't trace anew; inside they are inlined.
+@eqx.filter_jit
+def _energy(memory, state):
+    return memory.neurons.energy(state) - memory.pull(state).potential
 
-    Each flip tried costs one evaluation of the whole energy, and a difference of two of them: ties and
-    falls below float rounding are not told apart.
-    """
 
-    memory: Any
-
-    def currents(self, state: Float[Array, " D"]) -> Currents:
-        return self.memory.energy(state)
-
-    def energy(self, currents: Currents, state: Float[Array, " D"]) -> Float[Array, ""]:
-        return currents
-
-    def gain(self, currents: Currents, state: Float[Array, " D"], i: Int[Array, ""]) -> Float[Array, ""]:
-        return currents - self.flip(currents, state, i)
-
-    def flip(self, currents: Currents, state: Float[Array, " D"], i: Int[Array, ""]) -> Currents:
-        return self.memory.energy(state.at[i].multiply(-1))
+@eqx.filter_jit
+def _pull(memory, state):
+    return memory.pull(state)
 
 
 def as_state(state: ArrayLike, num_neurons: int) -> Float[Array, " D"]:
@@ -108,13 +83,6 @@ def as_state(state: ArrayLike, num_neurons: int) -> Float[Array, " D"]:
             f"state must be ({num_neurons},), one state of the memory's neurons; got shape {state.shape} "
             "(use jax.vmap for a batch)"
         )
-    return state if jnp.issubdtype(state.dtype, jnp.floating) else state.astype(float)
-
-
-def dot(a: Shaped[Array, "..."], b: Shaped[Array, "..."]) -> Float[Array, "..."]:
-    """a @ b in full precision on every platform (accelerators round the factors unless told not to).
-
-    Integers (int8 patterns) are read as the floats of the other factor.
-    """
-    dtype = jnp.promote_types(jnp.result_type(a, b), jnp.result_type(float))
-    return jnp.matmul(a.astype(dtype), b.astype(dtype), precision="highest")
+    if jnp.issubdtype(state.dtype, jnp.complexfloating):
+        raise ValueError(f"state must be real; got dtype {state.dtype}")
+    return state.astype(jnp.promote_types(state.dtype, jnp.result_type(float)))

@@ -1,89 +1,89 @@
-"""Dense associative memories: E(x) = R(x) − Q(Σ_μ F(ξ_μ · x)), one class a choice of F, Q and R."""
+"""Dense associative memories: E(x) = R(x) − Q(Σ_μ F(S(ξ_μ, x))), one class a choice of F, Q, S and R."""
+
+from typing import ClassVar
 
 import equinox as eqx
+import jax
+import jax.numpy as jnp
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int, Num
+from jaxtyping import Array, Float, Num
 
-from energyam.memories.base import AbstractIncrements, AbstractMemory
-from energyam.memories.blocks import read
+from energyam import checks
+from energyam.flips.capabilities import AbstractFields, AbstractFlips, AbstractGains, AbstractHasFlips
+from energyam.flips.dense import SimilarityFlips, flips_between_patterns
+from energyam.flips.derived import similarities_of, weights_of
+from energyam.flips.integer_powers import MAX_BASE
+from energyam.memories.base import AbstractMemory, Pull
 from energyam.memories.neurons import AbstractNeurons, Binary, Continuous
 from energyam.memories.polynomial import Polynomial
-from energyam.memories.products import overlaps
-from energyam.memories.screen import Screen
+from energyam.memories.reads import read, read_pairs
 from energyam.memories.separation import AbstractSeparation, LogSumExp, Quadratic
+from energyam.memories.similarity import AbstractSimilarity, Dot
 
-Overlaps = tuple[Float[Array, " K"], Screen]
 
+class AbstractDenseAM(AbstractMemory, AbstractHasFlips):
+    """A memory that sees a state through its similarities: E(x) = R(x) − potential(S(Ξ, x)).
 
-class AbstractDenseAM(AbstractMemory):
-    """A memory that sees a state through its overlaps Ξx: E(x) = R(x) − potential(Ξx).
-
-    A new one is two choices, `separation` and `neurons`, in an `__init__`.
+    A new one is a choice of parts in an `__init__`.
     """
 
     patterns: eqx.AbstractVar[Num[Array, "K D"]]
     separation: eqx.AbstractVar[AbstractSeparation]
+    similarity: eqx.AbstractVar[AbstractSimilarity]
 
     @property
     def num_neurons(self) -> int:
         return self.patterns.shape[1]
 
-    def currents(self, state: Float[Array, " D"]) -> tuple[Float[Array, ""], Float[Array, " D"]]:
-        """Potential and field together, as one pass over the patterns makes both; overlaps are not kept."""
-        return read(self.separation, self.patterns, self.patterns, state)
+    def pull(self, state: Float[Array, " D"]) -> Pull:
+        if type(self.similarity) is Dot:
+            potential, field = read_pairs(self.separation, self.patterns, self.patterns, state)
+            return Pull(potential, field, jnp.zeros((), field.dtype))
+        if isinstance(self.similarity, AbstractFields):
+            rows, weighted = (self.patterns,), lambda w, patterns: self.similarity.field(patterns, w)
+            similar = lambda patterns: similarities_of(self.similarity, patterns, state)  # noqa: E731
+            potential, (field, curvature) = read(self.separation, similar, weighted, rows)
+            return Pull(potential, field, curvature)
+        return self._derived_pull(state)
 
-    def potential(
-        self, currents: tuple[Float[Array, ""], Float[Array, " D"]], state: Float[Array, " D"]
-    ) -> Float[Array, ""]:
-        return currents[0]
+    def flips(self) -> AbstractFlips | None:
+        if type(self.neurons) is not Binary:
+            return None
+        patterns, whole = self._whole_patterns()
+        exact = whole and type(self.similarity) is Dot
+        declared = flips_between_patterns(patterns, self.separation) if exact else None
+        if declared is not None:
+            return declared
+        gains = exact and isinstance(self.separation, AbstractGains)
+        return SimilarityFlips(patterns, None, self.similarity, self.separation, gains)
 
-    def field(self, currents: tuple[Float[Array, ""], Float[Array, " D"]]) -> Float[Array, " D"]:
-        return currents[1]
+    def _derived_pull(self, state):
+        similarities, slope = jax.vjp(lambda x: similarities_of(self.similarity, self.patterns, x), state)
+        potential = self.separation.potential(similarities)
+        (field,) = slope(weights_of(self.separation, similarities))
+        return Pull(potential, field, jnp.zeros((), field.dtype))
 
-    def increments(self) -> "DenseIncrements":
-        return DenseIncrements(self.patterns, self.patterns.T, self.separation)
+    def _whole_patterns(self):
+        """The patterns, as int8 where they are ±1 by their dtype or by the memory's own check."""
+        if jnp.issubdtype(self.patterns.dtype, jnp.integer):
+            return self.patterns, True
+        return (self.patterns.astype(jnp.int8), True) if self._only_binary else (self.patterns, False)
 
-
-class DenseIncrements(AbstractIncrements):
-    """The patterns of a binary memory by neuron: a flip reads one row of K entries, ξ_μi over all μ.
-
-    The currents are the overlaps and their screen, which tells most flips.
-    """
-
-    patterns: Num[Array, "K D"]
-    by_neuron: Num[Array, "D K"]
-    separation: AbstractSeparation
-
-    def currents(self, state: Float[Array, " D"]) -> Overlaps:
-        return self._screened(overlaps(self.patterns, state))
-
-    def energy(self, currents: Overlaps, state: Float[Array, " D"]) -> Float[Array, ""]:
-        return -self.separation.potential(currents[0])
-
-    def signs(
-        self, currents: Overlaps, state: Float[Array, " D"], neurons: Int[Array, " t"] | None = None
-    ) -> Int[Array, " t"]:
-        if neurons is None:  # as the patterns lie: where no more is asked, none are laid out by neuron
-            return currents[1].signs(self.patterns, -state)
-        return currents[1].signs(self.by_neuron[neurons], -state[neurons], axis=1)
-
-    def gain(self, currents: Overlaps, state: Float[Array, " D"], i: Int[Array, ""]) -> Float[Array, ""]:
-        return self.separation.gain(currents[0], -state[i] * self.by_neuron[i], 2)
-
-    def flip(self, currents: Overlaps, state: Float[Array, " D"], i: Int[Array, ""]) -> Overlaps:
-        return self._screened(currents[0] - 2 * state[i] * self.by_neuron[i])
-
-    def _screened(self, similarities):
-        return similarities, self.separation.screen(similarities, 2)
+    @property
+    def _only_binary(self):
+        return not isinstance(self, DenseAM)
 
 
 class DenseAM(AbstractDenseAM):
-    """E(x) = R(x) − potential(Ξx) for any choice of the parts.
+    """E(x) = R(x) − potential(S(Ξ, x)) for any choice of the parts.
 
-    **Arguments:** `patterns` (K, D): the stored patterns Ξ, one a row, such as the neurons allow;
-    `separation`: the potential; `neurons`: `Binary()`, `Continuous()` or `Spherical()`.
+    **Arguments:** `patterns` (K, D): the stored patterns Ξ, one a row: whole numbers ±1, or real numbers
+    (trainable ones, under ±1 neurons too); `separation`: the potential; `neurons`: `Binary()`,
+    `Continuous()`, `Free()`, `Spherical()` or your own; `similarity`: `Dot()`, `NegativeDistance()` or
+    your own.
 
-    Raises `ValueError` for patterns of another rank, empty, not finite, or not of these neurons.
+    Raises `ValueError` for patterns of another rank, empty or not finite, whole-number patterns that are
+    not ±1 under `Binary()`, patterns that the neurons of a sphere can't take, or parts of another kind.
 
     Krotov & Hopfield, ICLR 2021.
     """
@@ -91,11 +91,32 @@ class DenseAM(AbstractDenseAM):
     patterns: Num[Array, "K D"]
     separation: AbstractSeparation
     neurons: AbstractNeurons
+    similarity: AbstractSimilarity = Dot()
 
-    def __init__(self, patterns: ArrayLike, separation: AbstractSeparation, neurons: AbstractNeurons):
-        self.patterns = neurons.check("patterns", patterns, "K D")
-        self.separation = separation
-        self.neurons = neurons
+    def __init__(
+        self,
+        patterns: ArrayLike,
+        separation: AbstractSeparation,
+        neurons: AbstractNeurons,
+        similarity: AbstractSimilarity | None = None,
+    ):
+        self.separation = checks.instance("separation", separation, AbstractSeparation)
+        self.neurons = checks.instance("neurons", neurons, AbstractNeurons)
+        similarity = Dot() if similarity is None else similarity
+        self.similarity = checks.instance("similarity", similarity, AbstractSimilarity)
+        self.patterns = as_patterns(patterns, self.neurons)
+
+    def __check_init__(self):
+        as_patterns(self.patterns, self.neurons)
+
+
+def as_patterns(patterns: ArrayLike, neurons: AbstractNeurons) -> Num[Array, "K D"]:
+    """Patterns (K, D) such as the neurons allow; real ones under ±1 neurons too. Raises `ValueError`."""
+    array = checks.as_array("patterns", patterns, "K D")
+    real = jnp.issubdtype(array.dtype, jnp.floating)
+    if real and type(neurons) is Binary:
+        return checks.as_floats("patterns", array, "K D")
+    return neurons.check("patterns", array, "K D")
 
 
 class CHN(AbstractDenseAM):
@@ -112,11 +133,15 @@ class CHN(AbstractDenseAM):
     patterns: Num[Array, "K D"]
     separation: Quadratic
     neurons: Binary
+    similarity: ClassVar[AbstractSimilarity] = Dot()
 
     def __init__(self, patterns: ArrayLike):
         self.neurons = Binary()
         self.patterns = self.neurons.check("patterns", patterns, "K D")
         self.separation = Quadratic()
+
+    def __check_init__(self):
+        self.neurons.check("patterns", self.patterns, "K D")
 
 
 class PolynomialDenseAM(AbstractDenseAM):
@@ -133,11 +158,17 @@ class PolynomialDenseAM(AbstractDenseAM):
     patterns: Num[Array, "K D"]
     separation: Polynomial
     neurons: Binary
+    similarity: ClassVar[AbstractSimilarity] = Dot()
 
     def __init__(self, patterns: ArrayLike, n: ArrayLike, rectified: bool = True):
         self.neurons = Binary()
         self.patterns = self.neurons.check("patterns", patterns, "K D")
         self.separation = Polynomial(n, rectified)
+
+    def __check_init__(self):
+        self.neurons.check("patterns", self.patterns, "K D")
+        if self.patterns.shape[1] > MAX_BASE:
+            raise ValueError(f"patterns must have at most {MAX_BASE} neurons; got {self.patterns.shape[1]}")
 
 
 class ExponentialDenseAM(AbstractDenseAM):
@@ -152,11 +183,15 @@ class ExponentialDenseAM(AbstractDenseAM):
     patterns: Num[Array, "K D"]
     separation: LogSumExp
     neurons: Binary
+    similarity: ClassVar[AbstractSimilarity] = Dot()
 
     def __init__(self, patterns: ArrayLike, beta: ArrayLike):
         self.neurons = Binary()
         self.patterns = self.neurons.check("patterns", patterns, "K D")
         self.separation = LogSumExp(beta, divided=False)
+
+    def __check_init__(self):
+        self.neurons.check("patterns", self.patterns, "K D")
 
 
 class ModernHopfield(AbstractDenseAM):
@@ -173,8 +208,12 @@ class ModernHopfield(AbstractDenseAM):
     patterns: Num[Array, "K D"]
     separation: LogSumExp
     neurons: Continuous
+    similarity: ClassVar[AbstractSimilarity] = Dot()
 
     def __init__(self, patterns: ArrayLike, beta: ArrayLike):
         self.neurons = Continuous()
         self.patterns = self.neurons.check("patterns", patterns, "K D")
         self.separation = LogSumExp(beta)
+
+    def __check_init__(self):
+        self.neurons.check("patterns", self.patterns, "K D")

@@ -3,7 +3,6 @@
 import math
 from functools import partial
 from itertools import pairwise
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -12,19 +11,20 @@ import jax.random as jr
 import numpy as np
 from jax import lax
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, Num, PRNGKeyArray
 
 from energyam import checks
+from energyam.flips.bounds import Enclosure, enclose_terms, of_terms
+from energyam.flips.capabilities import AbstractBounds, AbstractGains, AbstractWeights, Bounds, Change
 from energyam.hypercube import log_circle_intersection, log_number, log_of
 from energyam.hypersphere import log_cap_integral, log_cap_intersection
-from energyam.memories.screen import Screen, of_changes
 from energyam.memories.separation import AbstractSeparation
 
 _WEIGHTS, _STEPS, _SUMS = range(3)  # rows of the tables
 _ZERO = -(2**20)  # the exponent of 0
 
 
-class CircleIntersection(AbstractSeparation):
+class CircleIntersection(AbstractSeparation, AbstractWeights, AbstractGains, AbstractBounds):
     """Kanerva's weights: how many neurons lie within `radius` of both a pattern and the query.
 
     With the Hamming distance h = (dim − s)/2 of overlap s, weights(s) = I(h), linear between whole h, and
@@ -50,9 +50,9 @@ class CircleIntersection(AbstractSeparation):
 
     def __init__(
         self,
-        dim: Any,
-        radius: Any,
-        num_neurons: Any = None,
+        dim: int,
+        radius: int,
+        num_neurons: int | float | None = None,
         *,
         cosines: bool = False,
         key: PRNGKeyArray | None = None,
@@ -90,9 +90,7 @@ class CircleIntersection(AbstractSeparation):
         bound = _largest(rest.dtype)
         return ((1 - rest) * at + rest * after) * _two_to(jnp.clip(top, -bound // 2, bound), rest.dtype)
 
-    def gain(
-        self, similarities: Float[Array, " K"], direction: Float[Array, " K"], step: ArrayLike
-    ) -> Float[Array, ""]:
+    def gain(self, similarities: Float[Array, " K"], direction: Num[Array, " K"], step: ArrayLike) -> Change:
         distance = jnp.round((self.dim - similarities * self._scale) / 2).astype(jnp.int32)
         crossed = jnp.clip(distance + (direction < 0), 0, self.dim)  # which step of C
         counts = jnp.zeros(self.dim + 1, jnp.int32).at[crossed].add(direction.astype(jnp.int32))
@@ -102,11 +100,18 @@ class CircleIntersection(AbstractSeparation):
         total, bound = terms.sum(), _largest(terms.dtype)
         rounding = 16 * jnp.finfo(terms.dtype).eps * jnp.abs(terms).sum()
         change = total * _two_to(jnp.clip(top, -bound, bound), terms.dtype) / self._scale
-        return jnp.where(jnp.abs(total) > rounding, change, 0)
+        return Change(jnp.where(jnp.abs(total) > rounding, change, 0), jnp.zeros_like(change))
 
-    def screen(self, similarities: Float[Array, " K"], step: ArrayLike) -> Screen:
+    def bounds(self, similarities: Float[Array, " K"], step: ArrayLike) -> Bounds:
         distance = jnp.round((self.dim - similarities * self._scale) / 2).astype(jnp.int32)
-        return of_changes(*self._relative(_STEPS, jnp.stack([distance, distance + 1]).clip(0, self.dim))[0])
+        steps = jnp.stack([distance, distance + 1]).clip(0, self.dim)
+        (rises, falls), top = self._relative(_STEPS, steps)
+        bound = _largest(rises.dtype)
+        unit = _two_to(jnp.clip(top, -bound, bound), rises.dtype) / self._scale
+        return of_terms(rises, falls, unit, self.potential(similarities))
+
+    def enclose(self, bounds: Bounds, products: Float[Array, " t"], step: ArrayLike) -> Enclosure:
+        return enclose_terms(bounds, products)
 
     @property
     def _scale(self):
@@ -125,7 +130,7 @@ class CircleIntersection(AbstractSeparation):
         return self.mantissas[rows, k] * _two_to(exponents - top, self.mantissas.dtype), top
 
 
-class CapIntersection(AbstractSeparation):
+class CapIntersection(AbstractSeparation, AbstractWeights, AbstractGains):
     """The continuous form of Kanerva's weights: how much of the sphere lies within both of two caps.
 
     weights(c) = F(c)/F(1), with F the fraction of the sphere within both caps at cosine c, and potential(c)
@@ -141,11 +146,11 @@ class CapIntersection(AbstractSeparation):
     radius: Float[Array, ""]
     dim: int = eqx.field(static=True)
 
-    def __init__(self, dim: Any, radius: Any):
+    def __init__(self, dim: int, radius: ArrayLike):
         self.dim = checks.count("dim", dim, least=2)
         checks.positive("radius", radius)
-        checks.fraction("radius / dim", radius / dim)
         self.radius = checks.as_floats("radius", radius, "")
+        checks.fraction("radius / dim", self.radius / dim)
 
     def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
         return jnp.sum(_cap_share(self.dim, self.radius, similarities))
@@ -157,14 +162,12 @@ class CapIntersection(AbstractSeparation):
         # A query far from all patterns still weighs them: a multiple, where floats can't hold the weights.
         return jnp.exp(logs + jnp.where(jnp.isfinite(top), jnp.maximum(least - top, 0), 0))
 
-    def gain(
-        self, similarities: Float[Array, " K"], direction: Float[Array, " K"], step: ArrayLike
-    ) -> Float[Array, ""]:
+    def gain(self, similarities: Float[Array, " K"], direction: Num[Array, " K"], step: ArrayLike) -> Change:
         before = _cap_share(self.dim, self.radius, similarities)
         after = _cap_share(self.dim, self.radius, similarities + step * direction)
         changes, sizes = after - before, after + before
         rounding = 16 * jnp.finfo(changes.dtype).eps * jnp.sum(jnp.where(changes != 0, sizes, 0))
-        return jnp.where(jnp.abs(changes.sum()) > rounding, changes.sum(), 0)
+        return Change(changes.sum(), rounding)
 
 
 def _log_cap_weights(dim, radius, cosine):

@@ -8,18 +8,19 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jax import lax
+from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt32
 
 from energyam import checks
 from energyam.hypercube import check_radius
-from energyam.memories.base import AbstractNetwork, dot
+from energyam.linalg import dot
 from energyam.memories.neurons import Binary
 
 _BITS = 32  # in a word of a packed address
 _BLOCK = 2**15  # such words at a time: they stay in a core's cache
 
 
-class NeuronSDM(AbstractNetwork):
+class NeuronSDM(eqx.Module):
     """Kanerva's sparse distributed memory: hard locations, each with an address and a row of counters.
 
     A location is active where the Hamming distance of its address is at most `radius`. Writing adds the word
@@ -50,7 +51,7 @@ class NeuronSDM(AbstractNetwork):
     counter_limit: int | None = eqx.field(static=True)
 
     def __init__(
-        self, addresses: Any, radius: Any, word_dim: int | None = None, counter_limit: int | None = None
+        self, addresses: ArrayLike, radius: int, word_dim: int | None = None, counter_limit: int | None = None
     ):
         addresses = checks.as_binary("addresses", addresses, "N D")
         self.dim = addresses.shape[1]
@@ -63,30 +64,35 @@ class NeuronSDM(AbstractNetwork):
 
     @staticmethod
     def random(
-        num_neurons: Any,
-        dim: Any,
-        radius: Any,
+        num_locations: int,
+        dim: int,
+        radius: int,
         word_dim: int | None = None,
         counter_limit: int | None = None,
         *,
         key: PRNGKeyArray,
     ) -> "NeuronSDM":
-        """An empty memory with `num_neurons` hard locations at random addresses of `dim` bits.
+        """An empty memory with `num_locations` hard locations at random addresses of `dim` bits.
 
         Raises `ValueError` for numbers below 1, or as the class does.
         """
-        shape = checks.count("num_neurons", num_neurons), -(-checks.count("dim", dim) // _BITS)
+        shape = checks.count("num_locations", num_locations), -(-checks.count("dim", dim) // _BITS)
         empty = NeuronSDM(jnp.ones((1, dim), jnp.int8), radius, word_dim, counter_limit)
         addresses = jr.bits(key, shape, jnp.uint32) & empty.addresses  # 0 behind the last bit
-        counters = jnp.zeros((num_neurons, empty.counters.shape[1]), empty.counters.dtype)
+        counters = jnp.zeros((num_locations, empty.counters.shape[1]), empty.counters.dtype)
         return eqx.tree_at(lambda m: (m.addresses, m.counters), empty, (addresses, counters))
 
     @property
-    def num_neurons(self) -> int:
-        """D, the neurons of an address; how many hard locations there are is `addresses.shape[0]`."""
-        return self.dim
+    def num_locations(self) -> int:
+        """N, how many hard locations there are."""
+        return self.addresses.shape[0]
 
-    def write(self, addresses: Any, words: Any = None) -> "NeuronSDM":
+    @property
+    def state_shape(self) -> tuple[int]:
+        """(D,), the shape of an address."""
+        return (self.dim,)
+
+    def write(self, addresses: ArrayLike, words: ArrayLike | None = None) -> "NeuronSDM":
         """The memory after writing words (K, Dw) at addresses (K, D), or (Dw,) at (D,); by default, addresses
         as words.
 
@@ -106,7 +112,7 @@ class NeuronSDM(AbstractNetwork):
             memory = eqx.tree_at(lambda m: m.counters, memory, counters)
         return memory
 
-    def read(self, address: Any) -> Float[Array, " Dw"]:
+    def read(self, address: ArrayLike) -> Float[Array, " Dw"]:
         """The word (Dw,) read at one address (D,): the signs of the active locations' counters summed.
 
         Where a sum is 0, or no location is active, an autoassociative memory gives the address itself back,
@@ -117,21 +123,19 @@ class NeuronSDM(AbstractNetwork):
         field = _field(self, address)
         return self.neurons.respond(field, address if field.shape == address.shape else jnp.zeros_like(field))
 
-    def active(self, address: Any) -> Bool[Array, " N"]:
+    def active(self, address: ArrayLike) -> Bool[Array, " N"]:
         """Which hard locations an address (D,) activates. Raises `ValueError` as `read` does."""
         (address,) = self._checked("address", jnp.asarray(address)[None], self.dim)
         return _active(self, _packed(address))
 
-    def currents(self, state: Float[Array, " D"]) -> Float[Array, " D"]:
+    def field(self, state: Float[Array, " D"]) -> Float[Array, " D"]:
+        """The summed counters of the locations that a state (D,) activates; `ValueError` if Dw ≠ D."""
         if self.counters.shape[1] != self.dim:
             raise ValueError(
                 f"words must be as wide as addresses, {self.dim}, to read again and again; got "
                 f"{self.counters.shape[1]} (use memory.read)"
             )
         return _field(self, state)
-
-    def field(self, currents: Float[Array, " D"]) -> Float[Array, " D"]:
-        return currents
 
     def _checked(self, name: str, rows: Any, width: int) -> Any:
         rows = jnp.asarray(rows)

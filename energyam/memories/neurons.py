@@ -1,73 +1,143 @@
-"""Neurons: what values a state takes, the energy it costs, and how it answers a field."""
+"""Neurons: what values a layer takes, the energy they cost, and how they answer a field."""
 
 import abc
-from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Shaped
 
 from energyam import checks
+from energyam.flips.capabilities import AbstractFlippable
+
+Shape = tuple[int, ...] | None
 
 
 class AbstractNeurons(eqx.Module):
-    """The visible neurons of a memory: their energy R(x), and argmin_x R(x) − field · x."""
+    """The neurons of one layer: their values, their energy R(x), and argmin_x R(x) − field · x.
+
+    With a convex Lagrangian L of the literature, R is its Legendre dual and `respond` is ∇L. `shape` is that
+    of the layer, where a memory of several layers needs it.
+    """
+
+    shape: eqx.AbstractVar[Shape]
 
     @abc.abstractmethod
-    def check(self, name: str, states: Any, dims: str) -> Shaped[Array, "..."]:
+    def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
         """`states` as an array of such neurons; raises `ValueError` if they can't be."""
 
     @abc.abstractmethod
-    def energy(self, state: Float[Array, " D"]) -> Float[Array, ""]:
-        """R(x)."""
+    def energy(self, state: Float[Array, "..."]) -> Float[Array, ""]:
+        """R(x), a scalar for one layer."""
 
     @abc.abstractmethod
-    def respond(self, field: Float[Array, " D"], state: Float[Array, " D"]) -> Float[Array, " D"]:
-        """argmin_x R(x) − field · x; neurons without a field stay as in `state`."""
+    def respond(
+        self, field: Float[Array, "..."], state: Float[Array, "..."], curvature: ArrayLike = 0.0
+    ) -> Float[Array, "..."]:
+        """argmin_x R(x) + ½ curvature ‖x‖² − field · x; neurons that nothing pulls at stay as in `state`."""
+
+    @abc.abstractmethod
+    def retract(self, state: Float[Array, "..."]) -> Float[Array, "..."]:
+        """The nearest state that these neurons can take."""
 
 
-class Binary(AbstractNeurons):
+class AbstractCoupled(AbstractNeurons):
+    """Neurons of a layer that constrain one another (a sphere): a clamp holds all of them or none."""
+
+
+class Binary(AbstractNeurons, AbstractFlippable):
     """Neurons ±1: R = 0, and the answer to a field is its sign."""
 
-    def check(self, name: str, states: Any, dims: str) -> Shaped[Array, "..."]:
+    shape: Shape = eqx.field(static=True, default=None)
+
+    def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
         return checks.as_binary(name, states, dims)
 
-    def energy(self, state: Float[Array, " D"]) -> Float[Array, ""]:
+    def energy(self, state: Float[Array, "..."]) -> Float[Array, ""]:
         return jnp.zeros((), state.dtype)
 
-    def respond(self, field: Float[Array, " D"], state: Float[Array, " D"]) -> Float[Array, " D"]:
+    def respond(
+        self, field: Float[Array, "..."], state: Float[Array, "..."], curvature: ArrayLike = 0.0
+    ) -> Float[Array, "..."]:
         return jnp.where(field == 0, state, jnp.sign(field))
+
+    def retract(self, state: Float[Array, "..."]) -> Float[Array, "..."]:
+        return jnp.where(state < 0, -1, 1).astype(state.dtype)
+
+    def flip(self, state: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
+        return -state
 
 
 class Continuous(AbstractNeurons):
     """Real neurons: R = ½‖x‖², and the answer to a field is the field."""
 
-    def check(self, name: str, states: Any, dims: str) -> Shaped[Array, "..."]:
+    shape: Shape = eqx.field(static=True, default=None)
+
+    def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
         return checks.as_floats(name, states, dims)
 
-    def energy(self, state: Float[Array, " D"]) -> Float[Array, ""]:
+    def energy(self, state: Float[Array, "..."]) -> Float[Array, ""]:
         return 0.5 * jnp.sum(state**2)
 
-    def respond(self, field: Float[Array, " D"], state: Float[Array, " D"]) -> Float[Array, " D"]:
-        return field
+    def respond(
+        self, field: Float[Array, "..."], state: Float[Array, "..."], curvature: ArrayLike = 0.0
+    ) -> Float[Array, "..."]:
+        return field / (1 + jnp.asarray(curvature, field.dtype))
+
+    def retract(self, state: Float[Array, "..."]) -> Float[Array, "..."]:
+        return state
 
 
-class Spherical(AbstractNeurons):
+class Free(AbstractNeurons):
+    """Real neurons that cost nothing, R = 0: for energies that hold their states by themselves.
+
+    The answer to a field is field / curvature; where the curvature is 0 they stay.
+    """
+
+    shape: Shape = eqx.field(static=True, default=None)
+
+    def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
+        return checks.as_floats(name, states, dims)
+
+    def energy(self, state: Float[Array, "..."]) -> Float[Array, ""]:
+        return jnp.zeros((), state.dtype)
+
+    def respond(
+        self, field: Float[Array, "..."], state: Float[Array, "..."], curvature: ArrayLike = 0.0
+    ) -> Float[Array, "..."]:
+        held = jnp.asarray(curvature, field.dtype)
+        return jnp.where(held > 0, field / jnp.where(held > 0, held, 1), state)
+
+    def retract(self, state: Float[Array, "..."]) -> Float[Array, "..."]:
+        return state
+
+
+class Spherical(AbstractCoupled):
     """Unit vectors: R = 0 on the sphere, and the answer to a field is its direction."""
 
-    def check(self, name: str, states: Any, dims: str) -> Shaped[Array, "..."]:
+    shape: Shape = eqx.field(static=True, default=None)
+
+    def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
         states = checks.as_floats(name, states, dims)
-        norms = checks.now(lambda x: jnp.linalg.norm(x, axis=-1), states)
-        if not checks.passes(lambda r: (jnp.abs(r - 1) < 1e-3).all(), norms):
+        norms = checks.now(lambda x: jnp.linalg.norm(x.astype(float), axis=-1), states)
+        if not checks.passes(lambda r: (jnp.abs(r - 1) < 1e-2).all(), norms):
             raise ValueError(
                 f"{name} must be unit vectors; got norms from {norms.min():.4g} to {norms.max():.4g} "
                 "(divide by the norm first)"
             )
         return states
 
-    def energy(self, state: Float[Array, " D"]) -> Float[Array, ""]:
+    def energy(self, state: Float[Array, "..."]) -> Float[Array, ""]:
         return jnp.zeros((), state.dtype)
 
-    def respond(self, field: Float[Array, " D"], state: Float[Array, " D"]) -> Float[Array, " D"]:
-        norm = jnp.sqrt(jnp.sum(field**2))
-        return jnp.where(norm > 0, field / jnp.where(norm > 0, norm, 1), state)
+    def respond(
+        self, field: Float[Array, "..."], state: Float[Array, "..."], curvature: ArrayLike = 0.0
+    ) -> Float[Array, "..."]:
+        # Scaled by the largest entry first: squares of small or large fields leave the range of floats.
+        size = jnp.max(jnp.abs(field), axis=-1, keepdims=True)
+        scaled = field / jnp.where(size > 0, size, 1)
+        norm = jnp.sqrt(jnp.sum(jnp.where(size > 0, scaled, 1) ** 2, axis=-1, keepdims=True))
+        return jnp.where(size > 0, scaled / norm, state)
+
+    def retract(self, state: Float[Array, "..."]) -> Float[Array, "..."]:
+        return self.respond(state, state)

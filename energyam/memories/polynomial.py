@@ -1,7 +1,5 @@
 """The polynomial separation, whose gains are exact."""
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -9,54 +7,60 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
 from energyam import checks
-from energyam.memories.exact import power, power_changes, settle_sign
-from energyam.memories.screen import Screen, of_changes
-from energyam.memories.separation import AbstractBlockwise, Pair, saturated
+from energyam.flips.bounds import Enclosure, enclose_terms, of_terms
+from energyam.flips.capabilities import AbstractBounds, AbstractGains, AbstractGrowing, Bounds, Change
+from energyam.flips.integer_powers import MAX_ORDER, limbs_for, power, power_changes, with_exact_sign
+from energyam.memories.separation import AbstractBlocks, Pair, saturated
 
 
-class Polynomial(AbstractBlockwise):
+class Polynomial(AbstractBlocks, AbstractGains, AbstractBounds, AbstractGrowing):
     """F(s) = max(s, 0)ⁿ/n (rectified) or sⁿ/n: dense associative memory of order n.
 
     potential(s) = Σ_μ F(s_μ), weights(s) = max(s, 0)ⁿ⁻¹ or sⁿ⁻¹. Powers are taken relative to the largest
     similarity. A whole `n` decides gains of whole similarities exactly, in integers where floats can't.
 
-    **Arguments:** `n`: the order, at least 1, and whole unless rectified; an array leaf, so that a sweep
-    over n compiles once. `rectified`: whether negative similarities count as 0.
+    **Arguments:** `n`: the order, from 1 to 1000, and whole unless rectified; an array leaf, so that a sweep
+    over n compiles seldom (once for each doubling of the integers' size). `rectified`: whether negative
+    similarities count as 0.
 
-    Raises `ValueError` for n below 1, or not whole where it must be.
+    Raises `ValueError` for n out of range, not whole where it must be, or a whole n that is only known
+    inside `jit` (the size of its integers depends on it).
 
     Krotov & Hopfield, "Dense associative memory for pattern recognition", NeurIPS 2016.
     """
 
     n: Num[Array, ""]
     rectified: bool = eqx.field(static=True)
+    limbs: int = eqx.field(static=True, default=limbs_for(MAX_ORDER))  # of the integers that decide
 
-    def __init__(self, n: Any, rectified: bool = True):
+    def __init__(self, n: ArrayLike, rectified: bool = True):
         checks.positive("n", n)
         self.n = _whole_if_possible(checks.as_array("n", n, ""))
         self.rectified = rectified
-        if not checks.passes(lambda n: n >= 1, self.n):
-            raise ValueError(f"n must be at least 1; got {n}")
-        if not rectified and not jnp.issubdtype(self.n.dtype, jnp.integer):
+        if not checks.passes(lambda n: (n >= 1) & (n <= MAX_ORDER), self.n):
+            raise ValueError(f"n must be at least 1 and at most {MAX_ORDER}; got {n}")
+        whole = jnp.issubdtype(self.n.dtype, jnp.integer)
+        if not rectified and not whole:
             raise ValueError(f"n must be a whole number unless rectified; got {n}")
+        if whole and not checks.is_known(self.n):
+            raise ValueError("n must be known where a Polynomial is made; got a traced whole number")
+        self.limbs = limbs_for(int(self.n)) if whole else 0
 
     def scale(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
         return jnp.max(self._rectified(similarities, jnp.abs))
 
     def relative(self, similarities: Float[Array, "..."], scale: Float[Array, ""]) -> Pair:
-        s = self._rectified(similarities) / jnp.where(scale > 0, scale, 1)
+        s = self._rectified(similarities) / _not_zero(scale)
         weights = power(s, self.n - 1)
-        terms = s * weights if jnp.issubdtype(self.n.dtype, jnp.integer) else power(s, self.n)
+        terms = s * weights if self._whole else power(s, self.n)
         return terms, jnp.where(s > 0, weights, 0) if self.rectified else weights
 
-    def whole(self, scale: Float[Array, ""], total: Float[Array, ""]) -> Pair:
-        half = scale ** (0.5 * self.n)  # in two halves: scaleⁿ may overflow where the sum does not
-        largest = jnp.finfo(total.dtype).max / 2.0**32
-        return saturated(total / self.n * half * half), jnp.minimum(scale ** (self.n - 1.0), largest)
+    def total(self, scale: Float[Array, ""], total: Float[Array, ""]) -> Pair:
+        largest = jnp.finfo(total.dtype).max
+        unit = jnp.minimum(_not_zero(scale) ** (self.n - 1.0), largest / 2.0**32)
+        return saturated(self._in_units(total, _not_zero(scale))), unit
 
-    def gain(
-        self, similarities: Float[Array, " K"], direction: Float[Array, " K"], step: ArrayLike
-    ) -> Float[Array, ""]:
+    def gain(self, similarities: Float[Array, " K"], direction: Num[Array, " K"], step: ArrayLike) -> Change:
         before, after = similarities, similarities + step * direction
         if self.rectified:
             before, after = jax.nn.relu(before), jax.nn.relu(after)
@@ -64,20 +68,37 @@ class Polynomial(AbstractBlockwise):
         terms = power_changes(before, after, scale, self.n)
         estimate = terms.sum()
         bound = (64 + terms.size) * jnp.finfo(terms.dtype).eps * jnp.abs(terms).sum()
-        if jnp.issubdtype(self.n.dtype, jnp.integer):
-            gain = settle_sign(estimate, bound, before, after, self.n)
-        else:
-            gain = jnp.where(jnp.abs(estimate) > bound, estimate, 0)
-        half = jnp.minimum(scale ** (0.5 * self.n), jnp.finfo(terms.dtype).max)
-        return saturated(gain / self.n * half * half)
+        if self._whole:
+            estimate = with_exact_sign(estimate, bound, before, after, self.n, self.limbs)
+            bound = jnp.zeros_like(bound)
+        return Change(*(saturated(self._in_units(part, scale)) for part in (estimate, bound)))
 
-    def screen(self, similarities: Float[Array, " K"], step: ArrayLike) -> Screen:
+    def bounds(self, similarities: Float[Array, " K"], step: ArrayLike) -> Bounds:
         low, here, high = map(self._rectified, (similarities - step, similarities, similarities + step))
         scale = jnp.maximum(jnp.max(jnp.maximum(jnp.abs(low), jnp.abs(high))), 1)
-        return of_changes(power_changes(here, high, scale, self.n), power_changes(low, here, scale, self.n))
+        rises = power_changes(here, high, scale, self.n)
+        falls = power_changes(low, here, scale, self.n)
+        unit = self._in_units(jnp.ones((), scale.dtype), scale)
+        return of_terms(rises, falls, unit, self.potential(similarities))
+
+    def enclose(self, bounds: Bounds, products: Float[Array, " t"], step: ArrayLike) -> Enclosure:
+        return enclose_terms(bounds, products)
+
+    @property
+    def _whole(self):
+        return jnp.issubdtype(self.n.dtype, jnp.integer)
+
+    def _in_units(self, relative, scale):
+        """relative · scaleⁿ / n, in two halves: scaleⁿ may overflow where the whole does not."""
+        half = jnp.minimum(scale ** (0.5 * self.n), jnp.finfo(relative.dtype).max)
+        return relative / self.n * half * half
 
     def _rectified(self, similarities, otherwise=lambda s: s):
         return jax.nn.relu(similarities) if self.rectified else otherwise(similarities)
+
+
+def _not_zero(scale):
+    return jnp.where(scale > 0, scale, 1)
 
 
 def _whole_if_possible(n):

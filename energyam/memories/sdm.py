@@ -1,12 +1,14 @@
 """Sparse distributed memory by its patterns: dense memories that weigh them as the neurons in common do."""
 
-from typing import Any
+from typing import ClassVar, Literal
 
+from jax.typing import ArrayLike
 from jaxtyping import Array, Num, PRNGKeyArray
 
 from energyam.memories.dense import AbstractDenseAM
 from energyam.memories.intersection import CapIntersection, CircleIntersection
 from energyam.memories.neurons import Binary, Spherical
+from energyam.memories.similarity import AbstractSimilarity, Dot
 
 
 class PatternSDM(AbstractDenseAM):
@@ -28,13 +30,22 @@ class PatternSDM(AbstractDenseAM):
     patterns: Num[Array, "K D"]
     separation: CircleIntersection
     neurons: Binary
+    similarity: ClassVar[AbstractSimilarity] = Dot()
 
     def __init__(
-        self, patterns: Any, radius: Any, num_neurons: Any = None, *, key: PRNGKeyArray | None = None
+        self,
+        patterns: ArrayLike,
+        radius: int,
+        num_neurons: float | None = None,
+        *,
+        key: PRNGKeyArray | None = None,
     ):
         self.neurons = Binary()
         self.patterns = self.neurons.check("patterns", patterns, "K D")
         self.separation = CircleIntersection(self.patterns.shape[1], radius, num_neurons, key=key)
+
+    def __check_init__(self):
+        self.neurons.check("patterns", self.patterns, "K D")
 
 
 class ContinuousSDM(AbstractDenseAM):
@@ -55,8 +66,9 @@ class ContinuousSDM(AbstractDenseAM):
     patterns: Num[Array, "K D"]
     separation: CapIntersection | CircleIntersection
     neurons: Spherical
+    similarity: ClassVar[AbstractSimilarity] = Dot()
 
-    def __init__(self, patterns: Any, radius: Any, weighting: str = "cap"):
+    def __init__(self, patterns: ArrayLike, radius: ArrayLike, weighting: Literal["cap", "circle"] = "cap"):
         self.neurons = Spherical()
         self.patterns = self.neurons.check("patterns", patterns, "K D")
         if weighting == "cap":
@@ -65,3 +77,6 @@ class ContinuousSDM(AbstractDenseAM):
             self.separation = CircleIntersection(self.patterns.shape[1], radius, cosines=True)
         else:
             raise ValueError(f'weighting must be "cap" or "circle"; got {weighting!r}')
+
+    def __check_init__(self):
+        self.neurons.check("patterns", self.patterns, "K D")

@@ -5,11 +5,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Shaped
 
 from energyam import checks
-from energyam.memories.base import AbstractNetwork, dot
+from energyam.linalg import dot
 from energyam.memories.neurons import Binary
 
 
-class SequenceNetwork(AbstractNetwork):
+class SequenceNetwork(eqx.Module):
     """A network of ±1 neurons that hops from state to state: x(t+1) = sign(W x(t) + V x(t − delay)).
 
     There is no `energy`: for weights that are not symmetric, no function of the state falls at every step.
@@ -59,12 +59,15 @@ class SequenceNetwork(AbstractNetwork):
         """The window (*batch, (delay + 1)·D) of a state (*batch, D) that has been there for long."""
         return jnp.concatenate([jnp.asarray(state)] * (self.delay + 1), axis=-1)
 
-    def currents(self, state: Float[Array, " N"]) -> Float[Array, " N"]:
+    @property
+    def state_shape(self) -> tuple[int]:
+        """((delay + 1)·D,), the shape of a state."""
+        return (self.num_neurons,)
+
+    def field(self, state: Float[Array, " N"]) -> Float[Array, " N"]:
+        """W x(t) + V x(t − delay) at the present, and behind it the window, moved on by one."""
         D = self.weights.shape[0]
         drive = dot(self.weights, state[:D])
         if self.delayed_weights is not None:
             drive = drive + dot(self.delayed_weights, state[-D:])
-        return jnp.concatenate([drive, state[:-D]])  # and the window moves on by one
-
-    def field(self, currents: Float[Array, " N"]) -> Float[Array, " N"]:
-        return currents
+        return jnp.concatenate([drive, state[:-D]])

@@ -21,7 +21,7 @@ from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
 
 from energyam import checks
 from energyam.learning import hebbian_step, storkey_step
-from energyam.memories.base import dot
+from energyam.linalg import dot
 
 _start = jax.nn.initializers.glorot_uniform()
 _WRITES = {"hebb": hebbian_step, "storkey": storkey_step}

@@ -21,6 +21,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray, Shaped
 from energyam import checks
 from energyam.dynamics.recall import recall
 from energyam.dynamics.updates import Synchronous
+from energyam.flips.capabilities import AbstractWeights
 from energyam.memories.associator import KeyValueMemory
 from energyam.memories.dense import DenseAM
 from energyam.memories.neurons import Continuous
@@ -222,7 +223,7 @@ class HopfieldLookup(eqx.Module):
         return self.attention(queries, self.stored, self.values)
 
 
-class Masked(AbstractSeparation):
+class Masked(AbstractSeparation, AbstractWeights):
     """Another separation over some of the patterns; the others, and all if none is left, weigh 0."""
 
     separation: AbstractSeparation
@@ -236,12 +237,7 @@ class Masked(AbstractSeparation):
         return self.separation.potential(self._lowered(similarities))
 
     def weights(self, similarities: Float[Array, " K"]) -> Float[Array, " K"]:
-        return jnp.where(self.mask, self.separation.weights(self._lowered(similarities)), 0)
-
-    def gain(
-        self, similarities: Float[Array, " K"], direction: Float[Array, " K"], step: ArrayLike
-    ) -> Float[Array, ""]:
-        return self.separation.gain(self._lowered(similarities), jnp.where(self.mask, direction, 0), step)
+        return jnp.where(self.mask, weights_of(self.separation, self._lowered(similarities)), 0)
 
     def _lowered(self, similarities):
         # A finite low value: −inf would make NaN of a set that is masked wholly.

@@ -15,7 +15,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from energyam import checks
-from energyam.memories.base import dot
+from energyam.linalg import dot
 from energyam.memories.separation import AbstractSeparation
 
 

@@ -9,8 +9,7 @@ from jaxtyping import Float
 
 from energyam import checks
 from energyam.dynamics.recall import Recall
-from energyam.memories.base import AbstractNetwork
-from energyam.memories.neurons import Binary
+from energyam.flips.capabilities import AbstractFlippable
 from energyam.plotting.figures import ACCENT, new_figure
 
 if TYPE_CHECKING:
@@ -48,9 +47,10 @@ def show_landscape(
 
 
 def _energy_of_two(memory: Any) -> Any:
-    if isinstance(memory, AbstractNetwork) and memory.num_neurons != 2:
-        raise ValueError(f"memory must have D = 2 neurons to draw a map; got D = {memory.num_neurons}")
-    if isinstance(getattr(memory, "neurons", None), Binary):
+    shape = getattr(memory, "state_shape", (2,))
+    if shape != (2,):
+        raise ValueError(f"memory must have D = 2 neurons to draw a map; got states of shape {shape}")
+    if isinstance(getattr(memory, "neurons", None), AbstractFlippable):
         raise ValueError(f"memory must have continuous neurons; those of {type(memory).__name__} are ±1")
     energy = getattr(memory, "energy", memory)
     if not callable(energy):

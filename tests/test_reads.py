@@ -10,7 +10,7 @@ import zoo
 from jax import export
 
 import energyam as eam
-from energyam.memories import blocks
+from energyam.memories import reads
 
 K = 37
 KEYS = jr.normal(jr.key(0), (K, 6))
@@ -19,7 +19,7 @@ QUERIES = jr.normal(jr.key(2), (3, 6))
 
 
 def read_all(separation, block, keys=KEYS, values=VALUES, queries=QUERIES):
-    return eqx.filter_jit(jax.vmap(lambda q: blocks.read(separation, keys, values, q, block)))(queries)
+    return eqx.filter_jit(jax.vmap(lambda q: reads.read_pairs(separation, keys, values, q, block)))(queries)
 
 
 @pytest.mark.parametrize("block", [8, 100])
@@ -37,12 +37,6 @@ def test_a_separation_without_blocks_is_read_at_once():
     class Cubic(eam.AbstractSeparation):
         def potential(self, similarities):
             return jnp.sum(similarities**4) / 4
-
-        def weights(self, similarities):
-            return similarities**3
-
-        def gain(self, similarities, direction, step):
-            raise AssertionError
 
     _, reads = read_all(Cubic(), 8)
     np.testing.assert_allclose(reads, (QUERIES @ KEYS.T) ** 3 @ VALUES, rtol=1e-4, atol=1e-3)
@@ -65,7 +59,9 @@ def test_a_block_without_positive_overlap_does_not_drown_the_small_ones():
 @pytest.mark.parametrize("k", [1, 12, 100])
 def test_nearest_finds_the_largest_with_the_first_of_equals_first(k):
     keys = jnp.round(KEYS)  # many equal similarities
-    values, indices = jax.jit(jax.vmap(lambda q: blocks.nearest(keys, q, k, 8)))(jnp.round(QUERIES))
+    values, indices = jax.jit(jax.vmap(lambda q: reads.nearest(lambda keys: keys @ q, (keys,), k, 8)))(
+        jnp.round(QUERIES)
+    )
     similarities = np.asarray(jnp.round(QUERIES) @ keys.T)
     expected = np.argsort(-similarities, axis=1, kind="stable")[:, :k]
     np.testing.assert_array_equal(indices, expected)
@@ -75,13 +71,13 @@ def test_nearest_finds_the_largest_with_the_first_of_equals_first(k):
 @pytest.mark.parametrize("k", [0, -1])
 def test_nearest_needs_a_number_of_keys(k):
     with pytest.raises(ValueError, match="k must be an integer of at least 1"):
-        blocks.nearest(KEYS, QUERIES[0], k)
+        reads.nearest(lambda keys: keys @ QUERIES[0], (KEYS,), k)
 
 
 def test_gradients_through_blocks_are_those_of_the_whole():
     def loss(block):
         def of(beta, keys, query):
-            potential, read = blocks.read(eam.LogSumExp(beta), keys, VALUES, query, block)
+            potential, read = reads.read_pairs(eam.LogSumExp(beta), keys, VALUES, query, block)
             return potential + read.sum()
 
         return jax.jit(jax.grad(of, argnums=(0, 1, 2)))(jnp.float32(0.7), KEYS, QUERIES[0])
@@ -96,7 +92,7 @@ def test_working_memory_does_not_grow_with_the_patterns():
         queries = jax.ShapeDtypeStruct((16, 8), jnp.float32)
 
         def read(keys, queries):
-            return jax.vmap(lambda q: blocks.read(eam.LogSumExp(1.0), keys, keys, q)[1])(queries)
+            return jax.vmap(lambda q: reads.read_pairs(eam.LogSumExp(1.0), keys, keys, q)[1])(queries)
 
         return jax.jit(read).lower(shape, queries).compile().memory_analysis().temp_size_in_bytes
 
@@ -130,7 +126,7 @@ def test_bfloat16_keys_and_values_are_summed_in_float32():
 @pytest.mark.parametrize("separation", [eam.LogSumExp(1.0), eam.TopK(eam.LogSumExp(1.0), 3)])
 def test_blocks_lower_for_accelerators(separation, platform):
     def read(keys, queries):
-        return jax.vmap(lambda q: blocks.read(separation, keys, keys, q, 8))(queries)
+        return jax.vmap(lambda q: reads.read_pairs(separation, keys, keys, q, 8))(queries)
 
     exported = export.export(jax.jit(read), platforms=[platform])(KEYS, QUERIES)
     assert exported.platforms == (platform,)

@@ -1,4 +1,4 @@
-"""Products with many patterns, a block at a time: narrow dtypes are never widened all at once."""
+"""Products with many patterns, in full precision and a block at a time."""
 
 import math
 from collections.abc import Callable
@@ -7,13 +7,20 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Num
-
-from energyam.memories.base import dot
+from jaxtyping import Array, Float, Num, Shaped
 
 # Patterns in a block: the similarities of a batch stay in a core's cache, the matrix products stay large.
 BLOCK = 2048
 _WIDENED = 2**19  # entries of a block of patterns turned to floats: they stay in a core's cache
+
+
+def dot(a: Shaped[Array, "..."], b: Shaped[Array, "..."]) -> Float[Array, "..."]:
+    """a @ b in full precision on every platform (accelerators round the factors unless asked not to).
+
+    Integers (int8 patterns) and 16-bit floats are read as floats of jax's default width or wider.
+    """
+    dtype = jnp.promote_types(jnp.result_type(a, b), jnp.result_type(float))
+    return jnp.matmul(a.astype(dtype), b.astype(dtype), precision="highest")
 
 
 def overlaps(patterns: Num[Array, "K D"], state: Float[Array, " D"]) -> Float[Array, " K"]:
@@ -25,13 +32,15 @@ def overlaps(patterns: Num[Array, "K D"], state: Float[Array, " D"]) -> Float[Ar
         (rows,) = arrays
         block = min(max(64, _WIDENED // rows.shape[1]), rows.shape[0])
         starts = jnp.arange(rows.shape[0] // block) * block
-        whole = lax.map(lambda at: dot(lax.dynamic_slice_in_dim(rows, at, block), state), starts)
-        return jnp.concatenate([whole.reshape(-1), dot(rows[starts.shape[0] * block :], state)])
+        first = lax.map(lambda at: dot(lax.dynamic_slice_in_dim(rows, at, block), state), starts)
+        return jnp.concatenate([first.reshape(-1), dot(rows[starts.shape[0] * block :], state)])
 
     return by_lane(of_lane, (patterns,)).reshape(-1)
 
 
-def weighed(patterns: Num[Array, "..."], weights: Float[Array, " K"], axis: int = 0) -> Float[Array, " t"]:
+def weighted_sum(
+    patterns: Num[Array, "..."], weights: Float[Array, " K"], axis: int = 0
+) -> Float[Array, " t"]:
     """Σ_μ w_μ ξ_μ of patterns or of some of their neurons, a block of patterns at a time.
 
     `axis` is that of the patterns: 0 for (K, t), 1 for (t, K). For patterns of ±1 the rounding is at most
@@ -48,7 +57,9 @@ def weighed(patterns: Num[Array, "..."], weights: Float[Array, " K"], axis: int 
             return dot(w, part) if axis == 0 else dot(part, w)
 
         blocks, rest = divmod(weights.shape[0], block)
-        total = lax.fori_loop(1, blocks, lambda j, sums: sums + part_at(j * block, block), part_at(0, block))
+        total = part_at(0, block)
+        if blocks > 1:
+            total = lax.fori_loop(1, blocks, lambda j, sums: sums + part_at(j * block, block), total)
         return total + part_at(blocks * block, rest) if rest else total
 
     return by_lane(of_lane, (patterns if axis == 0 else patterns.T, weights[:, None])).sum(axis=0)

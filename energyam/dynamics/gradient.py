@@ -1,0 +1,74 @@
+"""Gradient descent on the energy, for states of any shape."""
+
+from typing import Any
+
+import jax
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, PyTree
+
+from energyam import checks
+from energyam.dynamics.states import layers_of
+from energyam.dynamics.synchronous import checked_tol, held, is_still
+from energyam.dynamics.update import AbstractCarriesEnergy, States, Step, Tick
+from energyam.flips.capabilities import AbstractFlippable
+from energyam.flips.derived import scalar_energy
+from energyam.memories.neurons import AbstractNeurons
+
+
+class GradientDescent(AbstractCarriesEnergy):
+    """x ← x − step_size · ∇E(x), for real neurons and for any object with a differentiable energy.
+
+    After each step every layer is taken to the nearest state that its neurons can have, so that a sphere
+    stays a sphere. The energy falls at every step for step sizes below 2/L, where L bounds the curvature of
+    the energy.
+
+    **Arguments:** `step_size`: positive; `tol`: converged when no neuron moves by more than
+    tol · max(1, max|x|). Raises `ValueError` for others, and in `recall` for a memory of ±1 neurons.
+    """
+
+    step_size: Float[Array, ""]
+    tol: Float[Array, ""]
+
+    def __init__(self, step_size: ArrayLike, tol: ArrayLike = 1e-6):
+        self.step_size = checks.positive_float("step_size", step_size)
+        self.tol = checked_tol(tol)
+
+    def prepare(self, memory: Any) -> Any:
+        check_real(memory, "GradientDescent")
+        return memory
+
+    def init(self, prepared: Any, state: PyTree[Array], tick: Tick) -> tuple[Float[Array, ""], PyTree[Array]]:
+        return jax.value_and_grad(scalar_energy(prepared))(state)
+
+    def energy(self, carry: tuple[Float[Array, ""], PyTree[Array]]) -> Float[Array, ""]:
+        return carry[0]
+
+    def step(self, prepared: Any, state: PyTree[Array], carry: Any, tick: Tick, clamp: Any) -> Step:
+        moved = jax.tree.map(lambda x, slope: x - self.step_size * slope, state, carry[1])
+        new = held(clamp, state, retracted(prepared, held(clamp, state, moved)))
+        energy, slope = jax.value_and_grad(scalar_energy(prepared))(new)
+        record = States(jax.tree.map(lambda leaf: leaf[None], new))
+        return Step(new, (energy, slope), energy[None], record, is_still(new, state, self.tol))
+
+
+def retracted(memory: Any, state: PyTree[Array]) -> PyTree[Array]:
+    """Every layer at the nearest state that its neurons, where the memory declares them, can take."""
+    leaves, structure = jax.tree.flatten(state)
+    neurons = layers_of(memory, state, False).neurons
+    return jax.tree.unflatten(
+        structure, [one.retract(leaf) for one, leaf in zip(neurons, leaves, strict=True)]
+    )
+
+
+def check_real(memory: Any, rule: str) -> None:
+    """Raise `ValueError` for a memory without an energy, or with neurons that flip."""
+    name = type(memory).__name__
+    if not callable(getattr(memory, "energy", None)):
+        raise ValueError(f"{rule} needs a memory with an energy(x); {name} has none (use eam.Synchronous())")
+    is_neurons = lambda node: isinstance(node, AbstractNeurons)  # noqa: E731
+    neurons = jax.tree.leaves(getattr(memory, "neurons", None), is_leaf=is_neurons)
+    if any(isinstance(one, AbstractFlippable) for one in neurons):
+        raise ValueError(
+            f"{rule} needs continuous neurons; those of {name} are ±1 "
+            "(use eam.Asynchronous() or eam.Synchronous())"
+        )

@@ -1,0 +1,191 @@
+"""The one loop: steps of any rule on any memory, for one state or a batch of them, until all are done.
+
+Everything here is traced; what users pass in is checked before (`energyam.dynamics.states`) and what rules
+return is checked when traced.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
+
+from energyam.dynamics.update import AbstractCarriesEnergy, AbstractUpdate, Step, Tick
+from energyam.flips.derived import scalar_energy
+
+STATUSES = ("settled", "stopped", "out of steps", "not finite")
+SETTLED, STOPPED, OUT_OF_STEPS, NOT_FINITE = range(4)
+RUNNING = -1
+# What keys are folded with: the keys of a batch's queries, and of a rule's start, are streams of their own.
+_OWN, _START = 0x6F776E, 0x737472
+
+Stop = Callable[[PyTree[Array], Float[Array, ""]], Any]
+
+
+class Run(eqx.Module):
+    """What a run is of: all that stays the same from step to step."""
+
+    memory: Any
+    update: AbstractUpdate
+    clamp: PyTree[Bool[Array, "..."]]
+    stop: Stop | None
+    batched: bool = eqx.field(static=True)
+    clamp_batched: bool = eqx.field(static=True)
+    stops_early: bool = eqx.field(static=True)  # recall does, sampling never
+
+
+class Progress(NamedTuple):
+    """Where a run is, for each query: `status` is −1 while it goes on."""
+
+    state: PyTree[Array]
+    carry: Any
+    energy: Float[Array, "*B"]
+    status: Int[Array, "*B"]
+    num_steps: Int[Array, "*B"]
+
+
+def begin(run: Run, state: PyTree[Array], key: PRNGKeyArray | None) -> Progress:
+    """Before the first step: the rule's carry, the energy, and whether `stop` holds already."""
+    prepared = run.update.prepare(run.memory)
+    shared = None if key is None else jr.fold_in(key, _START)
+
+    def begin_one(tick, state):
+        carry = run.update.init(prepared, state, tick)
+        if isinstance(run.update, AbstractCarriesEnergy):
+            energy = run.update.energy(carry)
+        else:
+            energy = _energy_of(run.memory)(state)
+        status = jnp.where(_stops(run, state, energy), STOPPED, RUNNING)
+        return Progress(state, carry, energy, status, jnp.zeros((), int))
+
+    return _for_all(run, begin_one, jnp.zeros((), int), shared, state)
+
+
+def advance(
+    run: Run, progress: Progress, indices: Int[Array, " S"], keys: Any, record: bool
+) -> tuple[Progress, Any]:
+    """The steps of `indices`, each with its key, while any query goes on; with a history of each step."""
+    prepared = run.update.prepare(run.memory)
+
+    def step_all(progress, at):
+        index, key = at
+        one = lambda tick, progress, clamp: _step_one(run, prepared, progress, tick, clamp, record)  # noqa: E731
+        return _for_all(run, one, index, key, progress, run.clamp)
+
+    def stay(progress, at):
+        shapes = jax.eval_shape(step_all, progress, at)[1]
+        nothing = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
+        if not record:
+            return progress, nothing
+        energies = jnp.broadcast_to(progress.energy[..., None], shapes[0].shape)
+        return progress, (energies, nothing[1])
+
+    def iterate(progress, at):
+        if not run.stops_early:
+            return step_all(progress, at)
+        return lax.cond((progress.status != RUNNING).all(), stay, step_all, progress, at)
+
+    return lax.scan(iterate, progress, (indices, keys))
+
+
+def _step_one(run, prepared, progress, tick, clamp, record):
+    step = run.update.step(prepared, progress.state, progress.carry, tick, clamp)
+    step = _checked_step(run.update, progress, step)
+    energy = step.energies[-1]
+    status = _status(run, step, energy) if run.stops_early else progress.status
+    running = progress.status == RUNNING
+    new = Progress(step.state, step.carry, energy, status, progress.num_steps + 1)
+    kept = jax.tree.map(lambda a, b: jnp.where(running, a, b), new, progress)
+    if not record:
+        return kept, None
+    return kept, (jnp.where(running, step.energies, progress.energy), step.record)
+
+
+def _status(run, step, energy):
+    finite = jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(step.state)]).all()
+    if hasattr(run.memory, "energy"):
+        finite = finite & jnp.isfinite(energy)
+    status = jnp.where(step.settled, SETTLED, RUNNING)
+    status = jnp.where(_stops(run, step.state, energy), STOPPED, status)
+    return jnp.where(finite, status, NOT_FINITE)
+
+
+def _stops(run, state, energy):
+    if run.stop is None:
+        return jnp.zeros((), bool)
+    stops = jnp.asarray(run.stop(state, energy))
+    if stops.shape != () or stops.dtype != bool:
+        raise ValueError(
+            f"stop must return one bool for one query; got shape {stops.shape}, dtype {stops.dtype}"
+        )
+    return stops
+
+
+def _energy_of(memory):
+    """The energy of a state, NaN for a network that has none."""
+    if callable(getattr(memory, "energy", None)):
+        return scalar_energy(memory)
+    return lambda state: jnp.full((), jnp.nan)
+
+
+def _for_all(run, function, index, shared, of_each, *clamp):
+    """`function(tick, of_each, *clamp)` for every query, each with a key of its own.
+
+    That key depends on the place in the batch alone: a query by itself has that of place 0.
+    """
+    own = None if shared is None else jr.fold_in(shared, _OWN)
+
+    def of_one(place, of_each, *clamp):
+        tick = Tick(index, shared, None if own is None else jr.fold_in(own, place))
+        return function(tick, of_each, *clamp)
+
+    if not run.batched:
+        return of_one(0, of_each, *clamp)
+    places = jnp.arange(jax.tree.leaves(of_each)[0].shape[0])
+    in_axes = (0, 0, *(0 if run.clamp_batched else None for _ in clamp))
+    return jax.vmap(of_one, in_axes=in_axes)(places, of_each, *clamp)
+
+
+def _checked_step(update, before, step):
+    """The step with states and carries in their dtypes; raises `ValueError` for other shapes."""
+    name = type(update).__name__
+    if not isinstance(step, Step):
+        raise ValueError(f"{name}.step must return an energyam.Step; got {type(step).__name__}")
+    energies = jnp.asarray(step.energies)
+    if energies.ndim != 1 or energies.shape[0] == 0:
+        raise ValueError(f"energies of {name}.step must be (t,), t at least 1; got shape {energies.shape}")
+    settled = jnp.asarray(step.settled)
+    if settled.shape != () or settled.dtype != bool:
+        raise ValueError(
+            f"settled of {name}.step must be one bool; got shape {settled.shape}, dtype {settled.dtype}"
+        )
+    return step._replace(
+        state=_like(before.state, step.state, f"state of {name}.step"),
+        carry=_like(before.carry, step.carry, f"carry of {name}.step"),
+        energies=energies.astype(before.energy.dtype),
+        settled=settled,
+    )
+
+
+def _like(old, new, name):
+    """`new` in the dtypes of `old`; raises `ValueError` unless structure, shapes and kinds agree."""
+    if jax.tree.structure(old) != jax.tree.structure(new):
+        raise ValueError(
+            f"{name} must keep its structure, {jax.tree.structure(old)}; got {jax.tree.structure(new)}"
+        )
+
+    def convert(path, before, after):
+        before, after = jnp.asarray(before), jnp.asarray(after)
+        floats = all(jnp.issubdtype(x.dtype, jnp.floating) for x in (before, after))
+        if before.shape != after.shape or not (floats or before.dtype == after.dtype):
+            raise ValueError(
+                f"{name}{jax.tree_util.keystr(path)} must keep shape {before.shape} and dtype "
+                f"{before.dtype}; got shape {after.shape}, dtype {after.dtype}"
+            )
+        return after.astype(before.dtype)
+
+    return jax.tree_util.tree_map_with_path(convert, old, new)

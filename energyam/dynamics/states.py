@@ -1,0 +1,221 @@
+"""States as pytrees: which shape a memory's states have, which neurons, and what a batch of them is."""
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.tree_util import keystr
+from jax.typing import ArrayLike
+from jaxtyping import Array, Bool, Float, PyTree
+
+from energyam import checks
+from energyam.flips.capabilities import AbstractFlippable
+from energyam.memories.neurons import AbstractCoupled, AbstractNeurons, Binary, Free
+
+Shape = tuple[int, ...]
+
+
+class Layers(NamedTuple):
+    """The layers of a state, one leaf each: their structure, names, shapes and neurons."""
+
+    structure: Any
+    names: tuple[str, ...]
+    shapes: tuple[Shape, ...]
+    neurons: tuple[AbstractNeurons, ...]
+
+    @property
+    def flippable(self) -> tuple[bool, ...]:
+        """Which layers have neurons that flip."""
+        return tuple(isinstance(neurons, AbstractFlippable) for neurons in self.neurons)
+
+
+def layers_of(memory: Any, state: PyTree[ArrayLike], flipping: bool, name: str = "query") -> Layers:
+    """The layers of a memory's states. Raises `ValueError` where it declares too little, or what can't be.
+
+    Neurons that the memory doesn't declare are ±1 under rules that flip, and real under others.
+    """
+    shapes = getattr(memory, "state_shape", None)
+    if shapes is None:
+        if not jax.tree.all(jax.tree.map(lambda _: True, state)) or isinstance(state, dict):
+            raise ValueError(
+                f"memory must say state_shape, as {name} is a {type(state).__name__} of layers; "
+                f"{type(memory).__name__} has none"
+            )
+        shapes = jnp.shape(state)[-1:] or None
+        if shapes is None:
+            raise ValueError(f"{name} must be (..., D); got shape ()")
+    named, structure = jax.tree_util.tree_flatten_with_path(shapes, is_leaf=_is_shape)
+    for path, shape in named:
+        if not _is_shape(shape):
+            raise ValueError(f"state_shape{keystr(path)} must be a tuple of whole numbers; got {shape!r}")
+    names = tuple(keystr(path) for path, _ in named)
+    neurons = _neurons_of(memory, structure, Binary() if flipping else Free())
+    return Layers(structure, names, tuple(tuple(shape) for _, shape in named), neurons)
+
+
+def _is_shape(node):
+    return isinstance(node, tuple) and all(isinstance(n, int) and not isinstance(n, bool) for n in node)
+
+
+def _neurons_of(memory, structure, default):
+    neurons = getattr(memory, "neurons", None)
+    if neurons is None or isinstance(neurons, AbstractNeurons):
+        return (default if neurons is None else neurons,) * structure.num_leaves
+    found, own = jax.tree.flatten(neurons, is_leaf=lambda node: isinstance(node, AbstractNeurons))
+    if not all(isinstance(one, AbstractNeurons) for one in found) or own != structure:
+        raise ValueError(
+            f"neurons of {type(memory).__name__} must be neurons, one for all layers or one for each layer "
+            f"of state_shape; got {neurons!r}"
+        )
+    return tuple(found)
+
+
+class Batch(NamedTuple):
+    """States as checked, in the dtypes given, with their leading axes."""
+
+    states: PyTree[Array]
+    axes: tuple[int, ...]
+
+
+def checked_states(layers: Layers, states: PyTree[ArrayLike], name: str) -> Batch:
+    """The states, each layer such as its neurons can be. Raises `ValueError` that names the layer."""
+    try:
+        leaves = layers.structure.flatten_up_to(states)
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{name} must have the layers of the memory's state_shape; {error}") from None
+    checked, axes = [], None
+    for label, shape, neurons, leaf in zip(*layers[1:], leaves, strict=True):
+        leaf = _checked_leaf(name + label, shape, neurons, leaf)
+        own_axes = leaf.shape[: leaf.ndim - len(shape)]
+        if axes is not None and own_axes != axes:
+            raise ValueError(f"{name + label} must have leading axes {axes} like the others; got {own_axes}")
+        axes = own_axes
+        checked.append(leaf)
+    return Batch(jax.tree.unflatten(layers.structure, checked), axes or ())
+
+
+def _checked_leaf(name, shape, neurons, leaf):
+    one_axis = len(shape) == 1
+    leaf = neurons.check(name, leaf, "... D" if one_axis else " ".join(["...", *map(str, shape)]))
+    if leaf.shape[leaf.ndim - len(shape) :] != shape:
+        wanted = ", ".join(["...", *map(str, shape)])
+        reason = f", as the memory has D = {shape[0]} neurons" if one_axis else ""
+        raise ValueError(f"{name} must be ({wanted}){reason}; got shape {leaf.shape}")
+    return leaf
+
+
+def as_working(states: PyTree[Array], axes: tuple[int, ...]) -> PyTree[Array]:
+    """States as floats of jax's default width or wider, with their leading axes made one (or none)."""
+
+    def convert(leaf):
+        leaf = leaf.astype(jnp.promote_types(leaf.dtype, jnp.result_type(float)))
+        return leaf.reshape(math.prod(axes), *leaf.shape[len(axes) :]) if axes else leaf
+
+    return jax.tree.map(convert, states)
+
+
+def checked_clamp(
+    layers: Layers, clamp: Any, axes: tuple[int, ...]
+) -> tuple[PyTree[Bool[Array, "..."]], bool]:
+    """The clamp as bools for every layer, and whether it has the batch axis (made one).
+
+    A clamp is None, bools that broadcast against a layer with or without its leading axes, True or False
+    for a layer, or a dictionary of these in which missing layers are free. Raises `ValueError` for others.
+    """
+    given = _clamps_of_layers(layers, clamp)
+    arrays = [
+        _checked_clamp("clamp" + label, value, shape, axes, neurons)
+        for label, shape, neurons, value in zip(*layers[1:], given, strict=True)
+    ]
+    batched = any(array.ndim > len(shape) for array, shape in zip(arrays, layers.shapes, strict=True))
+    full = [
+        jnp.broadcast_to(array, (*axes, *shape)).reshape(math.prod(axes), *shape)
+        if batched
+        else jnp.broadcast_to(array, shape)
+        for array, shape in zip(arrays, layers.shapes, strict=True)
+    ]
+    return jax.tree.unflatten(layers.structure, full), batched
+
+
+def _clamps_of_layers(layers, clamp):
+    if clamp is None or isinstance(clamp, bool):
+        return [bool(clamp)] * len(layers.names)
+    names = jax.tree.unflatten(layers.structure, list(layers.names))
+    paths = [path for path, _ in jax.tree_util.tree_flatten_with_path(names)[0]]
+    if isinstance(clamp, dict):
+        known = [path[0].key if path and hasattr(path[0], "key") else None for path in paths]
+        for name in clamp:
+            if name not in known:
+                raise ValueError(f"clamp must name layers of the state, {known}; got {name!r}")
+    return [_clamp_at(clamp, path, layers) for path in paths]
+
+
+def _clamp_at(clamp, path, layers):
+    """What a clamp says of the layer at `path`; a bool or an array on the way holds for all below it."""
+    for step in path:
+        if isinstance(clamp, dict):
+            clamp = clamp.get(getattr(step, "key", None), False)
+        elif isinstance(clamp, list | tuple):
+            i = getattr(step, "idx", len(clamp))
+            if i >= len(clamp):
+                raise ValueError(
+                    f"clamp must have the layers of the state, {layers.structure}; got {clamp!r}"
+                )
+            clamp = clamp[i]
+    if isinstance(clamp, dict):
+        raise ValueError(f"clamp must be bools for each layer, like the state; got {clamp!r}")
+    return clamp
+
+
+def _checked_clamp(name, value, shape, axes, neurons):
+    array = jnp.asarray(value)
+    fits = array.dtype == bool
+    try:
+        fits = fits and jnp.broadcast_shapes(array.shape, (*axes, *shape)) == (*axes, *shape)
+    except ValueError:
+        fits = False
+    if not fits:
+        wanted = "({})".format(", ".join(map(str, shape)) + ("," if len(shape) == 1 else ""))
+        also = f", or with the leading axes {axes}" if axes else ""
+        raise ValueError(f"{name} must be {wanted} bool{also}; got shape {array.shape}, dtype {array.dtype}")
+    if isinstance(neurons, AbstractCoupled) and not checks.passes(_all_or_none(len(shape)), array):
+        raise ValueError(
+            f"{name} must hold all neurons of a state or none, as those of {type(neurons).__name__} "
+            "constrain one another"
+        )
+    return array
+
+
+def _all_or_none(ndim):
+    def test(clamp):
+        own = tuple(range(max(clamp.ndim - ndim, 0), clamp.ndim))
+        return (clamp.all(own) | ~clamp.any(own)).all()
+
+    return test
+
+
+class FlatView(NamedTuple):
+    """The ±1 neurons of a state as one vector (N,), and the way back to the state."""
+
+    neurons: Float[Array, " N"]
+    rebuild: Any
+
+
+def flat_view(state: PyTree[Array], flippable: tuple[bool, ...]) -> FlatView:
+    """All layers that flip, one after another, as a vector; other layers stay as they are."""
+    leaves, structure = jax.tree.flatten(state)
+    if len(leaves) == 1 and leaves[0].ndim == 1:
+        return FlatView(leaves[0], lambda neurons: jax.tree.unflatten(structure, [neurons]))
+    flat = [leaf.reshape(-1) for leaf, flips in zip(leaves, flippable, strict=True) if flips]
+
+    def rebuild(neurons):
+        start, new = 0, []
+        for leaf, flips in zip(leaves, flippable, strict=True):
+            if flips:
+                leaf = neurons[start : start + leaf.size].reshape(leaf.shape)
+                start += leaf.size
+            new.append(leaf)
+        return jax.tree.unflatten(structure, new)
+
+    return FlatView(jnp.concatenate(flat), rebuild)

@@ -1,0 +1,136 @@
+"""The exact sign of a difference of sums of integer powers, in 32-bit integers on any device."""
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Int, Num
+
+_BITS = 12  # of a limb; limb x base < 2^31 for bases below 2^18
+_GROUP = 2**18  # terms whose limbs are summed in 32 bits before carries are taken
+MAX_BASE = 2**18 - 1
+MAX_ORDER = 1_000
+
+
+def limbs_for(n: int) -> int:
+    """How many limbs hold a difference of sums of n-th powers of numbers up to `MAX_BASE`, and its sign.
+
+    Rounded up to a power of 2, so that a sweep over n compiles seldom.
+    """
+    bits = 18 * n + 34  # and up to 2^32 terms
+    return 2 ** max(5, math.ceil(math.log2(bits / _BITS)))
+
+
+def sign_of_power_gain(
+    before: Float[Array, " K"], after: Float[Array, " K"], n: Int[Array, ""], limbs: int
+) -> Float[Array, ""]:
+    """The sign (−1, 0, 1) of Σ_μ after_μⁿ − before_μⁿ for integers held in floats, without rounding.
+
+    Works on `limbs` limbs of 12 bits, modulo 2^(12 limbs): right for n up to what `limbs_for` made them
+    for, and |entries| ≤ `MAX_BASE`.
+    """
+    differences = _power_limbs(after, n, limbs) - _power_limbs(before, n, limbs)
+    K = differences.shape[1]
+    grouped = jnp.pad(differences, ((0, 0), (0, -K % min(K, _GROUP)))).reshape(limbs, -1, min(K, _GROUP))
+    digits = _carried(grouped.sum(axis=2, dtype=jnp.int32))  # of each group, its own total
+    digits = _carried(digits.sum(axis=1, keepdims=True, dtype=jnp.int32))[:, 0]
+    negative = digits[-1] >= 2 ** (_BITS - 1)  # two's complement
+    return jnp.where(negative, -1.0, jnp.where(digits.any(), 1.0, 0.0)).astype(before.dtype)
+
+
+def _carried(totals):
+    """Sums of limbs (L, G) as digits, the lowest limb first."""
+
+    def normalise(carry, limb):
+        limb = limb + carry
+        return limb >> _BITS, limb & (2**_BITS - 1)
+
+    return lax.scan(normalise, jnp.zeros_like(totals[0]), totals)[1]
+
+
+def _power_limbs(base: Float[Array, " K"], n: Int[Array, ""], limbs: int) -> Int[Array, "L K"]:
+    """baseⁿ as signed limbs: those of |base|ⁿ, all with the sign of baseⁿ; the lowest limb first."""
+    size = jnp.abs(base).astype(jnp.int32)
+
+    def times_size(_, power):
+        def one_limb(carry, limb):
+            product = limb * size + carry
+            return product >> _BITS, product & (2**_BITS - 1)
+
+        return lax.scan(one_limb, jnp.zeros_like(size), power)[1]
+
+    one = jnp.zeros((limbs, base.shape[0]), jnp.int32).at[0].set(1)
+    power = lax.fori_loop(0, n, times_size, one)
+    return jnp.where((base < 0) & (n % 2 == 1), -power, power)
+
+
+def with_exact_sign(
+    estimate: Float[Array, ""],
+    bound: Float[Array, ""],
+    before: Float[Array, " K"],
+    after: Float[Array, " K"],
+    n: Int[Array, ""],
+    limbs: int,
+) -> Float[Array, ""]:
+    """`estimate`, with its sign made exact where its error `bound` leaves it open.
+
+    Exact arithmetic is a hundred times dearer than the estimate and seldom needed, so under `vmap` it
+    runs only for the queries that need it, one after another.
+    """
+    return _with_exact_sign(limbs)(estimate, bound, before, after, n)
+
+
+@functools.cache
+def _with_exact_sign(limbs):
+    @jax.custom_batching.custom_vmap
+    def settle(estimate, bound, before, after, n):
+        return lax.cond(
+            jnp.abs(estimate) > bound,
+            lambda: estimate,
+            lambda: _with_sign(sign_of_power_gain(before, after, n, limbs), estimate, bound),
+        )
+
+    @settle.def_vmap
+    def settle_batch(axis_size, in_batched, estimate, bound, before, after, n):
+        def for_all(array, batched):
+            return array if batched else jnp.broadcast_to(array, (axis_size, *array.shape))
+
+        estimate, bound, before, after, n = map(for_all, (estimate, bound, before, after, n), in_batched)
+
+        def settle_one(carry):
+            undecided, gains = carry
+            b = jnp.argmax(undecided)
+            sign = sign_of_power_gain(before[b], after[b], n[b], limbs)
+            return undecided.at[b].set(False), gains.at[b].set(_with_sign(sign, estimate[b], bound[b]))
+
+        start = jnp.abs(estimate) <= bound, estimate
+        return lax.while_loop(lambda carry: carry[0].any(), settle_one, start)[1], True
+
+    return settle
+
+
+def _with_sign(sign, estimate, bound):
+    return sign * jnp.maximum(jnp.abs(estimate), bound * 2**-10)
+
+
+def power(base: Float[Array, "..."], n: Num[Array, ""]) -> Float[Array, "..."]:
+    """baseⁿ for whole n of either sign of base, or real n and base ≥ 0."""
+    if jnp.issubdtype(n.dtype, jnp.integer):
+        return lax.pow(base, jnp.broadcast_to(n, base.shape))
+    return base**n
+
+
+def power_changes(before, after, scale, n):
+    """(afterⁿ − beforeⁿ) / scaleⁿ, without cancellation between the two."""
+    grows = jnp.abs(after) >= jnp.abs(before)
+    large, small = jnp.where(grows, after, before), jnp.where(grows, before, after)
+    size = jnp.where(large == 0, 1, jnp.abs(large))
+    log_ratio = n * jnp.log1p((jnp.abs(small) - size) / size)
+    odd = jnp.mod(n, 2) == 1
+    opposite = odd & (large * small < 0)
+    change = jnp.where(opposite, 1 + jnp.exp(log_ratio), -jnp.expm1(log_ratio))
+    change = change * jnp.exp(n * jnp.log(size / scale))
+    sign = jnp.where(grows, 1, -1) * jnp.where(odd & (large < 0), -1, 1)
+    return jnp.where(large == 0, 0, sign * change)

@@ -1,0 +1,150 @@
+"""Reads of any number of patterns in one pass, a block at a time: working memory does not grow with K."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Int, Num
+
+from energyam import checks
+from energyam.flips.derived import weights_of
+from energyam.linalg import BLOCK, by_lane, dot
+from energyam.memories.separation import AbstractBlocks, AbstractSeparation, TopK
+
+Rows = tuple[Num[Array, "K _"], ...]
+
+
+def read(
+    separation: AbstractSeparation,
+    similarities: Callable[..., Float[Array, " K"]],
+    gather: Callable[..., Any],
+    rows: Rows,
+    block: int = BLOCK,
+) -> tuple[Float[Array, ""], Any]:
+    """The potential of `similarities(*rows)`, and `gather(weights, *rows)`, in one pass over the rows.
+
+    `gather` gives sums over the rows that are linear in the weights, say Vᵀw: any pytree of them. Blocks
+    join as in an online log-sum-exp: exactly, up to the rounding of the sums. `TopK` keeps the k nearest
+    rows seen so far. A separation that is neither this nor `AbstractBlocks` is read at once.
+
+    The rows are first cut into equal lanes, as many as the devices where K allows. Sharded rows are then
+    read where they lie, and only the lanes' sums travel.
+
+    Narrow rows (int8, float16, bfloat16) are widened to floats a block at a time, save that XLA for CPUs
+    widens bfloat16 all at once.
+
+    Milakov & Gimelshein, "Online normalizer calculation for softmax" (2018).
+    """
+    if isinstance(separation, TopK):
+        nearest_ones, indices = nearest(similarities, rows, separation.k, block)
+        weights = weights_of(separation.separation, nearest_ones)
+        potential = separation.separation.potential(nearest_ones)
+        return potential, gather(weights, *(array[indices] for array in rows))
+    if not isinstance(separation, AbstractBlocks):
+        found = similarities(*rows)
+        return separation.potential(found), gather(weights_of(separation, found), *rows)
+
+    def part_of(first, *rows):
+        found = similarities(*rows)
+        scale = lax.stop_gradient(separation.scale(found))
+        terms, weights = separation.relative(found, scale)
+        return scale, jnp.sum(terms), gather(weights, *rows)
+
+    def join(parts, add=_sum_of_lanes):
+        scales, totals, sums = parts
+        scale = scales.max()
+        terms, weights = separation.relative(scales, scale)
+        return scale, add(terms * totals), jax.tree.map(lambda s: add(_times(weights, s)), sums)
+
+    scale, total, sums = join(_fold(rows, block, part_of, join))
+    potential, unit = separation.total(scale, total)
+    return potential, jax.tree.map(lambda s: unit * s, sums)
+
+
+def read_pairs(
+    separation: AbstractSeparation,
+    keys: Num[Array, "K Dk"],
+    values: Num[Array, "K Dv"],
+    query: Float[Array, " Dk"],
+    block: int = BLOCK,
+) -> tuple[Float[Array, ""], Float[Array, " Dv"]]:
+    """The potential of K q, and the values read, Vᵀ weights(K q): `read` of keys and values."""
+    # dot(query, keysᵀ), in this order: under vmap the similarities of one query lie together.
+    return read(
+        separation,
+        lambda keys, values: dot(query, keys.T),
+        lambda weights, keys, values: dot(weights, values),
+        (keys, values),
+        block,
+    )
+
+
+def nearest(
+    similarities: Callable[..., Float[Array, " K"]], rows: Rows, k: int, block: int = BLOCK
+) -> tuple[Float[Array, " k"], Int[Array, " k"]]:
+    """The k largest of `similarities(*rows)`, falling, and the indices of their rows, equals in their order.
+
+    All K of them where there are fewer than k. Raises `ValueError` for k below 1.
+    """
+    k = min(checks.count("k", k), rows[0].shape[0])
+    largest = lax.top_k if jax.device_count() == 1 else _top_k
+
+    def part_of(first, *rows):
+        found, indices = largest(similarities(*rows), min(k, rows[0].shape[0]))
+        missing = (0, k - indices.shape[0])
+        indices = jnp.asarray(first + indices, int)
+        return jnp.pad(found, missing, constant_values=-jnp.inf), jnp.pad(indices, missing)
+
+    def join(parts, add=None, largest=largest):
+        found, indices = (part.reshape(-1) for part in parts)
+        best, places = largest(found, k)
+        return best, indices[places]
+
+    return join(_fold(rows, block, part_of, join), largest=lax.top_k)
+
+
+def _times(weights, sums):
+    return weights.reshape(weights.shape + (1,) * (sums.ndim - 1)) * sums
+
+
+def _sum_of_lanes(parts):
+    return jnp.sum(parts, axis=0)
+
+
+def _top_k(values, k):
+    """`lax.top_k` as k maxima in turn: of sharded values XLA gathers all for a top_k, and none for this."""
+
+    def take(left, _):
+        place = jnp.argmax(left)
+        return jnp.where(jnp.arange(left.shape[0]) == place, -jnp.inf, left), (left.max(), place)
+
+    return lax.scan(take, values, length=k)[1]
+
+
+def _fold(arrays, block, part_of, join):
+    """`part_of(first, *rows)` of each block of rows, joined lane by lane: parts stacked along a first axis.
+
+    `join` makes one part of such a stack, with the sum over it that it is given.
+    """
+    return by_lane(lambda first, rows: _fold_lane(first, rows, block, part_of, join), arrays)
+
+
+def _fold_lane(first, arrays, block, part_of, join):
+    K = arrays[0].shape[0]
+    block = min(block, K)
+
+    def part_at(start, size):
+        return part_of(first + start, *(lax.dynamic_slice_in_dim(rows, start, size) for rows in arrays))
+
+    def with_next(part, start, size):
+        both = jax.tree.map(lambda *two: jnp.stack(two), part, part_at(start, size))
+        return join(both, lambda two: two[0] + two[1])  # faster than a sum: XLA drops the stack
+
+    if block == K:
+        return part_of(first, *arrays)
+    # Gradients make the blocks anew, rather than keep the similarities of all of them.
+    step = jax.checkpoint(lambda j, part: with_next(part, j * block, block))
+    part = lax.fori_loop(1, K // block, step, part_at(0, block))
+    return with_next(part, K - K % block, K % block) if K % block else part

@@ -1,0 +1,66 @@
+"""Similarities: how a memory compares a state with a pattern, before a separation weighs the results."""
+
+import abc
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Num
+
+from energyam.flips.capabilities import AbstractFields, AbstractManySimilarities, AbstractMovable
+from energyam.linalg import dot, overlaps
+
+
+class AbstractSimilarity(eqx.Module):
+    """How near a state is to a pattern: larger is nearer. `of`, for one pair, is all that must be written.
+
+    What makes it fast is declared by further classes: `AbstractManySimilarities` (all patterns at once),
+    `AbstractMovable` (what a flip does), `AbstractFields` (how weights of patterns pull at a state).
+    """
+
+    @abc.abstractmethod
+    def of(self, pattern: Float[Array, " D"], state: Float[Array, " D"]) -> Float[Array, ""]:
+        """The similarity of one pattern and one state."""
+
+
+class Dot(AbstractSimilarity, AbstractManySimilarities, AbstractMovable, AbstractFields):
+    """The overlap ξ · x."""
+
+    def of(self, pattern: Float[Array, " D"], state: Float[Array, " D"]) -> Float[Array, ""]:
+        return dot(pattern, state)
+
+    def of_all(self, patterns: Num[Array, "K D"], state: Float[Array, " D"]) -> Float[Array, " K"]:
+        return overlaps(patterns, state)
+
+    def moved(
+        self, patterns: Num[Array, "K D"], state: Float[Array, " D"], i: Int[Array, ""]
+    ) -> Float[Array, " K"]:
+        return -2 * state[i] * patterns[:, i].astype(state.dtype)
+
+    def field(
+        self, patterns: Num[Array, "K D"], weights: Float[Array, " K"]
+    ) -> tuple[Float[Array, " D"], Float[Array, ""]]:
+        return dot(weights, patterns), jnp.zeros((), weights.dtype)
+
+
+class NegativeDistance(AbstractSimilarity, AbstractManySimilarities, AbstractMovable, AbstractFields):
+    """Half the squared distance, its sign turned: −½ ‖x − ξ‖²."""
+
+    def of(self, pattern: Float[Array, " D"], state: Float[Array, " D"]) -> Float[Array, ""]:
+        return -0.5 * jnp.sum((state - pattern) ** 2)
+
+    def of_all(self, patterns: Num[Array, "K D"], state: Float[Array, " D"]) -> Float[Array, " K"]:
+        sizes = jnp.einsum(
+            "kd,kd->k", patterns, patterns, preferred_element_type=state.dtype, precision="highest"
+        )
+        # No distance is negative: where it is nearly 0, rounding may say so.
+        return jnp.minimum(overlaps(patterns, state) - 0.5 * (sizes + dot(state, state)), 0)
+
+    def moved(
+        self, patterns: Num[Array, "K D"], state: Float[Array, " D"], i: Int[Array, ""]
+    ) -> Float[Array, " K"]:
+        return -2 * state[i] * patterns[:, i].astype(state.dtype)
+
+    def field(
+        self, patterns: Num[Array, "K D"], weights: Float[Array, " K"]
+    ) -> tuple[Float[Array, " D"], Float[Array, ""]]:
+        return dot(weights, patterns), jnp.sum(weights)
