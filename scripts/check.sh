@@ -24,6 +24,9 @@ step "a small language model for the tests that want a real one"
 step "tests"
 "$bin/python" -m pytest -n 2 --durations 15
 
+step "wrong use, without the type-checking hook"
+"$bin/python" -m pytest -n 2 --override-ini addopts=-ra tests/test_wrong_use*.py
+
 step "tutorials, at small sizes"
 "$bin/python" -m pytest -n 2 -p no:cacheprovider --override-ini addopts= --override-ini filterwarnings= \
     --nbmake --nbmake-timeout 600 tutorials
@@ -33,6 +36,6 @@ step "the core on the oldest supported jax"
 "$venv-oldest/bin/pip" install --quiet --editable . 'jax==0.7.2' 'jaxlib==0.7.2' \
     'beartype>=0.19' 'pytest>=8' 'pytest-xdist>=3.6'
 "$venv-oldest/bin/python" -m pytest -n 2 tests/test_separations.py tests/test_asynchronous.py \
-    tests/test_synchronous.py tests/test_bad_input.py tests/test_saving.py tests/test_platforms.py \
+    tests/test_synchronous.py tests/test_saving.py tests/test_platforms.py \
     tests/test_learning.py tests/test_associator.py
 step "all well"
