@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from energyam.files import replacing
+from energyam.files import as_path, replacing
 
-_CHECKSUM, _CHECKSUMS = "checksum", "checksums"  # of the other metadata; of each tensor
+_CHECKSUM, _CHECKSUMS = "energyam.checksum", "energyam.checksums"  # of the other metadata; of each tensor
 _CODES = {"bool": "BOOL", "float16": "F16", "bfloat16": "BF16", "float32": "F32", "float64": "F64"}
 _CODES |= {f"int{bits}": f"I{bits}" for bits in (8, 16, 32, 64)}
 _CODES |= {f"uint{bits}": f"U{bits}" for bits in (8, 16, 32, 64)}
@@ -61,7 +61,10 @@ class TensorFile(NamedTuple):
         """One tensor; raises `ValueError` if it is missing or not as it was written."""
         if name not in self.names:
             raise ValueError(f"{self.path} has no tensor {name!r}")
-        tensor = self.opened.get_tensor(name)
+        try:
+            tensor = self.opened.get_tensor(name)
+        except AttributeError as error:  # what safetensors looks up in NumPy and does not find
+            raise ValueError(f"{self.path}: {name} has a dtype that can't be read ({error})") from None
         if self.checksums is not None and self.checksums.get(name) != _checksum(tensor):
             raise ValueError(f"{self.path} is damaged: {name} is not what was written")
         return tensor
@@ -80,15 +83,16 @@ class TensorFile(NamedTuple):
 def opened_tensors(path: str | os.PathLike) -> Iterator[TensorFile]:
     """A safetensors file, open for the length of the block, in which errors of reading name its path.
 
-    Raises `FileNotFoundError` for a missing file, and `ValueError` for one that is truncated, is not a
-    safetensors file, or whose metadata is not what was written.
+    Raises `FileNotFoundError` for a missing file, `OSError` for one that can't be read, and `ValueError` for
+    one that is truncated, is not a safetensors file, or whose metadata is not what was written.
     """
     from safetensors import SafetensorError, safe_open
 
-    path = Path(path)
+    path = as_path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
     try:
+        path.open("rb").close()  # the system's own errors, of permissions and the like, name the path
         with safe_open(path, framework="numpy") as opened:
             metadata, names = opened.metadata() or {}, frozenset(opened.keys())
             yield TensorFile(path, metadata, names, _read_checksums(path, metadata, names), opened)
@@ -128,9 +132,9 @@ def _plain(tensor: np.ndarray) -> np.ndarray:
     return np.asarray(tensor, tensor.dtype.newbyteorder("<"), order="C")
 
 
-def _content(tensor: np.ndarray) -> memoryview:
+def _content(tensor: np.ndarray) -> Any:
     """The bytes of a tensor, not copied; by way of uint8, as NumPy lends out no bfloat16."""
-    return memoryview(tensor.reshape(-1).view(np.uint8))
+    return tensor.reshape(-1).view(np.uint8)
 
 
 def _checksum(tensor: np.ndarray) -> str:
