@@ -27,7 +27,8 @@ def save(path: str | os.PathLike, memory: eqx.Module) -> None:
     """
     check_target(path)
     if not isinstance(memory, eqx.Module):
-        raise ValueError(f"memory must be a module, an eqx.Module; got {type(memory).__name__}")
+        got = f"the class {memory.__name__}" if isinstance(memory, type) else type(memory).__name__
+        raise ValueError(f"memory must be a module, an eqx.Module; got {got}")
     tree, tensors = describe(memory, _own_classes())
     write_tensors(path, tensors, {_KEY: json.dumps({"format": FORMAT, "module": tree})})
 
