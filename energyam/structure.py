@@ -190,4 +190,4 @@ def _join(where: str, name: str) -> str:
 
 
 def _complex(parts: np.ndarray) -> jax.Array:
-    return jnp.asarray(parts[..., 0] + 1j * parts[..., 1])
+    return jnp.asarray(np.ascontiguousarray(parts).view(np.complex64)[..., 0])

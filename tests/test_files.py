@@ -143,9 +143,7 @@ def test_the_mode_of_the_old_file_is_kept_and_a_new_one_follows_the_umask(tmp_pa
 
 
 def test_targets_are_checked_beforehand(tmp_path, monkeypatch, no_hook):
-    with pytest.raises(
-        FileNotFoundError, match=r"checkpoint must lie in a folder that exists; got .*no/file"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"checkpoint must lie in a folder that exists; .*no/file"):
         check_target(tmp_path / "no" / "file", "checkpoint")
     with pytest.raises(ValueError, match=r"path must name a file; got .*, which is a folder or a device"):
         check_target(tmp_path)

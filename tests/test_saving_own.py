@@ -49,7 +49,7 @@ CONTENTS = {
     "named tuple": (Place(X, "here"), Place({"x": X}, "there")),
     "key": jr.key(3),
     "keys": {"several": jr.split(jr.key(3), (2, 3)), "of another kind": jr.key(1, impl="rbg")},
-    "complex": jnp.array([1 + 2j, 3j], jnp.complex64),
+    "complex": jnp.array([1 + 2j, complex(1, float("inf"))], jnp.complex64),
     "special numbers": (float("inf"), float("-inf"), 10**30),
     "no rows": jnp.zeros((0, 3)),
     **{
@@ -119,9 +119,7 @@ def test_classes_are_looked_up_before_ours(tmp_path):
     assert type(eam.load(tmp_path / "own", classes=(chn,))) is chn
     with pytest.raises(ValueError, match=r"the class CHN .*pass classes=\(CHN,\)"):
         eam.load(tmp_path / "own")
-    with pytest.raises(
-        ValueError, match=r"content\.1 must not have parts of two classes that are called CHN"
-    ):
+    with pytest.raises(ValueError, match=r"content\.1 must not have parts of two classes .* CHN"):
         eam.save(tmp_path / "own", Holder([eam.CHN(X), chn(X)]))
 
 
@@ -135,7 +133,7 @@ def test_classes_are_looked_up_before_ours(tmp_path):
         ((int,), "must be subclasses of eqx.Module, or named tuples; got <class 'int'>"),
         (
             (Still, renamed("Still", type("Another", (eqx.Module,), {}))),
-            "must have different names; got two that are called Still",
+            "must have different names; got two .* Still",
         ),
     ],
 )
