@@ -24,9 +24,6 @@ step "a small language model for the tests that want a real one"
 step "tests"
 "$bin/python" -m pytest -n 2 --durations 15
 
-step "wrong use, without the type-checking hook"
-"$bin/python" -m pytest -n 2 --override-ini addopts=-ra tests/test_wrong_use*.py
-
 step "tutorials, at small sizes"
 "$bin/python" -m pytest -n 2 -p no:cacheprovider --override-ini addopts= --override-ini filterwarnings= \
     --nbmake --nbmake-timeout 600 tutorials

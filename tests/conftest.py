@@ -7,6 +7,7 @@ os.environ.setdefault("ENERGYAM_FAST", "1")
 
 import jax
 import jax.random as jr
+import jaxtyping
 import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -19,11 +20,23 @@ def getkey():
     return lambda: next(keys)
 
 
-def pytest_ignore_collect(collection_path, config):
-    """Leave out what can't run here: the tests of wrong use under the type-checking hook, whose errors would
-    come before ours (`scripts/check.sh` runs them without it), and those of a model that is not there."""
-    if collection_path.name.startswith("test_wrong_use"):
-        return True if config.getoption("jaxtyping_packages") else None
+@pytest.fixture
+def no_hook():
+    """No runtime type checks, so that the errors are those that users see."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(autouse=True)
+def _no_hook_for_wrong_use(request):
+    """Files named test_wrong_use… test our own messages."""
+    if request.path.name.startswith("test_wrong_use"):
+        request.getfixturevalue("no_hook")
+
+
+def pytest_ignore_collect(collection_path):
+    """Leave out the tests of the real SmolLM2 where `energyam lm fetch` has not brought it."""
     if collection_path.name != "test_lm_smollm2.py":
         return None
     from energyam.lm import find_smollm2  # not above: the type-checking hook must come before energyam

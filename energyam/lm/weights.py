@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from energyam.tensor_files import opened_tensors
+
 
 class Weights(NamedTuple):
     """A model file: its settings, the names of its tensors, and `tensor(name)`, which reads one."""
@@ -46,7 +48,6 @@ def read_folder(folder: Path) -> Weights:
 
     Raises `ValueError` for a folder without them, or files that are cut short.
     """
-    safetensors = require("safetensors")
     config = folder / "config.json"
     files = sorted(folder.glob("*.safetensors"))
     if not config.is_file() or not files:
@@ -55,15 +56,12 @@ def read_folder(folder: Path) -> Weights:
         )
     homes: dict[str, Path] = {}
     for file in files:
-        try:
-            with safetensors.safe_open(file, framework="flax") as opened:
-                homes |= dict.fromkeys(opened.keys(), file)
-        except safetensors.SafetensorError as error:
-            raise ValueError(f"{file} is not a whole safetensors file: {error}") from None
+        with opened_tensors(file) as opened:
+            homes |= dict.fromkeys(opened.names, file)
 
     def read(name: str) -> np.ndarray:
-        with safetensors.safe_open(homes[name], framework="flax") as opened:
-            return np.asarray(opened.get_tensor(name))
+        with opened_tensors(homes[name]) as opened:
+            return opened.tensor(name)
 
     return Weights(_json(config), frozenset(homes), read)
 
