@@ -133,6 +133,23 @@ def picture_shape(shape: Any) -> tuple[int, int]:
     return count("shape[0]", shape[0]), count("shape[1]", shape[1])
 
 
+def is_key(value: Any) -> bool:
+    """True for one JAX random key: a typed one, or the uint32 numbers, (2,) or (4,), of a raw one."""
+    dtype, shape = getattr(value, "dtype", None), getattr(value, "shape", None)
+    if dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key):
+        return shape == ()
+    return dtype == np.uint32 and shape in ((2,), (4,))
+
+
+def key(name: str, value: Any) -> None:
+    """Raise `ValueError` unless `value` is one JAX random key, which may be traced."""
+    if is_key(value):
+        return
+    if jnp.issubdtype(getattr(value, "dtype", None) or float, jax.dtypes.prng_key):
+        raise ValueError(f"{name} must be one jax random key; got keys of shape {value.shape} (use jax.vmap)")
+    raise ValueError(f"{name} must be a jax random key, e.g. jax.random.key(0); got {_got(value)}")
+
+
 def fraction(name: str, value: Any) -> None:
     """Raise `ValueError` unless 0 ≤ value ≤ 1."""
     if is_known(value) and not bool(np.all((_numbers(name, value) >= 0) & (_numbers(name, value) <= 1))):
@@ -144,6 +161,14 @@ def _numbers(name: str, value: Any) -> np.ndarray:
         return np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
         raise ValueError(f"{name} must be a number; got {value!r}") from None
+
+
+def _got(value: Any) -> str:
+    """`value` as a message shows it, in a line."""
+    if isinstance(value, int) and abs(value) >= 10**30:
+        return f"an integer of {value.bit_length()} bits"
+    shown = " ".join(repr(value).split())
+    return shown if len(shown) < 80 else f"{shown[:60]} …"
 
 
 def _shown(dims: str) -> str:

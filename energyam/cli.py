@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -137,7 +137,7 @@ def _demo(noise: float, queries: int, n: int, beta: float, key: PRNGKeyArray, ou
     """Fill the table line by line, then draw what each memory recalled and how the last one did."""
     picking, damage, order = jr.split(key, 3)
     glyphs = jr.permutation(picking, jnp.asarray(eam.datasets.glyphs().reshape(-1, 48 * 48)))
-    noisy = eam.datasets.flip_bits(damage, glyphs[:queries], noise)
+    noisy = eam.datasets.flip_bits(glyphs[:queries], noise, key=damage)
     print("Pictures of 48 x 48 bits, recalled from copies with bits flipped; seconds after compilation.")
     print(_line(*_HEADER), flush=True)
     answers = []
@@ -215,8 +215,8 @@ def _draw(result: eam.Recall, shape: tuple[int, int], original: Any, out: Path) 
 def _damaged(key: PRNGKeyArray, picture: Array, noise: float, mask: Side | None) -> tuple[Array, Array]:
     """The picture (D,), bits flipped and one half lost; clamped is what is left, unless it has noise."""
     flipping, masking = jr.split(key)
-    noisy = eam.datasets.flip_bits(flipping, picture.reshape(-1), noise).reshape(picture.shape)
+    noisy = eam.datasets.flip_bits(picture.reshape(-1), noise, key=flipping).reshape(picture.shape)
     if mask is None:
         return noisy.reshape(-1), jnp.zeros(picture.size, bool)
-    masked, known = eam.datasets.mask_half(masking, noisy, mask)
+    masked, known = eam.datasets.mask_half(noisy, cast(Any, mask.value), key=masking)
     return masked.reshape(-1), known.reshape(-1) & (noise == 0)
