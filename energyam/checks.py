@@ -5,6 +5,7 @@ only when they are known: inside `jit` an array has no values yet, and the check
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -131,6 +132,14 @@ def picture_shape(shape: Any) -> tuple[int, int]:
     if not isinstance(shape, tuple | list) or len(shape) != 2:
         raise ValueError(f"shape must be (H, W), the height and width of a picture; got {shape!r}")
     return count("shape[0]", shape[0]), count("shape[1]", shape[1])
+
+
+def as_path(name: str, value: Any) -> Path:
+    """`value` as a path; raises `ValueError` for what is neither a string nor a path."""
+    try:
+        return Path(value)
+    except TypeError:
+        raise ValueError(f"{name} must be a path, a string or a pathlib.Path; got {_got(value)}") from None
 
 
 def is_key(value: Any) -> bool:
