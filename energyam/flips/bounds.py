@@ -17,13 +17,18 @@ Enclosure = tuple[Float[Array, " t"], Float[Array, " t"]]
 
 
 def of_terms(
-    rises: Float[Array, " K"], falls: Float[Array, " K"], unit: Float[Array, ""], potential: Float[Array, ""]
+    rises: Float[Array, " K"],
+    falls: Float[Array, " K"],
+    unit: Float[Array, ""],
+    potential: Float[Array, ""],
+    error: ArrayLike = 0.0,
 ) -> Bounds:
     """The bounds of a sum of terms: term μ rises by `rises` where d_μ = 1, and falls by `falls` where −1.
 
-    Σ_near rises − Σ_away falls = ½ Σ (rises − falls) + ½ Σ d (rises + falls), in multiples of `unit`.
+    Σ_near rises − Σ_away falls = ½ Σ (rises − falls) + ½ Σ d (rises + falls), in multiples of `unit`. The
+    terms are good to 60 units of rounding, or else to `error` in all.
     """
-    slack = _rounding(rises) * jnp.sum(jnp.abs(rises) + jnp.abs(falls))
+    slack = _rounding(rises) * jnp.sum(jnp.abs(rises) + jnp.abs(falls)) + error
     middle = 0.5 * _sum(rises - falls)
     return Bounds(0.5 * (rises + falls), middle - slack, middle + slack, unit, potential)
 

@@ -23,6 +23,7 @@ from energyam.flips.capabilities import (
     AbstractLed,
     Change,
 )
+from energyam.flips.seldom import where_needed
 
 BLOCK = 16  # neurons of a block that is bounded anew after each flip
 COUPLED_BLOCK = 32  # neurons of a block whose flips interact by couplings
@@ -172,17 +173,11 @@ def _bounded_block(flips, free, descending, at, neurons, thresholds):
         may_flip = allowed & (places > last) & (high > thresholds)
         return may_flip, may_flip & (low > thresholds)
 
-    def exactly(block, place):
-        change = flips.change(block.kept, block.state, neurons[place])
-        return exceeds(change, thresholds[place])
-
     def look(block):
         place = jnp.argmax(block.may_flip)
         i, some, sure = neurons[place], block.may_flip.any(), block.must_flip[place]
-        close = lax.cond(
-            unvmap_any(some & ~sure), lambda: exactly(block, place), lambda: jnp.zeros_like(sure)
-        )
-        falls = some & (sure | close)
+        close = (flips, block.kept, block.state, i, thresholds[place])
+        falls = some & where_needed(~sure & some, _exactly, sure, *close)
 
         def flip():
             kept = _where(falls, flips.flip(block.kept, block.state, i), block.kept)
@@ -207,6 +202,10 @@ def _bounded_block(flips, free, descending, at, neurons, thresholds):
     )
     end = lax.while_loop(lambda block: unvmap_any(block.may_flip.any()), look, start)
     return (end.state, end.kept, end.energy), (end.energies, end.flipped)
+
+
+def _exactly(flips, kept, state, i, threshold):
+    return exceeds(flips.change(kept, state, i), threshold)
 
 
 def _coupled_block(flips, free, descending, at, neurons, thresholds):

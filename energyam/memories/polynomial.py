@@ -9,7 +9,14 @@ from jaxtyping import Array, Float, Num
 from energyam import checks
 from energyam.flips.bounds import Enclosure, enclose_terms, of_terms
 from energyam.flips.capabilities import AbstractBounds, AbstractGains, AbstractGrowing, Bounds, Change
-from energyam.flips.integer_powers import MAX_ORDER, limbs_for, power, power_changes, with_exact_sign
+from energyam.flips.integer_powers import (
+    MAX_ORDER,
+    integer_power,
+    limbs_for,
+    power,
+    power_changes,
+    with_exact_sign,
+)
 from energyam.memories.separation import AbstractBlocks, Pair, saturated
 
 
@@ -76,10 +83,17 @@ class Polynomial(AbstractBlocks, AbstractGains, AbstractBounds, AbstractGrowing)
     def bounds(self, similarities: Float[Array, " K"], step: ArrayLike) -> Bounds:
         low, here, high = map(self._rectified, (similarities - step, similarities, similarities + step))
         scale = jnp.maximum(jnp.max(jnp.maximum(jnp.abs(low), jnp.abs(high))), 1)
-        rises = power_changes(here, high, scale, self.n)
-        falls = power_changes(low, here, scale, self.n)
         unit = self._in_units(jnp.ones((), scale.dtype), scale)
-        return of_terms(rises, falls, unit, self.potential(similarities))
+        if not self._whole:
+            rises = power_changes(here, high, scale, self.n)
+            falls = power_changes(low, here, scale, self.n)
+            return of_terms(rises, falls, unit, self.potential(similarities))
+        # Powers are good to n units, with those of the quotients, and are faster than logarithms.
+        low, here, high = (integer_power(s / scale, self.n) for s in (low, here, high))
+        size = jnp.sum(jnp.abs(low) + 2 * jnp.abs(here) + jnp.abs(high))
+        error = 2 * self.n * jnp.finfo(size.dtype).eps * size
+        potential = saturated(self._in_units(jnp.sum(here), scale))
+        return of_terms(high - here, here - low, unit, potential, error)
 
     def enclose(self, bounds: Bounds, products: Float[Array, " t"], step: ArrayLike) -> Enclosure:
         return enclose_terms(bounds, products)
