@@ -115,9 +115,9 @@ def llama_from_huggingface(weights: Weights, dtype: Any) -> Llama:
     Raises `ValueError` for another activation, rotary positions that are not supported, and missing or
     unknown weights.
     """
-    biased = (*_QKV, "attention_out") if weights.flag("attention_bias", False) else ()
-    biased += _MLP if weights.flag("mlp_bias", False) else ()
-    return _from_huggingface(weights, biased, dtype)
+    attention = (*_QKV, "attention_out") if weights.flag("attention_bias", False) else ()
+    mlp = _MLP if weights.flag("mlp_bias", False) else ()
+    return _from_huggingface(weights, (*attention, *mlp), dtype)
 
 
 def qwen2_from_huggingface(weights: Weights, dtype: Any) -> Llama:
