@@ -4,69 +4,19 @@ import json
 import shutil
 import sys
 
-import gguf
 import numpy as np
 import pytest
+from lm_files import MERGES, VOCABULARY, gguf_of
 from lm_models import FOLDERS, close, expected, tiny, tokens
 from lm_reference import Reference
 from safetensors.numpy import load_file, save_file
 
 from energyam import lm
 
-BYTES = "abcdefghijklmnopqrstuvwxyz0123456789ĠĊ"
-VOCABULARY = ["<|end|>", *BYTES, "he", "Ġt", "Ġthe", *(f"filler{i}" for i in range(19))]
-MERGES = ["h e", "Ġ t", "Ġt he"]
-
 
 @pytest.fixture(scope="module")
 def gguf_file(tmp_path_factory):
-    """The tiny Llama as a GGUF file, its q and k rows in GGUF's pairwise order."""
-    path = tmp_path_factory.mktemp("gguf") / "tiny.gguf"
-    config = json.loads((FOLDERS["llama"] / "config.json").read_text())
-    writer = gguf.GGUFWriter(path, "llama")
-    writer.add_block_count(config["num_hidden_layers"])
-    writer.add_embedding_length(config["hidden_size"])
-    writer.add_feed_forward_length(config["intermediate_size"])
-    writer.add_head_count(config["num_attention_heads"])
-    writer.add_head_count_kv(config["num_key_value_heads"])
-    writer.add_rope_dimension_count(config["head_dim"])
-    writer.add_rope_freq_base(config["rope_parameters"]["rope_theta"])
-    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
-    writer.add_context_length(config["max_position_embeddings"])
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("smollm")
-    writer.add_token_list(VOCABULARY)
-    writer.add_token_merges(MERGES)
-    writer.add_token_types([3] + [1] * (len(VOCABULARY) - 1))
-    _add_tensors(writer, config)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return path
-
-
-def _add_tensors(writer, config):
-    names = {"embed_tokens": "token_embd", "lm_head": "output", "norm": "output_norm"}
-    parts = {
-        **{f"self_attn.{n}_proj": f"attn_{n}" for n in "qkv"},
-        **{f"mlp.{n}_proj": f"ffn_{n}" for n in ("gate", "up", "down")},
-        "self_attn.o_proj": "attn_output",
-        "input_layernorm": "attn_norm",
-        "post_attention_layernorm": "ffn_norm",
-    }
-    for name, array in load_file(FOLDERS["llama"] / "model.safetensors").items():
-        name = name.removeprefix("model.").removesuffix(".weight")
-        if name.startswith("layers."):
-            _, layer, part = name.split(".", 2)
-            heads = {"self_attn.q_proj": "num_attention_heads", "self_attn.k_proj": "num_key_value_heads"}
-            if part in heads:
-                halves = array.reshape(config[heads[part]], 2, -1, array.shape[1])
-                array = halves.swapaxes(1, 2).reshape(array.shape)
-            target = f"blk.{layer}.{parts[part]}"
-        else:
-            target = names[name]
-        writer.add_tensor(f"{target}.weight", np.ascontiguousarray(array))
+    return gguf_of(tmp_path_factory.mktemp("gguf") / "tiny.gguf")
 
 
 @pytest.mark.parametrize("name", FOLDERS)

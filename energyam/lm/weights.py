@@ -56,7 +56,7 @@ class Weights(NamedTuple):
             raise ValueError(f"{self.origin}: {name} must be an integer of at least 1; got {value!r}")
         return value
 
-    def number(self, name: str, default: float | None = None) -> float:
+    def number(self, name: str, default: int | float | None = None) -> float:
         """A setting that is positive and finite; raises `ValueError` for anything else."""
         value = self.setting(name, default)
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
