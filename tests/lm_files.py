@@ -43,7 +43,7 @@ def gguf_of(path, settings=None, tensors=None, kind="llama", source=None, tokeni
     _add_sizes(writer, config, settings or {})
     for name, value in (settings or {}).items():
         add = {int: writer.add_uint32, float: writer.add_float32, str: writer.add_string}[type(value)]
-        add(name if name.startswith("tokenizer.") else f"{kind}.{name}", value)
+        add(name if name.startswith(("tokenizer.", "split.")) else f"{kind}.{name}", value)
     if tokenizer:
         _add_tokenizer(writer)
     for name, array in (source or tensors_of("llama")).items():

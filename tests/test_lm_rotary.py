@@ -103,8 +103,9 @@ SCALINGS = {
 }
 
 
-@pytest.mark.parametrize("name", SCALINGS)
-@pytest.mark.parametrize("place", ["rope_scaling", "rope_parameters"])
+@pytest.mark.parametrize(
+    ("name", "place"), [*((name, "rope_scaling") for name in SCALINGS), ("yarn", "rope_parameters")]
+)
 def test_scaled_positions_of_hugging_face(tmp_path, name, place):
     rope, (frequencies, length) = SCALINGS[name]
     settings = {"rope_parameters": None, "rope_theta": BASE, place: rope}

@@ -50,7 +50,7 @@ def load(source: str | Path, *, dtype: Any = jnp.float32) -> AbstractLanguageMod
 
 def _check_dtype(dtype: Any) -> None:
     try:
-        known = jnp.dtype(dtype)
+        known = None if dtype is None else jnp.dtype(dtype)
     except TypeError:
         known = None
     if known not in (jnp.float16, jnp.bfloat16, jnp.float32, jnp.float64):

@@ -90,8 +90,8 @@ class Weights(NamedTuple):
                 raise ValueError(
                     f"{self.origin}: {name} must be an integer or a list of integers; got {value!r}"
                 )
-            found += [token for token in tokens if token not in found]
-        return tuple(found)
+            found += tokens
+        return tuple(dict.fromkeys(found))
 
     def must_be(self, **wanted: Any) -> None:
         """Raise `ValueError` for a setting that is there with a value other than the one wanted."""
