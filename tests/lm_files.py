@@ -36,7 +36,7 @@ def folder_of(path, tensors=None, name="llama", **settings):
     return path
 
 
-def gguf_of(path, settings=None, tensors=None, kind="llama", source=None, tokenizer=True):
+def gguf_of(path, settings=None, tensors=None, kind="llama", source=None, tokenizer="gpt2"):
     """The tiny Llama as a GGUF file, with more settings and tensors; `source`: other tensors than its own."""
     config = config_of("llama")
     writer = gguf.GGUFWriter(path, kind)
@@ -45,7 +45,7 @@ def gguf_of(path, settings=None, tensors=None, kind="llama", source=None, tokeni
         add = {int: writer.add_uint32, float: writer.add_float32, str: writer.add_string}[type(value)]
         add(name if name.startswith(("tokenizer.", "split.")) else f"{kind}.{name}", value)
     if tokenizer:
-        _add_tokenizer(writer)
+        _add_tokenizer(writer, tokenizer)
     for name, array in (source or tensors_of("llama")).items():
         target, array = _in_gguf(name, array, config, kind)
         writer.add_tensor(target, np.ascontiguousarray(array))
@@ -71,8 +71,8 @@ def _add_sizes(writer, config, settings):
     writer.add_context_length(config["max_position_embeddings"])
 
 
-def _add_tokenizer(writer):
-    writer.add_tokenizer_model("gpt2")
+def _add_tokenizer(writer, kind):
+    writer.add_tokenizer_model(kind)
     writer.add_tokenizer_pre("smollm")
     writer.add_token_list(VOCABULARY)
     writer.add_token_merges(MERGES)

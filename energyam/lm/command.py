@@ -18,9 +18,14 @@ from energyam.lm.store import MemoryStore
 from energyam.lm.tokenizer import decode_after, load_tokenizer
 from energyam.lm.transformer import AbstractLanguageModel
 
-app = typer.Typer(
-    help="A language model with a text in its memory.", invoke_without_command=True, no_args_is_help=True
-)
+_HELP = """A language model with a text in its memory: writes on from --prompt, with --memory and without.
+
+Best recalled is a name that the model knows and the text repeats, by a prompt that runs up to it. SmolLM2,
+the model by default, is small: with the options as they are it names a city from three sentences that each
+say it, but seldom a name that a text says once. For another model, try other --layers.
+"""
+
+app = typer.Typer(help=_HELP, invoke_without_command=True, no_args_is_help=True)
 
 
 @app.callback()
@@ -29,11 +34,11 @@ def write(
     memory: Annotated[Path | None, typer.Option(help="a text file to remember, or a saved store")] = None,
     model: Annotated[str, typer.Option(help="folder, .gguf file, hub name, or smollm2")] = "smollm2",
     tokenizer: Annotated[str | None, typer.Option(help="folder of the tokenizer, if not the model's")] = None,
-    layers: Annotated[str, typer.Option(help="such as 7,8,9, from 0; by default one at 4/5 depth")] = "",
+    layers: Annotated[str, typer.Option(help="such as 7,8,9, from 0; by default 4/5 deep and the last")] = "",
     kind: Annotated[int, typer.Option(help="the look-up's type, 1, 2 or 3", min=1, max=3)] = 2,
     k: Annotated[int, typer.Option(help="memories read at each place", min=1)] = 5,
     mem_frac: Annotated[float, typer.Option(help="0: the first token alone reads")] = 5.0,
-    bookkeeping_frac: Annotated[float, typer.Option(help="1: the first token never reads")] = 0.9,
+    bookkeeping_frac: Annotated[float, typer.Option(help="1: the first token never reads")] = 0.0,
     softmax_scale: Annotated[float, typer.Option(help="large: the best memory alone")] = 1000.0,
     tokens: Annotated[int, typer.Option(help="how many to write at most", min=1)] = 40,
     temperature: Annotated[float, typer.Option(help="0: always the likeliest")] = 0.8,
@@ -91,12 +96,12 @@ def _store(model: AbstractLanguageModel, tokenizer: Any, memory: Path, layers: s
         store = MemoryStore.load(memory, model)
         return store.only(chosen) if chosen else store
     ids = tokenizer.encode("\n" + _text(memory)).ids
-    return remember(model, ids, chosen or [default_layer(model.num_layers)], name=memory.name)
+    return remember(model, ids, chosen or _usual_layers(model.num_layers), name=memory.name)
 
 
-def default_layer(num_layers: int) -> int:
-    """The layer, from 0, that remembers by default: at 4/5 of the depth."""
-    return max(0, round(0.8 * num_layers) - 1)
+def _usual_layers(num_layers: int) -> list[int]:
+    """The layer at 4/5 of the depth and the last: of SmolLM2's, those that recall best together."""
+    return sorted({max(0, round(0.8 * num_layers) - 1), num_layers - 1})
 
 
 def _layers(layers: str, num_layers: int) -> list[int]:
