@@ -195,7 +195,7 @@ def test_a_gguf_without_a_tokenizer(folder):
 
 def test_gguf_tokenizers_of_other_kinds(tmp_path):
     path = gguf_of(tmp_path / "tiny.gguf", tokenizer="llama")
-    with pytest.raises(ValueError, match="as gpt-2 or smollm do; got llama, smollm. Load it from a folder"):
+    with pytest.raises(ValueError, match=r"as gpt-2 or smollm do; got llama, smollm\. Load it from a folder"):
         lm.load_tokenizer(path)
     assert jnp.isfinite(lm.load(path)([1, 2])).all()
 

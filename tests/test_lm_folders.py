@@ -223,12 +223,14 @@ def test_norms_and_attention_of_large_numbers_in_half_precision():
 
 
 def test_configurations_of_end_tokens(tmp_path):
-    for given, wanted in ((2, (2,)), ([5, 2, 5], (5, 2)), (None, ())):
+    for given, wanted in ((2, (2,)), ([5, 2, 5], (5, 2)), (None, ()), (-1, ())):
         assert lm.load(folder_of(tmp_path, eos_token_id=given)).end_tokens == wanted
     (tmp_path / "generation_config.json").write_text(json.dumps({"eos_token_id": [7, 8]}))
     assert lm.load(folder_of(tmp_path, eos_token_id=2)).end_tokens == (7, 8)
     (tmp_path / "generation_config.json").write_text("{}")
     assert lm.load(folder_of(tmp_path, eos_token_id=2)).end_tokens == (2,)
     ends = {"tokenizer.ggml.eos_token_id": 4, "tokenizer.ggml.eot_token_id": 9}
+    none = {"tokenizer.ggml.eos_token_id": 2**32 - 1}
+    assert lm.load(gguf_of(tmp_path / "none.gguf", none)).end_tokens == ()
     assert lm.load(gguf_of(tmp_path / "tiny.gguf", ends)).end_tokens == (4, 9)
     assert config_of("gpt2")["eos_token_id"] == 0 and tiny("gpt2").end_tokens == (0,)

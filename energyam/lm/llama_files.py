@@ -191,7 +191,7 @@ def _gguf_sizes(weights: Weights, kind: str) -> _Sizes:
         heads=heads,
         groups=weights.count(f"{kind}.attention.head_count_kv", heads),
         head_size=head_size,
-        vocabulary=weights.tensor("token_embd.weight").shape[0],
+        vocabulary=weights.settings.get(f"{kind}.vocab_size") or weights.tensor("token_embd.weight").shape[0],
         context=weights.count(f"{kind}.context_length"),
         eps=weights.number(f"{kind}.attention.layer_norm_rms_epsilon"),
     )

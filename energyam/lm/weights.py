@@ -80,6 +80,7 @@ class Weights(NamedTuple):
     def end_tokens(self, *names: str) -> tuple[int, ...]:
         """The tokens that end a text, of settings that are an integer or a list of them; none if missing.
 
+        Some files write "none" as −1, or as the largest number there is; these are left out.
         Raises `ValueError` for anything else.
         """
         found: list[int] = []
@@ -90,7 +91,7 @@ class Weights(NamedTuple):
                 raise ValueError(
                     f"{self.origin}: {name} must be an integer or a list of integers; got {value!r}"
                 )
-            found += tokens
+            found += [token for token in tokens if 0 <= token < 2**31]
         return tuple(dict.fromkeys(found))
 
     def must_be(self, **wanted: Any) -> None:
