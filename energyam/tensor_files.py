@@ -69,6 +69,12 @@ class TensorFile(NamedTuple):
             raise ValueError(f"{self.path} is damaged: {name} is not what was written")
         return tensor
 
+    def kind(self, name: str) -> str:
+        """The dtype of a tensor as the file names it, say "BF16"; raises `ValueError` if it is missing."""
+        if name not in self.names:
+            raise ValueError(f"{self.path} has no tensor {name!r}")
+        return self.opened.get_slice(name).get_dtype()
+
     def tensors(self) -> dict[str, np.ndarray]:
         """All tensors by name; raises `ValueError` if one is not as it was written."""
         return {name: self.tensor(name) for name in sorted(self.names)}

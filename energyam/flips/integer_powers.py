@@ -2,7 +2,6 @@
 
 import math
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int, Num
@@ -86,16 +85,6 @@ def with_exact_sign(
 
     needed = jnp.abs(estimate) <= bound
     return where_needed(needed, settle, estimate, estimate, bound, before, after, n)
-
-
-def integer_power(base: Float[Array, "..."], n: Int[Array, ""]) -> Float[Array, "..."]:
-    """baseⁿ by repeated squaring, n ≥ 0: within n / 2 units of rounding, and without a derivative."""
-
-    def next_bit(carry):
-        n, square, product = carry
-        return n >> 1, square * square, jnp.where(n & 1 == 1, product * square, product)
-
-    return lax.while_loop(lambda carry: carry[0] > 0, next_bit, (n, base, jnp.ones_like(base)))[2]
 
 
 def power(base: Float[Array, "..."], n: Num[Array, ""]) -> Float[Array, "..."]:

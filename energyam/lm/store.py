@@ -129,20 +129,24 @@ class MemoryStore(eqx.Module):
     def load(cls, path: str | Path, model: Any) -> "MemoryStore":
         """Read a store back for the model that made it.
 
-        Raises `ValueError` for a file that is not a whole store, or the store of another model.
+        Raises `ValueError` for a file that is not a whole store, or the store of another model (stores of
+        energyam 0.1 named their models otherwise, so that theirs is not checked).
         """
-        arrays, about = _read(as_path(path))
-        if about["model"] != fingerprint(model):
+        arrays, about, current = _read(as_path(path))
+        if current and about["model"] != fingerprint(model):
             raise ValueError(f"{path} holds the memory of another model than the one given")
         layers = tuple(about["layers"])
         rows = {name: jnp.asarray(arrays[name]) for name in _ROWS}
         bank = Bank(**rows, slots=slots_of(layers, about["model_layers"]), rotated=about["rotated"])
-        return cls(bank, layers, tuple(about["texts"]), about["model"], about["capacity"])
+        return cls(bank, layers, tuple(about["texts"]), fingerprint(model), about["capacity"])
 
 
 def fingerprint(model: Any) -> str:
-    """A hash of a model's class, sizes and settings, and of a sample of its weights."""
-    arrays, settings = eqx.partition(model, eqx.is_array)
+    """A hash of a model's class, sizes and settings, and of a sample of its weights.
+
+    Which tokens end a text is left out: it changes nothing that the model computes.
+    """
+    arrays, settings = eqx.partition(replace(model, end_tokens=()), eqx.is_array)
     digest = hashlib.sha256(f"{type(model).__name__} {jax.tree.structure(settings)}".encode())
     with jax.ensure_compile_time_eval():
         for array in jax.tree.leaves(arrays):
@@ -207,7 +211,8 @@ def _fitted(bank: Bank, capacity: int | None) -> Bank:
     return replace(bank, sources=jnp.where(kept, bank.sources, -1))
 
 
-def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any], bool]:
+    """A store's arrays, what they belong to, and whether the file is of the current format."""
     if not path.is_file():
         raise ValueError(f"path must be a memory store; there is no file {path}")
     with opened_tensors(path) as file:
@@ -216,4 +221,5 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
             raise ValueError(f"{path} is not a memory store; its format is {found!r}")
         if found == _FORMAT:
             file.want_checksums()
-        return {name: file.tensor(name) for name in _ROWS}, json.loads(file.metadata["store"])
+        arrays = {name: file.tensor(name) for name in _ROWS}
+        return arrays, json.loads(file.metadata["store"]), found == _FORMAT

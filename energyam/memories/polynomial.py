@@ -11,7 +11,6 @@ from energyam.flips.bounds import Enclosure, enclose_terms, of_terms
 from energyam.flips.capabilities import AbstractBounds, AbstractGains, AbstractGrowing, Bounds, Change
 from energyam.flips.integer_powers import (
     MAX_ORDER,
-    integer_power,
     limbs_for,
     power,
     power_changes,
@@ -81,19 +80,19 @@ class Polynomial(AbstractBlocks, AbstractGains, AbstractBounds, AbstractGrowing)
         return Change(*(saturated(self._in_units(part, scale)) for part in (estimate, bound)))
 
     def bounds(self, similarities: Float[Array, " K"], step: ArrayLike) -> Bounds:
-        low, here, high = map(self._rectified, (similarities - step, similarities, similarities + step))
-        scale = jnp.maximum(jnp.max(jnp.maximum(jnp.abs(low), jnp.abs(high))), 1)
+        around = jnp.stack([similarities - step, similarities, similarities + step])
+        sizes = jnp.maximum(self._rectified(around, jnp.abs), 0)
+        scale = jnp.maximum(jnp.max(sizes), 1)
+        # exp(−y), y = n log(scale / |s|): good to a few units of rounding of 1 + y.
+        y = -self.n * jnp.log(sizes / scale)
+        powers = jnp.exp(-y)
+        error = jnp.finfo(y.dtype).eps * jnp.sum(jnp.where(powers > 0, powers * (8 + 4 * y), 0))
+        if not self.rectified:
+            powers = jnp.where((around < 0) & (self.n % 2 == 1), -powers, powers)
+        low, here, high = powers
         unit = self._in_units(jnp.ones((), scale.dtype), scale)
-        if not self._whole:
-            rises = power_changes(here, high, scale, self.n)
-            falls = power_changes(low, here, scale, self.n)
-            return of_terms(rises, falls, unit, self.potential(similarities))
-        # Powers are good to n units, with those of the quotients, and are faster than logarithms.
-        low, here, high = (integer_power(s / scale, self.n) for s in (low, here, high))
-        size = jnp.sum(jnp.abs(low) + 2 * jnp.abs(here) + jnp.abs(high))
-        error = 2 * self.n * jnp.finfo(size.dtype).eps * size
         potential = saturated(self._in_units(jnp.sum(here), scale))
-        return of_terms(high - here, here - low, unit, potential, error)
+        return of_terms(high - here, here - low, unit, potential, 2 * error)
 
     def enclose(self, bounds: Bounds, products: Float[Array, " t"], step: ArrayLike) -> Enclosure:
         return enclose_terms(bounds, products)
