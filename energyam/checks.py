@@ -37,8 +37,8 @@ def as_array(name: str, value: Any, dims: str) -> Shaped[Array, "..."]:
     Raises `ValueError` for ragged or non-numeric input, another rank, or an axis of length 0.
     """
     try:
-        array = now(jnp.asarray, value)
-    except (TypeError, ValueError) as error:
+        array = now(_as_jax, value)
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{name} must be a numeric array of shape ({_shown(dims)}); {error}") from None
     wanted = dims.split()
     leading = wanted[:1] == ["..."]
@@ -142,8 +142,28 @@ def fraction(name: str, value: Any) -> None:
 def _numbers(name: str, value: Any) -> np.ndarray:
     try:
         return np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} must be a number; got {value!r}") from None
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"{name} must be a number; got {_short(value)}") from None
+
+
+def _short(value: Any) -> str:
+    """`repr(value)`, cut: Python refuses to print whole numbers of more than 4,300 digits."""
+    try:
+        shown = repr(value)
+    except ValueError:
+        return f"a whole number of {value.bit_length()} bits"
+    return shown if len(shown) <= 80 else shown[:40] + "…"
+
+
+def _as_jax(value: Any) -> Array:
+    """`value` as a JAX array; whole numbers too large for its integers become floats and don't wrap around."""
+    try:
+        array = jnp.asarray(value)
+    except OverflowError:
+        return jnp.asarray(np.asarray(value, dtype=np.float64))
+    whole = isinstance(value, np.ndarray | np.integer) and np.issubdtype(value.dtype, np.integer)
+    wraps = whole and array.dtype.itemsize < value.dtype.itemsize and not np.array_equal(array, value)
+    return jnp.asarray(np.asarray(value, dtype=np.float64)) if wraps else array
 
 
 def _shown(dims: str) -> str:
