@@ -12,6 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Shaped
 
+Whole = int | np.integer
+Number = int | float | np.number
+
 
 def is_known(value: Any) -> bool:
     """True where `value` has numbers in it, False for an abstract value inside `jit`, `vmap` or `grad`."""
@@ -156,7 +159,7 @@ def _short(value: Any) -> str:
 
 
 def _as_jax(value: Any) -> Array:
-    """`value` as a JAX array; whole numbers too large for its integers become floats and don't wrap around."""
+    """`value` as a JAX array; whole numbers too large for its integers become floats and don't wrap."""
     try:
         array = jnp.asarray(value)
     except OverflowError:

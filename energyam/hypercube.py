@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from energyam import checks
+from energyam.checks import Number, Whole
 from energyam.hypersphere import cap_intersection, gauss_legendre, log_cap_integral, log_cap_intersection  # noqa: F401
 
 
@@ -155,6 +156,17 @@ def log_weighted_circle_intersection(
         raise ValueError(f'weighting must be "linear" or "exponential"; got {weighting!r}')
     top = logs.max(initial=-np.inf)
     return float(top + np.log(np.sum(np.exp(logs - top)))) if np.isfinite(top) else -math.inf
+
+
+MAX_DIMENSION = 10**7  # tables have n + 1 entries
+
+
+def check_dimension(n: Whole) -> int:
+    """`n` as an integer; raises `ValueError` unless it is 1..10⁷, as tables of n + 1 numbers are made."""
+    n = checks.count("n", n)
+    if n > MAX_DIMENSION:
+        raise ValueError(f"n must be at most {MAX_DIMENSION:,}; got {n}")
+    return n
 
 
 def check_radius(n: Any, radius: Any, name: str = "radius") -> int:

@@ -1,13 +1,11 @@
-"""Least squares and projections, for whatever rows: ill-conditioned, dependent, more than there are columns."""
+"""Least squares and projections, also where rows are dependent or more than the columns."""
 
 import jax
 import jax.numpy as jnp
 from jax.scipy.linalg import cho_factor, cho_solve
 from jaxtyping import Array, Float
 
-_double_precision = (
-    jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64
-)  # before 0.8
+_double_precision = getattr(jax if hasattr(jax, "enable_x64") else jax.experimental, "enable_x64")  # noqa: B009
 
 
 @jax.jit

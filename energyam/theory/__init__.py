@@ -15,10 +15,10 @@ from energyam.theory.bounds import (
     log_upper_bound as log_upper_bound,
 )
 from energyam.theory.query_key_norm import query_key_norm_betas as query_key_norm_betas
+from energyam.theory.one_read import critical_distance as critical_distance, next_distance as next_distance
+from energyam.theory.radius import optimal_radius as optimal_radius
 from energyam.theory.sdm import (
-    critical_distance as critical_distance,
     neuron_distance_distribution as neuron_distance_distribution,
-    optimal_radius as optimal_radius,
     sdm_capacity as sdm_capacity,
     signal_to_noise as signal_to_noise,
 )
