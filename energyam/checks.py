@@ -4,6 +4,7 @@ Shapes and dtypes are checked whenever a function is traced. Values (±1, finite
 only when they are known: inside `jit` an array has no values yet, and the check is passed over.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -122,11 +123,37 @@ def not_negative(name: str, value: Any) -> None:
         raise ValueError(f"{name} must be finite and not negative; got {value}")
 
 
-def count(name: str, value: Any, least: int = 1) -> int:
-    """`value` as a Python integer of at least `least`; raises `ValueError` for anything else."""
+def count(name: str, value: Any, least: int = 1, most: int | None = None) -> int:
+    """`value` as a Python integer of at least `least` and at most `most`; raises `ValueError` for others."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"{name} must be an integer of at least {least}; got {value!r}")
+        raise ValueError(f"{name} must be an integer of at least {least}; got {_short(value)}")
+    if most is not None and value > most:
+        raise ValueError(f"{name} must be at most {most:,}; got {_short(value)}")
     return int(value)
+
+
+def number(name: str, value: Any, low: Number = -math.inf, high: Number = math.inf) -> float:
+    """`value` as one finite Python float from `low` to `high`; raises `ValueError` for anything else."""
+    numbers = np.asarray(math.nan) if isinstance(value, bool) else _numbers(name, value)
+    if numbers.ndim or not np.isfinite(numbers) or not low <= numbers <= high:
+        least = f" of at least {low:g}" if low > -math.inf else ""
+        most = f" of at most {high:g}" if high < math.inf else ""
+        raise ValueError(f"{name} must be one finite number{least}{most}; got {_short(value)}")
+    return float(numbers)
+
+
+def within(name: str, value: Any, low: Number, high: Number) -> None:
+    """Raise `ValueError` unless every entry of `value` is a real number from `low` to `high`."""
+    numbers = _numbers(name, value) if is_known(value) else np.asarray(low)
+    if not bool(np.all((numbers >= low) & (numbers <= high))):
+        raise ValueError(f"{name} must lie within {low:g}..{high:g}; got {_short(value)}")
+
+
+def flag(name: str, value: Any) -> bool:
+    """`value` as a bool; raises `ValueError` for anything but True and False."""
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{name} must be True or False; got {_short(value)}")
+    return bool(value)
 
 
 def picture_shape(shape: Any) -> tuple[int, int]:
@@ -144,8 +171,10 @@ def fraction(name: str, value: Any) -> None:
 
 def _numbers(name: str, value: Any) -> np.ndarray:
     try:
+        if np.asarray(value).dtype.kind not in "biufO" and not jnp.issubdtype(value.dtype, jnp.floating):
+            raise TypeError  # text, dates and complex numbers, which NumPy would turn into floats
         return np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError, AttributeError):
         raise ValueError(f"{name} must be a number; got {_short(value)}") from None
 
 

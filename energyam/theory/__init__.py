@@ -26,8 +26,13 @@ from energyam.theory.sdm import (
 # how many patterns fit
 from energyam.theory.capacity import (
     bit_error as bit_error,
+    dense_transition_capacity as dense_transition_capacity,
+    exponential_load as exponential_load,
     hopfield_capacity as hopfield_capacity,
     log_exponential_capacity as log_exponential_capacity,
+    log_exponential_load as log_exponential_load,
+    log_exponential_sequence_capacity as log_exponential_sequence_capacity,
+    log_exponential_transition_capacity as log_exponential_transition_capacity,
     polynomial_capacity as polynomial_capacity,
     pseudo_inverse_capacity as pseudo_inverse_capacity,
     replica_capacity as replica_capacity,

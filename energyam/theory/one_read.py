@@ -22,9 +22,9 @@ def next_distance(
 
     N(x) neurons are shared with the pattern, whose bits they vote for. Other patterns with which the query
     shares neurons lie near the query, and pull each bit towards the value it has: B, where p is the fraction
-    of a circle and b the mean bit in a circle around (1, …, 1). The ½ is for ties, which leave the bit; less of
-    it where the field is mostly 0, so that a read that meets no neuron is no recall. For r
-    neurons at random places σ² = N(x) + (m − 1)(p² r + Σ_h C(n, h) 2⁻ⁿ N(h)² − (p² r b²)²)
+    of a circle and b the mean bit in a circle around (1, …, 1). The ½ is for ties, which leave the bit; less
+    where the field is mostly 0, so that a read that meets no neuron is no recall. For r neurons at random
+    places σ² = N(x) + (m − 1)(p² r + Σ_h C(n, h) 2⁻ⁿ N(h)² − (p² r b²)²)
     + (m − 1)(m − 2) p³ r b²; the last term is of the neurons themselves, each of which leans to its own
     address. For `PatternSDM`, which has infinitely many, pass a `num_neurons` such as 2**1000.
 
@@ -44,7 +44,8 @@ def critical_distance(
     """The largest distance from a pattern at which one read still comes no farther from it, up to n/2.
 
     It ends the first run of x ≥ 1 with `next_distance` ≤ x; n/2 if the run goes on, and 0 if none begins up
-    to n/4: beyond, nothing is recalled. At n = 1000, radius 451, 10,000 patterns and 10⁶ neurons it is 228
+    to n/4: beyond, nothing is recalled. An odd x shares as many neurons as x + 1, and passes with it
+    (`"corrected"`; the published ones end there). At n = 1000, radius 451, 10,000 patterns and 10⁶ neurons it is 228
     (simulated: 229 ± 1), where Kanerva's book has 209.
 
     The crossing is ill-conditioned where patterns are few: at n = 512, radius 220, 600 patterns, a read from
@@ -53,11 +54,11 @@ def critical_distance(
     **Arguments:** `n`; `radius` 0..n; `num_patterns`, `num_neurons`: at least 1; `noise`: what is left out by
 
     * `"corrected"`: covariances of the pattern itself and the others, small;
-    * `"averaged"`: the pull of other patterns towards the query, and the lean of the neurons. Too small: 152;
-    * `"paper"`: also that some patterns are nearer than n/2. It has the published figures; 164, and at n = 64,
-      radius 15, 128 patterns 31, where whole recall reaches about 21;
-    * `"independent"`: as `"averaged"`, and that distances differ at all;
-    * `"book"`: the pull, and that noise depends on the query.
+    * `"averaged"`: the pull of other patterns towards the query, and the lean of the neurons. It has 152;
+    * `"paper"`: these, and that some patterns are nearer than n/2. It has the published figures: 164 here,
+      and 31 at n = 64, radius 15, 128 patterns, where whole recall reaches about 21;
+    * `"independent"`: these, and that the distances of other patterns differ at all;
+    * `"book"`: the pull, and that noise depends on the query's distance. It has 212.
 
     Where the circles part first (N(x) = 0), the published ones return that x.
 
@@ -67,14 +68,16 @@ def critical_distance(
     """
     gap, apart = (row[1 : n // 2 + 1] for row in _approach(n, radius, num_patterns, num_neurons, noise))
     nearer = gap <= 0
+    if noise == "corrected":  # an odd distance shares no more than the even one above it
+        nearer[:-1:2] = nearer[1::2]
     starts = np.flatnonzero(nearer[: n // 4])
     if not starts.size:
         return 0
     ends = starts[0] + np.flatnonzero((~nearer | (apart > 0))[starts[0] :])
     if not ends.size:
-        return n // 2
+        return int(n) // 2
     published_apart = noise != "corrected" and apart[ends[0]]
-    return int(ends[0] + 1 if published_apart else ends[0])
+    return int(ends[0]) + bool(published_apart)
 
 
 def _approach(n, radius, num_patterns, num_neurons, noise):

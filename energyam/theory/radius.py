@@ -39,6 +39,7 @@ def optimal_radius(
     if criterion not in ("snr", "capacity", "critical_distance"):
         raise ValueError(f'criterion must be "snr", "capacity" or "critical_distance"; got {criterion!r}')
     z, radii = quantile(n, probability), range(check_dimension(n) // 2 + 1)
+    merit: list[float]
     if criterion == "critical_distance":
         merit = [critical_distance(n, d, num_patterns, num_neurons, noise or "corrected") for d in radii]
     elif noise is None:

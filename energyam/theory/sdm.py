@@ -87,7 +87,7 @@ def neuron_distance_distribution(n: Whole, num_neurons: Number, published: bool 
     Kanerva (1988); Bricken & Pehlevan's program.
     """
     log_r, log_f = log_number("num_neurons", num_neurons), log_fractions(n)
-    if published:
+    if checks.flag("published", published):
         normal = [math.erfc((n - 2 * d) / math.sqrt(2 * n)) / 2 for d in range(n + 1)]
         rates = log_of(np.array(normal))
     else:
@@ -122,7 +122,8 @@ def log_deviation(n: Whole, radius: Whole, log_m: float, log_r: float, noise: st
 def log_lean(n: Whole, radius: Whole) -> float:
     """log b, where b = E[zᵢ] over the points z within the radius of (1, …, 1): the lean of a circle's bits.
 
-    b = (n − radius) C(n, radius) / (n Σ_{k ≤ radius} C(n, k)), as Σ_{k ≤ d} (n − 2k) C(n, k) = (n − d) C(n, d).
+    b = (n − d) C(n, d) / (n Σ_{k ≤ d} C(n, k)) with d the radius, as the sum of (n − 2k) C(n, k) over k ≤ d is
+    (n − d) C(n, d).
     """
     share = log_of(1 - radius / n) + log_binomials(n)[radius] - n * math.log(2)
     return float(share - log_fractions(n)[radius])
@@ -151,7 +152,7 @@ def log_capacity(n: Whole, radius: Whole, num_neurons: Number, probability: Numb
 
 
 def log_capacity_fraction(z: float, log_r: float) -> float:
-    """The log of the root p of 2 r² p³ − 3 r z² p² − z² = 0, found at the scale p = s u: u³ − a u² − 1 = 0."""
+    """The log of the root p of 2 r² p³ − 3 r z² p² − z² = 0, found as p = s u with u³ − a u² − 1 = 0."""
     log_s = (2 * math.log(z) - math.log(2) - 2 * log_r) / 3
     a = math.exp(math.log(1.5) + 2 * math.log(z) - log_r - log_s)
     roots = np.roots([1, -a, 0, -1])
@@ -161,9 +162,8 @@ def log_capacity_fraction(z: float, log_r: float) -> float:
 def quantile(n: Whole, probability: Number) -> float:
     """z = Φ⁻¹(probability^{1/n}). Raises `ValueError` for a probability out of range."""
     check_dimension(n)
-    checks.positive("probability", probability)
-    checks.fraction("probability", probability)
-    tail = -math.expm1(math.log(probability) / n)
+    checks.number("probability", probability, 0, 1)
+    tail = -math.expm1(math.log(probability) / n) if probability > 0 else 1.0
     if not 0 < tail < 0.5:
         raise ValueError(f"probability must lie above 2^-n and below 1; got {probability}")
     return -NormalDist().inv_cdf(tail)
