@@ -7,6 +7,7 @@ os.environ.setdefault("ENERGYAM_FAST", "1")
 
 import jax
 import jax.random as jr
+import jaxtyping
 import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -17,6 +18,14 @@ def getkey():
     """A function that gives a different, reproducible key at each call."""
     keys = iter(jr.split(jr.key(20261121), 1000))
     return lambda: next(keys)
+
+
+@pytest.fixture
+def without_type_checks():
+    """A user has no runtime type checker: messages about wrong use must be ours."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 def pytest_ignore_collect(collection_path):

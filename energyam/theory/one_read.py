@@ -35,7 +35,8 @@ def next_distance(
 
     Kanerva (1988) and Bricken & Pehlevan (2021), appendix B, without the pull.
     """
-    return np.arange(n + 1) + _approach(n, radius, num_patterns, num_neurons, noise)[0]
+    gap, _ = _approach(n, radius, num_patterns, num_neurons, noise)
+    return np.arange(n + 1) + gap
 
 
 def critical_distance(
@@ -45,11 +46,13 @@ def critical_distance(
 
     It ends the first run of x ≥ 1 with `next_distance` ≤ x; n/2 if the run goes on, and 0 if none begins up
     to n/4: beyond, nothing is recalled. An odd x shares as many neurons as x + 1, and passes with it
-    (`"corrected"`; the published ones end there). At n = 1000, radius 451, 10,000 patterns and 10⁶ neurons it is 228
-    (simulated: 229 ± 1), where Kanerva's book has 209.
+    (`"corrected"`; the published ones end there). At n = 1000, radius 451, 10,000 patterns and 10⁶ neurons it
+    is 228 (simulated: 229 ± 1), where Kanerva's book has 209.
 
     The crossing is ill-conditioned where patterns are few: at n = 512, radius 220, 600 patterns, a read from
-    220 to 256 lands within a bit or two of where it began. Look at `next_distance` before trusting the digit.
+    226 to 246 lands within three bits of where it began, and the answer is 256. Look at `next_distance`
+    before trusting the digit. Where patterns are so many that they hold every query in its place, no read
+    from the run comes nearer by as much as one bit, and the answer is 0.
 
     **Arguments:** `n`; `radius` 0..n; `num_patterns`, `num_neurons`: at least 1; `noise`: what is left out by
 
@@ -66,18 +69,19 @@ def critical_distance(
 
     Kanerva (1988), chapter 7; Bricken & Pehlevan, NeurIPS 2021, appendix B.
     """
-    gap, apart = (row[1 : n // 2 + 1] for row in _approach(n, radius, num_patterns, num_neurons, noise))
+    gap, apart = _approach(n, radius, num_patterns, num_neurons, noise)
+    gap, apart = gap[1 : n // 2 + 1], apart[1 : n // 2 + 1]
     nearer = gap <= 0
     if noise == "corrected":  # an odd distance shares no more than the even one above it
         nearer[:-1:2] = nearer[1::2]
     starts = np.flatnonzero(nearer[: n // 4])
     if not starts.size:
         return 0
-    ends = starts[0] + np.flatnonzero((~nearer | (apart > 0))[starts[0] :])
-    if not ends.size:
-        return int(n) // 2
-    published_apart = noise != "corrected" and apart[ends[0]]
-    return int(ends[0]) + bool(published_apart)
+    ends = starts[0] + np.flatnonzero((~nearer | apart)[starts[0] :])
+    end = int(ends[0] if ends.size else n // 2)
+    if noise != "corrected":
+        return end + bool(ends.size and apart[end])
+    return end if gap[starts[0] : end].min(initial=0) <= -1 else 0
 
 
 def _approach(n, radius, num_patterns, num_neurons, noise):

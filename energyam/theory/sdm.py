@@ -122,8 +122,8 @@ def log_deviation(n: Whole, radius: Whole, log_m: float, log_r: float, noise: st
 def log_lean(n: Whole, radius: Whole) -> float:
     """log b, where b = E[zᵢ] over the points z within the radius of (1, …, 1): the lean of a circle's bits.
 
-    b = (n − d) C(n, d) / (n Σ_{k ≤ d} C(n, k)) with d the radius, as the sum of (n − 2k) C(n, k) over k ≤ d is
-    (n − d) C(n, d).
+    b = (n − d) C(n, d) / (n Σ_{k ≤ d} C(n, k)) for the radius d, as the sum of (n − 2k) C(n, k) over k ≤ d
+    is (n − d) C(n, d).
     """
     share = log_of(1 - radius / n) + log_binomials(n)[radius] - n * math.log(2)
     return float(share - log_fractions(n)[radius])
