@@ -4,6 +4,7 @@ Shapes and dtypes are checked whenever a function is traced. Values (±1, finite
 only when they are known: inside `jit` an array has no values yet, and the check is passed over.
 """
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Shaped
+
+Whole = int | np.integer
+Number = int | float | np.number
 
 
 def is_known(value: Any) -> bool:
@@ -38,10 +42,8 @@ def as_array(name: str, value: Any, dims: str) -> Shaped[Array, "..."]:
     Raises `ValueError` for ragged, complex or non-numeric input, another rank, or an axis of length 0.
     """
     try:
-        array = now(jnp.asarray, value)
-    except OverflowError:
-        raise ValueError(f"{name} must fit into 32 bits; got {_got(value)} (pass a float instead)") from None
-    except (TypeError, ValueError) as error:
+        array = now(_as_jax, value)
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{name} must be a numeric array of shape ({_shown(dims)}); {error}") from None
     if not jnp.issubdtype(array.dtype, jnp.number) and array.dtype != bool:
         raise ValueError(f"{name} must be a numeric array of shape ({_shown(dims)}); got dtype {array.dtype}")
@@ -168,8 +170,32 @@ def count(name: str, value: Any, least: int = 1, most: int | None = 2**31 - 1) -
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise ValueError(f"{name} must be an integer of at least {least}; got {_got(value)}")
     if most is not None and value > most:
-        raise ValueError(f"{name} must be an integer from {least} to {most}; got {_got(value)}")
+        raise ValueError(f"{name} must be at most {most:,}; got {_got(value)}")
     return int(value)
+
+
+def number(name: str, value: Any, low: Number = -math.inf, high: Number = math.inf) -> float:
+    """`value` as one finite Python float from `low` to `high`; raises `ValueError` for anything else."""
+    numbers = np.asarray(math.nan) if isinstance(value, bool) else _numbers(name, value)
+    if numbers.ndim or not np.isfinite(numbers) or not low <= numbers <= high:
+        least = f" of at least {low:g}" if low > -math.inf else ""
+        most = f" of at most {high:g}" if high < math.inf else ""
+        raise ValueError(f"{name} must be one finite number{least}{most}; got {_got(value)}")
+    return float(numbers)
+
+
+def within(name: str, value: Any, low: Number, high: Number) -> None:
+    """Raise `ValueError` unless every entry of `value` is a real number from `low` to `high`."""
+    numbers = _numbers(name, value) if is_known(value) else np.asarray(low)
+    if not bool(np.all((numbers >= low) & (numbers <= high))):
+        raise ValueError(f"{name} must lie within {low:g}..{high:g}; got {_got(value)}")
+
+
+def flag(name: str, value: Any) -> bool:
+    """`value` as a bool; raises `ValueError` for anything but True and False."""
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{name} must be True or False; got {_got(value)}")
+    return bool(value)
 
 
 def picture_shape(shape: Any) -> tuple[int, int]:
@@ -212,10 +238,10 @@ def fraction(name: str, value: Any) -> None:
 
 def _numbers(name: str, value: Any) -> np.ndarray:
     try:
-        if np.iscomplexobj(value):
-            raise TypeError
+        if np.asarray(value).dtype.kind not in "biufO" and not jnp.issubdtype(value.dtype, jnp.floating):
+            raise TypeError  # text, dates and complex numbers, which NumPy would turn into floats
         return np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError, AttributeError):
         raise ValueError(f"{name} must be a number that a float can hold; got {_got(value)}") from None
 
 
@@ -233,6 +259,17 @@ def _got(value: Any) -> str:
         return f"an integer of {value.bit_length()} bits"
     shown = " ".join((repr(value) if isinstance(value, str) else str(value)).split())
     return shown if len(shown) < 80 else f"{shown[:60]} …"
+
+
+def _as_jax(value: Any) -> Array:
+    """`value` as a JAX array; whole numbers too large for its integers become floats and don't wrap."""
+    try:
+        array = jnp.asarray(value)
+    except OverflowError:
+        return jnp.asarray(np.asarray(value, dtype=np.float64))
+    whole = isinstance(value, np.ndarray | np.integer) and np.issubdtype(value.dtype, np.integer)
+    wraps = whole and array.dtype.itemsize < value.dtype.itemsize and not np.array_equal(array, value)
+    return jnp.asarray(np.asarray(value, dtype=np.float64)) if wraps else array
 
 
 def _shown(dims: str) -> str:
