@@ -5,7 +5,7 @@ only when they are known: inside `jit` an array has no values yet, and the check
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -198,7 +198,7 @@ def flag(name: str, value: Any) -> bool:
     return bool(value)
 
 
-def picture_shape(shape: Any) -> tuple[int, int]:
+def picture_shape(shape: Sequence[int]) -> tuple[int, int]:
     """`shape` as the height and width of a picture; raises `ValueError` unless both are whole and above 0."""
     if not isinstance(shape, tuple | list) or len(shape) != 2:
         raise ValueError(f"shape must be (H, W), the height and width of a picture; got {_got(shape)}")

@@ -1,19 +1,35 @@
-"""The README's examples run as they stand."""
+"""The examples of the README and of the pages in docs run as they stand."""
 
 import pathlib
 import re
 
 import pytest
 
-README = pathlib.Path(__file__).parents[1] / "README.md"
-EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+ROOT = pathlib.Path(__file__).parents[1]
+PAGES = [page for page in sorted((ROOT / "docs").glob("*.md")) if page.name != "distributed.md"]  # needs a mesh
 
 
-@pytest.mark.parametrize("code", EXAMPLES, ids=range(len(EXAMPLES)))
+def examples(page):
+    """The blocks marked as `python`; older code, which is there to compare with, is marked as `py`."""
+    return re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+
+
+README = examples(ROOT / "README.md")
+
+
+@pytest.mark.parametrize("code", README, ids=range(len(README)))
 def test_example(code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    exec(compile(code, str(README), "exec"), {})
+    exec(compile(code, "README.md", "exec"), {})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_examples_of_a_page_run_one_after_another(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": page.stem}
+    for code in examples(page):
+        exec(compile(code, page.name, "exec"), names)
 
 
 def test_there_are_examples():
-    assert EXAMPLES
+    assert README and all(map(examples, PAGES))

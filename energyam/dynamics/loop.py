@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, Shaped
 
 from energyam.dynamics.update import AbstractCarriesEnergy, AbstractUpdate, Step, Tick
 from energyam.flips.derived import scalar_energy
@@ -48,7 +48,7 @@ class Progress(NamedTuple):
     num_steps: Int[Array, "*B"]
 
 
-def begin(run: Run, state: PyTree[Array], key: PRNGKeyArray | None) -> Progress:
+def begin(run: Run, state: PyTree[Array], *, key: PRNGKeyArray | None) -> Progress:
     """Before the first step: the rule's carry, the energy, and whether `stop` holds already."""
     prepared = run.update.prepare(run.memory)
     shared = None if key is None else jr.fold_in(key, _START)
@@ -66,7 +66,7 @@ def begin(run: Run, state: PyTree[Array], key: PRNGKeyArray | None) -> Progress:
 
 
 def advance(
-    run: Run, progress: Progress, indices: Int[Array, " S"], keys: Any, record: bool
+    run: Run, progress: Progress, indices: Int[Array, " S"], keys: Shaped[Array, "S ..."] | None, record: bool
 ) -> tuple[Progress, Any]:
     """The steps of `indices`, each with its key, while any query goes on; with a history of each step."""
     prepared = run.update.prepare(run.memory)

@@ -20,7 +20,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray, Shaped
 
 from energyam import checks
 from energyam.dynamics.recall import recall
-from energyam.dynamics.updates import Synchronous
+from energyam.dynamics.synchronous import Synchronous
 from energyam.flips.capabilities import AbstractWeights
 from energyam.memories.associator import KeyValueMemory
 from energyam.memories.dense import DenseAM
@@ -73,10 +73,10 @@ class HopfieldAttention(eqx.Module):
         out_size: int | None = None,
         normalize: bool = False,
         num_heads: int = 1,
-        beta: Any = None,
+        beta: ArrayLike | None = None,
         learn_beta: bool = False,
         num_steps: int = 1,
-        tol: Any = 0.0,
+        tol: ArrayLike = 0.0,
         key: PRNGKeyArray | None = None,
     ):
         self.size = checks.count("size", size)
