@@ -1,5 +1,7 @@
 """`recall`: any update rule on any memory, for one query or a batch, and `Recall`, its answer."""
 
+import dataclasses
+import functools
 from typing import Any
 
 import equinox as eqx
@@ -254,8 +256,13 @@ def _trimmed(result: Recall, max_steps: int) -> Recall:
     if steps == all_steps:
         return result
     updates = result.energies.shape[-1] // all_steps * steps
-    cut = jax.tree.map(lambda leaf: leaf[(slice(None),) * axes + (slice(steps),)], result.record)
-    return eqx.tree_at(lambda r: (r.energies, r.record), result, (result.energies[..., :updates], cut))
+    record = jax.tree.map(lambda leaf: _first(leaf, steps, axes), result.record)
+    return dataclasses.replace(result, energies=_first(result.energies, updates, axes), record=record)
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _first(leaf, length, axis):
+    return jax.lax.slice_in_dim(leaf, 0, length, axis=axis)
 
 
 def _check_memory(memory):
