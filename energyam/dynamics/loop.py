@@ -59,7 +59,7 @@ def begin(run: Run, state: PyTree[Array], key: PRNGKeyArray | None) -> Progress:
             energy = run.update.energy(carry)
         else:
             energy = _energy_of(run.memory)(state)
-        status = jnp.where(_stops(run, state, energy), STOPPED, RUNNING)
+        status = jnp.where(_stops(run, state, energy), STOPPED, jnp.full((), RUNNING, jnp.int32))
         return Progress(state, carry, energy, status, jnp.zeros((), int))
 
     return _for_all(run, begin_one, jnp.zeros((), int), shared, state)
