@@ -193,7 +193,8 @@ def _with_progress(run, query, flippable, axes, max_steps, key, record):
     with tqdm(total=max_steps, desc="recall", unit="step") as bar:
         for first in range(0, max_steps, chunk):
             steps = min(chunk, max_steps - first)
-            at, part = _advance(run, at, first, steps, max_steps, key, record)
+            # `first` as an array: a Python number would compile each chunk anew.
+            at, part = _advance(run, at, jnp.asarray(first), steps, max_steps, key, record)
             history.append(part)
             bar.update(steps)
             if bool((at.status != loop.RUNNING).all()):
