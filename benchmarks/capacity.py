@@ -43,7 +43,7 @@ def learning_rules(D, sizes, repeats):
     rows = []
     for bias in (0.5, 0.4):
         for name, build in RULES.items():
-            draw = lambda key, K, mean=2 * bias - 1: random_patterns(key, K, D, mean)  # noqa: E731
+            draw = lambda key, K, mean=2 * bias - 1: random_patterns(K, D, mean, key=key)  # noqa: E731
             curve = success_curve(
                 build, draw, sizes, repeats=repeats, update=eam.Synchronous(), max_steps=30, key=jr.key(0)
             )
@@ -56,7 +56,7 @@ def over_size(D, sizes, repeats):
     rows = []
     for name, build in MEMORIES.items():
         own = [K for K in sizes if K <= 2 * D or name not in ("storkey", "pseudo-inverse")]
-        draw = lambda key, K: random_patterns(key, K, D)  # noqa: E731
+        draw = lambda key, K: random_patterns(K, D, key=key)  # noqa: E731
         curve = success_curve(build, draw, own, noise=[0.1], repeats=repeats, max_steps=20, key=jr.key(1))
         rows += rows_of("size", name, 0.5, curve)
     return rows
@@ -66,7 +66,7 @@ def over_noise(D, K, levels, repeats):
     """All memories, asynchronous recall of K patterns from more and more noise."""
     rows = []
     for name, build in MEMORIES.items():
-        draw = lambda key, K: random_patterns(key, K, D)  # noqa: E731
+        draw = lambda key, K: random_patterns(K, D, key=key)  # noqa: E731
         curve = success_curve(build, draw, [K], noise=levels, repeats=repeats, max_steps=20, key=jr.key(2))
         rows += rows_of("noise", name, 0.5, curve)
     return rows

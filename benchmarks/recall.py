@@ -65,7 +65,7 @@ def one_query(name, memory, query, key, draws, repeats):
         "x naive": twin / ours,
         "x naive, each tried": twin / each_,
         "first call s": first,
-        "bytes kept a flip": (result.energies.nbytes + result.trace.flips.nbytes) / tried,
+        "bytes kept a flip": (result.energies.nbytes + result.record.indices.nbytes) / tried,
         "bytes of a frame": 4 * D,
         "converged": bool(result.converged),
     }
@@ -129,7 +129,7 @@ def many_patterns(K, D, repeats):
     """One query among ever more int8 patterns: a flip tried against streaming one neuron's K entries."""
     key, draw = jr.split(jr.key(K))
     X = jr.rademacher(draw, (K, D), dtype="int8")
-    memory, query = eam.ExponentialDenseAM(X, 2.0), eam.datasets.flip_bits(key, X[0], 0.2)
+    memory, query = eam.ExponentialDenseAM(X, 2.0), eam.datasets.flip_bits(X[0], 0.2, key=key)
     state, order, clamp = query.astype(float), jr.permutation(key, D), jnp.zeros(D, bool)
     each = eqx.filter_jit(lambda m, x: try_each(m, x, jnp.asarray(jnp.inf), order, clamp))
     settled = eam.recall(memory, query, key=key).state.astype(float)
@@ -179,7 +179,7 @@ def run(quick: bool = False) -> list[dict]:
     K, B, updates, repeats = (64, 8, 50, 2) if quick else (1024, 100, 2000, 7)
     X = eam.datasets.glyphs()[:K].reshape(K, -1)
     noise, key, pick = jr.split(jr.key(0), 3)
-    queries = eam.datasets.flip_bits(noise, X[jr.permutation(pick, K)[:B]], 0.25)
+    queries = eam.datasets.flip_bits(X[jr.permutation(pick, K)[:B]], 0.25, key=noise)
     draws = jr.randint(key, (updates,), 0, X.shape[1])
     memories = {
         "exponential, beta 50": eam.ExponentialDenseAM(X, 50.0),
@@ -192,7 +192,7 @@ def run(quick: bool = False) -> list[dict]:
     rows.append(batch(f"batch of {B}, exponential", exponential, queries, key, updates // 40, repeats))
     small = eam.CHN(X[: K // 4])
     rows.append(batch(f"batch of {B}, CHN K={K // 4}", small, queries, key, updates // 20, repeats))
-    rows.append(weights(X[: K // 32], eam.datasets.flip_bits(noise, X[0], 0.1), repeats))
+    rows.append(weights(X[: K // 32], eam.datasets.flip_bits(X[0], 0.1, key=noise), repeats))
     modern = eam.ModernHopfield(X.astype(float), 1e-3)
     rows.append(synchronous(f"synchronous batch of {B}", modern, queries, repeats))
     sizes = (10**3,) if quick else (10**3, 10**4, 10**5, 10**6)

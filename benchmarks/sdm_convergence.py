@@ -43,7 +43,7 @@ def queries_of(targets, perturbations, key):
     keys = jr.split(key, len(perturbations))
     if jnp.issubdtype(targets.dtype, jnp.integer):
         flipped = [
-            eam.datasets.flip_bits(k, targets, h / n) for k, h in zip(keys, perturbations, strict=True)
+            eam.datasets.flip_bits(targets, h / n, key=k) for k, h in zip(keys, perturbations, strict=True)
         ]
         return jnp.stack(flipped)
     turned = [
@@ -85,7 +85,7 @@ def random_data(n, num_patterns, seed):
 
 def critical(n, radius, num_patterns, neurons, queries, seed):
     """Rows: how many perturbed patterns are recalled whole, beside the critical distances predicted."""
-    patterns = eam.datasets.random_patterns(jr.key(seed), num_patterns, n)
+    patterns = eam.datasets.random_patterns(num_patterns, n, key=jr.key(seed))
     perturbations = [round(n * share) for share in np.linspace(0.1, 0.46, 10)]
     starts = queries_of(patterns[:queries], perturbations, jr.key(seed + 1))
     memory = eam.PatternSDM(patterns, radius, neurons)
@@ -111,7 +111,7 @@ def critical(n, radius, num_patterns, neurons, queries, seed):
 def activation(neurons, n, queries):
     """A row: seconds to find the active among many hard locations, and the bytes of their addresses."""
     memory = eam.NeuronSDM.random(neurons, n, eam.hypercube.radius_for_fraction(n, 1e-3), key=jr.key(0))
-    addresses = eam.datasets.random_patterns(jr.key(1), queries, n)
+    addresses = eam.datasets.random_patterns(queries, n, key=jr.key(1))
     activate = jax.jit(jax.vmap(lambda memory, address: memory.active(address), (None, 0)))
     seconds = []
     for _ in range(4):

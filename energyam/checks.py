@@ -4,13 +4,18 @@ Shapes and dtypes are checked whenever a function is traced. Values (±1, finite
 only when they are known: inside `jit` an array has no values yet, and the check is passed over.
 """
 
+import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, PRNGKeyArray, Shaped
+from jaxtyping import Array, Shaped
+
+Whole = int | np.integer
+Number = int | float | np.number
 
 
 def is_known(value: Any) -> bool:
@@ -34,12 +39,16 @@ def passes(test: Callable, *values: Any) -> bool:
 def as_array(name: str, value: Any, dims: str) -> Shaped[Array, "..."]:
     """`value` as a numeric JAX array with the dimensions `dims`, say `"K D"` or `"... D"`.
 
-    Raises `ValueError` for ragged or non-numeric input, another rank, or an axis of length 0.
+    Raises `ValueError` for ragged, complex or non-numeric input, another rank, or an axis of length 0.
     """
     try:
-        array = now(jnp.asarray, value)
-    except (TypeError, ValueError) as error:
+        array = now(_as_jax, value)
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{name} must be a numeric array of shape ({_shown(dims)}); {error}") from None
+    if not jnp.issubdtype(array.dtype, jnp.number) and array.dtype != bool:
+        raise ValueError(f"{name} must be a numeric array of shape ({_shown(dims)}); got dtype {array.dtype}")
+    if jnp.issubdtype(array.dtype, jnp.complexfloating):
+        raise ValueError(f"{name} must be real; got dtype {array.dtype}")
     wanted = dims.split()
     leading = wanted[:1] == ["..."]
     fits = array.ndim >= len(wanted) - 1 if leading else array.ndim == len(wanted)
@@ -53,8 +62,6 @@ def as_array(name: str, value: Any, dims: str) -> Shaped[Array, "..."]:
 def as_floats(name: str, value: Any, dims: str) -> Shaped[Array, "..."]:
     """Like `as_array`, with integers and bools turned into floats; raises `ValueError` on NaN or infinity."""
     array = as_array(name, value, dims)
-    if jnp.issubdtype(array.dtype, jnp.complexfloating):
-        raise ValueError(f"{name} must be real; got dtype {array.dtype}")
     if not jnp.issubdtype(array.dtype, jnp.floating):
         array = now(lambda a: a.astype(float), array)
     if not passes(lambda a: jnp.isfinite(a).all(), array):
@@ -65,19 +72,33 @@ def as_floats(name: str, value: Any, dims: str) -> Shaped[Array, "..."]:
 def as_binary(name: str, value: Any, dims: str) -> Shaped[Array, "..."]:
     """Like `as_array`, for entries ±1: integers become int8 and floats stay as they are.
 
-    Raises `ValueError` for any other entry (0/1 pictures: pass `2 * x - 1`) and for bools.
+    Raises `ValueError` for any other entry and for bools, with what makes ±1 of such data.
     """
     array = as_array(name, value, dims)
-    if array.dtype == bool or jnp.issubdtype(array.dtype, jnp.complexfloating):
-        raise ValueError(f"{name} must be ({_shown(dims)}) with entries ±1; got dtype {array.dtype}")
+    wanted = f"{name} must be ({_shown(dims)}) with entries ±1"
+    if array.dtype == bool:
+        raise ValueError(f"{wanted}; got dtype bool (x becomes ±1 by 2 * x.astype(int) - 1)")
     if not passes(lambda a: (jnp.abs(a) == 1).all(), array):
         got = np.unique(np.asarray(array, dtype=np.float64))
         shown = ", ".join(f"{v:g}" for v in got[:4]) + (", …" if got.size > 4 else "")
-        raise ValueError(
-            f"{name} must be ({_shown(dims)}) with entries ±1; got entries {shown} "
-            "(0/1 data becomes ±1 by 2 * x - 1)"
-        )
+        raise ValueError(f"{wanted}; got entries {shown}{_advice(got, array.dtype)}")
     return array.astype(jnp.int8) if jnp.issubdtype(array.dtype, jnp.integer) else array
+
+
+def _advice(got: np.ndarray, dtype: np.dtype) -> str:
+    """What makes ±1 of an array x with the distinct entries `got`, without a wrap in its dtype."""
+    unsigned = jnp.issubdtype(dtype, jnp.unsignedinteger)
+    if not np.isfinite(got).all():
+        return ""
+    if set(got) <= {0, 1}:
+        fix = '2 * x.astype("int8") - 1' if unsigned else "2 * x - 1"
+    elif unsigned and set(got) <= {1, np.iinfo(dtype).max}:  # −1 that has wrapped
+        fix = f'x.astype("{str(dtype)[1:]}")'
+    elif got[0] < 0:
+        fix = "np.where(x > 0, 1, -1)"
+    else:  # grey values, of eight bits if they look so
+        fix = f"np.where(x > {127 if 127 < got[-1] < 256 else got[-1] / 2:g}, 1, -1)"
+    return f" (x becomes ±1 by {fix})"
 
 
 def as_vector(name: str, value: Any, length: int) -> Shaped[Array, " N"]:
@@ -108,8 +129,9 @@ def as_pairs(keys: Any, values: Any) -> tuple[Shaped[Array, "K Dk"], Shaped[Arra
 
 def positive(name: str, value: Any) -> None:
     """Raise `ValueError` unless every entry of `value` is a finite number above 0."""
-    if is_known(value) and not bool(np.all(np.isfinite(_numbers(name, value)) & (_numbers(name, value) > 0))):
-        raise ValueError(f"{name} must be positive and finite; got {value}")
+    numbers = _numbers(name, value) if is_known(value) else np.ones(())
+    if not bool(np.all(np.isfinite(numbers) & (numbers > 0))):
+        raise ValueError(f"{name} must be positive and finite; got {_got(value)}")
 
 
 def positive_float(name: str, value: Any) -> Array:
@@ -133,48 +155,121 @@ def instance(name: str, value: Any, cls: type) -> Any:
     raise ValueError(f"{name} must be an instance of {cls.__name__}, some {what}; got {got[:80]}{called}")
 
 
-def key(name: str, value: Any) -> PRNGKeyArray:
-    """`value`, if it is a jax random key, typed or raw; raises `ValueError` for anything else."""
-    array = value if isinstance(value, jax.Array) else None
-    typed = array is not None and jnp.issubdtype(array.dtype, jax.dtypes.prng_key) and array.shape == ()
-    raw = array is not None and array.dtype == jnp.uint32 and array.ndim == 1
-    if not (typed or raw):
-        raise ValueError(f"{name} must be a jax random key, say jax.random.key(0); got {value!r}")
-    return value
-
-
 def not_negative(name: str, value: Any) -> None:
     """Raise `ValueError` unless every entry of `value` is a finite number of at least 0."""
     numbers = _numbers(name, value) if is_known(value) else np.zeros(())
     if not bool(np.all(np.isfinite(numbers) & (numbers >= 0))):
-        raise ValueError(f"{name} must be finite and not negative; got {value}")
+        raise ValueError(f"{name} must be finite and not negative; got {_got(value)}")
 
 
-def count(name: str, value: Any, least: int = 1) -> int:
-    """`value` as a Python integer of at least `least`; raises `ValueError` for anything else."""
+def count(name: str, value: Any, least: int = 1, most: int | None = 2**31 - 1) -> int:
+    """`value` as a Python integer of at least `least`; raises `ValueError` for anything else.
+
+    So does a number above `most`, by default the longest axis and the longest loop that JAX counts.
+    """
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"{name} must be an integer of at least {least}; got {value!r}")
+        raise ValueError(f"{name} must be an integer of at least {least}; got {_got(value)}")
+    if most is not None and value > most:
+        raise ValueError(f"{name} must be at most {most:,}; got {_got(value)}")
     return int(value)
+
+
+def number(name: str, value: Any, low: Number = -math.inf, high: Number = math.inf) -> float:
+    """`value` as one finite Python float from `low` to `high`; raises `ValueError` for anything else."""
+    numbers = np.asarray(math.nan) if isinstance(value, bool) else _numbers(name, value)
+    if numbers.ndim or not np.isfinite(numbers) or not low <= numbers <= high:
+        least = f" of at least {low:g}" if low > -math.inf else ""
+        most = f" of at most {high:g}" if high < math.inf else ""
+        raise ValueError(f"{name} must be one finite number{least}{most}; got {_got(value)}")
+    return float(numbers)
+
+
+def within(name: str, value: Any, low: Number, high: Number) -> None:
+    """Raise `ValueError` unless every entry of `value` is a real number from `low` to `high`."""
+    numbers = _numbers(name, value) if is_known(value) else np.asarray(low)
+    if not bool(np.all((numbers >= low) & (numbers <= high))):
+        raise ValueError(f"{name} must lie within {low:g}..{high:g}; got {_got(value)}")
+
+
+def flag(name: str, value: Any) -> bool:
+    """`value` as a bool; raises `ValueError` for anything but True and False."""
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{name} must be True or False; got {_got(value)}")
+    return bool(value)
 
 
 def picture_shape(shape: Any) -> tuple[int, int]:
     """`shape` as the height and width of a picture; raises `ValueError` unless both are whole and above 0."""
     if not isinstance(shape, tuple | list) or len(shape) != 2:
-        raise ValueError(f"shape must be (H, W), the height and width of a picture; got {shape!r}")
+        raise ValueError(f"shape must be (H, W), the height and width of a picture; got {_got(shape)}")
     return count("shape[0]", shape[0]), count("shape[1]", shape[1])
 
 
+def as_path(name: str, value: Any) -> Path:
+    """`value` as a path; raises `ValueError` for what is neither a string nor a path."""
+    try:
+        return Path(value)
+    except TypeError:
+        raise ValueError(f"{name} must be a path, a string or a pathlib.Path; got {_got(value)}") from None
+
+
+def is_key(value: Any) -> bool:
+    """True for one JAX random key: a typed one, or the uint32 numbers, (2,) or (4,), of a raw one."""
+    if _is_typed(value):
+        return value.shape == ()
+    return _is_array(value) and value.dtype == np.uint32 and value.shape in ((2,), (4,))
+
+
+def key(name: str, value: Any) -> None:
+    """Raise `ValueError` unless `value` is one JAX random key, which may be traced."""
+    if is_key(value):
+        return
+    if _is_typed(value):
+        raise ValueError(f"{name} must be one jax random key; got keys of shape {value.shape} (use jax.vmap)")
+    raise ValueError(f"{name} must be a jax random key, e.g. jax.random.key(0); got {_got(value)}")
+
+
 def fraction(name: str, value: Any) -> None:
-    """Raise `ValueError` unless 0 ≤ value ≤ 1."""
-    if is_known(value) and not bool(np.all((_numbers(name, value) >= 0) & (_numbers(name, value) <= 1))):
-        raise ValueError(f"{name} must lie between 0 and 1; got {value}")
+    """Raise `ValueError` unless every entry of `value` is a number from 0 to 1."""
+    numbers = _numbers(name, value) if is_known(value) else np.zeros(())
+    if not bool(np.all((numbers >= 0) & (numbers <= 1))):
+        raise ValueError(f"{name} must lie between 0 and 1; got {_got(value)}")
 
 
 def _numbers(name: str, value: Any) -> np.ndarray:
     try:
+        if np.asarray(value).dtype.kind not in "biufO" and not jnp.issubdtype(value.dtype, jnp.floating):
+            raise TypeError  # text, dates and complex numbers, which NumPy would turn into floats
         return np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} must be a number; got {value!r}") from None
+    except (TypeError, ValueError, OverflowError, AttributeError):
+        raise ValueError(f"{name} must be a number that a float can hold; got {_got(value)}") from None
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, jax.Array | np.ndarray)
+
+
+def _is_typed(value: Any) -> bool:
+    return _is_array(value) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
+
+
+def _got(value: Any) -> str:
+    """`value` as a message shows it, in a line."""
+    if isinstance(value, int) and abs(value) >= 10**30:
+        return f"an integer of {value.bit_length()} bits"
+    shown = " ".join((repr(value) if isinstance(value, str) else str(value)).split())
+    return shown if len(shown) < 80 else f"{shown[:60]} …"
+
+
+def _as_jax(value: Any) -> Array:
+    """`value` as a JAX array; whole numbers too large for its integers become floats and don't wrap."""
+    try:
+        array = jnp.asarray(value)
+    except OverflowError:
+        return jnp.asarray(np.asarray(value, dtype=np.float64))
+    whole = isinstance(value, np.ndarray | np.integer) and np.issubdtype(value.dtype, np.integer)
+    wraps = whole and array.dtype.itemsize < value.dtype.itemsize and not np.array_equal(array, value)
+    return jnp.asarray(np.asarray(value, dtype=np.float64)) if wraps else array
 
 
 def _shown(dims: str) -> str:

@@ -3,13 +3,15 @@
 `python -m energyam` runs the demo; `energyam recall --patterns FOLDER --query FILE --noise 0.25` recalls.
 """
 
+import shutil
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +22,7 @@ from jaxtyping import Array, PRNGKeyArray
 from tqdm import tqdm
 
 import energyam as eam
+from energyam import checks
 
 app = typer.Typer(
     help="Associative memories: a memory is an energy, recall is descent on it.",
@@ -28,6 +31,7 @@ app = typer.Typer(
 )
 
 _DEMO_FOLDER, _RECALL_FILE = Path("energyam-demo"), Path("recall.gif")
+_VIDEOS = (".mp4", ".webm")
 _MAX_SWEEPS = 20
 _HEADER = ("memory", "stored", "noise", "exact recalls", "bits right", "sweeps", "seconds")
 _WIDTHS = (8, 7, 15, 12, 8, 9)
@@ -75,8 +79,9 @@ def demo(
 ) -> None:
     """Store 1,024 glyphs, corrupt some, and recall them with each memory: what runs without a command."""
     with _told_plainly():
+        key = _key(seed)
         out.mkdir(parents=True, exist_ok=True)
-        _demo(noise, queries, n, beta, jr.key(seed), out)
+        _demo(noise, queries, n, beta, key, out)
 
 
 @app.command()
@@ -94,13 +99,12 @@ def recall(
 ) -> None:
     """Store a folder of your own pictures and recall one of them from a damaged copy."""
     with _told_plainly():
-        if out.suffix not in (".gif", ".mp4", ".webm", ".png"):
-            raise ValueError(f"--out must end in .gif, .mp4, .webm or .png; got {str(out)!r}")
+        damage, order = jr.split(_key(seed))
+        _make_ready(out)
         shape = (size, size)
         stored, names = eam.datasets.load_images(patterns, shape)
         picture = eam.datasets.load_image(query, shape)
         built = _build(memory, stored.reshape(len(stored), -1), n=n, beta=beta)
-        damage, order = jr.split(jr.key(seed))
         state, known = _damaged(damage, jnp.asarray(picture), noise, mask)
         result = eam.recall(built, state, key=order, clamp=known, max_steps=_MAX_SWEEPS)
         _tell(result, built.patterns, names)
@@ -125,19 +129,37 @@ def main() -> None:
 
 @contextmanager
 def _told_plainly() -> Iterator[None]:
-    """Wrong input told in one line, with exit code 2."""
-    try:
-        yield
-    except (ValueError, OSError, RuntimeError) as error:
-        print(f"energyam: {error}", file=sys.stderr)
-        raise typer.Exit(2) from None
+    """Warnings and wrong input told in a line each, the latter with exit code 2."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *where: print(f"energyam: {message}", file=sys.stderr)
+        try:
+            yield
+        except (ValueError, OSError, RuntimeError, MemoryError) as error:
+            print(f"energyam: {' '.join(str(error).split())}", file=sys.stderr)
+            raise typer.Exit(2) from None
+
+
+def _key(seed: int) -> PRNGKeyArray:
+    return jr.key(checks.count("--seed", seed, least=0, most=2**32 - 1))
+
+
+def _make_ready(out: Path) -> None:
+    """Raise an error, before any work, where the answer could not be written to `out`; make its folder."""
+    suffix = out.suffix.lower()
+    if suffix not in (".gif", ".png", *_VIDEOS):
+        raise ValueError(f"--out must end in .gif, .mp4, .webm or .png; got {str(out)!r}")
+    if suffix in _VIDEOS and shutil.which("ffmpeg") is None:
+        raise ValueError(f"--out {out} needs ffmpeg, which is not installed; a .gif needs nothing")
+    if out.is_dir():
+        raise ValueError(f"--out must be a file; got {str(out)!r}, which is a folder")
+    out.parent.mkdir(parents=True, exist_ok=True)
 
 
 def _demo(noise: float, queries: int, n: int, beta: float, key: PRNGKeyArray, out: Path) -> None:
     """Fill the table line by line, then draw what each memory recalled and how the last one did."""
     picking, damage, order = jr.split(key, 3)
     glyphs = jr.permutation(picking, jnp.asarray(eam.datasets.glyphs().reshape(-1, 48 * 48)))
-    noisy = eam.datasets.flip_bits(damage, glyphs[:queries], noise)
+    noisy = eam.datasets.flip_bits(glyphs[:queries], noise, key=damage)
     print("Pictures of 48 x 48 bits, recalled from copies with bits flipped; seconds after compilation.")
     print(_line(*_HEADER), flush=True)
     answers = []
@@ -205,18 +227,19 @@ def _tell(result: eam.Recall, patterns: Array, names: list[str]) -> None:
 
 
 def _draw(result: eam.Recall, shape: tuple[int, int], original: Any, out: Path) -> None:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    if out.suffix == ".png":
-        eam.plotting.show_recall(result, shape, original=original).savefig(out)
+    suffix = out.suffix.lower()
+    if suffix == ".png":
+        eam.plotting.show_recall(result, shape, original=original).savefig(out, format="png")
     else:
-        eam.plotting.animate(result, shape).save(out)
+        animation = eam.plotting.animate(result, shape)
+        out.write_bytes(animation.gif() if suffix == ".gif" else animation.video(suffix))
 
 
 def _damaged(key: PRNGKeyArray, picture: Array, noise: float, mask: Side | None) -> tuple[Array, Array]:
     """The picture (D,), bits flipped and one half lost; clamped is what is left, unless it has noise."""
     flipping, masking = jr.split(key)
-    noisy = eam.datasets.flip_bits(flipping, picture.reshape(-1), noise).reshape(picture.shape)
+    noisy = eam.datasets.flip_bits(picture.reshape(-1), noise, key=flipping).reshape(picture.shape)
     if mask is None:
         return noisy.reshape(-1), jnp.zeros(picture.size, bool)
-    masked, known = eam.datasets.mask_half(masking, noisy, mask)
+    masked, known = eam.datasets.mask_half(noisy, cast(Any, mask.value), key=masking)
     return masked.reshape(-1), known.reshape(-1) & (noise == 0)

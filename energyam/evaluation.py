@@ -115,7 +115,7 @@ def success_curve(
     levels = checks.as_floats("noise", np.asarray(noise), "N")
     drawing, recalling = jr.split(key)
     sets = [draw(k, max(sizes)) for k in jr.split(drawing, checks.count("repeats", repeats))]
-    score = eqx.Partial(_scores, corrupt=corrupt or flip_bits, update=update, max_steps=max_steps)
+    score = eqx.Partial(_scores, corrupt=corrupt or _flipped, update=update, max_steps=max_steps)
     jitted, keys = eqx.filter_jit(build), jr.split(recalling, repeats)
     rates = np.empty((len(sizes), repeats, len(levels), 2 + len(OUTCOMES)))
     for i, r in np.ndindex(rates.shape[:2]):
@@ -125,6 +125,10 @@ def success_curve(
     rates, trials = rates.swapaxes(1, 2), np.asarray(sizes)[:, None] * repeats
     nearest, exact = (_share(rates[..., j], trials) for j in range(2))
     return SuccessCurve(np.asarray(sizes), np.asarray(levels), nearest, exact, rates[..., 2:].mean(axis=2))
+
+
+def _flipped(key: PRNGKeyArray, patterns: Array, noise: Array) -> Array:
+    return flip_bits(patterns, noise, key=key)
 
 
 @eqx.filter_jit

@@ -8,66 +8,92 @@ counts exceed 2^1000, so tables are natural logarithms in float64 NumPy, −inf 
 import functools
 import math
 from itertools import accumulate
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
+from jax.typing import ArrayLike
 
 from energyam import checks
-from energyam.hypersphere import cap_intersection, gauss_legendre, log_cap_integral, log_cap_intersection  # noqa: F401
+from energyam.checks import Number, Whole
+from energyam.hypersphere import (  # noqa: F401
+    MAX_REAL,
+    cap_intersection,
+    check_cosine,
+    gauss_legendre,
+    log_cap_integral,
+    log_cap_intersection,
+)
+
+MAX_DIMENSION = 10**7  # tables have n + 1 entries
 
 
-def hamming_to_cosine(distance: Any, n: Any) -> Any:
-    """The cosine 1 − 2h/n of two ±1 vectors at Hamming distance h."""
-    return 1 - 2 * _numbers(distance) / checks.count("n", n)
+def hamming_to_cosine(distance: ArrayLike, n: Whole) -> Any:
+    """The cosine 1 − 2h/n of two ±1 vectors at Hamming distance h, of any shape.
+
+    Raises `ValueError` for a distance outside 0..n, or n below 1.
+    """
+    checks.within("distance", distance, 0, checks.count("n", n, most=MAX_REAL))
+    return 1 - 2 * _numbers(distance) / n
 
 
-def cosine_to_hamming(cosine: Any, n: Any) -> Any:
-    """The Hamming distance n (1 − c)/2 at cosine c: a real number, not rounded (the inverse of the above)."""
-    return checks.count("n", n) * (1 - _numbers(cosine)) / 2
+def cosine_to_hamming(cosine: ArrayLike, n: Whole) -> Any:
+    """The Hamming distance n (1 − c)/2 at cosine c: a real number, not rounded (the inverse of the above).
+
+    Raises `ValueError` for a cosine outside −1..1 by more than rounding, or n below 1.
+    """
+    checks.count("n", n, most=MAX_REAL)
+    check_cosine(cosine)
+    return n * (1 - _numbers(cosine)) / 2
 
 
-def fraction_for_radius(n: Any, radius: Any) -> float:
+def fraction_for_radius(n: Whole, radius: Whole) -> float:
     """The fraction Σ_{k ≤ radius} C(n, k) / 2ⁿ of the hypercube within a Hamming distance of a point.
 
     Raises `ValueError` for a radius outside 0..n.
     """
-    return float(np.exp(log_fractions(n)[check_radius(n, radius)]))
+    radius = check_radius(n, radius)
+    return float(np.exp(log_fractions(n)[radius]))
 
 
-def radius_for_fraction(n: Any, p: Any) -> int:
+def radius_for_fraction(n: Whole, p: Number) -> int:
     """The smallest radius that holds at least the fraction p of the hypercube.
 
     A fraction that differs from p by rounding alone counts as p, so that this inverts `fraction_for_radius`.
     Raises `ValueError` for p outside (0, 1].
     """
     checks.positive("p", p)
-    checks.fraction("p", p)
-    return radius_for_log_fraction(n, math.log(p))
+    return radius_for_log_fraction(n, math.log(checks.number("p", p, 0, 1)))
 
 
-def radius_for_log_fraction(n: Any, log_p: Any) -> int:
-    """`radius_for_fraction` of exp(log_p), for fractions too small for a float."""
-    rounding = 4 * n * np.finfo(np.float64).eps
+def radius_for_log_fraction(n: Whole, log_p: Number) -> int:
+    """`radius_for_fraction` of exp(log_p), for fractions too small for a float.
+
+    Raises `ValueError` for a log_p that is not a finite number of at most 0.
+    """
+    log_p, rounding = checks.number("log_p", log_p, high=0), 4 * check_dimension(n) * np.finfo(np.float64).eps
     return int(np.searchsorted(log_fractions(n), log_p - rounding))
 
 
-def log_fractions(n: Any) -> np.ndarray:
-    """log of the fraction of {±1}ⁿ within each Hamming distance 0..n of a point: float64, (n + 1,)."""
-    k = np.arange(1, (checks.count("n", n) + 1) // 2)
+def log_fractions(n: Whole) -> np.ndarray:
+    """log of the fraction of {±1}ⁿ within each Hamming distance 0..n of a point: float64, (n + 1,).
+
+    Raises `ValueError` for n outside 1..10⁷.
+    """
+    k = np.arange(1, (check_dimension(n) + 1) // 2)
     ratios = k / (n - k + 1)  # C(n, k−1) / C(n, k)
     sums = list(accumulate(ratios, lambda share, ratio: 1 + ratio * share, initial=1.0))  # Σ_{j≤k} / C(n, k)
     lower = log_binomials(n)[: k.size + 1] + np.log(sums) - n * math.log(2)
     return np.concatenate([lower, np.log1p(-np.exp(lower[: n // 2][::-1])), [0.0]])
 
 
-def log_binomials(n: Any) -> np.ndarray:
-    """log C(n, k) for k = 0..n: float64, (n + 1,)."""
-    log_factorials = _log_factorials(n)
+def log_binomials(n: Whole) -> np.ndarray:
+    """log C(n, k) for k = 0..n: float64, (n + 1,). Raises `ValueError` for n outside 0..10⁷."""
+    log_factorials = _log_factorials(checks.count("n", n, least=0, most=MAX_DIMENSION))
     return log_factorials[n] - log_factorials - log_factorials[::-1]
 
 
-def circle_intersection(n: Any, radius: Any) -> list[int]:
+def circle_intersection(n: Whole, radius: Whole) -> list[int]:
     """How many points of {±1}ⁿ lie within `radius` of both of two points, by the distance of the two.
 
     I(h) = R + Σ_{k ≥ ⌈h/2⌉} C(2k, k) C(n−2k−1, radius−k), where R = Σ_{w=n−radius}^{radius} C(n, w) is
@@ -87,7 +113,7 @@ def circle_intersection(n: Any, radius: Any) -> list[int]:
     return [sums[min((h + 1) // 2, len(terms))] for h in range(n + 1)]
 
 
-def log_circle_intersection(n: Any, radius: Any) -> np.ndarray:
+def log_circle_intersection(n: Whole, radius: Whole) -> np.ndarray:
     """The natural log of `circle_intersection`: float64 (n + 1,), −inf where the circles don't meet.
 
     The running sum is carried relative to its own last term, so that nothing overflows or cancels: right
@@ -110,20 +136,20 @@ def log_circle_intersection(n: Any, radius: Any) -> np.ndarray:
     return logs[(np.arange(n + 1) + 1) // 2]
 
 
-def kanerva_circle_intersection(n: Any, radius: Any, continuity: float = 0.0) -> np.ndarray:
+def kanerva_circle_intersection(n: Whole, radius: Whole, continuity: Number = 0.0) -> np.ndarray:
     """Kanerva's continuous approximation of the circle intersection, as log fractions of {±1}ⁿ.
 
     I(h)/2ⁿ ≈ ∫_{h/n}^1 exp(−½ c²/(1−x)) / (2π √(x(1−x))) dx, with c = (radius + continuity − n/2)/√(n/4).
     The book has no `continuity` (7 to 14 % low at n = 1000, radius 451); ½ mends most of it.
 
     **Returns** float64 (n + 1,) over the Hamming distance h; −inf at h = n. For radii up to n/2. Raises
-    `ValueError` for a radius outside 0..n/2.
+    `ValueError` for a radius outside 0..n/2 and a continuity that is not one finite number.
 
     Kanerva, *Sparse Distributed Memory* (1988), appendix B.
     """
     if 2 * check_radius(n, radius) > n:
         raise ValueError(f"radius must be at most n/2 = {n / 2:g}; got {radius}")
-    c2 = (radius + continuity - n / 2) ** 2 / (n / 4)
+    c2 = (radius + checks.number("continuity", continuity) - n / 2) ** 2 / (n / 4)
     h = np.arange(n)[:, None]  # with x = sin²ψ the integral is (1/π) ∫ exp(−½ c²/cos²ψ) dψ
     tangent2 = h / (n - h)  # cut where the integrand has fallen to e⁻⁴⁰
     low = np.arctan(np.sqrt(tangent2))
@@ -135,18 +161,24 @@ def kanerva_circle_intersection(n: Any, radius: Any, continuity: float = 0.0) ->
 
 
 def log_weighted_circle_intersection(
-    n: Any, radius: Any, distance: Any, weighting: str = "linear", rate: float = 0.01
+    n: Whole,
+    radius: Whole,
+    distance: Whole,
+    weighting: Literal["linear", "exponential"] = "linear",
+    rate: Number = 0.01,
 ) -> float:
     """The log of the circle intersection at one distance, points weighted by their distance to both centres.
 
     Σ_z w(|z⊕x|) w(|z⊕y|) over the points z within `radius` of x and of y, with w(k) = 1 − k/n (`"linear"`)
     or exp(−rate · k) (`"exponential"`).
 
-    Raises `ValueError` for another weighting, or radius or distance outside 0..n.
+    Raises `ValueError` for another weighting, a radius or distance outside 0..n, or a rate that is not one
+    finite number.
 
     Bricken & Pehlevan, "Attention approximates sparse distributed memory", NeurIPS 2021 (their program).
     """
     logs, to_x, to_y = _log_agreement_terms(n, check_radius(n, radius), check_radius(n, distance, "distance"))
+    rate = checks.number("rate", rate)
     if weighting == "linear":
         logs = logs + log_of((1 - to_x / n) * (1 - to_y / n))
     elif weighting == "exponential":
@@ -157,15 +189,21 @@ def log_weighted_circle_intersection(
     return float(top + np.log(np.sum(np.exp(logs - top)))) if np.isfinite(top) else -math.inf
 
 
-def check_radius(n: Any, radius: Any, name: str = "radius") -> int:
+def check_dimension(n: Whole) -> int:
+    """`n` as an integer; raises `ValueError` unless it is 1..10⁷, as tables of n + 1 numbers are made."""
+    return checks.count("n", n, most=MAX_DIMENSION)
+
+
+def check_radius(n: Whole, radius: Whole, name: str = "radius") -> int:
     """A Hamming distance `radius` as an integer; raises `ValueError` unless it is 0..n, or for n below 1."""
+    check_dimension(n)
     radius = checks.count(name, radius, least=0)
-    if radius > checks.count("n", n):
+    if radius > n:
         raise ValueError(f"{name} must lie within 0..n = 0..{n}; got {radius}")
     return radius
 
 
-def log_number(name: str, value: Any) -> float:
+def log_number(name: str, value: Number) -> float:
     """The log of a number of at least 1, however large an integer; raises `ValueError` for others."""
     known = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
     if not known or not 1 <= value < math.inf:

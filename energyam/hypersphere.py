@@ -14,9 +14,12 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from energyam import checks
+from energyam.checks import Whole
+
+MAX_REAL = 2**53  # whole numbers that a float64 holds exactly
 
 
-def cap_intersection(n: Any, radius: ArrayLike, cosine: ArrayLike) -> Any:
+def cap_intersection(n: Whole, radius: ArrayLike, cosine: ArrayLike) -> Any:
     """The fraction of the sphere within both of two equal caps whose centres have this cosine.
 
     F(c) = (1/π) ∫_{t/2}^θ (1 − cos²θ/cos²φ)^{(n−2)/2} dφ, with t = arccos c and θ = arccos(1 − 2 radius/n),
@@ -25,7 +28,7 @@ def cap_intersection(n: Any, radius: ArrayLike, cosine: ArrayLike) -> Any:
     **Arguments:** `n`: at least 2; `radius`: 0..n, the Hamming radius whose cosine bounds the cap, any real
     number; `cosine`: any shape. **Returns** the shape of `cosine`.
 
-    Raises `ValueError` for n below 2 or a radius outside 0..n.
+    Raises `ValueError` for n below 2, a radius outside 0..n, or a cosine outside −1..1 by more than rounding.
 
     The area of Lee & Kim, "Concise formulas for the surface area of the intersection of two hyperspherical
     caps" (2014), as one integral.
@@ -34,7 +37,7 @@ def cap_intersection(n: Any, radius: ArrayLike, cosine: ArrayLike) -> Any:
     return jnp.exp(logs) if isinstance(logs, jax.Array) else np.exp(logs)
 
 
-def log_cap_intersection(n: Any, radius: ArrayLike, cosine: ArrayLike) -> Any:
+def log_cap_intersection(n: Whole, radius: ArrayLike, cosine: ArrayLike) -> Any:
     """The natural log of `cap_intersection`, −inf where the caps don't meet; same arguments and errors.
 
     Differentiable in `cosine` and `radius`; its slope at cosine 1, infinite in truth, is bounded.
@@ -47,7 +50,7 @@ def log_cap_intersection(n: Any, radius: ArrayLike, cosine: ArrayLike) -> Any:
     return xp.where(large, outer, inner)[()]
 
 
-def log_cap_integral(n: Any, radius: ArrayLike, cosine: ArrayLike) -> Any:
+def log_cap_integral(n: Whole, radius: ArrayLike, cosine: ArrayLike) -> Any:
     """The natural log of ∫_{−1}^c F(x) dx, the integral of `cap_intersection`; same arguments and errors.
 
     (1/π) ∫_{t/2}^θ (c − cos 2φ) (1 − cos²θ/cos²φ)^{(n−2)/2} dφ, for θ ≤ π/2: one integral again, by parts.
@@ -62,8 +65,9 @@ def log_cap_integral(n: Any, radius: ArrayLike, cosine: ArrayLike) -> Any:
 
 def _caps(n, radius, cosine):
     """NumPy or JAX, the half-angle θ of the caps or of their complements, arccos c, and whether θ > π/2."""
-    checks.count("n", n, least=2)
-    checks.fraction("radius / n", radius / n)
+    checks.count("n", n, least=2, most=MAX_REAL)
+    checks.within("radius", radius, 0, n)
+    check_cosine(cosine)
     xp = jnp if isinstance(cosine, jax.Array) or isinstance(radius, jax.Array) else np
     if xp is np:
         angle = np.arccos(np.clip(np.asarray(cosine, dtype=np.float64), -1, 1))
@@ -120,8 +124,17 @@ def _log_small_caps(xp, n, theta, angle, integrated=False):
     return xp.where(meets, power * first[..., 0] + xp.log(integral), -math.inf)
 
 
+def check_cosine(cosine: ArrayLike) -> None:
+    """Raise `ValueError` unless all of `cosine` lies within −1..1, but for its rounding."""
+    dtype = getattr(cosine, "dtype", np.dtype(np.float64))
+    slack = max(64 * float(jnp.finfo(dtype).eps), 1e-5) if jnp.issubdtype(dtype, jnp.floating) else 0
+    numbers = np.asarray(0) if not checks.is_known(cosine) else cosine
+    checks.within("cosine", numbers, -1 - slack, 1 + slack)
+
+
 @functools.cache
-def gauss_legendre(points: int) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and weights of Gauss-Legendre quadrature from 0 to 1."""
+def gauss_legendre(points: Whole) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and weights of Gauss-Legendre quadrature from 0 to 1. Raises `ValueError` for points < 1."""
+    checks.count("points", points, most=10**4)
     nodes, weights = np.polynomial.legendre.leggauss(points)
     return (1 + nodes) / 2, weights / 2

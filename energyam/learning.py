@@ -19,17 +19,17 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.linalg import cho_factor, cho_solve
 from jaxtyping import Array, ArrayLike, Float, ScalarLike, Shaped
 
 from energyam import checks
+from energyam.least_squares import dot, least_squares, projection
 
 Step = Callable[..., Float[Array, "D D"]]
 
 
 def hebbian_step(
-    weights: Float[Array, "D D"],
-    state: Shaped[Array, " D"],
+    weights: Shaped[ArrayLike, "..."],
+    state: Shaped[ArrayLike, "..."],
     rate: ScalarLike | None = None,
     decay: ScalarLike = 1.0,
 ) -> Float[Array, "D D"]:
@@ -38,15 +38,17 @@ def hebbian_step(
         W <- decay · W + rate · x xᵀ
 
     `state` (D,) holds any real numbers; `rate` is 1/D unless given, and a negative rate erases. The diagonal
-    is written like every other entry: `hebbian` removes it, fast weights (Ba et al. 2016) keep it.
+    is written like every other entry: `hebbian` removes it, fast weights (Ba et al. 2016) keep it. Whole
+    numbers are taken as floats. Raises `ValueError` for weights that are not (D, D), a state that is not
+    (D,), or a rate or decay that is not one finite number.
     """
-    x = state.astype(weights.dtype)
-    return jnp.asarray(decay, x.dtype) * weights + _rate(rate, x) * jnp.outer(x, x)
+    W, x = _written(weights, state)
+    return _number("decay", decay, x) * W + _rate(rate, x) * jnp.outer(x, x)
 
 
 def storkey_step(
-    weights: Float[Array, "D D"],
-    state: Shaped[Array, " D"],
+    weights: Shaped[ArrayLike, "..."],
+    state: Shaped[ArrayLike, "..."],
     rate: ScalarLike | None = None,
     decay: ScalarLike = 1.0,
 ) -> Float[Array, "D D"]:
@@ -60,17 +62,18 @@ def storkey_step(
     network without sacrificing functionality".)
 
     Code in circulation often takes h = (W + x xᵀ / D) x, which counts k = i, j and the new state in the
-    field. That is another rule, with nearly the same capacity; this is the published one.
+    field. That is another rule, with nearly the same capacity; this is the published one. Raises
+    `ValueError` as `hebbian_step` does.
     """
-    x = state.astype(weights.dtype)
-    h = _dot(weights, x) - jnp.diagonal(weights) * x
+    W, x = _written(weights, state)
+    h = dot(W, x) - jnp.diagonal(W) * x
     row, column, h_row, h_column = x[:, None], x[None, :], h[:, None], h[None, :]
-    change = row * column - (row * h_column + h_row * column) + weights * (row**2 + column**2)
-    return _hollow(jnp.asarray(decay, x.dtype) * weights + _rate(rate, x) * change)
+    change = row * column - (row * h_column + h_row * column) + W * (row**2 + column**2)
+    return _hollow(_number("decay", decay, x) * W + _rate(rate, x) * change)
 
 
 def store(
-    weights: Float[Array, "D D"],
+    weights: Shaped[ArrayLike, "..."],
     patterns: Shaped[ArrayLike, "..."],
     step: Step = storkey_step,
     rate: ScalarLike | None = None,
@@ -82,17 +85,20 @@ def store(
 
     One compiled loop (`lax.scan`), whatever K. `step` is `hebbian_step`, `storkey_step` or your own. With a
     decay below 1 old patterns fade and new ones always fit. Raises `ValueError` for patterns that are not
-    (K, D), empty or not finite.
+    (K, D), empty or not finite, for weights that are not (D, D), for a step that is no function, and for a
+    rate or decay that is not one finite number.
     """
-    states = checks.as_floats("patterns", patterns, "K D").astype(weights.dtype)
-    D = weights.shape[0]
+    if not callable(step):
+        raise ValueError(f"step must be a function, such as storkey_step; got {step!r}")
+    weights = checks.as_square("weights", weights)
+    states, D = checks.as_floats("patterns", patterns, "K D").astype(weights.dtype), weights.shape[0]
     if states.shape[1] != D:
         raise ValueError(f"patterns must be (K, {D}) for weights ({D}, {D}); got shape {states.shape}")
-    return _store(weights, states, step, _rate(rate, states[0]), jnp.asarray(decay, weights.dtype))
+    return _store(weights, states, step, _rate(rate, states[0]), _number("decay", decay, states))
 
 
 def forget(
-    weights: Float[Array, "D D"], state: Shaped[ArrayLike, "..."], rate: ScalarLike | None = None
+    weights: Shaped[ArrayLike, "..."], state: Shaped[ArrayLike, "..."], rate: ScalarLike | None = None
 ) -> Float[Array, "D D"]:
     """Erase a state (D,): one Hebbian step of the opposite sign, zero diagonal.
 
@@ -101,10 +107,10 @@ def forget(
     At the default rate 1/D a pattern written by `hebbian` is gone exactly. At a small rate (.01/D), applied
     to states that random queries end in, it weakens spurious states more than stored ones (Hopfield,
     Feinstein & Palmer 1983, "'Unlearning' has a stabilizing effect in collective memories"). Raises
-    `ValueError` for a state of another length or with NaN.
+    `ValueError` as `hebbian_step` does.
     """
-    x = checks.as_vector("state", state, weights.shape[0]).astype(weights.dtype)
-    return _hollow(hebbian_step(weights, x, -_rate(rate, x)))
+    W, x = _written(weights, state)
+    return _hollow(hebbian_step(W, x, -_rate(rate, x)))
 
 
 def hebbian(patterns: Shaped[ArrayLike, "..."]) -> Float[Array, "D D"]:
@@ -132,17 +138,21 @@ def storkey(patterns: Shaped[ArrayLike, "..."]) -> Float[Array, "D D"]:
 
 
 def pseudo_inverse(patterns: Shaped[ArrayLike, "..."]) -> Float[Array, "D D"]:
-    """The projection rule: weights under which every one of up to D independent patterns is a fixed point.
+    """The projection rule: weights under which every stored pattern is a fixed point, however correlated.
 
         W = X⁺X, zero diagonal
 
-    X⁺X projects onto the span of patterns (K, D) with entries ±1; dependent patterns are no problem.
-    Removing the diagonal keeps the fixed points and widens their basins. When the patterns span all D
-    dimensions the projection is the identity, and nothing is left to recall by. Raises `ValueError` for
-    patterns that are not (K, D) or not ±1. (Personnaz, Guyon & Dreyfus 1986; Kanter & Sompolinsky 1987.)
+    P = X⁺X projects onto the span of patterns (K, D) with entries ±1; dependent patterns are no problem.
+    The field at neuron i of a pattern ξ is (1 - P_ii) ξ_i, so that removing the diagonal keeps the fixed
+    points and widens their basins. Where P_ii is 1 the row is exactly 0, and the tie keeps the neuron: the
+    patterns don't say how this one follows from others. When they span all D dimensions that is so of every
+    neuron, the weights are 0, and every state is a fixed point.
+
+    Symmetric to the bit. A singular value decomposition in double precision, except on TPUs, which have none:
+    min(K, D) K D work. Raises `ValueError` for patterns that are not (K, D) or not ±1. (Personnaz, Guyon &
+    Dreyfus 1986; Kanter & Sompolinsky 1987.)
     """
-    x = _states(patterns)
-    return _hollow(optimal_linear_associator(x, x))
+    return _hollow(projection(_states(patterns)))
 
 
 def transition_weights(
@@ -161,7 +171,7 @@ def transition_weights(
     T = checks.as_floats("transitions", transitions, "K K").astype(x.dtype)
     if T.shape != (x.shape[0], x.shape[0]):
         raise ValueError(f"transitions must be (K, K) with K = {x.shape[0]}; got shape {T.shape}")
-    followers = _dot(T, x)
+    followers = dot(T, x)
     return _hollow(correlation_matrix_memory(x, followers) / x.shape[1])
 
 
@@ -193,7 +203,7 @@ def correlation_matrix_memory(
     memories".)
     """
     k, v = checks.as_pairs(keys, values)
-    return _dot(v.T, k)
+    return dot(v.T, k)
 
 
 def optimal_linear_associator(
@@ -210,22 +220,34 @@ def optimal_linear_associator(
     Raises `ValueError` for keys and values of different K, empty or not finite, keys that are all zero, or a
     negative ridge. (Kohonen & Ruohonen 1973, "Representation of associated data by matrix operators".)
     """
-    checks.not_negative("ridge", ridge)
+    checks.not_negative("ridge", checks.as_floats("ridge", ridge, ""))
     k, v = checks.as_pairs(keys, values)
     if checks.is_known(k) and not bool(jnp.any(k)):
         raise ValueError("keys must not all be zero; got zeros only, which no value can be read from")
     if not checks.is_known(ridge) or np.any(ridge):  # as Dk more pairs: √ridge times an axis, and no value
         k = jnp.concatenate([k, jnp.sqrt(jnp.asarray(ridge, k.dtype)) * jnp.eye(k.shape[1], dtype=k.dtype)])
         v = jnp.pad(v, [(0, k.shape[0] - v.shape[0]), (0, 0)])
-    return _least_squares(k, v).T
+    return least_squares(k, v).T
 
 
 def _states(patterns: Shaped[ArrayLike, "..."]) -> Float[Array, "K D"]:
     return checks.as_binary("patterns", patterns, "K D").astype(float)
 
 
+def _written(
+    weights: Shaped[ArrayLike, "..."], state: Shaped[ArrayLike, "..."]
+) -> tuple[Float[Array, "D D"], Float[Array, " D"]]:
+    """Weights and a state as floats: a rate of 1/D times whole numbers must not be cut to 0."""
+    W = checks.as_square("weights", weights)
+    return W, checks.as_vector("state", state, W.shape[0]).astype(W.dtype)
+
+
 def _rate(rate: ScalarLike | None, state: Float[Array, " D"]) -> Float[Array, ""]:
-    return jnp.asarray(1 / state.shape[0] if rate is None else rate, state.dtype)
+    return _number("rate", 1 / state.shape[0] if rate is None else rate, state)
+
+
+def _number(name: str, value: ScalarLike, like: Float[Array, "..."]) -> Float[Array, ""]:
+    return checks.as_floats(name, value, "").astype(like.dtype)
 
 
 def _hollow(weights: Float[Array, "D D"]) -> Float[Array, "D D"]:
@@ -240,40 +262,3 @@ def _store(
         return step(weights, state, rate, decay), None
 
     return jax.lax.scan(write, weights, states)[0]
-
-
-@jax.jit
-def _least_squares(keys: Float[Array, "K Dk"], values: Float[Array, "K Dv"]) -> Float[Array, "Dk Dv"]:
-    """keys⁺ values: by Cholesky and one refinement where that settles, else by `_least_squares_by_svd`.
-
-    The refinement shows how much the squared condition of the Gram matrix costs; it leaves the square of it.
-    """
-    many = keys.shape[0] > keys.shape[1]
-    factor = cho_factor(_dot(keys.T, keys) if many else _dot(keys, keys.T))
-
-    def solve(targets: Float[Array, "K Dv"]) -> Float[Array, "Dk Dv"]:
-        return cho_solve(factor, _dot(keys.T, targets)) if many else _dot(keys.T, cho_solve(factor, targets))
-
-    first = solve(values)
-    correction = solve(values - _dot(keys, first))
-    pivots = jnp.diagonal(factor[0])
-    regular = jnp.min(pivots) ** 2 > pivots.size * jnp.finfo(keys.dtype).eps * jnp.max(pivots) ** 2
-    settles = jnp.linalg.norm(correction) < 1e-3 * jnp.linalg.norm(first)  # False for NaN
-    return jax.lax.cond(
-        regular & settles, lambda: first + correction, lambda: _least_squares_by_svd(keys, values)
-    )
-
-
-def _least_squares_by_svd(keys: Float[Array, "K Dk"], values: Float[Array, "K Dv"]) -> Float[Array, "Dk Dv"]:
-    """keys⁺ values, for any keys: through the small factor of keys = Q R (many) or keysᵀ = Q R (few)."""
-    many = keys.shape[0] > keys.shape[1]
-    Q, R = jnp.linalg.qr(keys if many else keys.T)
-    U, s, Vt = jnp.linalg.svd(R if many else R.T)
-    kept = s > s[0] * s.size * jnp.finfo(s.dtype).eps
-    inverse = jnp.where(kept, 1 / jnp.where(kept, s, 1), 0)[:, None]
-    inner = _dot(Vt.T, inverse * _dot(U.T, _dot(Q.T, values) if many else values))
-    return inner if many else _dot(Q, inner)
-
-
-def _dot(a: Float[Array, "..."], b: Float[Array, "..."]) -> Float[Array, "..."]:
-    return jnp.matmul(a, b, precision="highest")

@@ -1,133 +1,107 @@
-"""Save and load any energyam module as one safetensors file: arrays as tensors, the rest as metadata."""
+"""Save and load a module, energyam's or your own: one safetensors file with its arrays and its structure."""
 
 import json
 import os
-import tempfile
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
-import jax
-import jax.numpy as jnp
-import numpy as np
 
-FORMAT = 1
+from energyam.files import as_path, check_target
+from energyam.structure import Description, describe, rebuild
+from energyam.tensor_files import TensorFile, opened_tensors, write_tensors
+
+FORMAT = 2  # 1 had no checksums and no classes of users
 _KEY = "energyam"
 
 
 def save(path: str | os.PathLike, memory: eqx.Module) -> None:
-    """Write a memory (or any other module of energyam) to `path`, whole or not at all.
+    """Write a memory, or any other `eqx.Module`, to `path`, whole or not at all.
 
     The file is safetensors: arrays under the path of their field, and in the metadata the format version,
-    the class of every part and its static fields. It is written beside `path` and moved there at the end.
+    the class of every part, its other fields, and checksums. Symbolic links are followed.
 
-    Raises `ValueError` for objects that are not modules of energyam (your own classes: save their arrays
-    yourself), and `OSError` where the folder can't be written to.
+    Raises `ValueError` for what is not a module, and for a field that a file can't hold, such as a function
+    or a schedule; `OSError` where the folder is missing or can't be written to, or the disk is full. The old
+    file then stays.
     """
-    from safetensors.numpy import save_file
-
-    tensors: dict[str, np.ndarray] = {}
-    tree = _describe(memory, "", tensors)
-    metadata = {_KEY: json.dumps({"format": FORMAT, "module": tree})}
-    path = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    try:
-        save_file(tensors, temporary, metadata)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    check_target(path)
+    if not isinstance(memory, eqx.Module):
+        got = f"the class {memory.__name__}" if isinstance(memory, type) else type(memory).__name__
+        raise ValueError(f"memory must be a module, an eqx.Module; got {got}")
+    tree, tensors = describe(memory, _own_classes())
+    write_tensors(path, tensors, {_KEY: json.dumps({"format": FORMAT, "module": tree})})
 
 
-def load(path: str | os.PathLike) -> Any:
-    """Read what `save` wrote, as the module it was.
+def load(path: str | os.PathLike, classes: Sequence[type] = ()) -> Any:
+    """Read what `save` wrote, as the module it was, and check it as its construction would.
 
-    Raises `FileNotFoundError` for a missing file, and `ValueError` for one that is truncated, is not a
-    safetensors file, was not written by energyam, or is of a newer format.
+    **Arguments:** `classes`: your own classes (of modules, or named tuples) that the file has; they are
+    looked up by name, before energyam's. Fields that a class got after the file was written take their
+    defaults.
+
+    Raises `FileNotFoundError` for a missing file, and `ValueError` for one that is damaged, was not written
+    by `save`, is of a newer format, has a class that is not known or a field without a default, or is
+    refused by its classes' `__check_init__`.
     """
-    from safetensors import SafetensorError, safe_open
-
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: no such file")
-    try:
-        with safe_open(path, framework="numpy") as file:
-            header = (file.metadata() or {}).get(_KEY)
-            tensors = {} if header is None else {name: file.get_tensor(name) for name in file.keys()}
-    except SafetensorError as error:
-        raise ValueError(f"{path}: truncated, or not a safetensors file ({error})") from None
-    if header is None:
-        raise ValueError(f"{path}: a safetensors file, but not one that energyam.save wrote")
-    try:
-        content = json.loads(header)
-        version = content["format"]
-        if version > FORMAT:
-            raise ValueError(
-                f"{path}: format {version} is newer than this energyam's {FORMAT}; upgrade energyam"
-            )
-        return _rebuild(content["module"], tensors)
-    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path}: damaged metadata ({type(error).__name__}: {error})") from None
+    path, users = as_path(path), _by_name(classes)
+    with opened_tensors(path) as file:
+        if _KEY not in file.metadata:
+            raise ValueError(f"{path}: a safetensors file, but not one that energyam.save wrote")
+        try:
+            return _read(file, users)
+        except (MemoryError, OSError):
+            raise
+        except ValueError as error:
+            if str(path) in str(error):
+                raise
+            raise ValueError(f"{path}: {error}") from error
+        except Exception as error:  # of any kind: from damaged metadata, or the checks of a user's class
+            reason = f"{type(error).__name__}: {error}"
+            raise ValueError(f"{path}: damaged metadata, or refused by its class ({reason})") from error
 
 
-def _describe(node: Any, where: str, tensors: dict[str, np.ndarray]) -> Any:
-    """What `node` is, as JSON; its arrays go into `tensors` under their path."""
-    if isinstance(node, eqx.Module):
-        if type(node) is not _classes().get(type(node).__name__):
-            raise ValueError(
-                f"{where or 'memory'} must be made of energyam's own classes; got {type(node).__name__} "
-                "(save its arrays with safetensors and build it anew)"
-            )
-        names = node.__dataclass_fields__
-        fields = {name: _describe(getattr(node, name), _join(where, name), tensors) for name in names}
-        return {"class": type(node).__name__, "fields": fields}
-    if isinstance(node, (jax.Array, np.ndarray)):
-        tensors[where] = np.array(node, order="C")
-        return {"array": where}
-    if isinstance(node, (list, tuple)):
-        items = [_describe(item, _join(where, str(i)), tensors) for i, item in enumerate(node)]
-        return {type(node).__name__: items}
-    if node is None or isinstance(node, (bool, int, float, str)):
-        return {"value": node}
-    got = type(node).__name__
-    raise ValueError(f"{where or 'memory'} must be arrays, numbers, strings or modules; got {got}")
+def _read(file: TensorFile, users: Mapping[str, type]) -> Any:
+    content = json.loads(file.metadata[_KEY])
+    version = content["format"]
+    if version > FORMAT:
+        raise ValueError(f"format {version} is newer than this energyam's {FORMAT}; upgrade energyam")
+    if version > 1:
+        file.want_checksums()
+    return rebuild(Description(content["module"], file.tensors()), _own_classes(version), users)
 
 
-def _rebuild(tree: dict[str, Any], tensors: dict[str, np.ndarray]) -> Any:
-    ((kind, content),) = ((k, v) for k, v in tree.items() if k != "fields")
-    if kind == "class":
-        if content not in _classes():
-            raise ValueError(f"class {content!r} is not part of this energyam; upgrade energyam")
-        cls: Any = _classes()[content]
-        if set(tree["fields"]) != set(cls.__dataclass_fields__):
-            raise ValueError(f"fields of {content} do not match this energyam; got {sorted(tree['fields'])}")
-        module: Any = object.__new__(cls)
-        for name, child in tree["fields"].items():
-            object.__setattr__(module, name, _rebuild(child, tensors))
-        return module
-    if kind == "array":
-        return jnp.asarray(tensors[content])
-    if kind == "value":
-        return content
-    items = [_rebuild(item, tensors) for item in content]
-    return tuple(items) if kind == "tuple" else items
+def _by_name(classes: Any) -> dict[str, type]:
+    """The user's classes by name; raises `ValueError` for what is not a class, and two of one name."""
+    if isinstance(classes, type) or not isinstance(classes, Sequence | set | frozenset):
+        got = getattr(classes, "__name__", type(classes).__name__)
+        raise ValueError(f"classes must be a tuple of classes, such as (MyMemory,); got {got}")
+    found: dict[str, type] = {}
+    for cls in classes:
+        if not _can_be_saved(cls):
+            raise ValueError(f"classes must be subclasses of eqx.Module, or named tuples; got {cls!r}")
+        if found.setdefault(cls.__name__, cls) is not cls:
+            raise ValueError(f"classes must have different names; got two that are called {cls.__name__}")
+    return found
 
 
-def _classes() -> dict[str, type]:
-    """Energyam's own public modules by name, and Equinox's layers, which they are made of."""
+def _own_classes(version: int = FORMAT) -> Mapping[str, type]:
+    """Energyam's own public classes by the names that files give them, and Equinox's layers.
+
+    Format 1 had the layers without the `eqx.nn.`, when no class of energyam's was called as they are.
+    """
     import energyam
 
-    spaces = (eqx.nn, energyam, energyam.nn)
-    found = [value for space in spaces for value in vars(space).values()]
-    return {c.__name__: c for c in found if isinstance(c, type) and issubclass(c, eqx.Module)}
+    ours = _classes_in(energyam) | _classes_in(energyam.nn)
+    return ours | _classes_in(eqx.nn, "" if version == 1 else "eqx.nn.")
 
 
-def _join(where: str, name: str) -> str:
-    return f"{where}.{name}" if where else name
+def _classes_in(space: Any, prefix: str = "") -> dict[str, type]:
+    found = [value for value in vars(space).values() if isinstance(value, type)]
+    return {prefix + cls.__name__: cls for cls in found if _can_be_saved(cls)}
 
 
-def _umask() -> int:
-    umask = os.umask(0)
-    os.umask(umask)
-    return umask
+def _can_be_saved(cls: Any) -> bool:
+    """Whether `cls` is a class of modules, or of named tuples."""
+    named_tuple = isinstance(cls, type) and issubclass(cls, tuple) and hasattr(cls, "_fields")
+    return named_tuple or (isinstance(cls, type) and issubclass(cls, eqx.Module))

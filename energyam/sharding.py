@@ -7,7 +7,7 @@ of patterns leaves behind, D + 2 numbers a query and step.
 
 import os
 import re
-from pathlib import Path
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -15,12 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Shaped
-from safetensors import SafetensorError, safe_open
 
 from energyam import checks
+from energyam.files import as_path
 from energyam.memories.associator import KeyValueMemory
 from energyam.memories.dense import AbstractDenseAM
 from energyam.saving import load, save
+from energyam.tensor_files import opened_tensors
 
 
 def shard_patterns(memory: Any, mesh: Any, axis: str) -> Any:
@@ -56,7 +57,7 @@ def save_shards(folder: str | os.PathLike, memory: Any) -> None:
 
     Raises `ValueError` for a memory without patterns to shard, or where such a file is already there.
     """
-    folder = Path(folder)
+    folder = as_path(folder, "folder")
     folder.mkdir(parents=True, exist_ok=True)
     shards = {name: _own_shards(getattr(memory, name)) for name in _row_fields(memory)}
     for index, count in next(iter(shards.values())):
@@ -73,15 +74,16 @@ def load_shards(folder: str | os.PathLike, mesh: Any, axis: str) -> Any:
     Raises `FileNotFoundError` where a file is missing, and `ValueError` for files of two memories, damaged
     ones, an axis that the mesh does not have, or K not a multiple of the devices along it.
     """
-    files = _shard_files(Path(folder))
+    files = _shard_files(as_path(folder, "folder"))
     first = load(files[0])
     size = getattr(first, _row_fields(first)[0]).shape[0]
     by_rows = _sharding("patterns", size * len(files), mesh, axis)
+    read_field = lru_cache(maxsize=1)(_read_field)  # devices next to each other often share a file
 
     def gather(name, rows):
         def read(index):
             start, stop, _ = index[0].indices(size * len(files))
-            return _read_rows(files, name, start, stop, size).astype(rows.dtype)
+            return _read_rows(files, name, start, stop, size, read_field).astype(rows.dtype)
 
         return jax.make_array_from_callback((size * len(files), *rows.shape[1:]), by_rows, read)
 
@@ -161,16 +163,17 @@ def _shard_files(folder):
     return files
 
 
-def _read_rows(files, name, start, stop, size):
+def _read_rows(files, name, start, stop, size, read):
     """Rows start to stop of a field that lies in files of `size` rows each."""
     pieces = []
     for i in range(start // size, -(-stop // size)):
-        try:
-            with safe_open(files[i], framework="numpy") as file:
-                rows = file.get_slice(name)
-                if rows.get_shape()[0] != size:
-                    raise ValueError(f"{files[i]}: {rows.get_shape()[0]} rows, and {size} in the first shard")
-                pieces.append(rows[max(start - i * size, 0) : min(stop - i * size, size)])
-        except SafetensorError as error:
-            raise ValueError(f"{files[i]}: truncated, or not a shard ({error})") from None
+        rows = read(files[i], name)
+        if len(rows) != size:
+            raise ValueError(f"{files[i]}: {len(rows)} rows, and {size} in the first shard")
+        pieces.append(rows[max(start - i * size, 0) : min(stop - i * size, size)])
     return np.concatenate(pieces)
+
+
+def _read_field(path, name):
+    with opened_tensors(path) as file:
+        return file.tensor(name)  # all of it, as its checksum is of all of it

@@ -7,6 +7,7 @@ os.environ.setdefault("ENERGYAM_FAST", "1")
 
 import jax
 import jax.random as jr
+import jaxtyping
 import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -17,6 +18,21 @@ def getkey():
     """A function that gives a different, reproducible key at each call."""
     keys = iter(jr.split(jr.key(20261121), 1000))
     return lambda: next(keys)
+
+
+@pytest.fixture
+def no_hook():
+    """No runtime type checks, so that the errors are those that users see."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(autouse=True)
+def _no_hook_for_wrong_use(request):
+    """Files named test_wrong_use… test our own messages."""
+    if request.path.name.startswith("test_wrong_use"):
+        request.getfixturevalue("no_hook")
 
 
 def pytest_ignore_collect(collection_path):

@@ -114,7 +114,7 @@ def test_decisions_equal_whole_number_arithmetic(n, K, D):
 def test_a_batch_recalls_like_its_queries_alone(getkey):
     key, X = getkey(), patterns(3, 5, 30)
     memory = eam.ExponentialDenseAM(X, 0.2)
-    queries = eam.datasets.flip_bits(getkey(), X, 0.2).reshape(5, 1, 30)
+    queries = eam.datasets.flip_bits(X, 0.2, key=getkey()).reshape(5, 1, 30)
     batch = eam.recall(memory, queries, key=key)
     assert batch.state.shape == (5, 1, 30) and batch.converged.shape == (5, 1)
     for b in range(5):
@@ -133,7 +133,7 @@ def test_the_short_cut_behind_a_leader_takes_the_same_flips(beta, getkey):
 
     X = patterns(4, 20, 200)
     memory = eam.ExponentialDenseAM(X, beta)
-    query = eam.datasets.flip_bits(getkey(), X[0], 0.3).astype(float)
+    query = eam.datasets.flip_bits(X[0], 0.3, key=getkey()).astype(float)
     free = ~jnp.zeros(200, bool).at[::7].set(True)
     order, energy = jax.random.permutation(getkey(), 200), memory.energy(query)
     fast, slow = (
@@ -162,7 +162,7 @@ def test_order_clamp_and_record(getkey):
 def test_history_is_small_and_frames_are_spaced(getkey):
     X = patterns(6, 10, 300)
     result = eam.recall(
-        eam.ExponentialDenseAM(X, 1.0), eam.datasets.flip_bits(getkey(), X, 0.2), key=getkey()
+        eam.ExponentialDenseAM(X, 1.0), eam.datasets.flip_bits(X, 0.2, key=getkey()), key=getkey()
     )
     tried = int(result.num_steps.max()) * 300
     history = result.energies.nbytes + result.record.indices.nbytes

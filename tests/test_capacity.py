@@ -43,6 +43,8 @@ def test_nothing_overflows():
     assert 0 <= theory.polynomial_capacity(2, 200) < 1e-300
     assert theory.bit_error(10**6, 10, 30) == 0
     assert theory.log_exponential_capacity(10**9) < math.inf
+    assert theory.hopfield_capacity(2**900) > 1e200
+    assert theory.polynomial_capacity(100, 10**15) == 0
 
 
 @jax.jit
@@ -67,17 +69,42 @@ def test_bit_error_is_what_a_memory_shows(n, K, rectified):
     assert np.mean(measured) == pytest.approx(theory.bit_error(60, K / (1 + rectified), n), rel=0.25)
 
 
-@pytest.mark.parametrize(
-    "call, message",
-    [
-        (lambda: theory.hopfield_capacity(1), "num_neurons must be an integer of at least 2"),
-        (lambda: theory.hopfield_capacity(10.5), "num_neurons"),
-        (lambda: theory.polynomial_capacity(100, 1), "n must be an integer of at least 2"),
-        (lambda: theory.polynomial_capacity(100, 3, error=0.5), "error must lie between 0 and .5"),
-        (lambda: theory.log_exponential_capacity(100, 0.5), "noise must be from 0 to below .5"),
-        (lambda: theory.bit_error(100, 0), "num_patterns must be positive"),
-    ],
-)
-def test_bad_numbers_are_refused(call, message):
-    with pytest.raises(ValueError, match=message):
-        call()
+def test_the_load_of_the_exponential_memory():
+    assert theory.exponential_load(20, 0.5) == pytest.approx(1993.6, abs=0.05)
+    assert theory.exponential_load(20, 0) == 1 and theory.exponential_load(10, 50.0) == pytest.approx(1024)
+    assert theory.exponential_load(5000, 1.0) == math.inf
+    assert theory.log_exponential_load(5000, 1.0) == pytest.approx(5000 * math.log(2 / (1 + math.exp(-2))))
+
+
+@pytest.mark.parametrize("share, weight", [(0.25, 0.805), (1, 0.501), (4, 0.210)])
+def test_own_weight_at_a_share_of_the_load(share, weight):
+    """A stored pattern's softmax weight among K random others, N = 20, β = .5."""
+    K, rng = round(share * theory.exponential_load(20, 0.5)), np.random.default_rng(0)
+    overlaps = 20 - 2 * rng.binomial(20, 0.5, (1000, K))
+    others = np.exp(0.5 * overlaps).sum(1)
+    measured = np.mean(math.exp(10) / (math.exp(10) + others))
+    assert measured == pytest.approx(weight, abs=0.01)
+    assert measured == pytest.approx(1 / (1 + share), abs=0.02)
+
+
+def test_capacities_of_dense_sequences():
+    b = math.exp(2) / math.cosh(2)
+    for d, odd in [(1, 1), (2, 3), (3, 15)]:
+        capacity = theory.dense_transition_capacity(100, d)
+        assert capacity == pytest.approx(100**d / (2 * odd * math.log(100)))
+    transitions = math.exp(theory.log_exponential_transition_capacity(30))
+    assert transitions == pytest.approx(b**29 / (2 * math.log(30)))
+    assert math.exp(theory.log_exponential_sequence_capacity(30)) == pytest.approx(b**30 / (60 * math.log(b)))
+
+
+@pytest.mark.parametrize("D, power, share", [(200, 1, 2.0), (60, 2, 0.7), (60, 2, 2.0)])
+def test_transitions_err_as_often_as_the_capacity_says(D, power, share):
+    """At the capacity the field is √(2 ln D) standard deviations of the noise that the others make."""
+    K, rng = round(share * theory.dense_transition_capacity(D, power)), np.random.default_rng(1)
+    wrong = []
+    for _ in range(40):
+        X = rng.choice([-1.0, 1.0], (K + 1, D))
+        fields = (X[:-1] @ X[:-1].T) ** power @ X[1:]
+        wrong.append(np.mean(fields * X[1:] < 0))
+    deviations = math.sqrt(2 * math.log(D) * theory.dense_transition_capacity(D, power) / (K - 1))
+    assert np.mean(wrong) == pytest.approx(math.erfc(deviations / math.sqrt(2)) / 2, rel=0.3)

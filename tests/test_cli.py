@@ -1,5 +1,6 @@
 """The command line: the demo, recall of one's own pictures, and errors told in one line."""
 
+import shutil
 import subprocess
 import sys
 
@@ -57,6 +58,39 @@ def test_half_a_picture_is_completed_and_animated(folder, tmp_path):
         assert animation.format == "GIF" and 2 <= animation.n_frames <= 100
 
 
+@pytest.mark.parametrize(("name", "kind"), [("X.GIF", "GIF"), ("X.PNG", "PNG")])
+def test_endings_in_capitals_are_endings(name, kind, folder, tmp_path):
+    out = tmp_path / "new" / name
+    flags = ["--noise", 0.1, "--size", 8, "--out", out]
+    result = run("recall", "--patterns", folder, "--query", folder / "5.png", *flags)
+    assert result.exit_code == 0, result.output
+    with Image.open(out) as picture:
+        assert picture.format == kind
+
+
+def test_ffmpeg_is_looked_for_before_the_work(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("energyam.cli.shutil.which", lambda name: None)
+    monkeypatch.setattr("energyam.cli._build", lambda *arguments: pytest.fail("the work has begun"))
+    for name in ("a.mp4", "a.WEBM"):
+        result = run("recall", *(flag.format(folder=folder) for flag in BOTH), "--out", tmp_path / name)
+        assert result.exit_code == 2 and f"{name} needs ffmpeg" in result.output
+
+
+@pytest.mark.filterwarnings("default")
+def test_files_that_are_no_pictures_are_told_in_a_line(folder, tmp_path):
+    for i in range(3):
+        shutil.copy(folder / f"{i}.png", tmp_path)
+    (tmp_path / "paper.pdf").touch()
+    flags = ["--query", folder / "0.png", "--size", 8, "--out", tmp_path / "new" / "a.png"]
+    result = run("recall", "--patterns", tmp_path, *flags)
+    assert result.exit_code == 0, result.output
+    (line,) = (line for line in result.output.splitlines() if "paper.pdf" in line)
+    assert line.startswith("energyam: passed over in ") and "stored 3 pictures" in result.output
+
+
+BOTH = ["--patterns", "{folder}", "--query", "{folder}/0.png"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -67,12 +101,25 @@ def test_half_a_picture_is_completed_and_animated(folder, tmp_path):
         (["--patterns", "{folder}", "--query", "{folder}/0.png", "--noise", "2"], "--noise"),
         (["--patterns", "{folder}", "--query", "{folder}/0.png", "--mask", "middle"], "--mask"),
         (["--patterns", "{folder}"], "--query"),
+        ([*BOTH, "--seed", "99999999999999999999"], "--seed must be an integer from 0 to 4294967295"),
+        ([*BOTH, "--seed", "-1"], "--seed must be an integer of at least 0; got -1"),
+        ([*BOTH, "--seed", "one"], "--seed"),
+        ([*BOTH, "--n", "9" * 30, "--memory", "polynomial"], "n must fit into 32 bits"),
+        ([*BOTH, "--n", "9" * 5000], "--n"),
+        ([*BOTH, "--beta", "1e400"], "beta must be positive and finite; got inf"),
+        ([*BOTH, "--beta", "1e39"], "beta must be "),
+        ([*BOTH, "--noise", "nan"], "--noise"),
+        ([*BOTH, "--size", "9" * 30], "--size"),
+        ([*BOTH, "--out", "{folder}"], "{folder}"),
+        ([*BOTH, "--out", "{folder}/0.png/a.gif"], "0.png"),
+        (["--patterns", "{folder}", "--query", "{folder}"], "file must be a picture"),
     ],
 )
 def test_wrong_input_is_named_without_a_traceback(arguments, message, folder):
     result = run("recall", *(argument.format(folder=folder) for argument in arguments))
     assert result.exit_code == 2 and isinstance(result.exception, SystemExit)
-    assert message in result.output and "Traceback" not in result.output
+    output = "".join(c for c in result.output if c not in "│\n")
+    assert message.format(folder=folder) in output and "Traceback" not in result.output
 
 
 def test_the_demo_says_where_it_cannot_write(tmp_path):

@@ -67,12 +67,14 @@ def test_rotations_are_new_classes():
         ((5, P, 1), f"num_shots .* num_queries must be at most the number of drawers, {P}"),
     ],
 )
+@pytest.mark.usefixtures("no_hook")
 def test_counts_that_the_images_cannot_give_raise(images, counts, named):
     with pytest.raises(ValueError, match=named):
         sample_episode(images, *counts, key=jr.key(0))
 
 
 @pytest.mark.parametrize("num_train", [0, C, C + 3, 1.5])
+@pytest.mark.usefixtures("no_hook")
 def test_splits_that_leave_nothing_raise(images, num_train):
     with pytest.raises(ValueError, match="num_train"):
         split_classes(images, num_train, key=jr.key(0))

@@ -68,7 +68,7 @@ def curve(rule, bias):
     """Seed 003's experiment with fewer repeats: 100 units, synchronous, from the patterns themselves."""
     return evaluation.success_curve(
         lambda X: eam.HopfieldNetwork(rule(X)),
-        lambda key, K: random_patterns(key, K, 100, bias),
+        lambda key, K: random_patterns(K, 100, bias, key=key),
         [15, 30, 50, 70],
         repeats=8,
         update=eam.Synchronous(),
@@ -135,7 +135,12 @@ def test_any_memory_any_rule_and_noise():
     )
     assert np.all(soft.exact.rate[:, 0] == 1) and np.all(soft.nearest.rate[:, 1] < 1)
     dense = evaluation.success_curve(
-        eam.CHN, lambda key, K: random_patterns(key, K, 64), [3], noise=[0.1, 0.45], repeats=5, key=jr.key(0)
+        eam.CHN,
+        lambda key, K: random_patterns(K, 64, key=key),
+        [3],
+        noise=[0.1, 0.45],
+        repeats=5,
+        key=jr.key(0),
     )
     assert dense.exact.rate[0, 0] > 0.8 > 0.6 > dense.exact.rate[0, 1]
 
@@ -143,7 +148,7 @@ def test_any_memory_any_rule_and_noise():
 def test_hebbian_network_and_chn_take_the_same_decisions():
     """Every flip, from random states, below and above capacity; the diagonal is a constant energy."""
     for K in (4, 20):
-        patterns = random_patterns(jr.key(K), K, 80)
+        patterns = random_patterns(K, 80, key=jr.key(K))
         queries = zoo.patterns(K + 1, 12, 80)
         results = [
             eam.recall(memory, queries, eam.Asynchronous(), key=jr.key(0))
@@ -169,7 +174,7 @@ def test_bad_experiments_are_refused(arguments, message):
     arguments = {"sizes": [3], **arguments}
     with pytest.raises(ValueError, match=message):
         evaluation.success_curve(
-            eam.CHN, lambda key, K: random_patterns(key, K, 10), **arguments, key=jr.key(0)
+            eam.CHN, lambda key, K: random_patterns(K, 10, key=key), **arguments, key=jr.key(0)
         )
 
 

@@ -184,25 +184,3 @@ def test_cap_slope_has_its_closed_form():
     by_radius = jax.grad(lambda r: hc.log_cap_intersection(64, r, jnp.array(0.5)))(11.0)
     step = hc.log_cap_intersection(64, 11.01, 0.5) - hc.log_cap_intersection(64, 10.99, 0.5)
     assert math.isclose(by_radius, step / 0.02, rel_tol=1e-3)
-
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        lambda: hc.circle_intersection(10, 11),
-        lambda: hc.log_circle_intersection(10, -1),
-        lambda: hc.log_circle_intersection(10.0, 3),
-        lambda: hc.circle_intersection(10, 2.5),
-        lambda: hc.log_cap_intersection(1, 0, 0.5),
-        lambda: hc.log_cap_intersection(10, 11, 0.5),
-        lambda: hc.radius_for_fraction(10, 1.5),
-        lambda: hc.fraction_for_radius(10, 12),
-        lambda: hc.kanerva_circle_intersection(10, 6),
-        lambda: hc.log_weighted_circle_intersection(10, 3, 11),
-        lambda: hc.log_weighted_circle_intersection(10, 3, 1, "square"),
-        lambda: hc.cosine_to_hamming(0.5, 0),
-    ],
-)
-def test_wrong_use(call):
-    with pytest.raises(ValueError, match="must"):
-        call()

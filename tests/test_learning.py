@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose
 
 import energyam as eam
 from energyam import learning
+from energyam.least_squares import projection
 
 RULES = [eam.hebbian, eam.storkey, eam.pseudo_inverse]
 
@@ -73,6 +74,85 @@ def test_pseudo_inverse_holds_nearly_as_many_patterns_as_neurons(K):
 def test_pseudo_inverse_takes_dependent_patterns(patterns):
     doubled = jnp.concatenate([patterns, -patterns, patterns])
     assert_allclose(eam.pseudo_inverse(doubled), eam.pseudo_inverse(patterns), atol=1e-5)
+
+
+def flipped_copies(seed, K, D, share):
+    """Patterns that differ from one another in about twice this share of neurons: correlated ones."""
+    rng = np.random.default_rng(seed)
+    return rng.choice([-1.0, 1.0], D) * np.where(rng.random((K, D)) < share, -1, 1)
+
+
+LONE_FLIPS = np.ones((3, 16))
+LONE_FLIPS[1, 0] = LONE_FLIPS[2, 1] = -1
+
+PROJECTED = {
+    "lone flips": LONE_FLIPS,
+    "correlation .9": flipped_copies(0, 60, 200, 0.025),
+    "correlation .99": flipped_copies(1, 30, 200, 0.0025),
+    "one": flipped_copies(2, 1, 16, 0.5),
+    "doubled": np.concatenate([flipped_copies(3, 20, 64, 0.05)] * 2),
+    "with negatives": np.concatenate([LONE_FLIPS, -LONE_FLIPS]),
+    "K = D - 1": flipped_copies(4, 99, 100, 0.5),
+    "K = D": flipped_copies(5, 100, 100, 0.5),
+    "K > D": flipped_copies(6, 150, 64, 0.5),
+    "K > D, dependent": np.tile(flipped_copies(7, 10, 32, 0.5), (5, 1)),
+}
+
+
+@pytest.mark.parametrize("name", PROJECTED)
+def test_pseudo_inverse_keeps_every_pattern(name):
+    X = PROJECTED[name]
+    weights = eam.pseudo_inverse(X)
+    memory = eam.HopfieldNetwork(weights)
+    assert (weights == weights.T).all() and (jnp.diagonal(weights) == 0).all()
+    assert (jax.jit(eam.pseudo_inverse)(X) == weights).all()
+    for update in (eam.Asynchronous(), eam.Synchronous()):
+        assert (eam.recall(memory, X, update, max_steps=1, key=jax.random.key(0)).state == X).all()
+    assert eam.is_local_minimum(memory, X).all()
+
+
+def test_pseudo_inverse_is_zero_where_it_is_zero():
+    """A neuron that no other follows from has no weights, and with all D dimensions none has."""
+    weights = np.asarray(eam.pseudo_inverse(LONE_FLIPS))
+    assert not weights[:2].any() and not weights[:, :2].any()
+    assert_allclose(weights[2:, 2:], (1 - np.eye(14)) / 14, atol=1e-8)
+    for name in ("K = D", "K > D"):
+        assert not eam.pseudo_inverse(PROJECTED[name]).any()
+
+
+def test_pseudo_inverse_in_batches_and_its_slope(getkey):
+    batch = np.stack([flipped_copies(seed, 5, 20, 0.5) for seed in range(3)])
+    each = jnp.stack([eam.pseudo_inverse(X) for X in batch])
+    assert (jax.vmap(eam.pseudo_inverse)(batch) == each).all()
+    assert (jax.jit(jax.vmap(eam.pseudo_inverse))(batch) == each).all()
+    x, way = jax.random.normal(getkey(), (2, 3, 8))
+    cubes = lambda x: jnp.sum(projection(x) ** 3)  # noqa: E731
+    slope = (cubes(x + 0.01 * way) - cubes(x - 0.01 * way)) / 0.02
+    assert_allclose(jnp.sum(jax.grad(cubes)(x) * way), slope, rtol=2e-2, atol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [bool, np.int8, np.uint8, np.int32, float])
+@pytest.mark.parametrize("step", [learning.hebbian_step, learning.storkey_step])
+def test_whole_numbers_are_written_as_floats(step, dtype):
+    """A rate of 1/D is no whole number, and 200² is no int8."""
+    states = np.array([[1, 0, 1, 1, 0], [0, 1, 1, 0, 1]]) * (1 if dtype in (bool, np.int8) else 200)
+    expected = learning.store(jnp.zeros((5, 5)), states * 1.0, step)
+    assert_allclose(learning.store(np.zeros((5, 5), dtype), states.astype(dtype), step), expected, rtol=1e-6)
+    once = step(jnp.zeros((5, 5), dtype), states[0].astype(dtype))
+    assert jnp.issubdtype(once.dtype, jnp.floating) and once.any()
+    assert_allclose(once, step(jnp.zeros((5, 5)), states[0] * 1.0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int64, np.float16, np.float32])
+def test_rules_of_any_dtype_agree(rule, dtype):
+    patterns = flipped_copies(8, 9, 300, 0.5)
+    assert_allclose(rule(patterns.astype(dtype)), rule(patterns), atol=1e-7)
+
+
+def test_whole_weights_forget_what_is_not_whole():
+    weights = learning.forget(np.ones((4, 4), int), np.array([1, -1, 1, -1], np.int8))
+    assert_allclose(weights[0], [0, 1.25, 0.75, 1.25])
 
 
 def test_hebbian_is_invariant_under_the_group_of_the_hypercube(patterns):

@@ -4,69 +4,19 @@ import json
 import shutil
 import sys
 
-import gguf
 import numpy as np
 import pytest
+from lm_files import MERGES, VOCABULARY, gguf_of
 from lm_models import FOLDERS, close, expected, tiny, tokens
 from lm_reference import Reference
 from safetensors.numpy import load_file, save_file
 
 from energyam import lm
 
-BYTES = "abcdefghijklmnopqrstuvwxyz0123456789ĠĊ"
-VOCABULARY = ["<|end|>", *BYTES, "he", "Ġt", "Ġthe", *(f"filler{i}" for i in range(19))]
-MERGES = ["h e", "Ġ t", "Ġt he"]
-
 
 @pytest.fixture(scope="module")
 def gguf_file(tmp_path_factory):
-    """The tiny Llama as a GGUF file, its q and k rows in GGUF's pairwise order."""
-    path = tmp_path_factory.mktemp("gguf") / "tiny.gguf"
-    config = json.loads((FOLDERS["llama"] / "config.json").read_text())
-    writer = gguf.GGUFWriter(path, "llama")
-    writer.add_block_count(config["num_hidden_layers"])
-    writer.add_embedding_length(config["hidden_size"])
-    writer.add_feed_forward_length(config["intermediate_size"])
-    writer.add_head_count(config["num_attention_heads"])
-    writer.add_head_count_kv(config["num_key_value_heads"])
-    writer.add_rope_dimension_count(config["head_dim"])
-    writer.add_rope_freq_base(config["rope_parameters"]["rope_theta"])
-    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
-    writer.add_context_length(config["max_position_embeddings"])
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("smollm")
-    writer.add_token_list(VOCABULARY)
-    writer.add_token_merges(MERGES)
-    writer.add_token_types([3] + [1] * (len(VOCABULARY) - 1))
-    _add_tensors(writer, config)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return path
-
-
-def _add_tensors(writer, config):
-    names = {"embed_tokens": "token_embd", "lm_head": "output", "norm": "output_norm"}
-    parts = {
-        **{f"self_attn.{n}_proj": f"attn_{n}" for n in "qkv"},
-        **{f"mlp.{n}_proj": f"ffn_{n}" for n in ("gate", "up", "down")},
-        "self_attn.o_proj": "attn_output",
-        "input_layernorm": "attn_norm",
-        "post_attention_layernorm": "ffn_norm",
-    }
-    for name, array in load_file(FOLDERS["llama"] / "model.safetensors").items():
-        name = name.removeprefix("model.").removesuffix(".weight")
-        if name.startswith("layers."):
-            _, layer, part = name.split(".", 2)
-            heads = {"self_attn.q_proj": "num_attention_heads", "self_attn.k_proj": "num_key_value_heads"}
-            if part in heads:
-                halves = array.reshape(config[heads[part]], 2, -1, array.shape[1])
-                array = halves.swapaxes(1, 2).reshape(array.shape)
-            target = f"blk.{layer}.{parts[part]}"
-        else:
-            target = names[name]
-        writer.add_tensor(f"{target}.weight", np.ascontiguousarray(array))
+    return gguf_of(tmp_path_factory.mktemp("gguf") / "tiny.gguf")
 
 
 @pytest.mark.parametrize("name", FOLDERS)
@@ -158,8 +108,19 @@ def changed(tmp_path, name, **settings):
         ("gpt2", {"n_embd": 32}, "must be .*32.*; got .*24"),
         ("gpt2", {"n_layer": 5}, "no tensor 'transformer.h.3"),
         ("gpt2", {"n_head": None}, "no 'n_head'"),
-        ("llama", {"attention_bias": True}, "attention_bias must be False"),
-        ("llama", {"rope_scaling": {"rope_type": "yarn"}}, "'default'; got 'yarn'"),
+        ("gpt2", {"n_head": 5}, "n_head must divide n_embd, 24; got 5"),
+        ("gpt2", {"n_layer": 2}, r"12 tensors .* no place for: transformer\.h\.2\."),
+        ("gpt2", {"tie_word_embeddings": False}, "tie_word_embeddings must be True"),
+        ("llama", {"attention_bias": True}, r"no tensor 'model\.layers\.0\.self_attn\.q_proj\.bias'"),
+        ("llama", {"attention_bias": "yes"}, "attention_bias must be true or false; got 'yes'"),
+        ("llama", {"num_hidden_layers": 2}, r"9 tensors .* no place for: model\.layers\.2\."),
+        ("llama", {"num_attention_heads": "six"}, "num_attention_heads must be an integer .* got 'six'"),
+        ("llama", {"num_key_value_heads": 4}, "must divide the 6 of queries; got 4"),
+        ("llama", {"head_dim": 7}, "must be even; got 7"),
+        ("llama", {"rms_norm_eps": 0}, "rms_norm_eps must be a positive number; got 0"),
+        ("llama", {"eos_token_id": "</s>"}, "eos_token_id must be an integer or a list of integers"),
+        ("llama", {"model_type": ["llama"]}, r"model_type must be one of .*; got \['llama'\]"),
+        ("llama", {"model_type": "qwen2", "use_sliding_window": True}, "use_sliding_window must be False"),
     ],
 )
 def test_variants_that_are_not_supported_say_so(tmp_path, name, settings, message):

@@ -1,15 +1,15 @@
-"""Writing on: the faithful and the cached form, what tells them apart, sampling, and the command line."""
+"""Writing on: the faithful and the cached form, what tells them apart, sampling, and where texts end."""
+
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
-from lm_models import FOLDERS, close, tiny, tokens
-from typer.testing import CliRunner
+from lm_models import close, tiny, tokens
 
 from energyam.lm import Lookup, generate, generate_cached, remember, stream
-from energyam.lm.command import app
 from energyam.lm.generate import sample
 
 PROMPT = tokens(2, 7)
@@ -113,37 +113,38 @@ def test_a_cache_needs_a_causal_lookup(model, store):
         generate_cached(model, PROMPT, store, FAITHFUL, max_new_tokens=3, key=jr.key(0))
 
 
-@pytest.fixture
-def folder(tmp_path):
-    """The tiny GPT-2 with a tokenizer of 61 characters."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-
-    letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123.,?ĠĊ"
-    tokenizer = Tokenizer(models.BPE({letter: i for i, letter in enumerate(letters)}, []))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.save(str(tmp_path / "tokenizer.json"))
-    for file in ("config.json", "model.safetensors"):
-        (tmp_path / file).write_bytes((FOLDERS["gpt2"] / file).read_bytes())
-    return tmp_path
+def ending(model, *tokens):
+    """The model with other tokens that end a text."""
+    return replace(model, end_tokens=tokens)
 
 
-def test_command_line(folder):
-    text, kept = folder / "text.txt", folder / "kept.safetensors"
-    text.write_text("Cats purr at night.")
-    options = ["--model", str(folder), "--prompt", "Cats", "--tokens", "5", "--temperature", "0"]
-    result = CliRunner().invoke(app, [*options, "--memory", str(text), "--save", str(kept)])
-    assert result.exit_code == 0, result.output
-    with_memory, plain = result.stdout.split("-- plain\n")
-    assert with_memory.startswith("-- with the memory\nCats") and plain.startswith("Cats")
-    assert "19 memories in layers [1]" in result.stderr
-    again = CliRunner().invoke(app, [*options, "--memory", str(kept)])
-    assert again.stdout == result.stdout
+@pytest.mark.parametrize(("write", "place"), [(generate, 3), (generate_cached, 3), (generate_cached, 0)])
+def test_texts_stop_at_the_tokens_that_end_them(model, store, write, place):
+    settings = dict(max_new_tokens=9, temperature=1.0, key=jr.key(5))
+    whole = write(model, PROMPT, store, CAUSAL, stop_at_eos=False, **settings).tolist()
+    stopping = ending(model, 60, whole[place])
+    wanted = whole[: whole.index(whole[place]) + 1]
+    assert write(stopping, PROMPT, store, CAUSAL, **settings).tolist() == wanted
+    if write is generate:
+        assert list(stream(stopping, PROMPT, store, CAUSAL, **settings)) == wanted
+        assert list(stream(stopping, PROMPT, store, CAUSAL, stop_at_eos=False, **settings)) == whole
 
 
-def test_command_line_says_what_is_wrong(folder, monkeypatch):
-    result = CliRunner().invoke(app, ["--model", str(folder / "absent.gguf"), "--prompt", "Cats"])
-    assert result.exit_code == 2 and "there is no model at" in result.stderr
-    assert CliRunner().invoke(app, []).exit_code == 2
-    monkeypatch.setattr("energyam.lm.command.fetch_smollm2", lambda: folder / "model.gguf")
-    assert CliRunner().invoke(app, ["fetch"]).stdout.strip() == str(folder / "model.gguf")
+@pytest.mark.parametrize("write", [generate, generate_cached])
+def test_several_texts_that_stop_have_one_length(model, write):
+    def together(model):
+        return jax.vmap(lambda key: write(model, PROMPT, max_new_tokens=8, temperature=1.0, key=key))(keys)
+
+    keys = jr.split(jr.key(2), 4)
+    whole = np.asarray(together(ending(model)))
+    end = int(whole[1, 4])
+    stopped = np.asarray(together(ending(model, end)))
+    for text, short in zip(whole.tolist(), stopped.tolist(), strict=True):
+        written = text[: text.index(end) + 1] if end in text else text
+        assert short == written + [end] * (8 - len(written))
+
+
+def test_draws_from_logits_of_half_precision():
+    logits = jnp.array([0.0, 2.0, 1.0, -3.0], jnp.float16)
+    drawn = jax.vmap(lambda key: sample(logits, 0.5, 2, key))(jr.split(jr.key(0), 20000))
+    close(np.bincount(np.asarray(drawn), minlength=4) / 20000, np.array([0, 0.8808, 0.1192, 0]), 0.01)

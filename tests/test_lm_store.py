@@ -1,5 +1,8 @@
 """Memory stores: what they keep, append, forget and bound; saving; and stores that do not fit."""
 
+import errno
+
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +11,7 @@ from lm_models import close, reference, tiny, tokens
 from safetensors.numpy import save_file
 
 from energyam.lm import Lookup, MemoryStore, remember
+from energyam.tensor_files import opened_tensors
 
 TEXTS = [tokens(seed, length) for seed, length in ((1, 9), (2, 6), (3, 8))]
 LOOKUP = Lookup.type1(3, 2.0, 0.0, 1.0)
@@ -109,9 +113,39 @@ def test_files_that_are_no_store(model, stores, tmp_path):
     stores[0].save(path)
     with pytest.raises(ValueError, match="memory of another model"):
         MemoryStore.load(path, tiny("llama"))
-    path.write_bytes(path.read_bytes()[:-9])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-9])
     with pytest.raises(ValueError, match="not a whole safetensors file"):
         MemoryStore.load(path, model)
+    path.write_bytes(whole[:-9] + bytes([whole[-9] ^ 4]) + whole[-8:])
+    with pytest.raises(ValueError, match=r"memory\.safetensors is damaged: .* is not what was written"):
+        MemoryStore.load(path, model)
+
+
+def test_stores_of_the_first_format_are_read(model, stores, tmp_path):
+    path = tmp_path / "memory.safetensors"
+    stores[0].save(path)
+    with opened_tensors(path) as file:
+        about = {"format": "energyam memory store 1", "store": file.metadata["store"]}
+        save_file(file.tensors(), path, about)
+    assert eqx.tree_equal(MemoryStore.load(path, model), stores[0])
+
+
+def test_a_full_disk_keeps_the_old_store(model, stores, tmp_path, monkeypatch):
+    path = tmp_path / "memory.safetensors"
+    stores[0].save(path)
+
+    def fail(file):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.fsync", fail)
+        with pytest.raises(OSError, match=r"No space left.*memory\.safetensors"):
+            stores[1].save(path)
+    assert MemoryStore.load(path, model).texts == stores[0].texts
+    assert [file.name for file in tmp_path.iterdir()] == ["memory.safetensors"]
+    with pytest.raises(FileNotFoundError, match="path must lie in a folder that exists"):
+        stores[0].save(tmp_path / "no" / "memory.safetensors")
 
 
 def test_stores_of_another_model(model, stores):

@@ -45,6 +45,24 @@ def test_classes_drawers_and_alphabets(zipped):
     assert characters.images[0, 0, 1, 0] == pytest.approx(1 / 3, abs=0.01)  # one black row of three
 
 
+def test_an_unpacked_folder_gives_what_its_zip_gives(zipped, tmp_path):
+    path = zipped({"Greek/character02": 2, "Greek/character01": 2, "Latin/character01": 2})
+    with zipfile.ZipFile(path) as archive:
+        archive.extractall(tmp_path / "unpacked")
+    inside = tmp_path / "unpacked" / "small"
+    (inside / "Greek" / "character01" / "._0001_00.png").write_bytes(b"a Mac's notes")
+    for folder in (tmp_path / "unpacked", inside):
+        characters = omniglot(folder, size=35)
+        assert characters.names == omniglot(path).names
+        np.testing.assert_array_equal(characters.images, omniglot(path, size=35).images)
+    (inside / "Latin" / "character01" / "0002_00.png").write_bytes(b"no picture")
+    with pytest.raises(ValueError, match=r"unpacked.*Latin/character01/0002_00\.png"):
+        omniglot(tmp_path / "unpacked")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="no pictures"):
+        omniglot(tmp_path / "empty")
+
+
 def test_damaged_zips_are_named(zipped, tmp_path):
     content = zipped({"Greek/character01": 2}).read_bytes()
     for damaged in (content[:100], b"", content.replace(b"IDAT", b"IDOT")):

@@ -34,7 +34,7 @@ def test_batched_recall_lowers_for_accelerators(name, platform):
 
 def test_double_precision_recalls_the_same():
     X = patterns(1, 6, 32)
-    queries = np.array(eam.datasets.flip_bits(jr.key(1), X, 0.2))
+    queries = np.array(eam.datasets.flip_bits(X, 0.2, key=jr.key(1)))
     for make in (*BINARY.values(), *CONTINUOUS.values()):
         single = eam.recall(
             make(X), X[:3] / 32**0.5 if make is CONTINUOUS["sphere"] else queries, key=jr.key(2)

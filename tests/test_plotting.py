@@ -25,7 +25,7 @@ def patterns():
 
 @pytest.fixture(scope="module")
 def batch(patterns):
-    queries = eam.datasets.flip_bits(jr.key(1), patterns[:7], 0.2)
+    queries = eam.datasets.flip_bits(patterns[:7], 0.2, key=jr.key(1))
     return eam.recall(eam.ExponentialDenseAM(patterns, 1.0), queries, key=jr.key(2))
 
 

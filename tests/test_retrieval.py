@@ -48,6 +48,7 @@ def test_the_same_key_gives_the_same_sequence():
 
 
 @pytest.mark.parametrize("length", [0, -2, 1, 7, 54, 2.0, "8"])
+@pytest.mark.usefixtures("no_hook")
 def test_lengths_that_cannot_be_filled_raise(length):
     with pytest.raises(ValueError, match="length"):
         associative_retrieval(length, key=jr.key(0))

@@ -38,7 +38,7 @@ def of_patterns(separation, X, state):
 def test_what_is_told_is_the_sign_of_the_gain(name, K):
     X = patterns(K, K, D)
     # From a stored pattern, near one, and from anywhere: most signs are clear, and many are close.
-    states = jnp.stack([X[0], eam.datasets.flip_bits(jr.key(1), X[0], 0.2), patterns(3, 1, D)[0]])
+    states = jnp.stack([X[0], eam.datasets.flip_bits(X[0], 0.2, key=jr.key(1)), patterns(3, 1, D)[0]])
     both = eqx.filter_jit(jax.vmap(of_patterns, in_axes=(None, None, 0)))
     gains, told = both(SEPARATIONS[name], X, states.astype(float))
     np.testing.assert_array_equal(told[gains > 0] >= 0, True)

@@ -210,6 +210,6 @@ def test_lowers_for_accelerators(platform):
         lambda: eam.ContinuousSDM(jnp.eye(8), 2, "square"),
     ],
 )
-def test_wrong_use(call):
+def test_wrong_use(call, no_hook):
     with pytest.raises(ValueError, match="must"):
         call()

@@ -168,6 +168,15 @@ def test_a_shard_that_is_truncated(three_shards, index):
         sharding.load_shards(three_shards, MESH, "patterns")
 
 
+def test_a_shard_that_is_damaged(three_shards):
+    path = three_shards / "00002-of-00003.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 8
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"00002-of-00003\.safetensors is damaged: values is not what"):
+        sharding.load_shards(three_shards, MESH, "patterns")
+
+
 def test_shards_of_different_lengths(three_shards):
     eam.save(
         three_shards / "00002-of-00003.safetensors",

@@ -65,6 +65,7 @@ def test_other_sizes_show_the_same_character(images):
         ({"jitter": -0.1}, "jitter"),
     ],
 )
+@pytest.mark.usefixtures("no_hook")
 def test_bad_input_raises(wrong, named):
     with pytest.raises(ValueError, match=named):
         stroke_characters(**{"num_classes": 2, "num_drawers": 2, **wrong}, key=jr.key(0))

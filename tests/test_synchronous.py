@@ -100,7 +100,7 @@ def test_recall_is_differentiable_in_reverse(update, getkey):
 
 def test_jit_equals_eager_and_a_sweep_compiles_once(getkey):
     X = patterns(3, 5, 24)
-    queries = eam.datasets.flip_bits(getkey(), X, 0.25)
+    queries = eam.datasets.flip_bits(X, 0.25, key=getkey())
     traces = []
 
     @eqx.filter_jit

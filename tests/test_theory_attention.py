@@ -88,15 +88,12 @@ def test_published_exponents():
 
 
 def test_critical_distances_of_the_figures():
-    found = {d: theory.critical_distance(64, d, 128, R64) for d in range(9, 26)}
+    found = {d: theory.critical_distance(64, d, 128, R64, "paper") for d in range(9, 26)}
     expected = [19, 21, 23, 25, 27, 29, 31, 32, 32, 32, 32, 32, 32, 32, 24, 10, 0]
     assert list(found.values()) == expected
-    assert [theory.critical_distance(1000, 451, m, 10**6) for m in (100, 1000, 10_000, 40_000)] == [
-        500,
-        332,
-        164,
-        36,
-    ]
+    sizes = (100, 1000, 10_000, 40_000)
+    found = [theory.critical_distance(1000, 451, m, 10**6, "paper") for m in sizes]
+    assert found == [500, 332, 164, 36]
 
 
 def test_averaged_noise_is_larger_and_moves_the_critical_distance_to_what_simulations_give():
@@ -122,7 +119,11 @@ def test_signal_to_noise_with_both_variances():
 
 def test_optimal_radii():
     criteria = ("snr", "capacity", "critical_distance")
-    assert [theory.optimal_radius(64, 1024, R64, c) for c in criteria] == [11, 5, 15]
+    noises = (None, None, "paper")
+    found = [
+        theory.optimal_radius(64, 1024, R64, c, noise) for c, noise in zip(criteria, noises, strict=True)
+    ]
+    assert found == [11, 5, 15]
     assert [theory.optimal_radius(1000, m, 10**6, "snr") for m in (1024, 10_000)] == [450, 447]
     assert theory.optimal_radius(1000, 1024, 10**6, criterion="capacity") == 444
     assert theory.optimal_radius(64, 1024, R64, "snr", noise="paper") == 15
@@ -169,28 +170,3 @@ def test_effective_beta_in_both_senses():
     norms = jnp.linalg.norm(queries, axis=1)[:, None] * jnp.linalg.norm(keys, axis=1)[None, :] / 4
     np.testing.assert_allclose(betas.norm_product, norms, rtol=1e-5)
     assert (betas.max_logit <= betas.norm_product.max(1)).all()
-
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        lambda: theory.fit_beta(64, 1),
-        lambda: theory.fit_beta(64, 65),
-        lambda: theory.fit_beta(64, 11, kind="square"),
-        lambda: theory.fit_beta(64, 11, distances=[0, 40]),
-        lambda: theory.fit_beta(64, 11, distances=[0.5, 1]),
-        lambda: theory.fit_softmax_beta(64, 11, steps=0),
-        lambda: theory.critical_distance(64, 11, 0, 10),
-        lambda: theory.critical_distance(64, 11, 10, math.inf),
-        lambda: theory.critical_distance(64, 11, 10, 10, noise="none"),
-        lambda: theory.optimal_radius(64, 10, 10, criterion="speed"),
-        lambda: theory.sdm_capacity(64, 11, 10, probability=1),
-        lambda: theory.log_lower_bound(64, -1),
-        lambda: theory.query_key_norm_betas("de-en"),
-        lambda: theory.query_key_norm_betas(attention="self"),
-        lambda: theory.effective_beta(jnp.ones((2, 3)), jnp.ones((2, 4))),
-    ],
-)
-def test_wrong_use(call):
-    with pytest.raises(ValueError, match=r"must|needs"):
-        call()

@@ -13,9 +13,11 @@ import jax.random as jr
 import numpy as np
 import optax
 import pytest
+import safetensors.numpy
 
 import energyam as eam
 from energyam import nn
+from energyam.files import reserved
 from energyam.nn import train
 from energyam.nn.checkpoint import read_checkpoint
 
@@ -85,7 +87,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(whole, tmp_path):
 
 
 CHILD = """
-import os, signal, sys
+import os, signal, stat, sys
 sys.path.insert(0, {here!r})
 import test_training
 from pathlib import Path
@@ -93,7 +95,7 @@ from pathlib import Path
 real, calls = os.fsync, []
 
 def killed_in_the_second_write(file):
-    calls.append(file)
+    calls.extend([file] * stat.S_ISREG(os.fstat(file).st_mode))  # and not the folder
     if len(calls) == 2:
         os.ftruncate(file, os.fstat(file).st_size // 2)  # half of the new checkpoint has reached the disk
         os.kill(os.getpid(), signal.SIGKILL)
@@ -109,8 +111,8 @@ def test_a_run_killed_while_it_writes_resumes_with_the_same_losses(whole, tmp_pa
     script = textwrap.dedent(CHILD).format(here=os.path.dirname(__file__), path=str(path))
     child = subprocess.run([sys.executable, "-c", script], cwd=os.getcwd(), capture_output=True)
     assert child.returncode == -signal.SIGKILL, child.stderr.decode()
-    left = sorted(file.name for file in tmp_path.iterdir())
-    assert left == ["run.safetensors", "run.safetensors.part"]
+    left = sorted(file.suffix for file in tmp_path.iterdir())
+    assert left == [".lock", ".part", ".safetensors"]
     parameters = eqx.filter(make_model(), eqx.is_inexact_array)
     _, history = read_checkpoint(path, (parameters, optax.adam(1e-2).init(parameters)), KEY)
     assert np.array_equal(history.losses, whole.losses[:10])
@@ -154,14 +156,49 @@ def test_checkpoints_of_other_runs_are_refused(tmp_path):
         train(wide, optax.adam(1e-2), loss, 30, checkpoint=path, progress=False, key=KEY)
 
 
+def test_two_runs_do_not_share_a_checkpoint(tmp_path):
+    with reserved(tmp_path / "run"):
+        with pytest.raises(ValueError, match="checkpoint must not be in use by another run"):
+            run(checkpoint=tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_checkpoint_that_cannot_be_written_is_refused_before_the_first_step(tmp_path):
+    def never(model, key):
+        raise AssertionError("a step was made")
+
+    (tmp_path / "file").write_text("not a folder")
+    for checkpoint in (tmp_path / "file" / "run", tmp_path):
+        with pytest.raises((OSError, ValueError), match=str(tmp_path)):
+            options = {"checkpoint": checkpoint, "progress": False, "key": KEY}
+            train(make_model(), optax.adam(1e-2), never, 30, **options)
+
+
+def test_damaged_checkpoints_are_refused(tmp_path):
+    path = tmp_path / "run"
+    run(10, checkpoint=path)
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"run is damaged: .* is not what was written"):
+        run(checkpoint=path)
+
+
+def test_checkpoints_of_the_first_format_are_resumed(whole, tmp_path):
+    path = tmp_path / "run"
+    run(10, checkpoint=path, evaluate=evaluate)
+    safetensors.numpy.save_file(
+        safetensors.numpy.load_file(path), path, {"format": "energyam training checkpoint 1"}
+    )
+    assert np.array_equal(run(checkpoint=path, evaluate=evaluate).losses, whole.losses)
+
+
 def test_broken_and_foreign_checkpoints_are_refused(tmp_path):
     path = tmp_path / "run"
     run(10, checkpoint=path)
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(ValueError, match="whole safetensors file"):
         run(checkpoint=path)
-    import safetensors.numpy
-
     safetensors.numpy.save_file({"a": np.zeros(2)}, path)
     with pytest.raises(ValueError, match="format"):
         run(checkpoint=path)

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Int8, UInt8
 
 from energyam.datasets.images import Images
+from energyam.files import replacing
 
 
 class RemoteFile(NamedTuple):
@@ -58,13 +59,10 @@ def fetch(name: str) -> Path:
     path = cache_folder() / name
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f"{name}.part{os.getpid()}")
-        try:
+        with replacing(path) as file:
+            part = Path(file.name)
             _download(name, part)
             _check(part, FILES[name], f"what came from {FILES[name].url}", "It was not kept")
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
     _check(path, FILES[name], str(path), "Delete it to have it fetched anew")
     return path
 

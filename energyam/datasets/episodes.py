@@ -1,6 +1,6 @@
 """Few-shot episodes: N classes that were never seen, K labelled pictures of each, and queries."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped
 
 from energyam import checks
+from energyam.datasets.keys import key_by_name
 
 
 class Episode(NamedTuple):
@@ -26,8 +27,9 @@ class Episode(NamedTuple):
     classes: Int[Array, " N"]
 
 
+@key_by_name
 def sample_episode(
-    images: ArrayLike, num_ways: Any = 5, num_shots: Any = 1, num_queries: Any = 1, *, key: PRNGKeyArray
+    images: ArrayLike, num_ways: int = 5, num_shots: int = 1, num_queries: int = 1, *, key: PRNGKeyArray
 ) -> Episode:
     """An N-way K-shot episode drawn from images (classes, drawers, H, W).
 
@@ -57,8 +59,9 @@ def sample_episode(
     )
 
 
+@key_by_name
 def split_classes(
-    images: ArrayLike, num_train: Any, *, key: PRNGKeyArray
+    images: ArrayLike, num_train: int, *, key: PRNGKeyArray
 ) -> tuple[Shaped[np.ndarray, "train drawers H W"], Shaped[np.ndarray, "test drawers H W"]]:
     """Images (classes, drawers, H, W) as training and test classes: `num_train` at random, and all others.
 

@@ -1,13 +1,27 @@
 """Your own pictures as ±1 patterns: cropped, scaled, and cut into ink and paper."""
 
+import warnings
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int8, UInt8
-from PIL import Image, ImageOps
+from jaxtyping import Float, Float32, Int8, UInt8
+from PIL import Image, ImageFile, ImageOps
 
 from energyam import checks
+
+_NO_PICTURES = {"PDF", "PALM", "BUFR", "GRIB", "HDF5", "MPEG"}  # which Pillow writes or names, and can't read
+_ORIENTATION = 0x0112
+_TURNS = {  # what brings a picture upright, by its orientation in EXIF
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 class Images(NamedTuple):
@@ -17,62 +31,108 @@ class Images(NamedTuple):
     names: list[str]
 
 
-def load_images(folder: str | Path, shape: Any = (48, 48)) -> Images:
+def load_images(folder: str | Path, shape: Sequence[int] = (48, 48)) -> Images:
     """All pictures in a folder, in order of their file names, as ±1 patterns of one shape (H, W).
 
-    Sub-folders, hidden files and files without a picture's ending are passed over.
+    Sub-folders and hidden files are passed over, and so are files without a picture's ending, such as
+    `notes.txt`, which a warning names.
 
     Raises `ValueError` for a folder that is not there or holds no picture, and as `load_image` does.
     """
-    folder = Path(folder)
+    folder = checks.as_path("folder", folder)
     if not folder.is_dir():
         raise ValueError(f"folder must be a folder of pictures; got {str(folder)!r}, which is none")
-    endings = Image.registered_extensions()
-    files = sorted(
-        file
-        for file in folder.iterdir()
-        if file.is_file() and file.suffix.lower() in endings and not file.name.startswith(".")
-    )
-    if not files:
-        raise ValueError(f"folder must hold pictures (.png, .jpg, .gif, …); got {str(folder)!r} without any")
-    return Images(np.stack([load_image(file, shape) for file in files]), [file.name for file in files])
+    files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
+    endings = {end for end, form in Image.registered_extensions().items() if form not in _NO_PICTURES}
+    pictures = [file for file in files if file.suffix.lower() in endings]
+    if not pictures:
+        raise ValueError(
+            f"folder must hold pictures (.png, .jpg, .gif, …); got {str(folder)!r} without any "
+            "(sub-folders are not looked into)"
+        )
+    if len(pictures) < len(files):
+        others = _listed(file.name for file in files if file not in pictures)
+        warnings.warn(f"passed over in {str(folder)!r}, no pictures by their endings: {others}", stacklevel=2)
+    return Images(np.stack([load_image(file, shape) for file in pictures]), [file.name for file in pictures])
 
 
-def load_image(file: str | Path, shape: Any = (48, 48)) -> Int8[np.ndarray, "H W"]:
+def load_image(file: str | Path, shape: Sequence[int] = (48, 48)) -> Int8[np.ndarray, "H W"]:
     """One picture as a ±1 pattern (H, W): dark −1, light +1.
 
     The middle is cropped to the shape's proportions and scaled; transparent parts are paper. The threshold
-    is each picture's own: the grey that parts its pixels best into two groups.
+    is each picture's own: the grey that parts its pixels best into two groups. The lightest and the darkest
+    thousandth of the pixels have no say in it, so that a camera's hot pixels don't take it for themselves.
 
-    Raises `ValueError`, naming the file, where it cannot be read or is all of one shade.
+    Raises `ValueError`, naming the file, where it cannot be read, holds NaN or infinity, or is all of one
+    shade.
 
     N. Otsu, "A threshold selection method from gray-level histograms", 1979.
     """
     H, W = checks.picture_shape(shape)
+    path = checks.as_path("file", file)
     try:
-        with Image.open(file) as image:
-            grey = _as_grey(ImageOps.exif_transpose(image))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"file must be a picture that Pillow can read; got {str(file)!r}: {error}") from None
-    pixels = np.asarray(ImageOps.fit(grey, (W, H), Image.Resampling.BOX))
+        with Image.open(path) as image:
+            _match_transparency(image)
+            image.load()
+            grey, turn = _grey(image), _TURNS.get(_orientation(image))
+    except Exception as error:  # each of Pillow's readers has errors of its own
+        told = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"file must be a picture that Pillow can read; got {str(path)!r}: {told}") from None
+    if not np.isfinite(grey).all():
+        raise ValueError(f"file must have finite grey values; got {str(path)!r}, with NaN or infinity in it")
+    picture = Image.fromarray(_stretched(grey))
+    picture = picture if turn is None else picture.transpose(turn)
+    pixels = np.asarray(ImageOps.fit(picture, (W, H), Image.Resampling.BOX)).round().astype(np.uint8)
     if pixels.min() == pixels.max():
-        raise ValueError(f"file must show light and dark; got {str(file)!r}, which is all of one shade")
+        raise ValueError(f"file must show light and dark; got {str(path)!r}, which is all of one shade")
     return np.where(pixels <= _otsu_threshold(pixels), -1, 1).astype(np.int8)
 
 
-def _as_grey(image: Image.Image) -> Image.Image:
+def _listed(names: Iterable[str], most: int = 5) -> str:
+    names = list(names)
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _orientation(image: Image.Image) -> int:
+    """How the picture lies, by EXIF; 1, upright, where EXIF can't be read.
+
+    The other tags are left alone: a picture is sound whatever its EXIF says about its resolution.
+    """
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:
+        return 1
+
+
+def _match_transparency(image: ImageFile.ImageFile) -> None:
+    """Put a PNG's transparent grey or colour on the scale of 8 bits, where Pillow puts its pixels alone."""
+    clear, packing = image.info.get("transparency"), image.tile[0][3] if image.tile else None
+    if isinstance(clear, int) and packing in ("L;2", "L;4"):
+        image.info["transparency"] = clear * (85 if packing == "L;2" else 17)
+    if isinstance(clear, tuple) and packing == "RGB;16B":
+        image.info["transparency"] = tuple(value >> 8 for value in clear)
+
+
+def _grey(image: Image.Image) -> Float[np.ndarray, "h w"]:
+    """The grey values of a loaded picture, on the scale of its own; what is transparent is white."""
+    clear = image.info.get("transparency")
     if image.mode[0] in "IF":  # 16 or 32 bits a pixel, of which a plain conversion keeps the lowest 8
-        values = np.asarray(image, np.float64)
-        return Image.fromarray(_stretched(values))
+        values = np.array(image, np.float64)
+        return values if clear is None else np.where(values == clear, 65535.0, values)
     if image.has_transparency_data:
         layers = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", layers.size, "white"), layers)
-    return image.convert("L")
+    return np.asarray(image.convert("L"), np.float64)
 
 
-def _stretched(values: Float[np.ndarray, "H W"]) -> UInt8[np.ndarray, "H W"]:
-    span = np.ptp(values) or 1
-    return (255 * (values - values.min()) / span).astype(np.uint8)
+def _stretched(values: Float[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
+    """Values from 0 to 255, of which all but the outermost thousandth on either side use the full range."""
+    ordered = np.sort(values, axis=None)
+    few = max(1, ordered.size // 1000)
+    low, high = ordered[min(few, ordered.size - 1)], ordered[max(0, ordered.size - 1 - few)]
+    if low >= high:  # so little ink that nothing else differs
+        low, high = ordered[0], ordered[-1]
+    return (255 * (np.clip(values, low, high) - low) / (high - low or 1)).astype(np.float32)
 
 
 def _otsu_threshold(pixels: UInt8[np.ndarray, "H W"]) -> int:

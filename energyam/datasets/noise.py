@@ -1,22 +1,28 @@
 """Corrupted and random patterns: flipped bits, masked halves, chosen bias and correlation."""
 
+from typing import Literal
+
 import jax.numpy as jnp
 import jax.random as jr
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Int8, PRNGKeyArray, Shaped
 
 from energyam import checks
+from energyam.datasets.keys import key_by_name
+
+Side = Literal["top", "bottom", "left", "right"]
 
 
+@key_by_name
 def flip_bits(
-    key: PRNGKeyArray, patterns: ArrayLike, fraction: ArrayLike, exact: bool = True
+    patterns: ArrayLike, fraction: ArrayLike, exact: bool = True, *, key: PRNGKeyArray
 ) -> Shaped[Array, "*batch D"]:
     """Patterns (*batch, D), entries ±1, with a fraction of each one's bits turned over.
 
     **Arguments:** `exact`: flip just round(fraction · D) bits of each pattern, drawn without replacement;
     otherwise each bit flips by itself with probability `fraction`.
 
-    Raises `ValueError` for patterns that are not ±1 or a fraction outside 0 to 1.
+    Raises `ValueError` for patterns that are not ±1, a fraction outside 0 to 1, or no key.
     """
     patterns = checks.as_binary("patterns", patterns, "... D")
     checks.fraction("fraction", fraction)
@@ -29,13 +35,15 @@ def flip_bits(
     return jnp.where(flips, -patterns, patterns)
 
 
+@key_by_name
 def mask_half(
-    key: PRNGKeyArray, pictures: ArrayLike, side: str = "bottom"
+    pictures: ArrayLike, side: Side = "bottom", *, key: PRNGKeyArray
 ) -> tuple[Shaped[Array, "*batch H W"], Bool[Array, "H W"]]:
     """Pictures (*batch, H, W) with one half replaced by random ±1, and which neurons are still known.
 
     Pass the mask as `clamp` (both flattened) to complete the picture. `side` is the half that is lost:
-    "top", "bottom", "left" or "right". Raises `ValueError` for another one.
+    "top", "bottom", "left" or "right". Raises `ValueError` for another one, for pictures that are not ±1,
+    or without a key.
     """
     pictures = checks.as_binary("pictures", pictures, "... H W")
     H, W = pictures.shape[-2:]
@@ -53,21 +61,25 @@ def mask_half(
     return jnp.where(jnp.broadcast_to(known, pictures.shape), pictures, noise), known
 
 
+@key_by_name
 def random_patterns(
-    key: PRNGKeyArray,
     num_patterns: int,
-    num_neurons: int,
+    dim: int,
     bias: ArrayLike = 0.0,
     correlation: ArrayLike = 0.0,
+    *,
+    key: PRNGKeyArray,
 ) -> Int8[Array, "K D"]:
-    """K random ±1 patterns of D neurons with mean `bias` and a chosen correlation between patterns.
+    """Random ±1 patterns (K, D) with mean `bias` and a chosen correlation between patterns.
 
     Each neuron copies a common parent pattern with probability √correlation and is drawn anew otherwise,
     so that E[ξ_i] = bias and, for μ ≠ ν, the covariance of ξ_μi and ξ_νi is correlation · (1 − bias²).
 
-    Raises `ValueError` for a bias outside −1 to 1, a correlation outside 0 to 1, or counts below 1.
+    **Arguments:** `num_patterns`: K; `dim`: D, the number of neurons.
+
+    Raises `ValueError` for a bias outside −1 to 1, a correlation outside 0 to 1, counts below 1, or no key.
     """
-    K, D = checks.count("num_patterns", num_patterns), checks.count("num_neurons", num_neurons)
+    K, D = checks.count("num_patterns", num_patterns), checks.count("dim", dim)
     checks.fraction("correlation", correlation)
     checks.fraction("(1 + bias) / 2", 0.5 + 0.5 * jnp.asarray(bias))
     parent_key, own_key, copy_key = jr.split(key, 3)

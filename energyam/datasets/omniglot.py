@@ -2,8 +2,9 @@
 
 import io
 import zipfile
-import zlib
 from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -32,41 +33,54 @@ class Characters(NamedTuple):
 def omniglot(source: str | Path = "images_background.zip", size: int = 28) -> Characters:
     """Omniglot's characters, scaled to (size, size).
 
-    **Arguments:** `source`: a zip on this machine in Omniglot's layout, folder/alphabet/character/picture;
-    or the name of one of Omniglot's own, which is fetched on first use: `images_background.zip` (964
-    classes), `images_evaluation.zip` (659), `images_background_small1.zip` and `…_small2.zip` (5 alphabets
-    each). `size`: in pixels; the originals have 105.
+    **Arguments:** `source`: a zip on this machine in Omniglot's layout, folder/alphabet/character/picture,
+    or a folder with alphabet/character/picture in it, which is what such a zip unpacks to; or the name of
+    one of Omniglot's own, which is fetched on first use: `images_background.zip` (964 classes),
+    `images_evaluation.zip` (659), `images_background_small1.zip` and `…_small2.zip` (5 alphabets each).
+    `size`: in pixels; the originals have 105.
 
-    Raises `ValueError`, naming the file, for a damaged zip or one with another layout, and as
+    Raises `ValueError`, naming the file, for a damaged zip or picture or another layout, and as
     `energyam.datasets.fetch` does.
 
     Lake, Salakhutdinov & Tenenbaum, "Human-level concept learning through probabilistic program induction",
     Science 2015.
     """
     size = checks.count("size", size)
-    path = Path(source)
-    if not path.is_file():
+    path = checks.as_path("source", source)
+    if not path.exists():
         path = fetch(str(source)) if str(source) in FILES else _missing(path)
     try:
-        with zipfile.ZipFile(path) as archive:
-            classes = _members(archive, path)
-            images = [[_read_picture(archive, file, size) for file in files] for files in classes.values()]
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, SyntaxError, RuntimeError) as error:
-        raise ValueError(f"source must be a whole zip of pictures; got {str(path)!r}: {error}") from None
+        with _opened(path) as (names, read):
+            classes = _classes(names, path)
+            images = [[_picture(read, path, name, size) for name in files] for files in classes.values()]
+    except (zipfile.BadZipFile, OSError) as error:
+        raise ValueError(f"source must be a whole zip, or a folder; got {str(path)!r}: {error}") from None
     return Characters(np.asarray(images, np.float32), list(classes))
 
 
 def _missing(path: Path) -> Path:
     known = ", ".join(name for name in FILES if name.endswith(".zip"))
-    raise ValueError(f"source must be a zip on this machine or one of {known}; got {str(path)!r}")
+    raise ValueError(f"source must be a zip or a folder on this machine or one of {known}; got {str(path)!r}")
 
 
-def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, list[str]]:
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[list[str], Callable[[str], bytes]]]:
+    """The names of the files in a folder or a zip, and what reads one of them."""
+    if path.is_dir():
+        names = [file.relative_to(path).as_posix() for file in path.rglob("*")]
+        yield names, lambda name: (path / name).read_bytes()
+    else:
+        with zipfile.ZipFile(path) as archive:
+            yield archive.namelist(), archive.read
+
+
+def _classes(names: list[str], path: Path) -> dict[str, list[str]]:
     """The pictures of each `alphabet/character`, in order; raises `ValueError` unless equally many."""
     classes = defaultdict(list)
-    for name in sorted(archive.namelist()):
+    for name in sorted(names):
         parts = PurePosixPath(name).parts
-        if len(parts) >= 3 and parts[-1].endswith(".png") and parts[0] != "__MACOSX":
+        hidden = any(part == "__MACOSX" or part.startswith(".") for part in parts)
+        if len(parts) >= 3 and parts[-1].lower().endswith(".png") and not hidden:
             classes["/".join(parts[-3:-1])].append(name)
     counts = {len(files) for files in classes.values()}
     if len(counts) != 1:
@@ -77,7 +91,12 @@ def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, list[str]]:
     return dict(classes)
 
 
-def _read_picture(archive: zipfile.ZipFile, name: str, size: int) -> Float[np.ndarray, "size size"]:
-    with Image.open(io.BytesIO(archive.read(name))) as image:
-        scaled = image.convert("L").resize((size, size), Image.Resampling.BOX)
+def _picture(
+    read: Callable[[str], bytes], path: Path, name: str, size: int
+) -> Float[np.ndarray, "size size"]:
+    try:
+        with Image.open(io.BytesIO(read(name))) as image:
+            scaled = image.convert("L").resize((size, size), Image.Resampling.BOX)
+    except Exception as error:  # zip, zlib and Pillow's readers have errors of their own
+        raise ValueError(f"source must hold whole pictures; got {str(path)!r} with {name}: {error}") from None
     return 1 - np.asarray(scaled, np.float32) / 255

@@ -1,7 +1,5 @@
 """Associative retrieval: letter–digit pairs, then a letter; which digit went with it?"""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -10,12 +8,14 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from energyam import checks
+from energyam.datasets.keys import key_by_name
 
 TOKENS = "abcdefghijklmnopqrstuvwxyz?0123456789"
 _LETTERS, _QUESTION, _DIGITS = 26, 26, 10
 
 
-def associative_retrieval(length: Any, *, key: PRNGKeyArray) -> tuple[Float[Array, "T 37"], Int[Array, ""]]:
+@key_by_name
+def associative_retrieval(length: int, *, key: PRNGKeyArray) -> tuple[Float[Array, "T 37"], Int[Array, ""]]:
     """One sequence such as c9k8j3f1?k as one-hot inputs (length + 2, 37), and the token of its answer, 8.
 
     `length` counts letters and digits before the `?`: length / 2 letters drawn without replacement, each

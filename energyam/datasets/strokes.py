@@ -5,7 +5,6 @@ style, an affine map of the page, and an unsteady hand: every control point of e
 """
 
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +14,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from energyam import checks
+from energyam.datasets.keys import key_by_name
 
 _STROKES = 4  # at most, in a class
 _POINTS = 64  # on a stroke
@@ -24,8 +24,9 @@ _BEND, _TURN = 0.9, 0.19  # how far strokes are from straight, and styles from t
 Strokes = Float[Array, "4 4 2"]  # of strokes, control points, (x, y)
 
 
+@key_by_name
 def stroke_characters(
-    num_classes: Any, num_drawers: Any, size: Any = _PAGE, jitter: ArrayLike = 0.8, *, key: PRNGKeyArray
+    num_classes: int, num_drawers: int, size: int = _PAGE, jitter: ArrayLike = 0.8, *, key: PRNGKeyArray
 ) -> Float[Array, "classes drawers size size"]:
     """Pictures (classes, drawers, size, size) of made-up characters, in 0 … 1: ink 1 on paper 0.
 

@@ -105,5 +105,7 @@ def is_still(new: PyTree[Array], old: PyTree[Array], tol: Float[Array, ""]) -> A
 
 def checked_tol(tol: ArrayLike) -> Float[Array, ""]:
     """A tolerance as a float; raises `ValueError` for others and below 0."""
-    checks.not_negative("tol", tol)
-    return checks.as_floats("tol", tol, "")
+    number = checks.as_floats("tol", tol, "")
+    if not checks.passes(lambda tol: tol >= 0, number):
+        raise ValueError(f"tol must not be negative; got {tol}")
+    return number

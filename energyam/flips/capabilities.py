@@ -142,51 +142,57 @@ class AbstractFlips(eqx.Module):
         """The same, laid out in memory for reading neuron by neuron; worth it for a sweep that flips."""
 
 
-class AbstractEnclosures(AbstractFlips):
+class AbstractBlockFlips(AbstractFlips):
+    """Flips that can be seen from some of the neurons, a block of them, with all that is read of these."""
+
+    @abc.abstractmethod
+    def seen_from(self, neurons: Int[Array, " b"]) -> "AbstractBlockFlips":
+        """The same flips, of these neurons alone: states are then (b,), and `kept` is what it was."""
+
+
+class AbstractEnclosures(AbstractBlockFlips):
     """Flips whose changes can be bounded for many neurons at once, by one product with the patterns."""
 
     @abc.abstractmethod
     def enclosure(
-        self, kept: Any, state: Float[Array, " D"], neurons: Int[Array, " t"] | None
-    ) -> tuple[Float[Array, " t"], Float[Array, " t"]]:
-        """The lowest and highest possible `change` of some neurons, or of all in their order (None)."""
+        self, kept: Any, state: Float[Array, " D"]
+    ) -> tuple[Float[Array, " D"], Float[Array, " D"]]:
+        """The lowest and the highest possible `change` of each neuron."""
 
 
-class AbstractCouplings(AbstractFlips):
+class AbstractCouplings(AbstractBlockFlips):
     """Flips of a quadratic energy: one moves the fields of the others by couplings that stay as they are.
 
     A flip of neuron i takes the energy down by 2 W_ii − 2 x_i f_i, with couplings W and fields f.
     """
 
     @abc.abstractmethod
-    def fields(
-        self, kept: Any, neurons: Int[Array, " t"] | None
-    ) -> tuple[Float[Array, " t"], Float[Array, " t"]]:
-        """The fields −∂E/∂x of some neurons, or of all in their order (None), and the error of each."""
+    def fields(self, kept: Any) -> tuple[Float[Array, " D"], Float[Array, " D"]]:
+        """The fields −∂E/∂x of the neurons, and the error of each."""
 
     @abc.abstractmethod
-    def couplings(self, neurons: Int[Array, " t"]) -> Float[Array, "t t"]:
-        """The couplings −∂²E/∂x∂x of some neurons with each other."""
+    def couplings(self) -> Float[Array, "D D"]:
+        """The couplings W = −∂²E/∂x∂x of the neurons with each other."""
 
     @abc.abstractmethod
     def own_couplings(self) -> Float[Array, " D"]:
-        """W_ii of every neuron."""
+        """W_ii of each neuron."""
 
     @abc.abstractmethod
-    def moved(self, kept: Any, neurons: Int[Array, " t"], steps: Float[Array, " t"]) -> Any:
-        """What is kept after neurons have changed by `steps`: ∓2 for a flip, 0 for none."""
+    def moved(self, kept: Any, steps: Float[Array, " D"]) -> Any:
+        """What is kept after the neurons have changed by `steps`: ∓2 for a flip, 0 for none."""
 
     def changes(self, kept: Any, state: Float[Array, " D"]) -> Change:
-        """The change of energy by a flip, of all neurons."""
-        fields, errors = self.fields(kept, None)
+        """The change of energy by a flip, for each neuron."""
+        fields, errors = self.fields(kept)
         return Change(2 * (self.own_couplings() - state * fields), 2 * errors)
 
     def change(self, kept: Any, state: Float[Array, " D"], i: Int[Array, ""]) -> Change:
-        fields, errors = self.fields(kept, i[None])
-        return Change(2 * (self.own_couplings()[i] - state[i] * fields[0]), 2 * errors[0])
+        value, error = self.seen_from(i[None]).changes(kept, state[i[None]])
+        return Change(value[0], error[0])
 
     def flip(self, kept: Any, state: Float[Array, " D"], i: Int[Array, ""]) -> Any:
-        return self.moved(kept, i[None], -2 * state[i][None])
+        return self.seen_from(i[None]).moved(kept, -2 * state[i[None]])
 
 
 class AbstractLed(AbstractFlips):

@@ -16,16 +16,10 @@ class CouplingFlips(AbstractCouplings):
     default float or a wider one, whatever the dtype of the couplings.
     """
 
-    weights: Float[Array, "D D"]
+    weights: Float[Array, "N D"]  # of the neurons that flip, to all
+    neurons: Int[Array, " N"] | None  # which they are; None for all
     bias: Float[Array, " D"]
     errors: Float[Array, " D"]
-
-    def __init__(self, weights: Float[Array, "D D"], bias: Float[Array, " D"] | None):
-        dtype = jnp.promote_types(weights.dtype, jnp.result_type(float))
-        self.weights = weights
-        self.bias = jnp.zeros(weights.shape[0], dtype) if bias is None else bias.astype(dtype)
-        sizes = jnp.sum(jnp.abs(weights), axis=1, dtype=dtype) + jnp.abs(self.bias)
-        self.errors = _ROUNDINGS * jnp.finfo(dtype).eps * sizes
 
     def start(self, state: Float[Array, " D"]) -> Float[Array, " D"]:
         return dot(state, self.weights) + self.bias
@@ -33,23 +27,31 @@ class CouplingFlips(AbstractCouplings):
     def energy(self, kept: Float[Array, " D"], state: Float[Array, " D"]) -> Float[Array, ""]:
         return -0.5 * dot(state, kept + self.bias)
 
-    def fields(
-        self, kept: Float[Array, " D"], neurons: Int[Array, " t"] | None
-    ) -> tuple[Float[Array, " t"], Float[Array, " t"]]:
-        if neurons is None:
+    def fields(self, kept: Float[Array, " D"]) -> tuple[Float[Array, " N"], Float[Array, " N"]]:
+        if self.neurons is None:
             return kept, self.errors
-        return kept[neurons], self.errors[neurons]
+        return kept[self.neurons], self.errors[self.neurons]
 
-    def couplings(self, neurons: Int[Array, " t"]) -> Float[Array, "t t"]:
-        return self.weights[neurons][:, neurons].astype(self.bias.dtype)
+    def couplings(self) -> Float[Array, "N N"]:
+        within = self.weights if self.neurons is None else self.weights[:, self.neurons]
+        return within.astype(self.bias.dtype)
 
-    def moved(
-        self, kept: Float[Array, " D"], neurons: Int[Array, " t"], steps: Float[Array, " t"]
-    ) -> Float[Array, " D"]:
-        return kept + dot(steps, self.weights[neurons])
+    def own_couplings(self) -> Float[Array, " N"]:
+        return jnp.diagonal(self.couplings())
 
-    def own_couplings(self) -> Float[Array, " D"]:
-        return jnp.diagonal(self.weights).astype(self.bias.dtype)
+    def moved(self, kept: Float[Array, " D"], steps: Float[Array, " N"]) -> Float[Array, " D"]:
+        return kept + dot(steps, self.weights)
 
     def laid_out(self) -> "CouplingFlips":
         return self
+
+    def seen_from(self, neurons: Int[Array, " b"]) -> "CouplingFlips":
+        return CouplingFlips(self.weights[neurons], neurons, self.bias, self.errors)
+
+
+def coupling_flips(weights: Float[Array, "D D"], bias: Float[Array, " D"] | None) -> CouplingFlips:
+    """The flips of a network of couplings `weights` and fields `bias`."""
+    dtype = jnp.promote_types(weights.dtype, jnp.result_type(float))
+    bias = jnp.zeros(weights.shape[0], dtype) if bias is None else bias.astype(dtype)
+    sizes = jnp.sum(jnp.abs(weights), axis=1, dtype=dtype) + jnp.abs(bias)
+    return CouplingFlips(weights, None, bias, _ROUNDINGS * jnp.finfo(dtype).eps * sizes)

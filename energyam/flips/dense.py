@@ -23,6 +23,7 @@ from energyam.flips.leader import Leader, find_leader, follow_leader
 from energyam.linalg import dot, overlaps, weighted_sum
 
 _EXACT = 2**24  # whole numbers up to here are floats
+_CACHED = 2**19  # floats of a block of neurons
 Bounded = tuple[Float[Array, " K"], Bounds]
 
 
@@ -40,42 +41,41 @@ def flips_between_patterns(patterns: Num[Array, "K D"], separation: Any) -> Abst
 
 
 class OverlapFlips(AbstractCouplings, AbstractLed):
-    """Flips under ½ Σ s², patterns ±1 few enough that all sums are whole numbers below 2^24, so exact."""
+    """Flips under ½ Σ s², patterns ±1 few enough that all sums are whole numbers below 2^24, so exact.
+
+    What is kept: the overlaps. The couplings are ΞᵀΞ.
+    """
 
     patterns: Num[Array, "K D"]
-    by_neuron: Num[Array, "D K"] | None
+    by_neuron: Num[Array, "N K"] | None
     separation: Any
 
     def start(self, state: Float[Array, " D"]) -> Float[Array, " K"]:
         return overlaps(self.patterns, state)
 
-    def energy(self, kept: Float[Array, " K"], state: Float[Array, " D"]) -> Float[Array, ""]:
+    def energy(self, kept: Float[Array, " K"], state: Float[Array, " N"]) -> Float[Array, ""]:
         return -self.separation.potential(kept)
 
-    def fields(
-        self, kept: Float[Array, " K"], neurons: Int[Array, " t"] | None
-    ) -> tuple[Float[Array, " t"], Float[Array, " t"]]:
-        if neurons is None:
-            fields = weighted_sum(self.patterns, kept)
-        else:
-            fields = dot(kept, _rows(self, neurons).T)
+    def fields(self, kept: Float[Array, " K"]) -> tuple[Float[Array, " N"], Float[Array, " N"]]:
+        fields = _products(self, kept)
         return fields, jnp.zeros_like(fields)
 
-    def couplings(self, neurons: Int[Array, " t"]) -> Float[Array, "t t"]:
-        rows = _rows(self, neurons)
+    def couplings(self) -> Float[Array, "N N"]:
+        rows = _by_neuron(self)
         return dot(rows, rows.T)
 
-    def moved(
-        self, kept: Float[Array, " K"], neurons: Int[Array, " t"], steps: Float[Array, " t"]
-    ) -> Float[Array, " K"]:
-        return kept + dot(steps, _rows(self, neurons))
-
-    def own_couplings(self) -> Float[Array, " D"]:
+    def own_couplings(self) -> Float[Array, " N"]:
         K, D = self.patterns.shape
-        return jnp.full(D, K, float)
+        return jnp.full(D if self.by_neuron is None else self.by_neuron.shape[0], K, float)
+
+    def moved(self, kept: Float[Array, " K"], steps: Float[Array, " N"]) -> Float[Array, " K"]:
+        return kept + dot(steps, _by_neuron(self))
 
     def laid_out(self) -> "OverlapFlips":
         return OverlapFlips(self.patterns, self.patterns.T, self.separation)
+
+    def seen_from(self, neurons: Int[Array, " b"]) -> "OverlapFlips":
+        return OverlapFlips(self.patterns, _rows(self, neurons), self.separation)
 
     def leader(self, kept: Float[Array, " K"]) -> Leader | None:
         return find_leader(self.separation, kept, self.patterns.shape[1])
@@ -85,36 +85,37 @@ class OverlapFlips(AbstractCouplings, AbstractLed):
 
 
 class BoundedFlips(AbstractEnclosures, AbstractLed):
-    """Flips between patterns ±1 under a separation with bounds: exact, by its `gain` where it is close."""
+    """Flips between patterns ±1 under a separation with bounds: exact, by its `gain` where it is close.
+
+    What is kept: the overlaps, and the bounds at them.
+    """
 
     patterns: Num[Array, "K D"]
-    by_neuron: Num[Array, "D K"] | None
+    by_neuron: Num[Array, "N K"] | None
     separation: Any
 
     def start(self, state: Float[Array, " D"]) -> Bounded:
         return self._bounded(overlaps(self.patterns, state))
 
-    def energy(self, kept: Bounded, state: Float[Array, " D"]) -> Float[Array, ""]:
+    def energy(self, kept: Bounded, state: Float[Array, " N"]) -> Float[Array, ""]:
         return -kept[1].potential
 
     def enclosure(
-        self, kept: Bounded, state: Float[Array, " D"], neurons: Int[Array, " t"] | None
-    ) -> tuple[Float[Array, " t"], Float[Array, " t"]]:
-        bounds = kept[1]
-        if neurons is None:  # as the patterns lie: where no more is asked, none are laid out by neuron
-            products = -state * weighted_sum(self.patterns, bounds.weights)
-        else:
-            products = -state[neurons] * weighted_sum(_rows(self, neurons), bounds.weights, axis=1)
-        return self.separation.enclose(bounds, products, 2)
+        self, kept: Bounded, state: Float[Array, " N"]
+    ) -> tuple[Float[Array, " N"], Float[Array, " N"]]:
+        return self.separation.enclose(kept[1], -state * _products(self, kept[1].weights), 2)
 
-    def change(self, kept: Bounded, state: Float[Array, " D"], i: Int[Array, ""]) -> Change:
+    def change(self, kept: Bounded, state: Float[Array, " N"], i: Int[Array, ""]) -> Change:
         return self.separation.gain(kept[0], -state[i] * _row(self, i), 2)
 
-    def flip(self, kept: Bounded, state: Float[Array, " D"], i: Int[Array, ""]) -> Bounded:
+    def flip(self, kept: Bounded, state: Float[Array, " N"], i: Int[Array, ""]) -> Bounded:
         return self._bounded(kept[0] - 2 * state[i] * _row(self, i))
 
     def laid_out(self) -> "BoundedFlips":
         return BoundedFlips(self.patterns, self.patterns.T, self.separation)
+
+    def seen_from(self, neurons: Int[Array, " b"]) -> "BoundedFlips":
+        return BoundedFlips(self.patterns, _rows(self, neurons), self.separation)
 
     def leader(self, kept: Bounded) -> Leader | None:
         if not isinstance(self.separation, AbstractGrowing):
@@ -168,9 +169,22 @@ class SimilarityFlips(AbstractFlips):
         )
 
 
+def _products(flips, weights):
+    """Σ_μ w_μ ξ_μi for each neuron; as the patterns lie, where none are laid out by neuron."""
+    if flips.by_neuron is None:
+        return weighted_sum(flips.patterns, weights)
+    return weighted_sum(flips.by_neuron, weights, axis=1)
+
+
+def _by_neuron(flips):
+    return flips.patterns.T if flips.by_neuron is None else flips.by_neuron
+
+
 def _rows(flips, neurons):
-    return flips.patterns[:, neurons].T if flips.by_neuron is None else flips.by_neuron[neurons]
+    """The patterns at some neurons (b, K), as floats where these stay in a core's cache."""
+    rows = _by_neuron(flips)[neurons]
+    return rows.astype(float) if rows.size <= _CACHED else rows
 
 
 def _row(flips, i):
-    return flips.patterns[:, i] if flips.by_neuron is None else flips.by_neuron[i]
+    return _by_neuron(flips)[i]

@@ -1,12 +1,12 @@
 """The exact sign of a difference of sums of integer powers, in 32-bit integers on any device."""
 
-import functools
 import math
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int, Num
+
+from energyam.flips.seldom import where_needed
 
 _BITS = 12  # of a limb; limb x base < 2^31 for bases below 2^18
 _GROUP = 2**18  # terms whose limbs are summed in 32 bits before carries are taken
@@ -76,43 +76,15 @@ def with_exact_sign(
 ) -> Float[Array, ""]:
     """`estimate`, with its sign made exact where its error `bound` leaves it open.
 
-    Exact arithmetic is a hundred times dearer than the estimate and seldom needed, so under `vmap` it
-    runs only for the queries that need it, one after another.
+    Exact arithmetic is a hundred times dearer than the estimate and seldom needed.
     """
-    return _with_exact_sign(limbs)(estimate, bound, before, after, n)
 
-
-@functools.cache
-def _with_exact_sign(limbs):
-    @jax.custom_batching.custom_vmap
     def settle(estimate, bound, before, after, n):
-        return lax.cond(
-            jnp.abs(estimate) > bound,
-            lambda: estimate,
-            lambda: _with_sign(sign_of_power_gain(before, after, n, limbs), estimate, bound),
-        )
+        sign = sign_of_power_gain(before, after, n, limbs)
+        return sign * jnp.maximum(jnp.abs(estimate), bound * 2**-10)
 
-    @settle.def_vmap
-    def settle_batch(axis_size, in_batched, estimate, bound, before, after, n):
-        def for_all(array, batched):
-            return array if batched else jnp.broadcast_to(array, (axis_size, *array.shape))
-
-        estimate, bound, before, after, n = map(for_all, (estimate, bound, before, after, n), in_batched)
-
-        def settle_one(carry):
-            undecided, gains = carry
-            b = jnp.argmax(undecided)
-            sign = sign_of_power_gain(before[b], after[b], n[b], limbs)
-            return undecided.at[b].set(False), gains.at[b].set(_with_sign(sign, estimate[b], bound[b]))
-
-        start = jnp.abs(estimate) <= bound, estimate
-        return lax.while_loop(lambda carry: carry[0].any(), settle_one, start)[1], True
-
-    return settle
-
-
-def _with_sign(sign, estimate, bound):
-    return sign * jnp.maximum(jnp.abs(estimate), bound * 2**-10)
+    needed = jnp.abs(estimate) <= bound
+    return where_needed(needed, settle, estimate, estimate, bound, before, after, n)
 
 
 def power(base: Float[Array, "..."], n: Num[Array, ""]) -> Float[Array, "..."]:

@@ -23,6 +23,7 @@ from energyam.flips.capabilities import (
     AbstractLed,
     Change,
 )
+from energyam.flips.seldom import where_needed
 
 BLOCK = 16  # neurons of a block that is bounded anew after each flip
 COUPLED_BLOCK = 32  # neurons of a block whose flips interact by couplings
@@ -105,7 +106,7 @@ def _may_fall(flips, kept, state):
     """For all neurons at once, whether a flip may lower the energy: wrong on the side of yes only."""
     if isinstance(flips, AbstractCouplings):
         return exceeds(flips.changes(kept, state), jnp.zeros(()))
-    return flips.enclosure(kept, state, None)[1] > 0
+    return flips.enclosure(kept, state)[1] > 0
 
 
 def _idle(state, energy, order):
@@ -132,118 +133,118 @@ def _one_by_one(flips, at, order, free, thresholds):
 
 
 def _in_blocks(flips, at, order, free, thresholds):
-    t = order.shape[0]
+    t, descending = order.shape[0], thresholds is None
     coupled = isinstance(flips, AbstractCouplings)
+    one_block = _coupled_block if coupled else _bounded_block
     size = min(COUPLED_BLOCK if coupled else BLOCK, t)
-    descending = thresholds is None
     thresholds = jnp.zeros(t, at[0].dtype) if descending else thresholds
     orders = jnp.pad(order, (0, -t % size), constant_values=-1).reshape(-1, size)
+    flips = flips.laid_out()
+
+    def try_block(at, block):
+        neurons, thresholds = block
+        state, kept, energy = at
+        same = neurons[:, None] == neurons[None]  # a neuron may come twice
+        allowed, seen = (neurons >= 0) & free[neurons], flips.seen_from(neurons)
+        start = state[neurons], kept, energy
+        kept, energies, steps = one_block(seen, allowed, same, start, thresholds, descending)
+        outside = jnp.where(neurons < 0, state.shape[0], neurons)
+        state = state.at[outside].add(steps, mode="drop")
+        return (state, kept, energies[-1]), (energies, jnp.where(steps != 0, neurons, -1))
+
     blocks = orders, jnp.pad(thresholds, (0, -t % size)).reshape(-1, size)
-    one_block, flips = _coupled_block if coupled else _bounded_block, flips.laid_out()
-    (state, _, energy), swept = lax.scan(
-        lambda at, block: one_block(flips, free, descending, at, *block), at, blocks
-    )
+    (state, _, energy), swept = lax.scan(try_block, at, blocks)
     energies, flipped = (found.reshape(-1)[:t] for found in swept)
     return Swept(state, energy, energies, flipped)
 
 
 class _Bounded(NamedTuple):
-    """A block under way: the next open place is looked at, all before it are decided."""
+    """A block of b neurons under way: the next place that may flip is looked at, all before are decided."""
 
-    state: Any
+    x: Any  # (b,) the neurons' states
     kept: Any
     energy: Any
     may_flip: Any  # (b,) later places whose change may lie above the threshold
     must_flip: Any  # (b,) those of them where it does
     energies: Any  # (b,) after each place, as known so far
-    flipped: Any  # (b,)
+    steps: Any  # (b,) what each place has changed its neuron by
 
 
-def _bounded_block(flips, free, descending, at, neurons, thresholds):
+def _bounded_block(flips, allowed, same, at, thresholds, descending):
     """A block by bounds: after a flip the bounds of the later places are taken anew.
 
     Invariant: the places before the first of `may_flip` are decided as one after another would decide.
     """
-    places = jnp.arange(neurons.shape[0])
-    allowed = (neurons >= 0) & free[neurons]
+    places = jnp.arange(allowed.shape[0])
 
-    def bounded(state, kept, last):
-        low, high = flips.enclosure(kept, state, neurons)
+    def bounded(x, kept, last):
+        low, high = flips.enclosure(kept, x)
         may_flip = allowed & (places > last) & (high > thresholds)
         return may_flip, may_flip & (low > thresholds)
 
-    def exactly(block, place):
-        change = flips.change(block.kept, block.state, neurons[place])
-        return exceeds(change, thresholds[place])
-
     def look(block):
         place = jnp.argmax(block.may_flip)
-        i, some, sure = neurons[place], block.may_flip.any(), block.must_flip[place]
-        close = lax.cond(
-            unvmap_any(some & ~sure), lambda: exactly(block, place), lambda: jnp.zeros_like(sure)
-        )
-        falls = some & (sure | close)
+        some, sure = block.may_flip.any(), block.must_flip[place]
+        close = flips, block.kept, block.x, place, thresholds[place]
+        falls = some & where_needed(~sure & some, _exactly, sure, *close)
 
         def flip():
-            kept = _where(falls, flips.flip(block.kept, block.state, i), block.kept)
-            state = block.state.at[i].multiply(jnp.where(falls, -1, 1))
-            energy = flips.energy(kept, state)
+            kept = _where(falls, flips.flip(block.kept, block.x, place), block.kept)
+            step = jnp.where(falls, -2 * block.x[place], 0)
+            x = jnp.where(same[place] & falls, -block.x, block.x)
+            energy = flips.energy(kept, x)
             energy = jnp.minimum(block.energy, energy) if descending else energy
-            may_flip, must_flip = bounded(state, kept, jnp.where(some, place, places.size))
-            return state, kept, jnp.where(falls, energy, block.energy), may_flip, must_flip
+            energy = jnp.where(falls, energy, block.energy)
+            may_flip, must_flip = bounded(x, kept, jnp.where(some, place, places.size))
+            energies = jnp.where(falls & (places >= place), energy, block.energies)
+            steps = jnp.where(places == place, step, block.steps)
+            return _Bounded(x, kept, energy, may_flip, must_flip, energies, steps)
 
         def keep():
             later = block.may_flip & (places > place)
-            return *block[:3], later, block.must_flip & later
+            return block._replace(may_flip=later, must_flip=block.must_flip & later)
 
-        state, kept, energy, may_flip, must_flip = lax.cond(unvmap_any(falls), flip, keep)
-        energies = jnp.where(falls & (places >= place), energy, block.energies)
-        flipped = block.flipped.at[place].set(jnp.where(falls, i, block.flipped[place]))
-        return _Bounded(state, kept, energy, may_flip, must_flip, energies, flipped)
+        return lax.cond(unvmap_any(falls), flip, keep)
 
-    state, kept, energy = at
-    start = _Bounded(
-        *at, *bounded(state, kept, -1), jnp.full(places.shape, energy), jnp.full_like(neurons, -1)
-    )
+    x, kept, energy = at
+    start = _Bounded(*at, *bounded(x, kept, -1), jnp.full(places.shape, energy), jnp.zeros_like(x))
     end = lax.while_loop(lambda block: unvmap_any(block.may_flip.any()), look, start)
-    return (end.state, end.kept, end.energy), (end.energies, end.flipped)
+    return end.kept, end.energies, end.steps
 
 
-def _coupled_block(flips, free, descending, at, neurons, thresholds):
-    """A block by couplings: a flip moves the fields of the later places by its column of couplings.
+def _exactly(flips, kept, x, place, threshold):
+    return exceeds(flips.change(kept, x, place), threshold)
+
+
+def _coupled_block(flips, allowed, same, at, thresholds, descending):
+    """A block by couplings: a flip moves the fields of the later places by its row of couplings.
 
     Invariant: `field` and `x` are those after all places up to the last one that flipped.
     """
-    state, kept, energy = at
-    places = jnp.arange(neurons.shape[0])
-    allowed = (neurons >= 0) & free[neurons]
-    couplings = flips.couplings(neurons)
-    own = jnp.diagonal(couplings)
-    field, error = flips.fields(kept, neurons)
+    x, kept, energy = at
+    places = jnp.arange(allowed.shape[0])
+    couplings, own = flips.couplings(), flips.own_couplings()
+    field, error = flips.fields(kept)
 
-    def flips_after(field, x, last):
+    def changes_after(field, x, last):
         change = 2 * (own - x * field)
         return change, allowed & (places > last) & exceeds(Change(change, 2 * error), thresholds)
 
     def look(block):
-        field, x, steps, falls, (change, may_flip) = block
-        place = jnp.argmax(may_flip)
-        step = jnp.where(may_flip[place], -2 * x[place], 0)
-        here = (places == place) & may_flip
+        field, x, steps, falls, (change, flips_next) = block
+        place = jnp.argmax(flips_next)
+        step = jnp.where(flips_next[place], -2 * x[place], 0)
+        here = (places == place) & flips_next
         field = field + step * couplings[place]
-        x = jnp.where((neurons == neurons[place]) & (step != 0), -x, x)
+        x = jnp.where(same[place] & (step != 0), -x, x)
         last = jnp.where(step != 0, place, places.size)
         falls = jnp.where(here, change, falls)
-        return field, x, jnp.where(here, step, steps), falls, flips_after(field, x, last)
+        return field, x, jnp.where(here, step, steps), falls, changes_after(field, x, last)
 
-    x, none = state[neurons], jnp.zeros_like(field)
-    start = field, x, none, none, flips_after(field, x, -1)
+    none = jnp.zeros_like(field)
+    start = field, x, none, none, changes_after(field, x, -1)
     _, _, steps, falls, _ = lax.while_loop(lambda block: unvmap_any(block[-1][1].any()), look, start)
-    kept = flips.moved(kept, neurons, steps)
-    outside = jnp.where(neurons < 0, state.shape[0], neurons)
-    state = state.at[outside].add(steps, mode="drop")
-    energies = _lowered(energy, jnp.cumsum(falls))
-    return (state, kept, energies[-1]), (energies, jnp.where(steps != 0, neurons, -1))
+    return flips.moved(kept, steps), _lowered(energy, jnp.cumsum(falls)), steps
 
 
 def _where(condition, new, old):

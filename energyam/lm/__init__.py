@@ -8,7 +8,7 @@ from energyam.lm.load import load as load
 from energyam.lm.lookup import Lookup as Lookup
 from energyam.lm.remember import remember as remember
 from energyam.lm.store import MemoryStore as MemoryStore
-from energyam.lm.tokenizer import load_tokenizer as load_tokenizer
+from energyam.lm.tokenizer import decode_after as decode_after, load_tokenizer as load_tokenizer
 from energyam.lm.generate import generate as generate, generate_cached as generate_cached, stream as stream
 from energyam.lm.evaluate import (
     Findings as Findings,

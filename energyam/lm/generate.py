@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from energyam import checks
 from energyam.lm.forward import Cache, run
+from energyam.lm.layers import precise
 from energyam.lm.lookup import Lookup
 from energyam.lm.store import MemoryStore
 from energyam.lm.transformer import AbstractLanguageModel
@@ -28,20 +29,23 @@ def generate(
     max_new_tokens: Any = 50,
     temperature: Any = 0.8,
     top_k: Any = 200,
+    stop_at_eos: bool = True,
     key: PRNGKeyArray,
 ) -> Int[Array, " new"]:
-    """Tokens that follow a prompt (T,), the whole context passed through the model anew for each.
+    """The tokens (new,) that follow a prompt (T,), the whole context passed through the model anew for each.
 
     This is the method as published: the newest token decides what all rows of the context read, so that
     nothing of an earlier pass can be kept. `jax.vmap` over `key` writes several texts at once.
 
     **Arguments:** `memory` and `lookup`: both or neither; `temperature` 0 takes the likeliest token; `top_k`:
-    how many tokens are drawn from.
+    how many tokens are drawn from. With `stop_at_eos` a token that ends a text, one of `model.end_tokens`,
+    is the last; inside `jit` and `vmap`, where the length must be known before, it is repeated from there on.
 
     Raises `ValueError` if prompt and new tokens are more than the model's context, or as the model does.
     """
     token_ids, access, temperature = _start(model, prompt, memory, lookup, max_new_tokens, temperature, top_k)
-    return _generate(model, token_ids, access, max_new_tokens, temperature, top_k, key)
+    ends = model.end_tokens if stop_at_eos else ()
+    return _cut(_generate(model, token_ids, access, max_new_tokens, temperature, top_k, key, ends), ends)
 
 
 def generate_cached(
@@ -53,6 +57,7 @@ def generate_cached(
     max_new_tokens: Any = 50,
     temperature: Any = 0.8,
     top_k: Any = 200,
+    stop_at_eos: bool = True,
     key: PRNGKeyArray,
 ) -> Int[Array, " new"]:
     """Like `generate`, in the causal form: each token is passed through the model once, and cached.
@@ -63,7 +68,10 @@ def generate_cached(
     token_ids, access, temperature = _start(model, prompt, memory, lookup, max_new_tokens, temperature, top_k)
     if lookup is not None and not lookup.causal:
         raise ValueError("lookup must be causal to be decoded with a cache: Lookup(..., causal=True)")
-    return _generate_cached(model, token_ids, access, max_new_tokens, temperature, top_k, key)
+    ends = model.end_tokens if stop_at_eos else ()
+    return _cut(
+        _generate_cached(model, token_ids, access, max_new_tokens, temperature, top_k, key, ends), ends
+    )
 
 
 def stream(
@@ -75,6 +83,7 @@ def stream(
     max_new_tokens: Any = 50,
     temperature: Any = 0.8,
     top_k: Any = 200,
+    stop_at_eos: bool = True,
     key: PRNGKeyArray,
 ) -> Iterator[int]:
     """The tokens of `generate`, each as soon as it is known; arguments and errors are the same."""
@@ -84,6 +93,8 @@ def stream(
         length = jnp.int32(token_ids.shape[0] + i)
         buffer, token = _write_on(model, buffer, length, access, temperature, top_k, step_key)
         yield int(token)
+        if stop_at_eos and int(token) in model.end_tokens:
+            return
 
 
 def sample(logits: Float[Array, " V"], temperature: Any, top_k: int, key: PRNGKeyArray) -> Int[Array, ""]:
@@ -95,9 +106,9 @@ def sample(logits: Float[Array, " V"], temperature: Any, top_k: int, key: PRNGKe
 
 
 def likeliest(logits: Float[Array, " V"], top_k: int) -> tuple[Float[Array, " n"], Int[Array, " n"]]:
-    """The `top_k` largest logits, the largest first, and their tokens."""
+    """The `top_k` largest logits, the largest first, in float32 at least, and their tokens."""
     largest, tokens = lax.top_k(logits, min(top_k, logits.shape[0]))
-    return largest, tokens
+    return largest.astype(precise(logits.dtype)), tokens
 
 
 def _start(model, prompt, memory, lookup, max_new_tokens, temperature, top_k):
@@ -121,33 +132,60 @@ def _write_on(model, buffer, length, access, temperature, top_k, key):
 
 
 @eqx.filter_jit
-def _generate(model, token_ids, access, max_new_tokens, temperature, top_k, key):
-    def step(carry, step_key):
-        buffer, length = carry
-        buffer, token = _write_on(model, buffer, length, access, temperature, top_k, step_key)
-        return (buffer, length + 1), token
+def _generate(model, token_ids, access, max_new_tokens, temperature, top_k, key, ends):
+    keys, first = jr.split(key, max_new_tokens), token_ids.shape[0]
 
-    start = jnp.pad(token_ids, (0, max_new_tokens)), jnp.int32(token_ids.shape[0])
-    return lax.scan(step, start, jr.split(key, max_new_tokens))[1]
+    def step(state):
+        (buffer, count), _ = state
+        buffer, token = _write_on(model, buffer, first + count, access, temperature, top_k, keys[count])
+        return (buffer, count + 1), _is_end(token, ends)
+
+    start = jnp.pad(token_ids, (0, max_new_tokens)), jnp.int32(0)
+    buffer, count = _until_end(step, (start, jnp.array(False)), max_new_tokens)
+    return _closed(buffer[first:], count)
 
 
 @eqx.filter_jit
-def _generate_cached(model, token_ids, access, max_new_tokens, temperature, top_k, key):
+def _generate_cached(model, token_ids, access, max_new_tokens, temperature, top_k, key, ends):
     draw = partial(sample, temperature=temperature, top_k=top_k)
-    keys = jr.split(key, max_new_tokens)
-    prompt_length = token_ids.shape[0]
-    empty = empty_cache(model, prompt_length + max_new_tokens, access is not None)
-    x, cache, _ = run(model, token_ids, jnp.int32(prompt_length), access, cache=empty)
+    keys, first = jr.split(key, max_new_tokens), token_ids.shape[0]
+    empty = empty_cache(model, first + max_new_tokens, access is not None)
+    x, cache, _ = run(model, token_ids, jnp.int32(first), access, cache=empty)
     token = draw(model.unembed(x[-1:])[0], key=keys[0])
 
-    def step(carry, step_key):
-        cache, token, position = carry
-        x, cache, _ = run(model, token[None], position + 1, access, cache=cache, start=position)
-        following = draw(model.unembed(x)[0], key=step_key)
-        return (cache, following, position + 1), token
+    def step(state):
+        (cache, tokens, count), _ = state
+        position = first + count - 1
+        x, cache, _ = run(model, tokens[count - 1][None], position + 1, access, cache=cache, start=position)
+        token = draw(model.unembed(x)[0], key=keys[count])
+        return (cache, tokens.at[count].set(token), count + 1), _is_end(token, ends)
 
-    (_, last, _), tokens = lax.scan(step, (cache, token, jnp.int32(prompt_length)), keys[1:])
-    return jnp.append(tokens, last)
+    start = cache, jnp.zeros(max_new_tokens, token.dtype).at[0].set(token), jnp.int32(1)
+    _, tokens, count = _until_end(step, (start, _is_end(token, ends)), max_new_tokens)
+    return _closed(tokens, count)
+
+
+def _until_end(step, start, most):
+    """Step until the text has ended or has `most` tokens; their number is last in what is carried."""
+    carried, _ = lax.while_loop(lambda state: (state[0][-1] < most) & ~state[1], step, start)
+    return carried
+
+
+def _is_end(token, ends):
+    return jnp.isin(token, jnp.array(ends, token.dtype)) if ends else jnp.array(False)
+
+
+def _closed(tokens, count):
+    """The tokens, of which `count` are written, with the last of these in all places behind it."""
+    return tokens[jnp.minimum(jnp.arange(tokens.shape[0]), count - 1)]
+
+
+def _cut(tokens, ends):
+    """The tokens up to the first that ends the text, where they are known."""
+    if not ends or not checks.is_known(tokens):
+        return tokens
+    found = np.flatnonzero(np.isin(np.asarray(tokens), ends))
+    return tokens[: found[0] + 1] if found.size else tokens
 
 
 def empty_cache(model: AbstractLanguageModel, size: int, with_memory: bool) -> Cache:

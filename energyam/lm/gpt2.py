@@ -9,31 +9,13 @@ from einops import rearrange
 from jaxtyping import Array, Float, Int
 
 from energyam.lm.attention import Heads
+from energyam.lm.layers import Affine, LayerNorm
 from energyam.lm.transformer import AbstractBlock, AbstractLanguageModel
 from energyam.lm.weights import Weights
 
-
-class LayerNorm(eqx.Module):
-    """(x − mean) / √(variance + ε) · scale + bias."""
-
-    scale: Float[Array, "*L D"]
-    bias: Float[Array, "*L D"]
-    eps: float = eqx.field(static=True)
-
-    def __call__(self, x: Float[Array, "T D"]) -> Float[Array, "T D"]:
-        centred = x - x.mean(axis=-1, keepdims=True)
-        variance = jnp.mean(centred**2, axis=-1, keepdims=True)
-        return centred * jax.lax.rsqrt(variance + self.eps) * self.scale[None] + self.bias[None]
-
-
-class Affine(eqx.Module):
-    """x W + b, the layout of GPT-2's weights: W (in, out)."""
-
-    weight: Float[Array, "*L I O"]
-    bias: Float[Array, "*L O"]
-
-    def __call__(self, x: Float[Array, "T I"]) -> Float[Array, "T O"]:
-        return x @ self.weight + self.bias[None]
+_MODULES = ("ln_1", "attn.c_attn", "attn.c_proj", "ln_2", "mlp.c_fc", "mlp.c_proj")
+_PARTS = [f"{module}.{kind}" for module in _MODULES for kind in ("weight", "bias")]
+_HARMLESS = r"\.attn\.(bias|masked_bias)$"  # causal masks
 
 
 class GPT2Block(AbstractBlock):
@@ -70,6 +52,7 @@ class GPT2(AbstractLanguageModel):
     blocks: GPT2Block
     final_norm: LayerNorm
     context_length: int = eqx.field(static=True)
+    end_tokens: tuple[int, ...] = eqx.field(static=True)
 
     def embed(self, token_ids: Int[Array, " T"], positions: Int[Array, " T"]) -> Float[Array, "T D"]:
         return self.embedding[token_ids] + self.position_embedding[positions]
@@ -81,18 +64,35 @@ class GPT2(AbstractLanguageModel):
 def gpt2_from_huggingface(weights: Weights, dtype: Any) -> GPT2:
     """GPT-2 from the names of Hugging Face's `GPT2LMHeadModel` (with or without `transformer.`).
 
-    Raises `ValueError` for a variant with another activation or scaling, or missing weights.
+    Raises `ValueError` for a variant with another activation or scaling, and for missing or unknown weights.
     """
-    _check_variant(weights.settings)
-    layers, D, eps = (
-        weights.setting("n_layer"),
-        weights.setting("n_embd"),
-        weights.setting("layer_norm_epsilon"),
-    )
+    _check_variant(weights)
+    D, eps = weights.count("n_embd"), weights.number("layer_norm_epsilon")
     prefix = "transformer." if "transformer.wte.weight" in weights.names else ""
+    weights.must_all_be_known(_known(weights, prefix), _HARMLESS)
+
+    def single(name, *shape):
+        return jnp.asarray(weights.tensor(prefix + name, shape), dtype)
+
+    context, heads = weights.count("n_positions"), weights.count("n_head")
+    blocks = _blocks(weights, f"{prefix}h.{{}}.", D, eps, dtype)
+    if D % heads:
+        raise ValueError(f"{weights.origin}: n_head must divide n_embd, {D}; got {heads}")
+    return GPT2(
+        embedding=single("wte.weight", weights.count("vocab_size"), D),
+        position_embedding=single("wpe.weight", context, D),
+        blocks=blocks,
+        final_norm=LayerNorm(single("ln_f.weight", D), single("ln_f.bias", D), eps),
+        context_length=context,
+        end_tokens=weights.end_tokens("eos_token_id"),
+    )
+
+
+def _blocks(weights: Weights, layer: str, D: int, eps: float, dtype: Any) -> GPT2Block:
+    layers, inner = weights.count("n_layer"), weights.count("n_inner", 4 * D)
 
     def stack(name, *shape):
-        return jnp.asarray(weights.stack(f"{prefix}h.{{}}.{name}", layers, shape), dtype)
+        return jnp.asarray(weights.stack(layer + name, layers, shape), dtype)
 
     def affine(name, fan_in, fan_out):
         return Affine(stack(f"{name}.weight", fan_in, fan_out), stack(f"{name}.bias", fan_out))
@@ -100,39 +100,25 @@ def gpt2_from_huggingface(weights: Weights, dtype: Any) -> GPT2:
     def norm(name):
         return LayerNorm(stack(f"{name}.weight", D), stack(f"{name}.bias", D), eps)
 
-    inner = weights.settings.get("n_inner") or 4 * D
-    blocks = GPT2Block(
+    return GPT2Block(
         norm("ln_1"),
         affine("attn.c_attn", D, 3 * D),
         affine("attn.c_proj", D, D),
         norm("ln_2"),
         affine("mlp.c_fc", D, inner),
         affine("mlp.c_proj", inner, D),
-        weights.setting("n_head"),
-    )
-
-    def single(name, *shape):
-        return jnp.asarray(weights.tensor(prefix + name, shape), dtype)
-
-    final_norm = LayerNorm(single("ln_f.weight", D), single("ln_f.bias", D), eps)
-    vocabulary, context = weights.setting("vocab_size"), weights.setting("n_positions")
-    token, position = single("wte.weight", vocabulary, D), single("wpe.weight", context, D)
-    return GPT2(
-        embedding=token,
-        position_embedding=position,
-        blocks=blocks,
-        final_norm=final_norm,
-        context_length=context,
+        weights.count("n_head"),
     )
 
 
-def _check_variant(settings: dict) -> None:
-    expected = {
-        "activation_function": "gelu_new",
-        "scale_attn_weights": True,
-        "scale_attn_by_inverse_layer_idx": False,
-        "tie_word_embeddings": True,
-    }
-    for name, value in expected.items():
-        if settings.get(name, value) != value:
-            raise ValueError(f"config.json: {name} must be {value!r}; got {settings[name]!r}")
+def _known(weights: Weights, prefix: str) -> list[str]:
+    parts = [f"h.{i}.{part}" for i in range(weights.count("n_layer")) for part in _PARTS]
+    return ["lm_head.weight"] + [
+        f"{prefix}{name}" for name in ("wte.weight", "wpe.weight", "ln_f.weight", "ln_f.bias", *parts)
+    ]
+
+
+def _check_variant(weights: Weights) -> None:
+    if weights.settings.get("activation_function") != "gelu_pytorch_tanh":  # another name of the same
+        weights.must_be(activation_function="gelu_new")
+    weights.must_be(scale_attn_weights=True, scale_attn_by_inverse_layer_idx=False, tie_word_embeddings=True)

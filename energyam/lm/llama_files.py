@@ -5,38 +5,51 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 from einops import rearrange
+from jaxtyping import Array, Float
 
-from energyam.lm.llama import Llama, LlamaBlock, RMSNorm
+from energyam.lm.layers import Affine, RMSNorm
+from energyam.lm.llama import Llama, LlamaBlock
+from energyam.lm.rotary import Rotary
+from energyam.lm.rotary_files import rotary_from_gguf, rotary_from_huggingface
 from energyam.lm.weights import Weights
 
 _HUGGINGFACE = {
-    "embedding": "model.embed_tokens.weight",
-    "final_norm": "model.norm.weight",
-    "head": "lm_head.weight",
-    "attention_norm": "model.layers.{}.input_layernorm.weight",
-    "query": "model.layers.{}.self_attn.q_proj.weight",
-    "key": "model.layers.{}.self_attn.k_proj.weight",
-    "value": "model.layers.{}.self_attn.v_proj.weight",
-    "attention_out": "model.layers.{}.self_attn.o_proj.weight",
-    "mlp_norm": "model.layers.{}.post_attention_layernorm.weight",
-    "gate": "model.layers.{}.mlp.gate_proj.weight",
-    "up": "model.layers.{}.mlp.up_proj.weight",
-    "down": "model.layers.{}.mlp.down_proj.weight",
+    "embedding": "model.embed_tokens",
+    "final_norm": "model.norm",
+    "head": "lm_head",
+    "attention_norm": "model.layers.{}.input_layernorm",
+    "query": "model.layers.{}.self_attn.q_proj",
+    "key": "model.layers.{}.self_attn.k_proj",
+    "value": "model.layers.{}.self_attn.v_proj",
+    "attention_out": "model.layers.{}.self_attn.o_proj",
+    "mlp_norm": "model.layers.{}.post_attention_layernorm",
+    "gate": "model.layers.{}.mlp.gate_proj",
+    "up": "model.layers.{}.mlp.up_proj",
+    "down": "model.layers.{}.mlp.down_proj",
 }
 _GGUF = {
-    "embedding": "token_embd.weight",
-    "final_norm": "output_norm.weight",
-    "head": "output.weight",
-    "attention_norm": "blk.{}.attn_norm.weight",
-    "query": "blk.{}.attn_q.weight",
-    "key": "blk.{}.attn_k.weight",
-    "value": "blk.{}.attn_v.weight",
-    "attention_out": "blk.{}.attn_output.weight",
-    "mlp_norm": "blk.{}.ffn_norm.weight",
-    "gate": "blk.{}.ffn_gate.weight",
-    "up": "blk.{}.ffn_up.weight",
-    "down": "blk.{}.ffn_down.weight",
+    "embedding": "token_embd",
+    "final_norm": "output_norm",
+    "head": "output",
+    "attention_norm": "blk.{}.attn_norm",
+    "query": "blk.{}.attn_q",
+    "key": "blk.{}.attn_k",
+    "value": "blk.{}.attn_v",
+    "attention_out": "blk.{}.attn_output",
+    "mlp_norm": "blk.{}.ffn_norm",
+    "gate": "blk.{}.ffn_gate",
+    "up": "blk.{}.ffn_up",
+    "down": "blk.{}.ffn_down",
 }
+_QKV, _MLP = ("query", "key", "value"), ("gate", "up", "down")
+_LINEAR = (*_QKV, "attention_out", *_MLP)
+_GGUF_KINDS = {"llama": True, "qwen2": False}  # whether the q and k rows lie pair by pair
+_GGUF_ENDS = tuple(f"tokenizer.ggml.{name}_token_id" for name in ("eos", "eot"))
+_GGUF_SETTINGS = (  # those that are heeded, and those that change nothing
+    *("attention.head_count", "attention.head_count_kv", "attention.layer_norm_rms_epsilon"),
+    *("attention.key_length", "attention.value_length", "attention.causal", "rope.dimension_count"),
+    *("rope.freq_base", "rope.scale_linear"),
+)
 
 
 class _Sizes(NamedTuple):
@@ -48,110 +61,185 @@ class _Sizes(NamedTuple):
     head_size: int
     vocabulary: int
     context: int
-    rope_base: float
     eps: float
+
+
+class _Parts(NamedTuple):
+    """The parts of a model by their names in a file; `biased` parts have a bias."""
+
+    weights: Weights
+    names: dict[str, str]
+    sizes: _Sizes
+    pairwise: bool  # whether the q and k rows lie pair by pair
+    biased: frozenset[str]
+    tied: bool
+    dtype: Any
+
+    def single(self, name: str, *shape: int) -> Float[Array, "..."]:
+        return jnp.asarray(self.weights.tensor(f"{self.names[name]}.weight", shape), self.dtype)
+
+    def norm(self, name: str) -> RMSNorm:
+        scales = self._rows(name, "weight", self.sizes.width)
+        return RMSNorm(jnp.asarray(scales, self.dtype), self.sizes.eps)
+
+    def affine(self, name: str, fan_in: int, fan_out: int) -> Affine:
+        matrices = np.swapaxes(self._rows(name, "weight", fan_out, fan_in), 1, 2)
+        bias = self._rows(name, "bias", fan_out) if name in self.biased else None
+        return Affine(
+            jnp.asarray(matrices, self.dtype), None if bias is None else jnp.asarray(bias, self.dtype)
+        )
+
+    def _rows(self, name: str, kind: str, *shape: int) -> np.ndarray:
+        """A part of all layers; q and k rows that lie pair by pair are put back half by half."""
+        rows = self.weights.stack(f"{self.names[name]}.{kind}", self.sizes.layers, shape)
+        if not self.pairwise or name not in ("query", "key"):
+            return rows
+        heads = self.sizes.heads if name == "query" else self.sizes.groups
+        return rearrange(rows, "l (h i two) ... -> l (h two i) ...", h=heads, two=2)
+
+    def check(self, harmless: str) -> None:
+        """Raise `ValueError` if the file has tensors that would not be read."""
+        kinds = [(name, "weight") for name in self.names if name != "head" or not self.tied]
+        kinds += [(name, "bias") for name in self.biased]
+        known = {
+            f"{self.names[name]}.{kind}".format(layer)
+            for name, kind in kinds
+            for layer in range(self.sizes.layers)
+        }
+        self.weights.must_all_be_known(known, harmless)
 
 
 def llama_from_huggingface(weights: Weights, dtype: Any) -> Llama:
     """Llama from the names of Hugging Face's `LlamaForCausalLM`.
 
-    Raises `ValueError` for a variant with biases, another activation or scaled rotary positions.
+    Raises `ValueError` for another activation, rotary positions that are not supported, and missing or
+    unknown weights.
     """
-    _check_variant(weights.settings)
-    heads, width = weights.setting("num_attention_heads"), weights.setting("hidden_size")
-    sizes = _Sizes(
-        layers=weights.setting("num_hidden_layers"),
-        width=width,
-        inner=weights.setting("intermediate_size"),
-        heads=heads,
-        groups=weights.setting("num_key_value_heads", heads),
-        head_size=weights.setting("head_dim", width // heads),
-        vocabulary=weights.setting("vocab_size"),
-        context=weights.setting("max_position_embeddings"),
-        rope_base=_rope_base(weights.settings),
-        eps=weights.setting("rms_norm_eps"),
-    )
-    tied = weights.settings.get("tie_word_embeddings", False)
-    return _assemble(weights, _HUGGINGFACE, sizes, tied, pairwise=False, dtype=dtype)
+    attention = (*_QKV, "attention_out") if weights.flag("attention_bias", False) else ()
+    mlp = _MLP if weights.flag("mlp_bias", False) else ()
+    return _from_huggingface(weights, (*attention, *mlp), dtype)
+
+
+def qwen2_from_huggingface(weights: Weights, dtype: Any) -> Llama:
+    """Qwen2 from the names of Hugging Face's `Qwen2ForCausalLM`: a Llama with biases on q, k and v.
+
+    Raises `ValueError` as for a Llama, and for a sliding window. Yang et al., "Qwen2 technical report", 2024.
+    """
+    weights.must_be(use_sliding_window=False)
+    return _from_huggingface(weights, _QKV, dtype)
 
 
 def llama_from_gguf(weights: Weights, dtype: Any) -> Llama:
-    """Llama from a GGUF file, whose q and k rows lie pair by pair and are put back half by half.
+    """Llama or Qwen2 from a GGUF file; a Llama's q and k rows lie pair by pair and are put half by half.
 
-    Raises `ValueError` for another architecture or scaled rotary positions.
+    Raises `ValueError` for another architecture, rotary positions or settings that are not supported, and
+    missing or unknown weights.
     """
     kind = weights.setting("general.architecture")
-    if kind != "llama":
-        raise ValueError(f"general.architecture must be 'llama'; got {kind!r}")
-    if "rope_freqs.weight" in weights.names:
-        raise ValueError("the GGUF file has rope_freqs.weight: scaled rotary positions are not supported")
-    heads, width = weights.setting("llama.attention.head_count"), weights.setting("llama.embedding_length")
-    sizes = _Sizes(
-        layers=weights.setting("llama.block_count"),
-        width=width,
-        inner=weights.setting("llama.feed_forward_length"),
-        heads=heads,
-        groups=weights.setting("llama.attention.head_count_kv", heads),
-        head_size=weights.setting("llama.rope.dimension_count", width // heads),
-        vocabulary=weights.setting("llama.vocab_size", 0) or weights.tensor("token_embd.weight").shape[0],
-        context=weights.setting("llama.context_length"),
-        rope_base=weights.setting("llama.rope.freq_base", 10000.0),
-        eps=weights.setting("llama.attention.layer_norm_rms_epsilon"),
-    )
+    if kind not in _GGUF_KINDS:
+        raise ValueError(f"general.architecture must be one of {sorted(_GGUF_KINDS)}; got {kind!r}")
+    _check_gguf(weights, kind)
+    sizes = _gguf_sizes(weights, kind)
+    rotary = rotary_from_gguf(weights, kind, sizes.context, sizes.head_size)
+    biased = frozenset(name for name in _LINEAR if f"{_GGUF[name]}.bias".format(0) in weights.names)
     tied = "output.weight" not in weights.names
-    return _assemble(weights, _GGUF, sizes, tied, pairwise=True, dtype=dtype)
+    parts = _Parts(weights, _GGUF, sizes, _GGUF_KINDS[kind], biased, tied, dtype)
+    parts.check(r"^rope_freqs\.weight$")
+    return _assembled(parts, rotary, weights.end_tokens(*_GGUF_ENDS))
 
 
-def _assemble(
-    weights: Weights, names: dict[str, str], sizes: _Sizes, tied: bool, pairwise: bool, dtype: Any
-) -> Llama:
+def _from_huggingface(weights: Weights, biased: tuple[str, ...], dtype: Any) -> Llama:
+    weights.must_be(hidden_act="silu")
+    sizes = _huggingface_sizes(weights)
+    rotary = rotary_from_huggingface(weights, sizes.context)
+    tied = weights.flag("tie_word_embeddings", False)
+    parts = _Parts(weights, _HUGGINGFACE, sizes, False, frozenset(biased), tied, dtype)
+    parts.check(r"rotary_emb\.inv_freq$" + (r"|^lm_head\.weight$" if tied else ""))
+    return _assembled(parts, rotary, weights.end_tokens("eos_token_id"))
+
+
+def _huggingface_sizes(weights: Weights) -> _Sizes:
+    heads, width = weights.count("num_attention_heads"), weights.count("hidden_size")
+    sizes = _Sizes(
+        layers=weights.count("num_hidden_layers"),
+        width=width,
+        inner=weights.count("intermediate_size"),
+        heads=heads,
+        groups=weights.count("num_key_value_heads", heads),
+        head_size=weights.count("head_dim", max(1, width // heads)),
+        vocabulary=weights.count("vocab_size"),
+        context=weights.count("max_position_embeddings"),
+        eps=weights.number("rms_norm_eps"),
+    )
+    return _checked(weights, sizes)
+
+
+def _gguf_sizes(weights: Weights, kind: str) -> _Sizes:
+    heads, width = weights.count(f"{kind}.attention.head_count"), weights.count(f"{kind}.embedding_length")
+    turned = weights.count(f"{kind}.rope.dimension_count", max(1, width // heads))
+    head_size = weights.count(f"{kind}.attention.key_length", turned)
+    for name in ("rope.dimension_count", "attention.value_length"):
+        if weights.count(f"{kind}.{name}", head_size) != head_size:
+            got = weights.settings[f"{kind}.{name}"]
+            raise ValueError(
+                f"{weights.origin}: {kind}.{name} must be the size of a head, {head_size}; got {got}"
+            )
+    sizes = _Sizes(
+        layers=weights.count(f"{kind}.block_count"),
+        width=width,
+        inner=weights.count(f"{kind}.feed_forward_length"),
+        heads=heads,
+        groups=weights.count(f"{kind}.attention.head_count_kv", heads),
+        head_size=head_size,
+        vocabulary=weights.settings.get(f"{kind}.vocab_size") or weights.tensor("token_embd.weight").shape[0],
+        context=weights.count(f"{kind}.context_length"),
+        eps=weights.number(f"{kind}.attention.layer_norm_rms_epsilon"),
+    )
+    return _checked(weights, sizes)
+
+
+def _checked(weights: Weights, sizes: _Sizes) -> _Sizes:
+    if sizes.heads % sizes.groups:
+        raise ValueError(
+            f"{weights.origin}: heads of keys must divide the {sizes.heads} of queries; got {sizes.groups}"
+        )
+    if sizes.head_size % 2:
+        raise ValueError(f"{weights.origin}: the size of a head must be even; got {sizes.head_size}")
+    return sizes
+
+
+def _check_gguf(weights: Weights, kind: str) -> None:
+    """Raise `ValueError` for a setting that would change the numbers and is not heeded here."""
+    for name, value in weights.settings.items():
+        known = name.removeprefix(f"{kind}.")
+        if known == name or known in _GGUF_SETTINGS or known.startswith("rope.scaling.") or not value:
+            continue
+        if known.startswith(("attention.", "rope.", "expert")) or known.endswith(("_scale", "softcapping")):
+            raise ValueError(f"{weights.origin}: the setting {name} is not supported; got {value!r}")
+
+
+def _assembled(parts: _Parts, rotary: Rotary, end_tokens: tuple[int, ...]) -> Llama:
+    sizes = parts.sizes
     width, inner = sizes.width, sizes.inner
     queries, keys = sizes.heads * sizes.head_size, sizes.groups * sizes.head_size
-
-    def linear(name, fan_in, fan_out, heads=None):
-        matrices = weights.stack(names[name], sizes.layers, (fan_out, fan_in))
-        if heads is not None and pairwise:
-            matrices = rearrange(matrices, "l (h i two) d -> l (h two i) d", h=heads, two=2)
-        return jnp.asarray(np.swapaxes(matrices, 1, 2), dtype)
-
-    def norm(name):
-        return RMSNorm(jnp.asarray(weights.stack(names[name], sizes.layers, (width,)), dtype), sizes.eps)
-
     blocks = LlamaBlock(
-        attention_norm=norm("attention_norm"),
-        query=linear("query", width, queries, sizes.heads),
-        key=linear("key", width, keys, sizes.groups),
-        value=linear("value", width, keys),
-        attention_out=linear("attention_out", queries, width),
-        mlp_norm=norm("mlp_norm"),
-        gate=linear("gate", width, inner),
-        up=linear("up", width, inner),
-        down=linear("down", inner, width),
+        attention_norm=parts.norm("attention_norm"),
+        query=parts.affine("query", width, queries),
+        key=parts.affine("key", width, keys),
+        value=parts.affine("value", width, keys),
+        attention_out=parts.affine("attention_out", queries, width),
+        mlp_norm=parts.norm("mlp_norm"),
+        gate=parts.affine("gate", width, inner),
+        up=parts.affine("up", width, inner),
+        down=parts.affine("down", inner, width),
         head_size=sizes.head_size,
-        rope_base=float(sizes.rope_base),
+        rotary=rotary,
     )
-
-    def single(name, *shape):
-        return jnp.asarray(weights.tensor(names[name], shape), dtype)
-
     return Llama(
-        embedding=single("embedding", sizes.vocabulary, width),
+        embedding=parts.single("embedding", sizes.vocabulary, width),
         blocks=blocks,
-        final_norm=RMSNorm(single("final_norm", width), sizes.eps),
-        head=None if tied else single("head", sizes.vocabulary, width),
+        final_norm=RMSNorm(parts.single("final_norm", width), sizes.eps),
+        head=None if parts.tied else parts.single("head", sizes.vocabulary, width),
         context_length=sizes.context,
+        end_tokens=end_tokens,
     )
-
-
-def _check_variant(settings: dict) -> None:
-    for name, value in {"hidden_act": "silu", "attention_bias": False, "mlp_bias": False}.items():
-        if settings.get(name, value) != value:
-            raise ValueError(f"config.json: {name} must be {value!r}; got {settings[name]!r}")
-
-
-def _rope_base(settings: dict) -> float:
-    rope = settings.get("rope_scaling") or settings.get("rope_parameters") or {}
-    kind = rope.get("rope_type", rope.get("type", "default"))
-    if kind != "default":
-        raise ValueError(f"config.json: rotary positions must be of type 'default'; got {kind!r}")
-    return rope.get("rope_theta", settings.get("rope_theta", 10000.0))

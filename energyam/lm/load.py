@@ -1,4 +1,4 @@
-"""`load`: a model from a folder, a GGUF file, a name on the Hugging Face hub, or "smollm2"."""
+"""`load`: a model from a folder or file, a name on the Hugging Face hub, or "smollm2"."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,32 +7,51 @@ from typing import Any
 import jax.numpy as jnp
 
 from energyam.lm.fetch import locate
+from energyam.lm.gguf_files import read_gguf
 from energyam.lm.gpt2 import gpt2_from_huggingface
-from energyam.lm.llama_files import llama_from_gguf, llama_from_huggingface
+from energyam.lm.huggingface_files import read_folder
+from energyam.lm.llama_files import llama_from_gguf, llama_from_huggingface, qwen2_from_huggingface
 from energyam.lm.transformer import AbstractLanguageModel
-from energyam.lm.weights import Weights, read_folder, read_gguf
+from energyam.lm.weights import Weights
 
 _HUGGINGFACE: dict[str, Callable[[Weights, Any], AbstractLanguageModel]] = {
     "gpt2": gpt2_from_huggingface,
     "llama": llama_from_huggingface,
+    "qwen2": qwen2_from_huggingface,
 }
 
 
 def load(source: str | Path, *, dtype: Any = jnp.float32) -> AbstractLanguageModel:
     """A language model, in float32 unless told otherwise.
 
-    **Arguments:** `source`: a folder with `config.json` and `model.safetensors` of a GPT-2 or a Llama as
-    Hugging Face keeps them, a `.gguf` file of a Llama, `"smollm2"` for the file that `energyam lm fetch`
-    brings, or the name of a model on the hub such as `"openai-community/gpt2"`.
+    **Arguments:** `source`: a folder with `config.json` and `model.safetensors` of a GPT-2, a Llama or a
+    Qwen2 as Hugging Face keeps them, the path of that safetensors file, a `.gguf` file of a Llama or a Qwen2,
+    `"smollm2"` for the file that `energyam lm fetch` brings, or the name of a model on the hub such as
+    `"openai-community/gpt2"`. `dtype`: that of the weights; norms, angles and attention are computed in
+    float32 at least.
 
-    Raises `ValueError` for a file that is cut short, or an architecture that is neither; `FileNotFoundError`
-    where there is nothing to load and no network; `ImportError` naming the extra that is missing.
+    Raises `ValueError` for a file that is cut short, quantised safetensors, or a model of another kind or
+    with settings that are not supported; `FileNotFoundError` where there is nothing to load and no network;
+    `ImportError` naming the extra that is missing.
     """
+    _check_dtype(dtype)
     path = locate(source)
-    if path.suffix == ".gguf":
+    suffix = path.suffix.lower()
+    if path.is_file() and suffix == ".gguf":
         return llama_from_gguf(read_gguf(path), dtype)
+    if path.is_file() and suffix != ".safetensors":
+        raise ValueError(f"source must be a folder, a .gguf or a .safetensors file; got {path}")
     weights = read_folder(path)
     kind = weights.setting("model_type")
-    if kind not in _HUGGINGFACE:
+    if not isinstance(kind, str) or kind not in _HUGGINGFACE:
         raise ValueError(f"config.json: model_type must be one of {sorted(_HUGGINGFACE)}; got {kind!r}")
     return _HUGGINGFACE[kind](weights, dtype)
+
+
+def _check_dtype(dtype: Any) -> None:
+    try:
+        known = None if dtype is None else jnp.dtype(dtype)
+    except TypeError:
+        known = None
+    if known not in (jnp.float16, jnp.bfloat16, jnp.float32, jnp.float64):
+        raise ValueError(f"dtype must be float16, bfloat16, float32 or float64; got {dtype!r}")

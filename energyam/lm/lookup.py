@@ -14,6 +14,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from energyam import checks
 from energyam.linalg import dot
+from energyam.lm.layers import precise
 from energyam.memories.separation import LogSumExp
 
 
@@ -135,11 +136,13 @@ class Lookup(eqx.Module):
         filled: Bool[Array, " M"],
     ) -> Neighbours:
         """The k filled rows of `keys` nearest to one key, by squared distance."""
-        nearness = dot(keys, key) - 0.5 * jnp.sum(keys**2, axis=-1)  # ½ ‖key‖² − ½ distance
+        lengths = jnp.sum(keys.astype(precise(keys.dtype)) ** 2, axis=-1)
+        nearness = dot(keys, key) - 0.5 * lengths  # ½ ‖key‖² − ½ distance
         nearness = jnp.where(filled, nearness, -jnp.inf)
         search = lax.approx_max_k if self.approximate else lax.top_k
         largest, indices = search(nearness, min(self.k, keys.shape[0]))
-        distances = jnp.maximum(jnp.sum(key**2) - 2 * largest, 0)
+        own_length = jnp.sum(key.astype(precise(key.dtype)) ** 2)
+        distances = jnp.maximum(own_length - 2 * largest, 0)
         return Neighbours(indices, distances, keys[indices], values[indices])
 
     def weights(

@@ -13,8 +13,11 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from energyam import checks
+from energyam.files import as_path
+from energyam.tensor_files import opened_tensors, write_tensors
 
-_FORMAT = "energyam memory store 1"
+_FORMAT = "energyam memory store 2"
+_FORMATS = ("energyam memory store 1", _FORMAT)  # the first had no checksums
 _ROWS = ("keys", "values", "tokens", "sources")
 
 
@@ -106,9 +109,10 @@ class MemoryStore(eqx.Module):
         return replace(self, bank=bank, layers=chosen)
 
     def save(self, path: str | Path) -> None:
-        """Write one safetensors file: the arrays, and as metadata what they belong to."""
-        from safetensors.numpy import save_file
+        """Write one safetensors file, whole or not at all: the arrays, and as metadata what they belong to.
 
+        Raises `OSError` where the folder is missing or the disk is full; the old file then stays.
+        """
         about = {
             "layers": self.layers,
             "texts": self.texts,
@@ -118,27 +122,31 @@ class MemoryStore(eqx.Module):
             "capacity": self.capacity,
             "rotated": self.bank.rotated,
         }
-        arrays = {name: np.ascontiguousarray(getattr(self.bank, name)) for name in _ROWS}
-        save_file(arrays, path, metadata={"format": _FORMAT, "store": json.dumps(about)})
+        arrays = {name: np.asarray(getattr(self.bank, name)) for name in _ROWS}
+        write_tensors(path, arrays, {"format": _FORMAT, "store": json.dumps(about)})
 
     @classmethod
     def load(cls, path: str | Path, model: Any) -> "MemoryStore":
         """Read a store back for the model that made it.
 
-        Raises `ValueError` for a file that is not a whole store, or the store of another model.
+        Raises `ValueError` for a file that is not a whole store, or the store of another model (stores of
+        energyam 0.1 named their models otherwise, so that theirs is not checked).
         """
-        arrays, about = _read(Path(path))
-        if about["model"] != fingerprint(model):
+        arrays, about, current = _read(as_path(path))
+        if current and about["model"] != fingerprint(model):
             raise ValueError(f"{path} holds the memory of another model than the one given")
         layers = tuple(about["layers"])
         rows = {name: jnp.asarray(arrays[name]) for name in _ROWS}
         bank = Bank(**rows, slots=slots_of(layers, about["model_layers"]), rotated=about["rotated"])
-        return cls(bank, layers, tuple(about["texts"]), about["model"], about["capacity"])
+        return cls(bank, layers, tuple(about["texts"]), fingerprint(model), about["capacity"])
 
 
 def fingerprint(model: Any) -> str:
-    """A hash of a model's class, sizes and settings, and of a sample of its weights."""
-    arrays, settings = eqx.partition(model, eqx.is_array)
+    """A hash of a model's class, sizes and settings, and of a sample of its weights.
+
+    Which tokens end a text is left out: it changes nothing that the model computes.
+    """
+    arrays, settings = eqx.partition(replace(model, end_tokens=()), eqx.is_array)
     digest = hashlib.sha256(f"{type(model).__name__} {jax.tree.structure(settings)}".encode())
     with jax.ensure_compile_time_eval():
         for array in jax.tree.leaves(arrays):
@@ -203,16 +211,15 @@ def _fitted(bank: Bank, capacity: int | None) -> Bank:
     return replace(bank, sources=jnp.where(kept, bank.sources, -1))
 
 
-def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    from safetensors import SafetensorError, safe_open
-
+def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any], bool]:
+    """A store's arrays, what they belong to, and whether the file is of the current format."""
     if not path.is_file():
         raise ValueError(f"path must be a memory store; there is no file {path}")
-    try:
-        with safe_open(path, framework="np") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != _FORMAT:
-                raise ValueError(f"{path} is not a memory store; its format is {metadata.get('format')!r}")
-            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(metadata["store"])
-    except SafetensorError as error:
-        raise ValueError(f"{path} is not a whole safetensors file: {error}") from None
+    with opened_tensors(path) as file:
+        found = file.metadata.get("format")
+        if found not in _FORMATS:
+            raise ValueError(f"{path} is not a memory store; its format is {found!r}")
+        if found == _FORMAT:
+            file.want_checksums()
+        arrays = {name: file.tensor(name) for name in _ROWS}
+        return arrays, json.loads(file.metadata["store"]), found == _FORMAT

@@ -1,49 +1,126 @@
 """Tokenizers from the files that come with a model."""
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from energyam.lm.fetch import locate
-from energyam.lm.weights import require
+from energyam.lm.gguf_files import open_gguf
+from energyam.lm.weights import read_json, require
 
 _CONTROL = 3  # GGUF's token type of special tokens
+_SPECIAL = re.compile(r"<\|[^|]+\|>")  # <|endoftext|> and the like
 
 
 def load_tokenizer(source: str | Path) -> Any:
     """The `tokenizers.Tokenizer` of a model: `.encode(text).ids` and `.decode(ids)`.
 
     **Arguments:** `source`: as for `energyam.lm.load`; a folder with `tokenizer.json`, or with `vocab.json`
-    and `merges.txt` (also under GPT-2's names, `encoder.json` and `vocab.bpe`), or a GGUF file.
+    and `merges.txt` (also under GPT-2's names, `encoder.json` and `vocab.bpe`), a file of such a folder, or
+    a GGUF file.
 
-    Raises `ValueError` where there are none, or a GGUF tokenizer of another kind than GPT-2's or SmolLM2's.
+    Raises `ValueError` where there are none, for files that are no tokenizer, and for a GGUF file without a
+    tokenizer or with one of another kind than GPT-2's or SmolLM2's.
     """
-    tokenizers, path = require("tokenizers"), locate(source)
-    if path.suffix == ".gguf":
+    path = locate(source)
+    if path.is_file() and path.suffix.lower() == ".gguf":
         return _from_gguf(path)
-    if (path / "tokenizer.json").is_file():
-        return tokenizers.Tokenizer.from_file(str(path / "tokenizer.json"))
+    folder = path if path.is_dir() else path.parent
+    if (folder / "tokenizer.json").is_file():
+        return _opened(require("tokenizers").Tokenizer.from_file, folder / "tokenizer.json")
     for vocabulary, merges in (("vocab.json", "merges.txt"), ("encoder.json", "vocab.bpe")):
-        if (path / vocabulary).is_file() and (path / merges).is_file():
-            files = str(path / vocabulary), str(path / merges)
-            return tokenizers.ByteLevelBPETokenizer.from_file(*files)._tokenizer
-    raise ValueError(f"{path} must hold tokenizer.json, or vocab.json and merges.txt")
+        if (folder / vocabulary).is_file() and (folder / merges).is_file():
+            return _from_merges(folder / vocabulary, folder / merges)
+    raise ValueError(f"{folder} must hold tokenizer.json, or vocab.json and merges.txt")
+
+
+def decode_after(tokenizer: Any, before: Sequence[int], tokens: Sequence[int]) -> str:
+    """The text that `tokens` add to the text of the tokens `before` them.
+
+    Tokenizers of Llama 2's kind leave out the first space of what they decode, so that
+    `tokenizer.decode(tokens)` joins the first word to the prompt. Special tokens are left out.
+    """
+    start, text = tokenizer.decode(list(before)), tokenizer.decode([*before, *tokens])
+    if not text.startswith(start):  # `before` ends within a character
+        start = start.rstrip("\N{REPLACEMENT CHARACTER}")
+    return text[len(start) :]
+
+
+def _from_merges(vocabulary: Path, merges: Path) -> Any:
+    """A tokenizer on bytes, GPT-2's kind, with the special tokens that the files beside it name."""
+    tokenizers = require("tokenizers")
+    model = _opened(tokenizers.models.BPE.from_file, vocabulary, merges)
+    tokenizer = _on_bytes(tokenizers.Tokenizer(model), [])
+    of_vocabulary = sorted(filter(_SPECIAL.fullmatch, tokenizer.get_vocab()), key=tokenizer.token_to_id)
+    tokenizer.add_special_tokens(of_vocabulary)
+    _add_named(tokenizer, vocabulary.parent)
+    return tokenizer
+
+
+def _on_bytes(tokenizer: Any, before: list[Any]) -> Any:
+    """A tokenizer that works on bytes, with some more ways to split a text first."""
+    tokenizers = require("tokenizers")
+    pre = tokenizers.pre_tokenizers
+    tokenizer.pre_tokenizer = pre.Sequence([*before, pre.ByteLevel(add_prefix_space=False)])
+    tokenizer.decoder = tokenizers.decoders.ByteLevel()
+    return tokenizer
+
+
+def _add_named(tokenizer: Any, folder: Path) -> None:
+    """Add the special tokens that a folder's small files name, those with a number first."""
+    added, config, special = (
+        read_json(folder / name) if (folder / name).is_file() else {}
+        for name in ("added_tokens.json", "tokenizer_config.json", "special_tokens_map.json")
+    )
+    described = config.get("added_tokens_decoder") or {}
+    numbers = added | {_content(token): int(number) for number, token in described.items()}
+    for token, number in sorted(numbers.items(), key=lambda pair: pair[1]):
+        tokenizer.add_special_tokens([token])
+        if tokenizer.token_to_id(token) != number:
+            got = tokenizer.token_to_id(token)
+            raise ValueError(
+                f"{folder}: the token {token!r} must have the number {number}; it would have {got}"
+            )
+    roles = [value for file in (config, special) for name, value in file.items() if name.endswith("_token")]
+    others = map(_content, [*roles, *(special.get("additional_special_tokens") or [])])
+    tokenizer.add_special_tokens([token for token in others if token])
+
+
+def _content(token: Any) -> str:
+    """The text of a token that stands for itself, or in an object with its `content`."""
+    content = token.get("content") if isinstance(token, dict) else token
+    return content if isinstance(content, str) else ""
+
+
+def _opened(read: Any, *files: Path) -> Any:
+    try:
+        return read(*map(str, files))
+    except Exception as error:  # the package tokenizers raises nothing narrower
+        raise ValueError(f"{' and '.join(map(str, files))}: not a tokenizer: {error}") from None
 
 
 def _from_gguf(path: Path) -> Any:
-    tokenizers, gguf = require("tokenizers"), require("gguf")
-    fields = gguf.GGUFReader(path).fields
-    read = lambda name: fields[f"tokenizer.ggml.{name}"].contents()  # noqa: E731
-    kind = read("pre") if "tokenizer.ggml.pre" in fields else "default"
-    if read("model") != "gpt2" or kind not in ("gpt-2", "smollm"):
-        raise ValueError(f"{path}: the tokenizer must be of the kind 'gpt-2' or 'smollm'; got {kind!r}")
-    tokens = read("tokens")
-    merges = [tuple(merge.split(" ")) for merge in read("merges")]
+    tokenizers, fields = require("tokenizers"), open_gguf(path).fields
+    if "tokenizer.ggml.tokens" not in fields:
+        raise ValueError(f"{path} has no tokenizer: load it from a folder with the model's tokenizer.json")
+
+    def read(name: str, default: Any) -> Any:
+        field = fields.get(f"tokenizer.ggml.{name}")
+        return default if field is None else field.contents()
+
+    kind, split = read("model", "none"), read("pre", "default")
+    if kind != "gpt2" or split not in ("gpt-2", "smollm"):
+        raise ValueError(
+            f"{path}: the tokenizer must be of the kind gpt2, split as gpt-2 or smollm do; "
+            f"got {kind}, {split}. Load it from a folder with the model's tokenizer.json"
+        )
+    tokens, merges = read("tokens", []), [tuple(merge.split(" ")) for merge in read("merges", [])]
     vocabulary = {token: i for i, token in enumerate(tokens)}
     tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE(vocabulary, merges))
-    pre = tokenizers.pre_tokenizers
-    split = [pre.Digits(individual_digits=True)] if kind == "smollm" else []
-    tokenizer.pre_tokenizer = pre.Sequence([*split, pre.ByteLevel(add_prefix_space=False)])
-    tokenizer.decoder = tokenizers.decoders.ByteLevel()
-    types = read("token_type")
-    tokenizer.add_special_tokens([t for t, kind in zip(tokens, types, strict=True) if kind == _CONTROL])
+    digits = [tokenizers.pre_tokenizers.Digits(individual_digits=True)] if split == "smollm" else []
+    types = read("token_type", [1] * len(tokens))
+    special = [token for token, kind in zip(tokens, types, strict=True) if kind == _CONTROL]
+    tokenizer = _on_bytes(tokenizer, digits)
+    tokenizer.add_special_tokens(special)
     return tokenizer

@@ -41,6 +41,7 @@ class AbstractLanguageModel(eqx.Module):
     embedding: eqx.AbstractVar[Float[Array, "V D"]]
     blocks: eqx.AbstractVar[AbstractBlock]
     context_length: eqx.AbstractVar[int]
+    end_tokens: eqx.AbstractVar[tuple[int, ...]]  # those that end a text, by the model's own files
 
     @abc.abstractmethod
     def embed(self, token_ids: Int[Array, " T"], positions: Int[Array, " T"]) -> Float[Array, "T D"]:

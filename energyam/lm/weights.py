@@ -1,7 +1,8 @@
-"""Reading weights: safetensors folders and GGUF files as named float32 arrays, taken one at a time."""
+"""What a model file holds: settings that are checked as they are read, and float32 tensors, one at a time."""
 
 import importlib
 import json
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
@@ -9,10 +10,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+_OF_QUANTISATION = re.compile(r"scale|zero|qweight|g_idx|absmax|quant|SCB", re.IGNORECASE)
+USE_FLOATS = (
+    "energyam reads safetensors in float16, bfloat16, float32 or float64: take the model's files without "
+    "quantisation, or a GGUF file of it"
+)
+
 
 class Weights(NamedTuple):
-    """A model file: its settings, the names of its tensors, and `tensor(name)`, which reads one."""
+    """A model file: where its settings come from, the settings, the tensors' names, and what reads one."""
 
+    origin: str
     settings: dict[str, Any]
     names: frozenset[str]
     read: Callable[[str], np.ndarray]
@@ -20,7 +28,7 @@ class Weights(NamedTuple):
     def tensor(self, name: str, shape: tuple[int, ...] | None = None) -> np.ndarray:
         """One tensor in float32; raises `ValueError` if it is missing or of another shape."""
         if name not in self.names:
-            raise ValueError(f"the model file has no tensor {name!r}; it has {_some(self.names)}")
+            raise ValueError(f"the model file has no tensor {name!r}; it has {some(self.names)}")
         array = np.asarray(self.read(name), dtype=np.float32)
         if shape is not None and array.shape != shape:
             raise ValueError(f"tensor {name!r} must be {shape}; got {array.shape}")
@@ -34,55 +42,78 @@ class Weights(NamedTuple):
         return stacked
 
     def setting(self, name: str, default: Any = None) -> Any:
-        """One setting; raises `ValueError` if it is missing and has no default."""
-        value = self.settings.get(name, default)
+        """One setting, null being none; raises `ValueError` if there is none and no default."""
+        value = self.settings.get(name)
+        value = default if value is None else value
         if value is None:
-            raise ValueError(f"the model's configuration has no {name!r}")
+            raise ValueError(f"{self.origin} has no {name!r}")
         return value
 
+    def count(self, name: str, default: int | None = None) -> int:
+        """A setting that is an integer of at least 1; raises `ValueError` for anything else."""
+        value = self.setting(name, default)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{self.origin}: {name} must be an integer of at least 1; got {value!r}")
+        return value
 
-def read_folder(folder: Path) -> Weights:
-    """A Hugging Face folder: `config.json` and one or more `*.safetensors`.
+    def number(self, name: str, default: int | float | None = None) -> float:
+        """A setting that is positive and finite; raises `ValueError` for anything else."""
+        value = self.setting(name, default)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+            raise ValueError(f"{self.origin}: {name} must be a positive number; got {value!r}")
+        return float(value)
 
-    Raises `ValueError` for a folder without them, or files that are cut short.
-    """
-    safetensors = require("safetensors")
-    config = folder / "config.json"
-    files = sorted(folder.glob("*.safetensors"))
-    if not config.is_file() or not files:
-        raise ValueError(
-            f"{folder} must hold config.json and model.safetensors; got {_some(_listed(folder))}"
-        )
-    homes: dict[str, Path] = {}
-    for file in files:
-        try:
-            with safetensors.safe_open(file, framework="flax") as opened:
-                homes |= dict.fromkeys(opened.keys(), file)
-        except safetensors.SafetensorError as error:
-            raise ValueError(f"{file} is not a whole safetensors file: {error}") from None
+    def flag(self, name: str, default: bool) -> bool:
+        """A setting that is true or false; raises `ValueError` for anything else."""
+        value = self.setting(name, default)
+        if not isinstance(value, bool):
+            raise ValueError(f"{self.origin}: {name} must be true or false; got {value!r}")
+        return value
 
-    def read(name: str) -> np.ndarray:
-        with safetensors.safe_open(homes[name], framework="flax") as opened:
-            return np.asarray(opened.get_tensor(name))
+    def within(self, name: str) -> "Weights":
+        """The settings that lie inside a setting, none if it is missing; raises `ValueError` for others."""
+        inner = self.settings.get(name) or {}
+        if not isinstance(inner, dict) or any(isinstance(value, dict) for value in inner.values()):
+            raise ValueError(f"{self.origin}: {name} must be one object of plain settings; got {inner!r}")
+        return self._replace(settings=inner, origin=f"{self.origin}: {name}")
 
-    return Weights(_json(config), frozenset(homes), read)
+    def end_tokens(self, *names: str) -> tuple[int, ...]:
+        """The tokens that end a text, of settings that are an integer or a list of them; none if missing.
 
+        Some files write "none" as −1, or as the largest number there is; these are left out.
+        Raises `ValueError` for anything else.
+        """
+        found: list[int] = []
+        for name in names:
+            value = self.settings.get(name)
+            tokens = value if isinstance(value, list) else [] if value is None else [value]
+            if any(isinstance(token, bool) or not isinstance(token, int) for token in tokens):
+                raise ValueError(
+                    f"{self.origin}: {name} must be an integer or a list of integers; got {value!r}"
+                )
+            found += [token for token in tokens if 0 <= token < 2**31]
+        return tuple(dict.fromkeys(found))
 
-def read_gguf(file: Path) -> Weights:
-    """A GGUF file, its tensors dequantised as they are read; raises `ValueError` if it is cut short."""
-    gguf = require("gguf")
-    try:
-        reader = gguf.GGUFReader(file)
-    except (ValueError, IndexError, KeyError, OverflowError, UnicodeDecodeError) as error:
-        raise ValueError(f"{file} is not a whole GGUF file: {error}") from None
-    tensors = {t.name: t for t in reader.tensors}
-    settings = {name: field.contents() for name, field in reader.fields.items() if _wanted(name)}
+    def must_be(self, **wanted: Any) -> None:
+        """Raise `ValueError` for a setting that is there with a value other than the one wanted."""
+        for name, value in wanted.items():
+            if self.settings.get(name, value) not in (value, None):
+                raise ValueError(f"{self.origin}: {name} must be {value!r}; got {self.settings[name]!r}")
 
-    def read(name: str) -> np.ndarray:
-        tensor = tensors[name]
-        return gguf.quants.dequantize(tensor.data, tensor.tensor_type)
+    def must_all_be_known(self, known: Iterable[str], harmless: str) -> None:
+        """Raise `ValueError` for tensors that are neither known nor match the pattern `harmless`.
 
-    return Weights(settings, frozenset(tensors), read)
+        A tensor that nobody reads would change the model without a word.
+        """
+        unknown = {name for name in self.names - set(known) if not re.search(harmless, name)}
+        if unknown:
+            advice = (
+                f". These are quantised weights; {USE_FLOATS}" if any(map(_of_quantisation, unknown)) else ""
+            )
+            raise ValueError(
+                f"the model file has {len(unknown)} tensors that this kind of model has no place for: "
+                f"{some(unknown)}{advice}"
+            )
 
 
 def require(package: str, extra: str = "lm") -> ModuleType:
@@ -93,21 +124,22 @@ def require(package: str, extra: str = "lm") -> ModuleType:
         raise ImportError(f'{package} is missing: pip install "energyam[{extra}]"') from None
 
 
-def _wanted(name: str) -> bool:
-    return not name.startswith(("GGUF.", "tokenizer."))  # the vocabulary takes a second, and isn't weights
-
-
-def _json(file: Path) -> dict[str, Any]:
+def read_json(file: Path) -> dict[str, Any]:
+    """A JSON file that holds an object; raises `ValueError` for anything else."""
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{file} is not JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{file} must hold an object, {{...}}; got {str(content)[:40]!r}")
+    return content
 
 
-def _listed(folder: Path) -> list[str]:
-    return [path.name for path in folder.iterdir()] if folder.is_dir() else []
-
-
-def _some(names: Iterable[str]) -> str:
+def some(names: Iterable[str]) -> str:
+    """The first five of some names, for a message."""
     shown = sorted(names)
     return ", ".join(shown[:5]) + (", …" if len(shown) > 5 else "") if shown else "nothing"
+
+
+def _of_quantisation(name: str) -> bool:
+    return _OF_QUANTISATION.search(name) is not None

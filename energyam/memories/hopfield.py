@@ -6,7 +6,7 @@ from jaxtyping import Array, Float
 
 from energyam import checks
 from energyam.flips.capabilities import AbstractHasFlips
-from energyam.flips.couplings import CouplingFlips
+from energyam.flips.couplings import CouplingFlips, coupling_flips
 from energyam.linalg import dot
 from energyam.memories.base import AbstractMemory, Pull
 from energyam.memories.neurons import Binary
@@ -51,7 +51,7 @@ class HopfieldNetwork(AbstractMemory, AbstractHasFlips):
         return Pull(potential, drive + bias, jnp.zeros((), drive.dtype))
 
     def flips(self) -> CouplingFlips:
-        return CouplingFlips(self.weights, self.bias)
+        return coupling_flips(self.weights, self.bias)
 
 
 def _symmetric(weights):

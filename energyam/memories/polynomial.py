@@ -9,7 +9,13 @@ from jaxtyping import Array, Float, Num
 from energyam import checks
 from energyam.flips.bounds import Enclosure, enclose_terms, of_terms
 from energyam.flips.capabilities import AbstractBounds, AbstractGains, AbstractGrowing, Bounds, Change
-from energyam.flips.integer_powers import MAX_ORDER, limbs_for, power, power_changes, with_exact_sign
+from energyam.flips.integer_powers import (
+    MAX_ORDER,
+    limbs_for,
+    power,
+    power_changes,
+    with_exact_sign,
+)
 from energyam.memories.separation import AbstractBlocks, Pair, saturated
 
 
@@ -74,12 +80,19 @@ class Polynomial(AbstractBlocks, AbstractGains, AbstractBounds, AbstractGrowing)
         return Change(*(saturated(self._in_units(part, scale)) for part in (estimate, bound)))
 
     def bounds(self, similarities: Float[Array, " K"], step: ArrayLike) -> Bounds:
-        low, here, high = map(self._rectified, (similarities - step, similarities, similarities + step))
-        scale = jnp.maximum(jnp.max(jnp.maximum(jnp.abs(low), jnp.abs(high))), 1)
-        rises = power_changes(here, high, scale, self.n)
-        falls = power_changes(low, here, scale, self.n)
+        around = jnp.stack([similarities - step, similarities, similarities + step])
+        sizes = jnp.maximum(self._rectified(around, jnp.abs), 0)
+        scale = jnp.maximum(jnp.max(sizes), 1)
+        # exp(−y), y = n log(scale / |s|): good to a few units of rounding of 1 + y.
+        y = -self.n * jnp.log(sizes / scale)
+        powers = jnp.exp(-y)
+        error = jnp.finfo(y.dtype).eps * jnp.sum(jnp.where(powers > 0, powers * (8 + 4 * y), 0))
+        if not self.rectified:
+            powers = jnp.where((around < 0) & (self.n % 2 == 1), -powers, powers)
+        low, here, high = powers
         unit = self._in_units(jnp.ones((), scale.dtype), scale)
-        return of_terms(rises, falls, unit, self.potential(similarities))
+        potential = saturated(self._in_units(jnp.sum(here), scale))
+        return of_terms(high - here, here - low, unit, potential, 2 * error)
 
     def enclose(self, bounds: Bounds, products: Float[Array, " t"], step: ArrayLike) -> Enclosure:
         return enclose_terms(bounds, products)

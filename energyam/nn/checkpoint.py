@@ -1,7 +1,7 @@
 """Checkpoints of a training run: one safetensors file, replaced as a whole."""
 
-import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,11 +9,13 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-import safetensors
-import safetensors.numpy
 from jaxtyping import PRNGKeyArray, PyTree
 
-_FORMAT = "energyam training checkpoint 1"
+from energyam.files import as_path, reserved
+from energyam.tensor_files import opened_tensors, write_tensors
+
+_FORMAT = "energyam training checkpoint 2"
+_FORMATS = ("energyam training checkpoint 1", _FORMAT)  # the first had no checksums
 
 
 class History(NamedTuple):
@@ -44,19 +46,26 @@ class History(NamedTuple):
         return {name: f"{values[-1]:.4f}" for name, values in self.metrics.items()}
 
 
+@contextmanager
+def reserved_checkpoint(path: str | Path | None) -> Iterator[None]:
+    """Keep a checkpoint to this run until the block ends; its folder is made where it is missing.
+
+    Raises `ValueError` where another run writes to it, and `OSError` where it can't be written to.
+    """
+    if path is None:
+        yield
+        return
+    as_path(path, "checkpoint").parent.mkdir(parents=True, exist_ok=True)
+    with reserved(path, "checkpoint"):
+        yield
+
+
 def write_checkpoint(path: str | Path, state: PyTree, history: History) -> None:
     """Replace the file by one of this state and history: a kill at any moment leaves the old or the new."""
     tensors = {f"state{name}": _plain(leaf) for name, leaf in _leaves(state)}
     tensors |= {f"metrics.{name}": values for name, values in history.metrics.items()}
     tensors |= {"key": history.key, "losses": history.losses, "evaluated_at": history.evaluated_at}
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    with open(part, "wb") as file:
-        file.write(safetensors.numpy.save(tensors, {"format": _FORMAT}))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    write_tensors(path, tensors, {"format": _FORMAT})
 
 
 def read_checkpoint(path: str | Path, state: PyTree, key: PRNGKeyArray) -> tuple[PyTree, History]:
@@ -82,13 +91,13 @@ def read_checkpoint(path: str | Path, state: PyTree, key: PRNGKeyArray) -> tuple
 
 
 def _read(path: str | Path) -> dict[str, np.ndarray]:
-    try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            if (file.metadata() or {}).get("format") != _FORMAT:
-                raise ValueError(f"checkpoint {path} must be of format {_FORMAT!r}; got {file.metadata()}")
-            return {name: file.get_tensor(name) for name in file.keys()}
-    except safetensors.SafetensorError as error:
-        raise ValueError(f"checkpoint {path} must be a whole safetensors file; got {error}") from None
+    with opened_tensors(path) as file:
+        found = file.metadata.get("format")
+        if found not in _FORMATS:
+            raise ValueError(f"checkpoint {path} must be of format {_FORMAT!r}; got {found!r}")
+        if found == _FORMAT:
+            file.want_checksums()
+        return file.tensors()
 
 
 def _history(tensors: dict[str, np.ndarray]) -> History:

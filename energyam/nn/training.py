@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 from tqdm import tqdm
 
 from energyam import checks
-from energyam.nn.checkpoint import History, read_checkpoint, write_checkpoint
+from energyam.nn.checkpoint import History, read_checkpoint, reserved_checkpoint, write_checkpoint
 
 Loss = Callable[[Any, PRNGKeyArray], Float[Array, ""]]
 Evaluate = Callable[[Any, PRNGKeyArray], dict[str, Any]]
@@ -64,25 +64,27 @@ def train(
     compiled loop (False: as one compiled step called again and again, which on the CPU is three times
     faster for convolutions).
 
-    Raises `ValueError` for num_steps or every below 1, and for a checkpoint that is broken or belongs to
-    another model, optimizer or key; `FloatingPointError` when the loss stops being finite (the checkpoint
+    Raises `ValueError` for num_steps or every below 1, and for a checkpoint that is broken, belongs to
+    another model, optimizer or key, or is being written by another run; `OSError`, before the first step,
+    for one that can't be written; `FloatingPointError` when the loss stops being finite (the checkpoint
     then still holds the last good state).
     """
     num_steps, every = checks.count("num_steps", num_steps), checks.count("every", every)
     params, rest = eqx.partition(model, eqx.is_inexact_array)
     state = params, optimizer.init(params)
     history = History.empty(key)
-    if checkpoint is not None and Path(checkpoint).exists():
-        state, history = read_checkpoint(checkpoint, state, key)
-    with tqdm(total=num_steps, initial=history.num_steps, disable=not progress, unit="step") as bar:
-        while history.num_steps < num_steps:
-            numbers = np.arange(history.num_steps, min(history.num_steps + every, num_steps))
-            state, losses = _run(state, numbers, scan, rest, optimizer, loss, key)
-            history = history.extended(losses, _measure(evaluate, eqx.combine(state[0], rest), key))
-            if checkpoint is not None:
-                write_checkpoint(checkpoint, state, history)
-            bar.update(len(numbers))
-            bar.set_postfix(loss=f"{losses.mean():.4f}", **history.latest())
+    with reserved_checkpoint(checkpoint):
+        if checkpoint is not None and Path(checkpoint).exists():
+            state, history = read_checkpoint(checkpoint, state, key)
+        with tqdm(total=num_steps, initial=history.num_steps, disable=not progress, unit="step") as bar:
+            while history.num_steps < num_steps:
+                numbers = np.arange(history.num_steps, min(history.num_steps + every, num_steps))
+                state, losses = _run(state, numbers, scan, rest, optimizer, loss, key)
+                history = history.extended(losses, _measure(evaluate, eqx.combine(state[0], rest), key))
+                if checkpoint is not None:
+                    write_checkpoint(checkpoint, state, history)
+                bar.update(len(numbers))
+                bar.set_postfix(loss=f"{losses.mean():.4f}", **history.latest())
     metrics = {name: np.asarray(values) for name, values in history.metrics.items()}
     return Trained(eqx.combine(state[0], rest), history.losses, history.evaluated_at, metrics)
 

@@ -15,10 +15,10 @@ from energyam.theory.bounds import (
     log_upper_bound as log_upper_bound,
 )
 from energyam.theory.query_key_norm import query_key_norm_betas as query_key_norm_betas
+from energyam.theory.one_read import critical_distance as critical_distance, next_distance as next_distance
+from energyam.theory.radius import optimal_radius as optimal_radius
 from energyam.theory.sdm import (
-    critical_distance as critical_distance,
     neuron_distance_distribution as neuron_distance_distribution,
-    optimal_radius as optimal_radius,
     sdm_capacity as sdm_capacity,
     signal_to_noise as signal_to_noise,
 )
@@ -26,8 +26,13 @@ from energyam.theory.sdm import (
 # how many patterns fit
 from energyam.theory.capacity import (
     bit_error as bit_error,
+    dense_transition_capacity as dense_transition_capacity,
+    exponential_load as exponential_load,
     hopfield_capacity as hopfield_capacity,
     log_exponential_capacity as log_exponential_capacity,
+    log_exponential_load as log_exponential_load,
+    log_exponential_sequence_capacity as log_exponential_sequence_capacity,
+    log_exponential_transition_capacity as log_exponential_transition_capacity,
     polynomial_capacity as polynomial_capacity,
     pseudo_inverse_capacity as pseudo_inverse_capacity,
     replica_capacity as replica_capacity,

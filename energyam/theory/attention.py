@@ -5,7 +5,8 @@ exponentially with the distance of their centres while that is small, I ≈ exp(
 β times the cosine then weighs stored keys as sparse distributed memory does.
 """
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from energyam import checks
+from energyam.checks import Whole
 from energyam.hypercube import check_radius, hamming_to_cosine, log_cap_intersection, log_circle_intersection
 
 
@@ -27,7 +29,12 @@ class BetaFit(NamedTuple):
     r_squared: float
 
 
-def fit_beta(n: Any, radius: Any, kind: str = "circle", distances: Any = None) -> BetaFit:
+def fit_beta(
+    n: Whole,
+    radius: Whole,
+    kind: Literal["circle", "cap"] = "circle",
+    distances: Sequence[int] | range | np.ndarray | None = None,
+) -> BetaFit:
     """β by ordinary least squares of the log intersection on the cosine 1 − 2h/n.
 
     The published program divides a covariance over N−1 by a variance over N, so that every published β is
@@ -59,16 +66,18 @@ def fit_beta(n: Any, radius: Any, kind: str = "circle", distances: Any = None) -
     )
 
 
-def fit_softmax_beta(n: Any, radius: Any, kind: str = "circle", steps: Any = 400) -> float:
+def fit_softmax_beta(
+    n: Whole, radius: Whole, kind: Literal["circle", "cap"] = "circle", steps: Whole = 400
+) -> float:
     """The β whose softmax over all distances 0..n comes closest to the normalised intersection.
 
     argmin_β Σ_h (softmax(β cos)_h − I_h / Σ I)², by Adam on log β from the β of `fit_beta`, `steps` steps.
 
-    Raises `ValueError` as `fit_beta` does.
+    Raises `ValueError` as `fit_beta` does, and for a number of steps below 1 or above a million.
 
     Bricken & Pehlevan, NeurIPS 2021, take this for the best β that a softmax can have.
     """
-    checks.count("steps", steps)
+    steps = checks.count("steps", steps, most=10**6)
     logs = _log_intersection(n, check_radius(n, radius), kind)
     target = jnp.asarray(np.exp(logs - np.logaddexp.reduce(logs)), dtype=float)
     cosines = jnp.asarray(hamming_to_cosine(np.arange(n + 1), n), dtype=float)
@@ -118,7 +127,10 @@ def effective_beta(queries: ArrayLike, keys: ArrayLike) -> EffectiveBeta:
 
 
 def _as_distances(n, distances):
-    h = np.asarray(distances)
+    try:
+        h = np.asarray(distances)
+    except ValueError:  # ragged
+        h = np.zeros(())
     if h.ndim != 1 or not np.issubdtype(h.dtype, np.integer) or np.any((h < 0) | (h > n)):
         raise ValueError(
             f"distances must be integers within 0..n = 0..{n}, in one dimension; got {distances}"

@@ -6,14 +6,15 @@ the first on b of the h others.
 """
 
 import math
-from typing import Any
 
 import numpy as np
 
+from energyam import checks
+from energyam.checks import Whole
 from energyam.hypercube import check_radius, log_binomials
 
 
-def log_lower_bound(n: int, radius: Any) -> np.ndarray:
+def log_lower_bound(n: Whole, radius: Whole) -> np.ndarray:
     """The largest term of the double sum: C(n−h, a) C(h, ⌊h/2⌋), a = max(n−radius−⌊h/2⌋, ⌊(n−h)/2⌋).
 
     A true lower bound of I(h)/2ⁿ; −inf where the circles don't meet. Raises `ValueError` for a radius
@@ -29,16 +30,17 @@ def log_lower_bound(n: int, radius: Any) -> np.ndarray:
     return logs - n * math.log(2)
 
 
-def log_upper_bound(n: int, radius: Any) -> np.ndarray:
+def log_upper_bound(n: Whole, radius: Whole) -> np.ndarray:
     """The largest term times the number of terms: a true upper bound of I(h)/2ⁿ.
 
     Raises `ValueError` for a radius outside 0..n.
     """
-    counts = np.array([_num_terms(n, check_radius(n, radius), h) for h in range(n + 1)])
+    radius = check_radius(n, radius)
+    counts = np.array([_num_terms(n, radius, h) for h in range(n + 1)])
     return log_lower_bound(n, radius) + np.log(np.maximum(counts, 1))
 
 
-def log_normal_approximation(n: int, radius: Any, taylor: bool = False) -> np.ndarray:
+def log_normal_approximation(n: Whole, radius: Whole, taylor: bool = False) -> np.ndarray:
     """The published exponential approximation, 2/(π√(h(n−h))) exp(−(n−2 radius)²/(2(n−h))); NaN at h = 0, n.
 
     The normal approximation of the largest term (odd h keep the rounding of h/2). `taylor`: the exponent to
@@ -51,7 +53,7 @@ def log_normal_approximation(n: int, radius: Any, taylor: bool = False) -> np.nd
     """
     radius, h = check_radius(n, radius), np.arange(1, n)
     log_constant = math.log(2 / math.pi) - 0.5 * np.log(h * (n - h))
-    if taylor:
+    if checks.flag("taylor", taylor):
         exponent = -((n - 2 * radius) ** 2) / (2 * n) * (1 + h / n)
     else:
         mean_a = (n - radius - h // 2) - (n - h) / 2
@@ -59,7 +61,7 @@ def log_normal_approximation(n: int, radius: Any, taylor: bool = False) -> np.nd
     return np.concatenate([[np.nan], log_constant + exponent, [np.nan]])
 
 
-def exponent_beta(n: int, radius: Any) -> float:
+def exponent_beta(n: Whole, radius: Whole) -> float:
     """β ≈ (n − 2 radius)²/(4n), read off the exponent of the Taylor approximation.
 
     Least squares gives between this and three times this. Raises `ValueError` for a radius outside 0..n.

@@ -8,28 +8,31 @@ import math
 from statistics import NormalDist
 
 from energyam import checks
+from energyam.checks import Number, Whole
 
-Number = int | float
+LARGEST = 10**300  # of whole numbers that are turned into floats
 
+ORDER = 10**15
+LOG_BASE = 2 - math.log(math.cosh(2))  # ln b of the exponential sequence
 REPLICA_LOAD = 0.138  # K/D up to which Hebb's retrieval states exist, about 1.6 % of bits wrong
 
 
-def bit_error(num_neurons: Number, num_patterns: Number, n: Number = 2) -> float:
+def bit_error(num_neurons: Whole, num_patterns: Number, n: Whole = 2) -> float:
     """The probability that a bit of a stored pattern is unstable in a memory of order n.
 
         P = Φ(-√(D^{n-1} / ((2n - 3)!! K)))
 
     The field at a neuron is a signal of the pattern itself and Gaussian noise of the K others. n = 2 is
     Hebb's rule. **Arguments:** `num_neurons` D; `num_patterns` K, any positive number; `n` at least 2.
-    For plain powers sⁿ; rectified ones make half the variance of the noise.
+    For plain powers sⁿ; rectified ones make half the variance of the noise. Raises `ValueError` for others.
     (Krotov & Hopfield 2016; Hertz, Krogh & Palmer 1991 for n = 2.)
     """
     checks.positive("num_patterns", num_patterns)
-    log_ratio = _log_order(num_neurons, n) - math.log(num_patterns)
+    log_ratio = _log_order(num_neurons, n) - math.log(checks.number("num_patterns", num_patterns))
     return math.erfc(math.exp(min(log_ratio, 10.0) / 2) / math.sqrt(2)) / 2
 
 
-def polynomial_capacity(num_neurons: Number, n: Number, error: Number | None = None) -> float:
+def polynomial_capacity(num_neurons: Whole, n: Whole, error: Number | None = None) -> float:
     """Patterns that a polynomial memory of order n holds: K grows as D^{n-1}.
 
         K = D^{n-1} / (2 (2n - 3)!! ln D)            exact
@@ -40,15 +43,16 @@ def polynomial_capacity(num_neurons: Number, n: Number, error: Number | None = N
 
     For plain powers sⁿ; rectified ones hold twice that. (Krotov & Hopfield 2016.)
     """
-    noise = 2 * math.log(checks.count("num_neurons", num_neurons, least=2))
+    noise = 2 * math.log(_neurons(num_neurons, least=2))
     if error is not None:
+        error = checks.number("error", error)
         if not 0 < error < 0.5:
             raise ValueError(f"error must lie between 0 and .5; got {error}")
         noise = NormalDist().inv_cdf(error) ** 2
     return _exp(_log_order(num_neurons, n) - math.log(noise))
 
 
-def hopfield_capacity(num_neurons: Number, error: Number | None = None) -> float:
+def hopfield_capacity(num_neurons: Whole, error: Number | None = None) -> float:
     """Patterns that Hebb's rule holds: D / (2 ln D) exactly, D / Φ⁻¹(error)² with a share of wrong bits.
 
     The polynomial memory of order 2. With errors that later updates add, retrieval breaks down at
@@ -57,29 +61,30 @@ def hopfield_capacity(num_neurons: Number, error: Number | None = None) -> float
     return polynomial_capacity(num_neurons, 2, error)
 
 
-def replica_capacity(num_neurons: Number) -> float:
+def replica_capacity(num_neurons: Whole) -> float:
     """K = 0.138 D, where Hebb's retrieval states cease to exist, after all updates.
 
     (Amit, Gutfreund & Sompolinsky 1985, by the replica method.)
     """
-    return REPLICA_LOAD * checks.count("num_neurons", num_neurons)
+    return REPLICA_LOAD * _neurons(num_neurons)
 
 
-def storkey_capacity(num_neurons: Number) -> float:
+def storkey_capacity(num_neurons: Whole) -> float:
     """K = D / √(2 ln D), exact recall under Storkey's rule. (Storkey 1997; Storkey & Valabregue 1999.)"""
-    return num_neurons / math.sqrt(2 * math.log(checks.count("num_neurons", num_neurons, least=2)))
+    D = _neurons(num_neurons, least=2)
+    return D / math.sqrt(2 * math.log(D))
 
 
-def pseudo_inverse_capacity(num_neurons: Number) -> float:
+def pseudo_inverse_capacity(num_neurons: Whole) -> float:
     """K = D: any D - 1 independent patterns are fixed points of the pseudo-inverse rule.
 
-    Their basins shrink to single points on the way there. (Personnaz, Guyon & Dreyfus 1986; Kanter &
-    Sompolinsky 1987.)
+    Their basins shrink to single points on the way there; with D of them all states are fixed points.
+    (Personnaz, Guyon & Dreyfus 1986; Kanter & Sompolinsky 1987.)
     """
-    return float(checks.count("num_neurons", num_neurons))
+    return float(_neurons(num_neurons))
 
 
-def log_exponential_capacity(num_neurons: Number, noise: Number = 0) -> float:
+def log_exponential_capacity(num_neurons: Whole, noise: Number = 0) -> float:
     """The natural log of the number of patterns an exponential memory holds, exp(α D).
 
         α = I(1 - 2 noise) / 2,    I(a) = ½ (1 + a) ln(1 + a) + ½ (1 - a) ln(1 - a)
@@ -88,17 +93,74 @@ def log_exponential_capacity(num_neurons: Number, noise: Number = 0) -> float:
     any smaller α: 2^{D/2} patterns without noise. For E = -Σ exp(ξ·x), β = 1. **Arguments:** `num_neurons`
     D; `noise`, from 0 to below .5. Raises `ValueError` for others. (Demircigil et al. 2017.)
     """
+    noise = checks.number("noise", noise)
     if not 0 <= noise < 0.5:
         raise ValueError(f"noise must be from 0 to below .5; got {noise}")
     a = 1 - 2 * noise
     rate = ((1 + a) * math.log1p(a) + ((1 - a) * math.log1p(-a) if a < 1 else 0.0)) / 2
-    return checks.count("num_neurons", num_neurons) * rate / 2
+    return _neurons(num_neurons) * rate / 2
 
 
-def _log_order(num_neurons: Number, n: Number) -> float:
-    """log(D^{n-1} / (2n - 3)!!)."""
-    n, D = checks.count("n", n, least=2), checks.count("num_neurons", num_neurons)
-    return (n - 1) * math.log(D) - sum(math.log(k) for k in range(1, 2 * n - 2, 2))
+def log_exponential_load(dim: Whole, beta: Number) -> float:
+    """The natural log of `exponential_load`, which a float can't hold in many dimensions; the same errors."""
+    return _neurons(dim, name="dim") * (
+        math.log(2) - math.log1p(math.exp(-2 * checks.number("beta", beta, 0)))
+    )
+
+
+def exponential_load(dim: Whole, beta: Number) -> float:
+    """The number of random patterns that weigh as much as a stored one in an exponential memory at β.
+
+        K_c = (2 / (1 + e^{-2β}))^D,    own softmax weight ≈ 1 / (1 + K / K_c)
+
+    K others have the weight K (cosh β)^D on average, and the pattern itself e^{βD}. No threshold, but the
+    exact load at which a stored pattern has half of the weight. Infinity where a float can't hold it.
+    **Arguments:** `dim` D; `beta`, at least 0, of overlaps ξ·x. Raises `ValueError` for others.
+    """
+    return _exp(log_exponential_load(dim, beta))
+
+
+def dense_transition_capacity(num_neurons: Whole, degree: Whole) -> float:
+    """Transitions that a dense sequence memory of a degree makes without an error: K grows as D^d.
+
+        K = D^d / (2 (2d - 1)!! ln D)    for x ← sign(Σ_μ ξ_{μ+1} (ξ_μ·x)^d)
+
+    The polynomial memory of order d + 1. **Arguments:** `num_neurons` D, at least 2; `degree` d, at least 1.
+    Infinity where a float can't hold it. Raises `ValueError` for others. (Chaudhry et al. 2023.)
+    """
+    return polynomial_capacity(num_neurons, checks.count("degree", degree, most=ORDER) + 1)
+
+
+def log_exponential_transition_capacity(num_neurons: Whole) -> float:
+    """The natural log of the transitions that an exponential sequence memory makes without an error.
+
+        K = b^{D-1} / (2 ln D),    b = e² / cosh 2 = 1.964    for x ← sign(Σ_μ ξ_{μ+1} exp(ξ_μ·x))
+
+    Raises `ValueError` for fewer than 2 neurons. (Chaudhry et al. 2023.)
+    """
+    D = _neurons(num_neurons, least=2)
+    return (D - 1) * LOG_BASE - math.log(2 * math.log(D))
+
+
+def log_exponential_sequence_capacity(num_neurons: Whole) -> float:
+    """The natural log of the length of a sequence that an exponential memory recalls whole.
+
+        K = b^D / (2 D ln b),    b = e² / cosh 2
+
+    Raises `ValueError` for fewer than 1 neuron. (Chaudhry et al. 2023.)
+    """
+    D = _neurons(num_neurons)
+    return D * LOG_BASE - math.log(2 * D * LOG_BASE)
+
+
+def _neurons(num_neurons: Whole, least: int = 1, name: str = "num_neurons") -> int:
+    return checks.count(name, num_neurons, least, LARGEST)
+
+
+def _log_order(num_neurons: Whole, n: Whole) -> float:
+    """log(D^{n-1} / (2n - 3)!!), with (2k - 1)!! = (2k)! / (2^k k!)."""
+    D, k = _neurons(num_neurons), checks.count("n", n, 2, ORDER + 1) - 1
+    return k * math.log(D) - (math.lgamma(2 * k + 1) - k * math.log(2) - math.lgamma(k + 1))
 
 
 def _exp(log: float) -> float:

@@ -37,9 +37,9 @@ def query_key_norm_betas(task: str | None = None, attention: str | None = None) 
     Henry, Dachapally, Pawar & Chen, "Query-key normalization for transformers", EMNLP Findings 2020; the
     values were published with Bricken & Pehlevan, NeurIPS 2021.
     """
-    if task not in (None, *TASKS):
+    if task is not None and not (isinstance(task, str) and task in TASKS):
         raise ValueError(f"task must be one of {', '.join(TASKS)}; got {task!r}")
-    if attention not in (None, *ATTENTIONS):
+    if attention is not None and not (isinstance(attention, str) and attention in ATTENTIONS):
         raise ValueError(f"attention must be one of {', '.join(ATTENTIONS)}; got {attention!r}")
     layers = [betas for (t, a), betas in _BETAS.items() if task in (None, t) and attention in (None, a)]
     return np.concatenate(layers)

@@ -1,5 +1,7 @@
 """Wrong use of memories and recall: each a ValueError that names the argument."""
 
+import re
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -9,6 +11,7 @@ import pytest
 from zoo import patterns
 
 import energyam as eam
+from energyam import checks
 
 X = np.array(patterns(0, 3, 8))
 BINARY = [eam.CHN, lambda X: eam.PolynomialDenseAM(X, 3), lambda X: eam.ExponentialDenseAM(X, 1.0)]
@@ -30,6 +33,68 @@ BINARY = [eam.CHN, lambda X: eam.PolynomialDenseAM(X, 3), lambda X: eam.Exponent
 def test_patterns_of_binary_memories(make, patterns, message):
     with pytest.raises(ValueError, match=message):
         make(patterns)
+
+
+WRONG = [  # data, and what the message advises for it
+    (np.array([[0, 1, 1]], np.uint8), '2 * x.astype("int8") - 1'),
+    (np.array([[0, 1, 1]], np.uint32), '2 * x.astype("int8") - 1'),
+    (np.array([[0, 1, 1]]), "2 * x - 1"),
+    (np.array([[0.0, 1.0, 1.0]]), "2 * x - 1"),
+    (np.array([[False, True, True]]), "2 * x.astype(int) - 1"),
+    (np.array([[0, 255, 255]], np.uint8), "np.where(x > 127, 1, -1)"),
+    (np.array([[3, 200, 255]]), "np.where(x > 127, 1, -1)"),
+    (np.array([[0.0, 0.7, 1.0]]), "np.where(x > 0.5, 1, -1)"),
+    (np.array([[0, 3, 4]]), "np.where(x > 2, 1, -1)"),
+    (np.array([[-0.3, 2.0, 0.1]]), "np.where(x > 0, 1, -1)"),
+    (2 * np.array([[0, 1, 1]], np.uint8) - 1, 'x.astype("int8")'),  # 1 and 255: −1 has wrapped
+]
+
+
+@pytest.mark.parametrize(("x", "advice"), WRONG)
+def test_the_advice_makes_plus_and_minus_one_of_any_dtype(x, advice):
+    for array in (x, jnp.asarray(x)):
+        with pytest.raises(ValueError, match="entries ±1; got .*" + re.escape(f"becomes ±1 by {advice})")):
+            eam.CHN(array)
+    assert eval(advice, {"np": np, "x": x}).tolist() == [[-1, 1, 1]]
+
+
+@pytest.mark.parametrize("check", [checks.as_array, checks.as_floats, checks.as_binary])
+def test_arrays_are_real_numbers_of_32_bits(check):
+    with pytest.raises(ValueError, match="x must be real; got dtype complex64"):
+        check("x", np.ones(3, np.complex64), "D")
+    with pytest.raises(ValueError, match=r"x must be a numeric array .*; got dtype key"):
+        check("x", jr.split(jr.key(0), 3), "D")
+    for huge in (2**40, 10**400):
+        with pytest.raises(ValueError, match=r"x must fit into 32 bits; got .*pass a float"):
+            check("x", huge, "")
+
+
+def test_other_checks_refuse_complex_numbers():
+    with pytest.raises(ValueError, match="x must be real"):
+        checks.as_vector("x", np.ones(3) + 0j, 3)
+    with pytest.raises(ValueError, match="x must be real"):
+        checks.as_square("x", np.eye(3) + 0j)
+    with pytest.raises(ValueError, match="keys must be real"):
+        checks.as_pairs(np.eye(3) + 0j, np.eye(3))
+    for check in (checks.positive, checks.not_negative, checks.fraction):
+        with pytest.raises(ValueError, match=r"x must be a number that a float can hold; got \(?1\+0j"):
+            check("x", 1 + 0j)
+
+
+def test_huge_numbers_are_told_in_a_line():
+    for huge in (2**40, 10**400, 10**5000, np.int64(2**40)):
+        with pytest.raises(ValueError, match=r"K must be an integer from 1 to 2147483647; got [^\n]{5,40}$"):
+            checks.count("K", huge)
+        assert checks.count("K", huge, most=None) == huge
+    with pytest.raises(ValueError, match="K must be an integer of at least 1; got -"):
+        checks.count("K", -(2**40))
+    for check in (checks.positive, checks.not_negative, checks.fraction):
+        with pytest.raises(ValueError, match="beta must be a number that a float can hold; got an int"):
+            check("beta", 10**400)
+    with pytest.raises(ValueError, match="beta must be positive and finite; got inf"):
+        checks.positive("beta", float("inf"))
+    with pytest.raises(ValueError, match=r"shape must be .*; got an integer of 1329 bits"):
+        checks.picture_shape(10**400)
 
 
 def test_patterns_of_continuous_memories():

@@ -1,0 +1,193 @@
+"""What a module is made of, as JSON and named arrays, and the module made of them again."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+
+from energyam import checks
+from energyam.tensor_files import can_hold
+
+_WRITABLE = "an array, a number, a string, None, a module, or a list, tuple or dictionary of these"
+
+
+class Description(NamedTuple):
+    """A module in two parts: `tree` is JSON, and names the arrays, which are in `tensors`."""
+
+    tree: Any
+    tensors: dict[str, np.ndarray]
+
+
+def describe(module: eqx.Module, ours: Mapping[str, type]) -> Description:
+    """A module, its parts and their fields; classes that are not among `ours` are marked as the user's.
+
+    Raises `ValueError` naming the field for functions, two classes of one name, and whatever else a file
+    can't hold.
+    """
+    writer = _Writer({cls: name for name, cls in ours.items()}, {}, {})
+    return Description(writer.describe(module, ""), writer.tensors)
+
+
+def rebuild(description: Description, ours: Mapping[str, type], users: Mapping[str, type]) -> Any:
+    """What was described, with the checks of its classes made; the user's classes are looked up first.
+
+    Raises `ValueError` for a class that is not known, fields that are not those of the class, and what the
+    checks of the classes refuse.
+    """
+    return _Reader(ours, users, description.tensors).rebuild(description.tree)
+
+
+class _Writer(NamedTuple):
+    names: Mapping[type, str]  # of our classes
+    classes: dict[str, type]  # those met so far, by name
+    tensors: dict[str, np.ndarray]
+
+    def describe(self, node: Any, where: str) -> Any:
+        """What `node` is, as JSON; its arrays go into `tensors` under their path."""
+        if isinstance(node, eqx.Module):
+            names = [field.name for field in dataclasses.fields(node)]  # type: ignore[arg-type]
+            return self._parts("class", node, names, where)
+        if isinstance(node, tuple) and hasattr(node, "_fields"):
+            return self._parts("named tuple", node, node._fields, where)
+        if isinstance(node, jax.Array | np.ndarray):
+            return self._array(node, where)
+        if type(node) is dict:
+            return {"dict": self._items(node, where)}
+        if type(node) in (list, tuple):
+            items = [self.describe(item, _join(where, str(i))) for i, item in enumerate(node)]
+            return {type(node).__name__: items}
+        if isinstance(node, np.generic):
+            node = node.item()
+        if node is None or type(node) in (bool, int, float, str):
+            return {"value": node}
+        raise ValueError(f"{where} must be {_WRITABLE}; got {_shown(node)}")
+
+    def _parts(self, kind: str, node: Any, names: Any, where: str) -> Any:
+        cls = type(node)
+        called = self.names.get(cls, cls.__name__)
+        if self.classes.setdefault(called, cls) is not cls:
+            raise ValueError(
+                f"{where or 'memory'} must not have parts of two classes that are called {called}"
+            )
+        fields = {name: self.describe(getattr(node, name), _join(where, name)) for name in names}
+        return {kind: called, "fields": fields} | ({} if cls in self.names else {"own": True})
+
+    def _items(self, node: dict, where: str) -> dict[str, Any]:
+        for key in node:
+            if type(key) is not str:
+                raise ValueError(f"{where} must be a dictionary with strings as keys; got the key {key!r}")
+        return {key: self.describe(item, f"{where}[{json.dumps(key)}]") for key, item in node.items()}
+
+    def _array(self, node: Any, where: str) -> Any:
+        if not checks.is_known(node):
+            raise ValueError(f"{where} must be an array with values; got one inside jit, vmap or grad")
+        if jnp.issubdtype(node.dtype, jax.dtypes.prng_key):
+            self.tensors[where] = np.asarray(jr.key_data(node))
+            return {"key": where, "implementation": str(jr.key_impl(node))}
+        array = np.asarray(node)
+        if array.dtype == np.complex64:
+            self.tensors[where] = np.stack([array.real, array.imag], axis=-1)
+            return {"complex": where}
+        if not can_hold(array.dtype):
+            raise ValueError(f"{where} must be an array of numbers that files can hold; got {array.dtype}")
+        self.tensors[where] = array
+        return {"array": where}
+
+
+class _Reader(NamedTuple):
+    ours: Mapping[str, type]
+    users: Mapping[str, type]
+    tensors: Mapping[str, np.ndarray]
+
+    def rebuild(self, node: Any) -> Any:
+        """The node that was described so."""
+        if "fields" in node:
+            return self._parts(node)
+        ((kind, content),) = ((kind, content) for kind, content in node.items() if kind != "implementation")
+        if kind == "value":
+            return content
+        if kind == "array":
+            return jnp.asarray(self.tensors[content])
+        if kind == "complex":
+            return _complex(self.tensors[content])
+        if kind == "key":
+            return jr.wrap_key_data(jnp.asarray(self.tensors[content]), impl=node["implementation"])
+        if kind == "dict":
+            return {key: self.rebuild(item) for key, item in content.items()}
+        items = [self.rebuild(item) for item in content]
+        return {"list": list, "tuple": tuple}[kind](items)
+
+    def _parts(self, node: Any) -> Any:
+        cls = self._class(node)
+        fields = {name: self.rebuild(child) for name, child in node["fields"].items()}
+        if "named tuple" in node:
+            return cls(**fields)
+        fields = _completed(cls, fields)
+        module: Any = object.__new__(cls)
+        for name, value in fields.items():
+            object.__setattr__(module, name, value)
+        for base in cls.__mro__:  # as Equinox does it at the end of every construction
+            if "__check_init__" in base.__dict__:
+                base.__dict__["__check_init__"](module)
+        return module
+
+    def _class(self, node: Any) -> Any:
+        kind = "named tuple" if "named tuple" in node else "class"
+        name = node[kind]
+        if name in self.users:
+            found = self.users[name]
+        elif node.get("own"):
+            raise ValueError(f"the class {name} is a user's own: pass classes=({name},) to load it")
+        elif name in self.ours:
+            found = self.ours[name]
+        else:
+            raise ValueError(
+                f"the class {name!r} is not part of this energyam; upgrade energyam, or pass "
+                f"classes=({name},) if it is yours"
+            )
+        if issubclass(found, eqx.Module) is not (kind == "class"):
+            raise ValueError(f"{name} was a {kind} when it was saved; got another kind of class")
+        return found
+
+
+def _completed(cls: Any, fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a class in its order, with defaults for those that the file does not have."""
+    known = {field.name: field for field in dataclasses.fields(cls)}
+    unknown = sorted(fields.keys() - known.keys())
+    if unknown:
+        raise ValueError(f"the class {cls.__name__} has no field {', '.join(unknown)}, which the file has")
+    return {name: fields[name] if name in fields else _default(cls, f) for name, f in known.items()}
+
+
+def _default(cls: Any, field: Any) -> Any:
+    if field.default is not dataclasses.MISSING:
+        value = field.default
+    elif field.default_factory is not dataclasses.MISSING:
+        value = field.default_factory()
+    else:
+        raise ValueError(
+            f"the field {field.name} of {cls.__name__} is not in the file, and has no default: it must "
+            "have been added to the class later"
+        )
+    return field.metadata.get("converter", lambda value: value)(value)
+
+
+def _shown(node: Any) -> str:
+    if callable(node):
+        name = getattr(node, "__name__", type(node).__name__)
+        return f"{name}: functions and schedules can't be saved (make it a module)"
+    return type(node).__name__
+
+
+def _join(where: str, name: str) -> str:
+    return f"{where}.{name}" if where else name
+
+
+def _complex(parts: np.ndarray) -> jax.Array:
+    return jnp.asarray(np.ascontiguousarray(parts).view(np.complex64)[..., 0])
