@@ -59,7 +59,9 @@ def begin(run: Run, state: PyTree[Array], key: PRNGKeyArray | None) -> Progress:
             energy = run.update.energy(carry)
         else:
             energy = _energy_of(run.memory)(state)
-        status = jnp.where(_stops(run, state, energy), STOPPED, jnp.full((), RUNNING, jnp.int32))
+        # An energy that is not finite here may become so: it ends the run only where `stop` does.
+        ending = jnp.where(_is_finite(run, state, energy), STOPPED, NOT_FINITE)
+        status = jnp.where(_stops(run, state, energy), ending, RUNNING).astype(jnp.int32)
         return Progress(state, carry, energy, status, jnp.zeros((), int))
 
     return _for_all(run, begin_one, jnp.zeros((), int), shared, state)
@@ -106,12 +108,15 @@ def _step_one(run, prepared, progress, tick, clamp, record):
 
 
 def _status(run, step, energy):
-    finite = jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(step.state)]).all()
-    if hasattr(run.memory, "energy"):
-        finite = finite & jnp.isfinite(energy)
     status = jnp.where(step.settled, SETTLED, RUNNING)
     status = jnp.where(_stops(run, step.state, energy), STOPPED, status)
-    return jnp.where(finite, status, NOT_FINITE)
+    return jnp.where(_is_finite(run, step.state, energy), status, NOT_FINITE).astype(jnp.int32)
+
+
+def _is_finite(run, state, energy):
+    """Whether a state is, and its energy, where the memory has one."""
+    finite = jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(state)]).all()
+    return finite & jnp.isfinite(energy) if hasattr(run.memory, "energy") else finite
 
 
 def _stops(run, state, energy):
