@@ -190,14 +190,13 @@ def _bounded_block(flips, allowed, same, at, thresholds, descending):
 
         def flip():
             kept = _where(falls, flips.flip(block.kept, block.x, place), block.kept)
-            step = jnp.where(falls, -2 * block.x[place], 0)
             x = jnp.where(same[place] & falls, -block.x, block.x)
             energy = flips.energy(kept, x)
             energy = jnp.minimum(block.energy, energy) if descending else energy
             energy = jnp.where(falls, energy, block.energy)
             may_flip, must_flip = bounded(x, kept, jnp.where(some, place, places.size))
             energies = jnp.where(falls & (places >= place), energy, block.energies)
-            steps = jnp.where(places == place, step, block.steps)
+            steps = jnp.where(falls & (places == place), -2 * block.x, block.steps)
             return _Bounded(x, kept, energy, may_flip, must_flip, energies, steps)
 
         def keep():
