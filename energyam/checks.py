@@ -129,7 +129,7 @@ def as_square(name: str, value: Any) -> Shaped[Array, "D D"]:
 
 
 def as_pairs(keys: Any, values: Any) -> tuple[Shaped[Array, "K Dk"], Shaped[Array, "K Dv"]]:
-    """Keys and values as float matrices, one pair a row; raises `ValueError` unless they agree in K."""
+    """Keys and values as float matrices, one pair in each row; raises `ValueError` unless they agree in K."""
     keys, values = as_floats("keys", keys, "K Dk"), as_floats("values", values, "K Dv")
     if keys.shape[0] != values.shape[0]:
         raise ValueError(

@@ -16,11 +16,12 @@ TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in FILES.items(
 # From the ground up. A file imports from its own room and from rooms on floors below it.
 FLOORS = (
     ("checks",),
-    ("files", "linalg", "least_squares"),
-    ("tensor_files", "hypersphere", "learning", "datasets", "flips"),
+    ("files", "linalg", "least_squares", "roots"),
+    ("tensor_files", "hypersphere", "learning", "datasets", "flips", "diagnostics"),
     ("hypercube", "structure"),
     ("memories", "theory", "saving"),
     ("dynamics", "sharding", "lm"),
+    ("outcomes", "partition"),
     ("evaluation", "ising", "nn", "plotting"),
     ("__init__",),
     ("cli",),

@@ -29,7 +29,7 @@ Stop = Callable[[PyTree[Array], Float[Array, ""]], Any]
 
 
 class Run(eqx.Module):
-    """What a run is of: all that stays the same from step to step."""
+    """What is run: all that stays the same from step to step."""
 
     memory: Any
     update: AbstractUpdate

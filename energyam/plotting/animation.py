@@ -150,7 +150,7 @@ def _of_arrays(states: Any, shape: Any, every: int, energies: Any):
     if energies is not None:
         energies = np.asarray(checks.as_floats("energies", energies, "... F"))
         if energies.shape != (*batch, F):
-            raise ValueError(f"energies must be one a state, {(*batch, F)}; got shape {energies.shape}")
+            raise ValueError(f"energies must be {(*batch, F)}, like the states; got shape {energies.shape}")
         energies = energies.reshape(-1, F)[:_MOST_PICTURES, kept]
     return kept, pictures.reshape(-1, F, H, W)[:_MOST_PICTURES, kept], energies
 

@@ -28,7 +28,7 @@ def show_landscape(
 
     **Arguments:** `memory`: a continuous memory of D = 2 neurons, any object with an `energy(x)`, or the
     energy itself; its patterns are drawn as crosses. `paths`: a `Recall`, or states (F, 2) or (B, F, 2).
-    `limits`: the lowest and highest value of both neurons; `resolution`: points a side.
+    `limits`: the lowest and highest value of both neurons; `resolution`: points along each side.
 
     Raises `ValueError` for ±1 neurons, another D, limits that don't rise, or paths of another shape.
     """
