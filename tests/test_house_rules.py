@@ -4,6 +4,7 @@ import ast
 import importlib
 import inspect
 import pathlib
+import tomllib
 
 import pytest
 
@@ -268,4 +269,7 @@ def test_public_names_say_what_they_are(space):
 
 
 def test_the_package_tells_type_checkers_that_it_is_typed():
+    """The mark lies in the package, and the wheel is the package, nothing left out."""
     assert (ROOT / "py.typed").is_file()
+    project = tomllib.loads((ROOT.parent / "pyproject.toml").read_text("utf-8"))
+    assert project["tool"]["hatch"]["build"]["targets"]["wheel"] == {"packages": ["energyam"]}

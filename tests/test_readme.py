@@ -32,5 +32,14 @@ def test_examples_of_a_page_run_one_after_another(page, tmp_path, monkeypatch):
         exec(compile(code, page.name, "exec"), names)
 
 
+def test_the_architecture_names_files_and_classes_that_exist():
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    sources = {str(path.relative_to(ROOT / "energyam")): path for path in (ROOT / "energyam").rglob("*.py")}
+    files = re.findall(r"`([a-z_]+/[a-z_]+\.py)`", text)
+    assert files and {name for name in files if not name.startswith("tests/")} <= sources.keys()
+    code = "".join(path.read_text("utf-8") for path in sources.values())
+    assert all(f"class {name}(" in code for name in re.findall(r"\bAbstract\w+", text))
+
+
 def test_there_are_examples():
     assert README and all(map(examples, PAGES))
