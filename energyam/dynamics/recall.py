@@ -192,7 +192,7 @@ def _stop_gradient(tree):
 
 @eqx.filter_jit
 def _run(run, query, flippable, axes, max_steps, key, record):
-    start = loop.begin(run, as_working(query, axes), key)
+    start = loop.begin(run, as_working(query, axes), key=key)
     end, history = loop.advance(
         run, start, jnp.arange(max_steps), _keys(key, 0, max_steps, max_steps), record
     )
@@ -222,7 +222,7 @@ def _with_progress(run, query, flippable, axes, max_steps, key, record):
 
 @eqx.filter_jit
 def _begin(run, query, axes, key):
-    return loop.begin(run, as_working(query, axes), key)
+    return loop.begin(run, as_working(query, axes), key=key)
 
 
 @eqx.filter_jit

@@ -1,4 +1,4 @@
-"""Dense associative memories: E(x) = R(x) − Q(Σ_μ F(S(ξ_μ, x))), one class a choice of F, Q, S and R."""
+"""Dense associative memories: E(x) = R(x) − Q(Σ_μ F(S(ξ_μ, x))), a class for each choice of F, Q, S, R."""
 
 from typing import ClassVar
 
@@ -77,7 +77,7 @@ class AbstractDenseAM(AbstractMemory, AbstractHasFlips):
 class DenseAM(AbstractDenseAM):
     """E(x) = R(x) − potential(S(Ξ, x)) for any choice of the parts.
 
-    **Arguments:** `patterns` (K, D): the stored patterns Ξ, one a row: whole numbers ±1, or real numbers
+    **Arguments:** `patterns` (K, D): the stored patterns Ξ, the rows: whole numbers ±1, or real numbers
     (trainable ones, under ±1 neurons too); `separation`: the potential; `neurons`: `Binary()`,
     `Continuous()`, `Free()`, `Spherical()` or your own; `similarity`: `Dot()`, `NegativeDistance()` or
     your own.

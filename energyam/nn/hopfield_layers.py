@@ -8,6 +8,7 @@ Nothing is projected or normalised unless asked for: with all options off the as
 `ModernHopfield`. Ramsauer et al., "Hopfield networks is all you need", ICLR 2021.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
@@ -73,10 +74,10 @@ class HopfieldAttention(eqx.Module):
         out_size: int | None = None,
         normalize: bool = False,
         num_heads: int = 1,
-        beta: Any = None,
+        beta: ArrayLike | Sequence[float] | None = None,
         learn_beta: bool = False,
         num_steps: int = 1,
-        tol: Any = 0.0,
+        tol: ArrayLike = 0.0,
         key: PRNGKeyArray | None = None,
     ):
         self.size = checks.count("size", size)
