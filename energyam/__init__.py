@@ -34,6 +34,14 @@ from energyam.memories.neurons import (
     Free as Free,
     Spherical as Spherical,
 )
+from energyam.memories.graded import (
+    AbstractGraded as AbstractGraded,
+    LayerNorm as LayerNorm,
+    Rectified as Rectified,
+    Sigmoid as Sigmoid,
+    Softmax as Softmax,
+    Tanh as Tanh,
+)
 from energyam.memories.similarity import (
     AbstractSimilarity as AbstractSimilarity,
     Dot as Dot,
