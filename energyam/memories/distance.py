@@ -50,8 +50,8 @@ class EpanechnikovDenseAM(AbstractDenseAM, AbstractProvesRest):
     mean of the patterns in reach. The energy never rises and there are finitely many sets, so recall ends;
     that it has ended is proved by equality of the sets before and after. A set S of patterns makes a minimum,
     its mean m, if max_S ‖ξ − m‖ < ρ < min_{not S} ‖ξ − m‖. So a pattern alone in reach of itself is recalled
-    exactly, but for the rounding of one division, in one step from every x nearer to it than min(ρ, r − ρ), r the distance of its nearest neighbour;
-    and there are minima that nobody stored.
+    exactly, but for the rounding of one division, in one step from every x nearer to it than min(ρ, r − ρ), r
+    the distance of its nearest neighbour. And there are minima that nobody stored.
 
     With no pattern in reach the energy is +∞ and flat: the state stays where it is, and recall says that it
     ended "not finite".
