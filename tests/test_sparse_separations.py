@@ -81,7 +81,9 @@ def test_subsets_of_one_are_sparsemax():
 def test_entmax_tends_to_softmax(alpha):
     s = jr.normal(jr.key(2), (30,))
     np.testing.assert_allclose(eam.Entmax(2.0, alpha).weights(s), jax.nn.softmax(2 * s), rtol=1e-2)
-    assert eam.Entmax(2.0, alpha).potential(s) == pytest.approx(float(eam.LogSumExp(2.0).potential(s)), rel=1e-3)
+    assert eam.Entmax(2.0, alpha).potential(s) == pytest.approx(
+        float(eam.LogSumExp(2.0).potential(s)), rel=1e-3
+    )
 
 
 @pytest.mark.parametrize("alpha", [1.05, 1.5, 2.0, 3.0])
@@ -90,8 +92,12 @@ def test_derivatives_of_potential_and_weights_are_exact_also_where_weights_are_z
     beta, h = 1.9, 1e-6
     separation = eam.Entmax(beta, alpha)
     assert separation.weights(jnp.asarray(s))[3] == (0 if alpha > 1.1 else pytest.approx(0, abs=1e-5))
-    slopes = eqx.filter_jit(eqx.filter_grad(lambda args: args[0].potential(args[1])))((separation, jnp.asarray(s)))
-    moved = eqx.filter_jit(eqx.filter_jacrev(lambda args: args[0].weights(args[1])))((separation, jnp.asarray(s)))
+    slopes = eqx.filter_jit(eqx.filter_grad(lambda args: args[0].potential(args[1])))(
+        (separation, jnp.asarray(s))
+    )
+    moved = eqx.filter_jit(eqx.filter_jacrev(lambda args: args[0].weights(args[1])))(
+        (separation, jnp.asarray(s))
+    )
 
     for i, one in enumerate((lambda t: (s + t * way, beta, alpha), lambda t: (s, beta + t, alpha),
                              lambda t: (s, beta, alpha + t))):  # fmt: skip
@@ -122,7 +128,11 @@ def test_second_derivatives_are_those_of_the_weights(separation, x64):
 
 @pytest.mark.parametrize("separation", [eam.Entmax(1000.0), eam.Entmax(1e-3, 3.0), eam.KSubsets(1000.0, 2)])
 def test_finite_for_large_similarities_and_for_none_that_counts(separation):
-    for s in (jnp.array([2304.0, 2303.0, -2304.0]), jnp.full(4, -jnp.finfo(jnp.float32).max / 8), jnp.zeros(3)):
+    for s in (
+        jnp.array([2304.0, 2303.0, -2304.0]),
+        jnp.full(4, -jnp.finfo(jnp.float32).max / 8),
+        jnp.zeros(3),
+    ):
         for array in (separation.potential(s), separation.weights(s), jax.grad(separation.potential)(s)):
             assert np.isfinite(array).all()
 
