@@ -11,6 +11,7 @@ from energyam.memories.dense import (
     ModernHopfield as ModernHopfield,
     PolynomialDenseAM as PolynomialDenseAM,
 )
+from energyam.memories.product import ProductDenseAM as ProductDenseAM, Ranked as Ranked
 from energyam.memories.hopfield import HopfieldNetwork as HopfieldNetwork
 from energyam.memories.sequence import SequenceNetwork as SequenceNetwork
 from energyam.memories.neuron_sdm import NeuronSDM as NeuronSDM
@@ -19,6 +20,7 @@ from energyam.memories.associator import (
     KeyValueMemory as KeyValueMemory,
     OnlineAssociator as OnlineAssociator,
 )
+from energyam.memories.padded import PaddedKeyValueMemory as PaddedKeyValueMemory
 
 # the parts of a memory
 from energyam.memories.base import (
