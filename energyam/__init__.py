@@ -11,9 +11,14 @@ from energyam.memories.dense import (
     ModernHopfield as ModernHopfield,
     PolynomialDenseAM as PolynomialDenseAM,
 )
+from energyam.memories.features import DistributedDenseAM as DistributedDenseAM, Estimate as Estimate
 from energyam.memories.product import ProductDenseAM as ProductDenseAM, Ranked as Ranked
 from energyam.memories.hopfield import HopfieldNetwork as HopfieldNetwork
-from energyam.memories.sequence import SequenceNetwork as SequenceNetwork
+from energyam.memories.sequence import (
+    AbstractSequence as AbstractSequence,
+    DenseSequence as DenseSequence,
+    SequenceNetwork as SequenceNetwork,
+)
 from energyam.memories.neuron_sdm import NeuronSDM as NeuronSDM
 from energyam.memories.sdm import ContinuousSDM as ContinuousSDM, PatternSDM as PatternSDM
 from energyam.memories.associator import (

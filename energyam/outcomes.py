@@ -147,7 +147,7 @@ def _kind_of_flipping(memory, state, index, shares, tolerance):
 def _kind_of_real(memory, state, index, shares, tolerance):
     patterns = memory.patterns.astype(state.dtype)
     own = patterns[index]
-    gaps = jnp.sum((patterns - own) ** 2, axis=1)
+    gaps = jnp.sum((patterns - own[None]) ** 2, axis=1)
     gap = jnp.min(gaps, where=gaps > 0, initial=jnp.inf)
     reach = 2 * tolerance * jnp.where(jnp.isfinite(gap), gap, dot(own, own))
     pull = memory.pull(state)
