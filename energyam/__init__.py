@@ -15,14 +15,21 @@ from energyam.memories.distance import (
     EpanechnikovDenseAM as EpanechnikovDenseAM,
     GaussianDenseAM as GaussianDenseAM,
 )
+from energyam.memories.features import DistributedDenseAM as DistributedDenseAM, Estimate as Estimate
+from energyam.memories.product import ProductDenseAM as ProductDenseAM, Ranked as Ranked
 from energyam.memories.hopfield import HopfieldNetwork as HopfieldNetwork
-from energyam.memories.sequence import SequenceNetwork as SequenceNetwork
+from energyam.memories.sequence import (
+    AbstractSequence as AbstractSequence,
+    DenseSequence as DenseSequence,
+    SequenceNetwork as SequenceNetwork,
+)
 from energyam.memories.neuron_sdm import NeuronSDM as NeuronSDM
 from energyam.memories.sdm import ContinuousSDM as ContinuousSDM, PatternSDM as PatternSDM
 from energyam.memories.associator import (
     KeyValueMemory as KeyValueMemory,
     OnlineAssociator as OnlineAssociator,
 )
+from energyam.memories.padded import PaddedKeyValueMemory as PaddedKeyValueMemory
 
 # the parts of a memory
 from energyam.memories.base import (
