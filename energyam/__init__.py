@@ -103,6 +103,11 @@ from energyam.dynamics.asynchronous import Asynchronous as Asynchronous
 from energyam.dynamics.gradient import GradientDescent as GradientDescent
 from energyam.dynamics.synchronous import Synchronous as Synchronous
 
+# sampling
+from energyam.dynamics.sampling import Samples as Samples, sample as sample
+from energyam.dynamics.heat_bath import HeatBath as HeatBath, Metropolis as Metropolis
+from energyam.dynamics.update import AbstractTempered as AbstractTempered
+
 # files
 from energyam.saving import load as load, save as save
 

@@ -15,7 +15,7 @@ from energyam.dynamics.asynchronous import Asynchronous, check_flips
 from energyam.dynamics.states import as_working, checked_clamp, checked_states, flat_view, layers_of
 from energyam.dynamics.synchronous import Synchronous, has_field
 from energyam.dynamics.traces import frames_of_flips, frames_of_states
-from energyam.dynamics.update import AbstractFlipping, AbstractUpdate, Flips, States
+from energyam.dynamics.update import AbstractUpdate, Flips, States, check_steps, flips_neurons
 from energyam.flips.capabilities import AbstractFlippable
 from energyam.flips.derived import flips_of
 from energyam.flips.sweep import any_descent
@@ -134,7 +134,8 @@ def recall(
     if key is not None:
         checks.key("key", key)
     _check_memory(memory)
-    layers = layers_of(memory, query, isinstance(update, AbstractFlipping))
+    check_steps(update, max_steps)
+    layers = layers_of(memory, query, flips_neurons(update))
     batch = checked_states(layers, query, "query")
     clamp, clamp_batched = checked_clamp(layers, clamp, batch.axes)
     run = loop.Run(memory, update, clamp, stop, len(batch.axes) > 0, clamp_batched, True)
