@@ -106,7 +106,15 @@ from energyam.dynamics.synchronous import Synchronous as Synchronous
 # sampling
 from energyam.dynamics.sampling import Samples as Samples, sample as sample
 from energyam.dynamics.heat_bath import HeatBath as HeatBath, Metropolis as Metropolis
-from energyam.dynamics.update import AbstractTempered as AbstractTempered
+from energyam.dynamics.discrete_langevin import DiscreteLangevin as DiscreteLangevin
+from energyam.dynamics.langevin import Langevin as Langevin
+from energyam.dynamics.tempering import Tempering as Tempering
+from energyam.dynamics.update import (
+    AbstractScheduled as AbstractScheduled,
+    AbstractTempered as AbstractTempered,
+    AbstractWrapping as AbstractWrapping,
+)
+from energyam.memories.neurons import AbstractCurved as AbstractCurved
 
 # files
 from energyam.saving import load as load, save as save
