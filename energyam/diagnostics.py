@@ -1,8 +1,8 @@
 """Diagnostics of chains: how many independent samples they are worth, and whether they agree."""
 
 import numpy as np
-from jaxtyping import Float
 from jax.typing import ArrayLike
+from jaxtyping import Float
 
 from energyam import checks
 

@@ -12,11 +12,13 @@ from jaxtyping import Array, ArrayLike, Bool, Float, Int, PRNGKeyArray, ScalarLi
 
 from energyam import checks
 from energyam.datasets.noise import flip_bits
-from energyam.diagnostics import effective_sample_size as effective_sample_size, split_rhat as split_rhat
+from energyam.diagnostics import effective_sample_size as effective_sample_size
+from energyam.diagnostics import split_rhat as split_rhat
 from energyam.dynamics.recall import recall
 from energyam.dynamics.update import AbstractUpdate
 from energyam.linalg import dot
-from energyam.partition import expectation as expectation, log_partition as log_partition
+from energyam.partition import expectation as expectation
+from energyam.partition import log_partition as log_partition
 
 OUTCOMES = ("pattern", "inverse", "other", "mixture", "spurious")
 _LARGEST_MIXTURE = 7

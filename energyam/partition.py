@@ -168,7 +168,8 @@ def _by_kinds(memory, kinds, T):
 
 
 def _log_binomials(n):
-    return np.asarray([math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) for k in range(n + 1)])
+    log_factorials = np.cumsum([0.0, *np.log(np.arange(1, n + 1))])
+    return log_factorials[n] - log_factorials - log_factorials[::-1]
 
 
 def _enumerate(memory, function, T):
@@ -183,18 +184,18 @@ def _enumerable(memory):
     if not callable(getattr(memory, "energy", None)):
         raise ValueError(f"memory must have an energy(state); {name} has none")
     if getattr(memory, "state_shape", None) is None:
-        raise ValueError(f"memory must say state_shape, so that its states can be enumerated; {name} has none")
+        raise ValueError(f"memory must say state_shape, for its states to be enumerated; {name} has none")
     layers = layers_of(memory, None, True)
     if not all(layers.flippable):
         raise ValueError(
-            f"memory must have ±1 neurons, or be a log-sum-exp memory of real ones at a temperature that makes "
-            f"exp(−E/T) a mixture (ModernHopfield: T = 1/β); {name} is neither"
+            f"memory must have ±1 neurons, or be a log-sum-exp memory of real ones at a temperature that "
+            f"makes exp(−E/T) a mixture (ModernHopfield: T = 1/β); {name} is neither"
         )
     N = sum(map(math.prod, layers.shapes))
     if N > MOST_NEURONS:
         raise ValueError(
-            f"memory must have at most {MOST_NEURONS} neurons to be enumerated; {name} has {N} (feasible too: "
-            "log-sum-exp memories where 1/T is a whole number, or dense memories of very few patterns)"
+            f"memory must have at most {MOST_NEURONS} neurons to be enumerated; {name} has {N} (feasible "
+            "too: log-sum-exp memories where 1/T is a whole number, or dense memories of very few patterns)"
         )
     return layers.structure, layers.shapes
 

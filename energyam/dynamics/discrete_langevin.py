@@ -12,8 +12,14 @@ from energyam import checks
 from energyam.dynamics.asynchronous import check_flips
 from energyam.dynamics.heat_bath import uniform_within
 from energyam.dynamics.states import flat_view, layers_of
-from energyam.dynamics.update import AbstractCarriesEnergy, AbstractFlipping, AbstractTempered
-from energyam.dynamics.update import States, Step, Tick
+from energyam.dynamics.update import (
+    AbstractCarriesEnergy,
+    AbstractFlipping,
+    AbstractTempered,
+    States,
+    Step,
+    Tick,
+)
 from energyam.flips.derived import scalar_energy
 
 
@@ -25,7 +31,7 @@ class Slope(NamedTuple):
 
 
 class DiscreteLangevin(AbstractFlipping, AbstractCarriesEnergy, AbstractTempered):
-    """Each ±1 neuron flips by itself with probability σ(x_i ∂_iE/T − 2/α), and all flips are accepted or none.
+    """Each ±1 neuron flips by itself with probability σ(x_i ∂_iE/T − 2/α); all flips are accepted or none.
 
     Accepted with probability min(1, exp(−E(x′)/T) q(x|x′) / exp(−E(x)/T) q(x′|x)), so that chains tend to
     exp(−E/T) exactly. One gradient serves for the whole step: good where the energy is smooth and D is large.

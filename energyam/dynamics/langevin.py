@@ -20,8 +20,14 @@ from energyam.dynamics.temperature import (
     checked_temperature,
     temperature_at,
 )
-from energyam.dynamics.update import AbstractCarriesEnergy, AbstractScheduled, AbstractTempered
-from energyam.dynamics.update import States, Step, Tick
+from energyam.dynamics.update import (
+    AbstractCarriesEnergy,
+    AbstractScheduled,
+    AbstractTempered,
+    States,
+    Step,
+    Tick,
+)
 from energyam.flips.derived import scalar_energy
 from energyam.memories.neurons import AbstractCoupled, AbstractCurved, AbstractNeurons
 
@@ -72,8 +78,8 @@ class Langevin(AbstractCarriesEnergy, AbstractTempered, AbstractScheduled):
         for one in jax.tree.leaves(getattr(memory, "neurons", None), is_leaf=is_neurons):
             if self.adjusted and isinstance(one, AbstractCoupled) and not isinstance(one, AbstractCurved):
                 raise ValueError(
-                    f"adjusted must be False for neurons of {type(one).__name__}, which constrain one another "
-                    "and don't say how to move (AbstractCurved); got True"
+                    f"adjusted must be False for neurons of {type(one).__name__}, which constrain one "
+                    "another and don't say how to move (AbstractCurved); got True"
                 )
         return memory
 
@@ -100,9 +106,7 @@ class Langevin(AbstractCarriesEnergy, AbstractTempered, AbstractScheduled):
             accept = (gain > temperature * jnp.log(u)) & _equal(new, allowed)
         else:
             accept = jnp.ones((), bool)
-        state, carry = jax.tree.map(
-            lambda a, b: jnp.where(accept, a, b), (allowed, proposed), (state, carry)
-        )
+        state, carry = jax.tree.map(lambda a, b: jnp.where(accept, a, b), (allowed, proposed), (state, carry))
         record = States(jax.tree.map(lambda leaf: leaf[None], state))
         return Step(
             state, carry, carry.energy[None], record, jnp.zeros((), bool), accept.astype(carry.energy.dtype)

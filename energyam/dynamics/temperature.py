@@ -47,6 +47,6 @@ def check_schedule(temperature: Temperature, num_steps: int) -> None:
     if checks.now(jnp.any, wrong):
         first = checks.now(jnp.argmax, wrong)
         raise ValueError(
-            f"temperature must be finite and not below 0; got {float(values[first]):.6g} from its schedule at "
-            f"step {int(steps[first])} (say lambda step: jnp.maximum(schedule(step), 0))"
+            f"temperature must be finite and not below 0; got {float(values[first]):.6g} from its schedule "
+            f"at step {int(steps[first])} (say lambda step: jnp.maximum(schedule(step), 0))"
         )

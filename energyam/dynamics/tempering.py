@@ -10,8 +10,14 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from energyam import checks
 from energyam.dynamics.heat_bath import uniform_within
-from energyam.dynamics.update import AbstractCarriesEnergy, AbstractTempered, AbstractWrapping
-from energyam.dynamics.update import States, Step, Tick
+from energyam.dynamics.update import (
+    AbstractCarriesEnergy,
+    AbstractTempered,
+    AbstractWrapping,
+    States,
+    Step,
+    Tick,
+)
 from energyam.flips.derived import scalar_energy
 
 
@@ -35,9 +41,10 @@ class Tempering(AbstractWrapping, AbstractCarriesEnergy):
 
         P(exchange of i and j) = min(1, exp((1/T_i − 1/T_j) (E_i − E_j)))
 
-    Even pairs offer after even steps, odd pairs after odd ones (of two replicas, after each). Hot replicas cross the barriers, and what they
-    find comes down: the chain that is returned is the coldest, which tends to exp(−E/T) at the lowest
-    temperature. `Samples.acceptance` is the share of exchanges accepted; aim at .2 to .4 by the spacing.
+    Even pairs offer after even steps, odd pairs after odd ones (of two replicas, after each). Hot replicas
+    cross the barriers, and what they find comes down: the chain that is returned is the coldest, which tends
+    to exp(−E/T) at the lowest temperature. `Samples.acceptance` is the share of exchanges accepted; aim at
+    .2 to .4 by the spacing.
 
     **Arguments:** `temperatures` (R,): R ≥ 2, above 0, in any order; `update`: a rule that can be taken `at`
     other temperatures (`AbstractTempered`), say `HeatBath(1.0)`; its own temperature isn't read. All
@@ -61,10 +68,10 @@ class Tempering(AbstractWrapping, AbstractCarriesEnergy):
         return Prepared(memory, self.update.prepare(memory))
 
     def init(self, prepared: Prepared, state: PyTree[Array], tick: Tick) -> Replicas:
-        def one(temperature, tick):
-            return self.update.at(temperature).init(prepared.inner, state, tick)
+        def one(temperature, own):
+            return self.update.at(temperature).init(prepared.inner, state, _replica_of(tick, own))
 
-        carries = jax.vmap(one, in_axes=(0, _TICKS))(self.temperatures, self._ticks(tick))
+        carries = jax.vmap(one)(self.temperatures, self._own_keys(tick))
         states = jax.tree.map(lambda leaf: jnp.stack([leaf] * self.temperatures.shape[0]), state)
         return Replicas(states, carries, jax.vmap(scalar_energy(prepared.memory))(states))
 
@@ -72,12 +79,13 @@ class Tempering(AbstractWrapping, AbstractCarriesEnergy):
         return carry.energies[0]
 
     def step(self, prepared: Prepared, state: PyTree[Array], carry: Replicas, tick: Tick, clamp: Any) -> Step:
-        def one(temperature, tick, state, inner):
-            step = self.update.at(temperature).step(prepared.inner, state, inner, tick, clamp)
-            return Replicas(step.state, step.carry, step.energies[-1])
+        def one(temperature, own, state, inner):
+            rule, its_tick = self.update.at(temperature), _replica_of(tick, own)
+            step = rule.step(prepared.inner, state, inner, its_tick, clamp)
+            return step.state, step.carry, step.energies[-1]
 
-        replicas = jax.vmap(one, in_axes=(0, _TICKS, 0, 0))(
-            self.temperatures, self._ticks(tick), carry.states, carry.carries
+        replicas = Replicas(
+            *jax.vmap(one)(self.temperatures, self._own_keys(tick), carry.states, carry.carries)
         )
         pairs = self.temperatures.shape[0] - 1
         offers = jnp.arange(pairs) % 2 == tick.index % min(pairs, 2)
@@ -95,13 +103,14 @@ class Tempering(AbstractWrapping, AbstractCarriesEnergy):
         cold, hot = 1 / self.temperatures[:-1], 1 / self.temperatures[1:]
         return (cold - hot) * (energies[:-1] - energies[1:]) > jnp.log(u)
 
-    def _ticks(self, tick):
-        """A tick for each replica: with noise of its own, and the order of updates in common."""
+    def _own_keys(self, tick):
         numbers = 1 + jnp.arange(self.temperatures.shape[0])
-        return Tick(tick.index, tick.shared, jax.vmap(lambda r: jr.fold_in(tick.own, r))(numbers))
+        return jax.vmap(lambda r: jr.fold_in(tick.own, r))(numbers)
 
 
-_TICKS = Tick(None, None, 0)  # which axis of a tick is that of the replicas
+def _replica_of(tick, own):
+    """The tick of a replica: noise of its own, and the order of updates in common."""
+    return Tick(tick.index, tick.shared, own)
 
 
 def _exchanged(taken: Bool[Array, " n"]) -> Int[Array, " R"]:
