@@ -128,6 +128,6 @@ def test_sweeps_over_beta_and_n_compile_once():
         (lambda: eam.TopK(eam.Linear(), 2.0), "k must be an integer"),
     ],
 )
-def test_bad_parameters_are_named(make, message):
+def test_bad_parameters_are_named(make, message, no_hook):
     with pytest.raises(ValueError, match=message):
         make()

@@ -1,9 +1,38 @@
 """The memories and separations that table-driven tests run over."""
 
+import equinox as eqx
+import jax
 import jax.numpy as jnp
 import jax.random as jr
 
 import energyam as eam
+
+
+class Cosh(eam.AbstractSeparation):
+    """A user's own separation, from its potential alone."""
+
+    width: jax.Array
+
+    def potential(self, similarities):
+        return jnp.sum(jnp.cosh(similarities / self.width))
+
+
+class Agreement(eam.AbstractSimilarity):
+    """A user's own similarity, from that of one pair alone: early neurons count for more."""
+
+    def of(self, pattern, state):
+        return jnp.sum(pattern * state / (1 + 0.2 * jnp.arange(state.size)))
+
+
+class Biased(eqx.Module):
+    """A user's own memory, from its energy alone: powers of overlaps in a field."""
+
+    patterns: jax.Array
+    field: jax.Array
+
+    def energy(self, state):
+        return -jnp.sum(jnp.abs(self.patterns @ state) ** 1.5) - self.field @ state
+
 
 BINARY = {
     "chn": lambda X: eam.CHN(X),
@@ -14,6 +43,18 @@ BINARY = {
     "relu": lambda X: eam.DenseAM(X, eam.ReLU(), eam.Binary()),
     "topk": lambda X: eam.DenseAM(X, eam.TopK(eam.LogSumExp(0.5), 2), eam.Binary()),
     "hopfield": lambda X: eam.HopfieldNetwork(eam.hebbian(X)),
+}
+
+# Beyond whole numbers, closed forms and what the library declares.
+OWN_BINARY = {
+    "sdm": lambda X: eam.PatternSDM(X, 3),
+    "hopfield_biased": lambda X: eam.HopfieldNetwork(eam.hebbian(X), ramp(X)),
+    "float_patterns": lambda X: eam.DenseAM(X + ramp(X)[None], eam.LogSumExp(0.6), eam.Binary()),
+    "float_quadratic": lambda X: eam.DenseAM(X + ramp(X)[None], eam.Quadratic(), eam.Binary()),
+    "distances": lambda X: eam.DenseAM(X, eam.LogSumExp(0.7), eam.Binary(), eam.NegativeDistance()),
+    "own_separation": lambda X: eam.DenseAM(X, Cosh(jnp.array(3.0)), eam.Binary()),
+    "own_similarity": lambda X: eam.DenseAM(X * 1.0, eam.LogSumExp(0.8), eam.Binary(), Agreement()),
+    "energy_alone": lambda X: Biased(X * 1.0, ramp(X)),
 }
 
 CONTINUOUS = {
@@ -35,6 +76,11 @@ SEPARATIONS = {
     "topk": eam.TopK(eam.LogSumExp(0.3), 3),
     "topk_plain": eam.TopK(eam.Polynomial(3, rectified=False), 3),
 }
+
+
+def ramp(X):
+    """One real number for each neuron, from −½ to ½."""
+    return jnp.linspace(-0.5, 0.5, X.shape[1])
 
 
 def patterns(seed, K, D):
