@@ -129,6 +129,19 @@ from energyam.dynamics.asynchronous import Asynchronous as Asynchronous
 from energyam.dynamics.gradient import GradientDescent as GradientDescent
 from energyam.dynamics.synchronous import Synchronous as Synchronous
 
+# sampling
+from energyam.dynamics.sampling import Samples as Samples, sample as sample
+from energyam.dynamics.heat_bath import HeatBath as HeatBath, Metropolis as Metropolis
+from energyam.dynamics.discrete_langevin import DiscreteLangevin as DiscreteLangevin
+from energyam.dynamics.langevin import Langevin as Langevin
+from energyam.dynamics.tempering import Tempering as Tempering
+from energyam.dynamics.update import (
+    AbstractScheduled as AbstractScheduled,
+    AbstractTempered as AbstractTempered,
+    AbstractWrapping as AbstractWrapping,
+)
+from energyam.memories.neurons import AbstractCurved as AbstractCurved
+
 # files
 from energyam.saving import load as load, save as save
 
