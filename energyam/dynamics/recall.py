@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, Shaped
 from energyam import checks
 from energyam.dynamics import loop
 from energyam.dynamics.asynchronous import Asynchronous, check_flips
+from energyam.dynamics.blockwise import Blockwise
 from energyam.dynamics.states import as_working, checked_clamp, checked_states, flat_view, layers_of
 from energyam.dynamics.synchronous import Synchronous, has_field
 from energyam.dynamics.traces import frames_of_flips, frames_of_states
@@ -110,7 +111,8 @@ def recall(
     - `query` (*batch, D): where to start, with any number of leading axes; for a memory with a
       `state_shape`, (*batch, *state_shape), or a pytree of such layers.
     - `update`: the rule; by default `Asynchronous()` where all neurons are ±1 (and for an object with an
-      energy alone and flat states), `Synchronous()` for others that have a field.
+      energy alone and flat states), `Blockwise()` for other layers under a potential, `Synchronous()` for
+      others that have a field.
     - `max_steps`: at most so many steps; a step tries each neuron once, or moves all at once.
     - `key`: for rules that draw random orders or noise.
     - `clamp`: True for neurons that stay as they are (pattern completion): bools (D,) for all queries, or
@@ -277,6 +279,8 @@ def _default_update(memory, query):
     every = jax.tree.leaves(neurons, is_leaf=lambda node: isinstance(node, AbstractNeurons))
     if callable(getattr(memory, "energy", None)) and all(isinstance(n, AbstractFlippable) for n in every):
         return Asynchronous()
+    if callable(getattr(memory, "potential", None)) and not isinstance(neurons, AbstractNeurons):
+        return Blockwise(tokens=tuple(getattr(memory, "tokens", ())))
     if has_field(memory):
         return Synchronous()
     raise ValueError(
