@@ -97,7 +97,6 @@ def _length(memory, state, aim, felt, clamp):
         return length, energy_of(_between(memory, state, aim, length, clamp))
 
     one = jnp.ones_like(felt.energy)
-    length, energy = lax.while_loop(
-        too_far, halve, (one, energy_of(_between(memory, state, aim, one, clamp)))
-    )
+    start = one, energy_of(_between(memory, state, aim, one, clamp))
+    length, energy = lax.while_loop(too_far, halve, start)
     return jnp.where(is_enough(length, energy), length, 0)

@@ -17,7 +17,7 @@ Shape = tuple[int, ...]
 
 
 class HierarchicalMemory(eqx.Module):
-    """Layers of neurons and the synapses between them: E(g) = Σ_layers R_l(g_l) − Σ_synapses P_s(g_a, g_b, …).
+    """Layers of neurons and the synapses between them: E(g) = Σ_layers R_l(g_l) − Σ_synapses P_s(g).
 
     A state is a dictionary of activations, one array for each layer; `recall` takes leading batch axes on all
     of them. With a convex Lagrangian L_l of the literature R_l is its dual, so this is the energy

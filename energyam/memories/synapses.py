@@ -59,7 +59,7 @@ class Dense(eqx.Module):
 class Bias(eqx.Module):
     """A constant field at each neuron of a layer: P = b · g.
 
-    **Arguments:** `bias`, of the layer's shape or its last axes. Raises `ValueError` for NaN and other shapes.
+    **Arguments:** `bias`, of the layer's shape or its last axes. Raises `ValueError` for others, and NaN.
     """
 
     bias: Float[Array, "..."]
@@ -101,14 +101,14 @@ class Convolution(eqx.Module):
     def __call__(self, first: Float[Array, "..."], second: Float[Array, "..."]) -> Float[Array, ""]:
         if first.ndim != self.kernel.ndim - 1 or first.shape[0] != self.kernel.shape[1]:
             raise ValueError(
-                f"the first layer of a Convolution must be (channels, *space) for a kernel (features, channels, "
-                f"*window) of shape {self.kernel.shape}; got shape {first.shape}"
+                f"the first layer of a Convolution must be (channels, *space) for a kernel (features, "
+                f"channels, *window) of shape {self.kernel.shape}; got shape {first.shape}"
             )
         found = self.features(first)
         if second.shape != found.shape:
             raise ValueError(
-                f"the second layer of a Convolution must be {found.shape} for a first layer of {first.shape}; "
-                f"got shape {second.shape}"
+                f"the second layer of a Convolution must be {found.shape} for a first layer of "
+                f"{first.shape}; got shape {second.shape}"
             )
         return dot(found.reshape(-1), second.reshape(-1))
 
@@ -121,12 +121,12 @@ class Convolution(eqx.Module):
 
 
 class Patterns(eqx.Module):
-    """A dense associative memory of a layer: P = Σ_tokens potential(Ξ g), a token per vector of the last axis.
+    """A dense associative memory of a layer: P = Σ potential(Ξ g), summed over the vectors of its last axis.
 
     The potential is convex in the layer if the separation's is convex and grows with each similarity.
 
-    **Arguments:** `patterns` (K, D), D the last axis of the layer; `separation`: how the overlaps are weighed.
-    Raises `ValueError` for others.
+    **Arguments:** `patterns` (K, D), D the last axis of the layer; `separation`: how the
+    overlaps are weighed. Raises `ValueError` for others.
 
     Krotov & Hopfield, ICLR 2021.
     """
