@@ -20,7 +20,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray, Shaped
 
 from energyam import checks
 from energyam.dynamics.recall import recall
-from energyam.dynamics.updates import Synchronous
+from energyam.dynamics.synchronous import Synchronous
 from energyam.flips.capabilities import AbstractWeights
 from energyam.memories.associator import KeyValueMemory
 from energyam.memories.dense import DenseAM
