@@ -11,6 +11,10 @@ from energyam.memories.dense import (
     ModernHopfield as ModernHopfield,
     PolynomialDenseAM as PolynomialDenseAM,
 )
+from energyam.memories.distance import (
+    EpanechnikovDenseAM as EpanechnikovDenseAM,
+    GaussianDenseAM as GaussianDenseAM,
+)
 from energyam.memories.hopfield import HopfieldNetwork as HopfieldNetwork
 from energyam.memories.sequence import SequenceNetwork as SequenceNetwork
 from energyam.memories.neuron_sdm import NeuronSDM as NeuronSDM
@@ -26,6 +30,7 @@ from energyam.memories.hierarchical import HierarchicalMemory as HierarchicalMem
 from energyam.memories import synapses as synapses
 from energyam.memories.base import (
     AbstractMemory as AbstractMemory,
+    AbstractProvesRest as AbstractProvesRest,
     AbstractPulls as AbstractPulls,
     Pull as Pull,
 )
@@ -37,8 +42,17 @@ from energyam.memories.neurons import (
     Free as Free,
     Spherical as Spherical,
 )
+from energyam.memories.graded import (
+    AbstractGraded as AbstractGraded,
+    LayerNorm as LayerNorm,
+    Rectified as Rectified,
+    Sigmoid as Sigmoid,
+    Softmax as Softmax,
+    Tanh as Tanh,
+)
 from energyam.memories.similarity import (
     AbstractSimilarity as AbstractSimilarity,
+    Cosine as Cosine,
     Dot as Dot,
     NegativeDistance as NegativeDistance,
 )
@@ -55,6 +69,11 @@ from energyam.memories.separation import (
     Quadratic as Quadratic,
     ReLU as ReLU,
     TopK as TopK,
+)
+from energyam.memories.sparse import (
+    Entmax as Entmax,
+    KSubsets as KSubsets,
+    LogSumReLU as LogSumReLU,
 )
 
 # what parts may declare to be exact or fast

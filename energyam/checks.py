@@ -64,7 +64,7 @@ def as_floats(name: str, value: Any, dims: str) -> Shaped[Array, "..."]:
     array = as_array(name, value, dims)
     if not jnp.issubdtype(array.dtype, jnp.floating):
         array = now(lambda a: a.astype(float), array)
-    if not passes(lambda a: jnp.isfinite(a).all(), array):
+    if not passes(_all_finite, array):
         raise ValueError(f"{name} must be finite; got NaN or infinity")
     return array
 
@@ -78,11 +78,22 @@ def as_binary(name: str, value: Any, dims: str) -> Shaped[Array, "..."]:
     wanted = f"{name} must be ({_shown(dims)}) with entries ±1"
     if array.dtype == bool:
         raise ValueError(f"{wanted}; got dtype bool (x becomes ±1 by 2 * x.astype(int) - 1)")
-    if not passes(lambda a: (jnp.abs(a) == 1).all(), array):
+    if not passes(_all_ones, array):
         got = np.unique(np.asarray(array, dtype=np.float64))
         shown = ", ".join(f"{v:g}" for v in got[:4]) + (", …" if got.size > 4 else "")
         raise ValueError(f"{wanted}; got entries {shown}{_advice(got, array.dtype)}")
-    return array.astype(jnp.int8) if jnp.issubdtype(array.dtype, jnp.integer) else array
+    wide = jnp.issubdtype(array.dtype, jnp.integer) and array.dtype != jnp.int8
+    return array.astype(jnp.int8) if wide else array
+
+
+@jax.jit  # one call, where op by op each costs as much
+def _all_finite(array):
+    return jnp.isfinite(array).all()
+
+
+@jax.jit
+def _all_ones(array):
+    return (jnp.abs(array) == 1).all()
 
 
 def _advice(got: np.ndarray, dtype: np.dtype) -> str:

@@ -13,7 +13,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float, Int, PRNGKeyArray, ScalarLi
 from energyam import checks
 from energyam.datasets.noise import flip_bits
 from energyam.dynamics.recall import recall
-from energyam.dynamics.updates import AbstractUpdate
+from energyam.dynamics.update import AbstractUpdate
 from energyam.linalg import dot
 
 OUTCOMES = ("pattern", "inverse", "other", "mixture", "spurious")

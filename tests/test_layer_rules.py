@@ -178,9 +178,7 @@ def test_queries_of_a_batch_recall_as_they_do_alone():
             np.testing.assert_allclose(together.state[name][i], alone.state[name], atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    "update", [eam.Blockwise(0.8), eam.LineSearch()], ids=["block", "line"]
-)
+@pytest.mark.parametrize("update", [eam.Blockwise(0.8), eam.LineSearch()], ids=["block", "line"])
 def test_recall_over_layers_is_differentiable_in_reverse(update):
     with enable_x64(True):
         memory, states = network(0.5)

@@ -11,10 +11,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
-from energyam.dynamics.update import AbstractCarriesEnergy, AbstractUpdate, Step, Tick
+from energyam.dynamics.update import AbstractCarriesEnergy, AbstractUpdate, Flips, States, Step, Tick
 from energyam.flips.derived import scalar_energy
 
 STATUSES = ("settled", "stopped", "out of steps", "not finite")
@@ -23,6 +24,7 @@ RUNNING = -1
 # What keys are folded with: the keys of a batch's queries, and of a rule's start, are streams of their own.
 _OWN, _START = 0x6F776E, 0x737472
 
+Recordable = jax.Array | np.ndarray | np.generic | bool | int | float
 Stop = Callable[[PyTree[Array], Float[Array, ""]], Any]
 
 
@@ -59,7 +61,9 @@ def begin(run: Run, state: PyTree[Array], key: PRNGKeyArray | None) -> Progress:
             energy = run.update.energy(carry)
         else:
             energy = _energy_of(run.memory)(state)
-        status = jnp.where(_stops(run, state, energy), STOPPED, RUNNING)
+        # An energy that is not finite here may become so: it ends the run only where `stop` does.
+        ending = jnp.where(_is_finite(run, state, energy), STOPPED, NOT_FINITE)
+        status = jnp.where(_stops(run, state, energy), ending, RUNNING).astype(jnp.int32)
         return Progress(state, carry, energy, status, jnp.zeros((), int))
 
     return _for_all(run, begin_one, jnp.zeros((), int), shared, state)
@@ -106,23 +110,30 @@ def _step_one(run, prepared, progress, tick, clamp, record):
 
 
 def _status(run, step, energy):
-    finite = jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(step.state)]).all()
-    if hasattr(run.memory, "energy"):
-        finite = finite & jnp.isfinite(energy)
     status = jnp.where(step.settled, SETTLED, RUNNING)
     status = jnp.where(_stops(run, step.state, energy), STOPPED, status)
-    return jnp.where(finite, status, NOT_FINITE)
+    return jnp.where(_is_finite(run, step.state, energy), status, NOT_FINITE).astype(jnp.int32)
+
+
+def _is_finite(run, state, energy):
+    """Whether a state is, and its energy, where the memory has one."""
+    finite = jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(state)]).all()
+    return finite & jnp.isfinite(energy) if hasattr(run.memory, "energy") else finite
 
 
 def _stops(run, state, energy):
     if run.stop is None:
         return jnp.zeros((), bool)
-    stops = jnp.asarray(run.stop(state, energy))
-    if stops.shape != () or stops.dtype != bool:
-        raise ValueError(
-            f"stop must return one bool for one query; got shape {stops.shape}, dtype {stops.dtype}"
-        )
-    return stops
+    return _one_bool(run.stop(state, energy), "stop must return one bool for one query")
+
+
+def _one_bool(value, message):
+    if not isinstance(value, bool | np.bool_ | jax.Array | np.ndarray):
+        raise ValueError(f"{message}; got {value!r}")
+    value = jnp.asarray(value)
+    if value.shape != () or value.dtype != bool:
+        raise ValueError(f"{message}; got shape {value.shape}, dtype {value.dtype}")
+    return value
 
 
 def _energy_of(memory):
@@ -158,17 +169,36 @@ def _checked_step(update, before, step):
     energies = jnp.asarray(step.energies)
     if energies.ndim != 1 or energies.shape[0] == 0:
         raise ValueError(f"energies of {name}.step must be (t,), t at least 1; got shape {energies.shape}")
-    settled = jnp.asarray(step.settled)
-    if settled.shape != () or settled.dtype != bool:
-        raise ValueError(
-            f"settled of {name}.step must be one bool; got shape {settled.shape}, dtype {settled.dtype}"
-        )
+    if jnp.issubdtype(energies.dtype, jnp.complexfloating):
+        raise ValueError(f"energies of {name}.step must be real; got dtype {energies.dtype}")
+    settled = _one_bool(step.settled, f"settled of {name}.step must be one bool")
+    _check_record(step.record, before.state, energies.shape, f"record of {name}.step")
     return step._replace(
         state=_like(before.state, step.state, f"state of {name}.step"),
         carry=_like(before.carry, step.carry, f"carry of {name}.step"),
         energies=energies.astype(before.energy.dtype),
         settled=settled,
     )
+
+
+def _check_record(record, state, updates, name):
+    """Raise `ValueError` unless flips are (t,), states (t, …) like the state, and all else arrays."""
+    if isinstance(record, Flips):
+        indices = jnp.asarray(record.indices)
+        if indices.shape != updates or not jnp.issubdtype(indices.dtype, jnp.integer):
+            raise ValueError(
+                f"{name} must hold one whole number for each of the energies, {updates}; got flips of shape "
+                f"{indices.shape}, dtype {indices.dtype}"
+            )
+    elif isinstance(record, States):
+        got = jax.tree.map(jnp.shape, record.states)
+        wanted = jax.tree.map(lambda leaf: updates + leaf.shape, state)
+        if wanted != got:
+            raise ValueError(
+                f"{name} must hold one state for each of the energies, {wanted}; got states of {got}"
+            )
+    elif not all(isinstance(leaf, Recordable) for leaf in jax.tree.leaves(record)):
+        raise ValueError(f"{name} must be Flips, States or a pytree of arrays; got {record!r}")
 
 
 def _like(old, new, name):
