@@ -56,8 +56,8 @@ class EpanechnikovDenseAM(AbstractDenseAM, AbstractProvesRest):
     With no pattern in reach the energy is +∞ and flat: the state stays where it is, and recall says that it
     ended "not finite".
 
-    **Arguments:** `patterns` (K, D): real numbers; `beta`: β = 2/ρ². Raises `ValueError` for patterns that are
-    not finite or β ≤ 0.
+    **Arguments:** `patterns` (K, D): real numbers; `beta`: β = 2/ρ². Raises `ValueError` for patterns that
+    are not finite or β ≤ 0.
 
     Hoover et al., "Dense associative memory with Epanechnikov energy" (2025).
     """

@@ -101,8 +101,8 @@ class LogSumReLU(AbstractBlocks):
 
         potential(s) = 1/β log Σ_μ max(0, 1 + β s_μ),   weights(s) = 1[1 + β s > 0] / Σ_μ max(0, 1 + β s_μ)
 
-    With s = −½ ‖x − ξ‖² this is the kernel of Epanechnikov, of radius √(2/β). With no pattern within reach the
-    potential is −∞ and flat: the weights are 0. The weights don't sum to 1.
+    With s = −½ ‖x − ξ‖² this is the kernel of Epanechnikov, of radius √(2/β). With no pattern within reach
+    the potential is −∞ and flat: the weights are 0. The weights don't sum to 1.
 
     **Arguments:** `beta`: β > 0, a leaf. Raises `ValueError` for others.
 

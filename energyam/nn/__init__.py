@@ -12,8 +12,8 @@ from energyam.nn.few_shot import (
     FewShotClassifier as FewShotClassifier,
     episode_accuracy as episode_accuracy,
 )
-from energyam.nn.hopfield_layers import (
-    HopfieldAttention as HopfieldAttention,
+from energyam.nn.hopfield_layers import Association as Association, HopfieldAttention as HopfieldAttention
+from energyam.nn.hopfield_sets import (
     HopfieldLookup as HopfieldLookup,
     HopfieldPooling as HopfieldPooling,
 )
