@@ -1,5 +1,11 @@
 """Trainable associative memories: Equinox layers and networks, and the loop that trains them with optax."""
 
+from energyam.nn.energy_transformer import (
+    Descent as Descent,
+    EnergyTransformer as EnergyTransformer,
+    MaskedCompletion as MaskedCompletion,
+    as_patches as as_patches,
+)
 from energyam.nn.fast_weights import (
     FastWeightsCell as FastWeightsCell,
     FastWeightsRNN as FastWeightsRNN,
@@ -30,4 +36,5 @@ from energyam.nn.reads import (
     NearestRead as NearestRead,
     PrototypeRead as PrototypeRead,
 )
+from energyam.nn.rest import recall_at_rest as recall_at_rest
 from energyam.nn.training import Trained as Trained, train as train
