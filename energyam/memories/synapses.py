@@ -7,6 +7,7 @@ hierarchical Hopfield networks" (2022), whose energies of synapses are −P.
 """
 
 import abc
+from collections.abc import Callable
 from typing import Literal
 
 import equinox as eqx
@@ -148,6 +149,32 @@ class Patterns(eqx.Module):
         return jax.vmap(potential_of)(layer.reshape(-1, layer.shape[-1])).sum()
 
 
+class Prediction(eqx.Module):
+    """A layer that predicts another, as in predictive coding: P = g₂ · f(g₁) − ½ ‖f(g₁)‖².
+
+    With the ½‖g₂‖² of `Continuous` neurons, R − P is ½ ‖g₂ − f(g₁)‖², the squared error of the prediction.
+    P is not convex in the first layer: `Blockwise` gives no guarantee there, `LineSearch` and
+    `GradientDescent` do.
+
+    **Arguments:** `predict`: f, a function or module (`eqx.nn.Linear`, say) from the first layer to the
+    second's shape. Raises `ValueError` for others.
+
+    Rao & Ballard, Nature Neuroscience 2 (1999).
+    """
+
+    predict: Callable[[Array], Array]
+
+    def __check_init__(self):
+        if not callable(self.predict):
+            raise ValueError(f"predict must be a function or a module; got {self.predict!r:.80}")
+
+    def __call__(self, first: Float[Array, "..."], second: Float[Array, "..."]) -> Float[Array, ""]:
+        found = self.predict(first)
+        if jnp.shape(found) != second.shape:
+            raise ValueError(f"predict must give {second.shape}; got shape {jnp.shape(found)}")
+        return jnp.sum((second - found / 2) * found)
+
+
 class Attention(AbstractTokenwise):
     """Tokens that find one another: P = 1/β Σ_h Σ_C log Σ_B exp(β K_hB · Q_hC), K = W_k g, Q = W_q g.
 
@@ -186,16 +213,12 @@ class Attention(AbstractTokenwise):
             )
         beta = self.query_weights.shape[1] ** -0.5 if beta is None else beta
         self.beta = checks.positive_float("beta", beta)
-        self.own = checks.flag("own", own)
-        self.adjacency = None if adjacency is None else _checked_adjacency(adjacency, self.own)
+        self.adjacency = None if adjacency is None else _checked_adjacency(adjacency, own)
+        self.own = checks.flag("own", own) or _has_loops(self.adjacency)
 
     @property
     def convex_in_tokens(self) -> bool:
-        # Known where it is asked: with a graph, nobody looks at itself unless its diagonal says so.
-        sees_itself = lambda adjacency: jnp.diagonal(adjacency).any()  # noqa: E731
-        if self.adjacency is None or not checks.is_known(self.adjacency):
-            return not self.own
-        return not bool(checks.now(sees_itself, self.adjacency))
+        return not self.own
 
     def __call__(self, tokens: Float[Array, "N D"]) -> Float[Array, ""]:
         scores, seen = self.scores(tokens), self.seen(tokens)
@@ -233,6 +256,13 @@ class Attention(AbstractTokenwise):
                 f"adjacency must be ({tokens.shape[0]}, {tokens.shape[0]}) for as many tokens; "
                 f"got shape {self.adjacency.shape}"
             )
+
+
+def _has_loops(adjacency):
+    """Whether a known graph has nodes that look at themselves."""
+    if adjacency is None or not checks.is_known(adjacency):
+        return False
+    return bool(checks.now(lambda a: jnp.diagonal(a).any(), adjacency))
 
 
 def _checked_adjacency(adjacency, own):

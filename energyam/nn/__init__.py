@@ -23,6 +23,12 @@ from energyam.nn.hopfield_sets import (
     HopfieldLookup as HopfieldLookup,
     HopfieldPooling as HopfieldPooling,
 )
+from energyam.nn.layer_losses import (
+    Nudged as Nudged,
+    contrastive_hebbian as contrastive_hebbian,
+    equilibrium_propagation as equilibrium_propagation,
+    predictive_coding as predictive_coding,
+)
 from energyam.nn.projection import (
     ProjectedMemory as ProjectedMemory,
     ReconstructionLoss as ReconstructionLoss,
