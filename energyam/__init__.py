@@ -31,7 +31,10 @@ from energyam.memories.associator import (
 )
 from energyam.memories.padded import PaddedKeyValueMemory as PaddedKeyValueMemory
 
+from energyam.memories.hierarchical import HierarchicalMemory as HierarchicalMemory
+
 # the parts of a memory
+from energyam.memories import synapses as synapses
 from energyam.memories.base import (
     AbstractMemory as AbstractMemory,
     AbstractProvesRest as AbstractProvesRest,
@@ -126,7 +129,10 @@ from energyam.dynamics.update import (
     Tick as Tick,
 )
 from energyam.dynamics.asynchronous import Asynchronous as Asynchronous
+from energyam.dynamics.blockwise import Blockwise as Blockwise
 from energyam.dynamics.gradient import GradientDescent as GradientDescent
+from energyam.dynamics.line_search import LineSearch as LineSearch
+from energyam.dynamics.relaxation import Relaxation as Relaxation
 from energyam.dynamics.synchronous import Synchronous as Synchronous
 
 # sampling

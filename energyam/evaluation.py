@@ -12,38 +12,22 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from energyam import checks
 from energyam.datasets.noise import flip_bits
-from energyam.diagnostics import effective_sample_size as effective_sample_size
-from energyam.diagnostics import split_rhat as split_rhat
+from energyam.diagnostics import effective_sample_size as effective_sample_size, split_rhat as split_rhat
 from energyam.dynamics.recall import recall
 from energyam.dynamics.update import AbstractUpdate
 from energyam.linalg import dot
 from energyam.outcomes import (
     KINDS as KINDS,
-)
-from energyam.outcomes import (
     OUTCOMES as OUTCOMES,
-)
-from energyam.outcomes import (
     Retrieved as Retrieved,
-)
-from energyam.outcomes import (
     bare_cosines,
     bare_outcome,
-)
-from energyam.outcomes import (
     cosines as cosines,
-)
-from energyam.outcomes import (
     nearest_pattern as nearest_pattern,
-)
-from energyam.outcomes import (
     outcome as outcome,
-)
-from energyam.outcomes import (
     retrieved as retrieved,
 )
-from energyam.partition import expectation as expectation
-from energyam.partition import log_partition as log_partition
+from energyam.partition import expectation as expectation, log_partition as log_partition
 
 
 class Share(NamedTuple):

@@ -69,7 +69,9 @@ def test_variances_of_gaussians(adjusted, getkey):
     assert deviates(x, 0) < 4 and deviates(x**2, right) < 4
     assert deviates(x**2, wrong) > 10 and deviates(x**2, 1.1 * right) > 8
     np.testing.assert_allclose(
-        result.energies[:, 0], jax.vmap(memory.energy)(jax.tree.map(lambda s: s[:, 0], result.states)), rtol=1e-4
+        result.energies[:, 0],
+        jax.vmap(memory.energy)(jax.tree.map(lambda s: s[:, 0], result.states)),
+        rtol=1e-4,
     )
     assert (result.acceptance < 1).any() == adjusted
 

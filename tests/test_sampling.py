@@ -215,7 +215,9 @@ def test_states_of_several_layers_are_sampled(getkey):
     start = split(jr.rademacher(getkey(), (8192, 7)))
     result = eam.sample(memory, start, eam.HeatBath(2.0), 1, key=getkey(), discard=30)
     assert result.states["seen"].shape == (8192, 1, 2, 2)
-    flat = np.concatenate([np.asarray(result.states["seen"]).reshape(8192, 4), result.states["hidden"][:, 0]], 1)
+    flat = np.concatenate(
+        [np.asarray(result.states["seen"]).reshape(8192, 4), result.states["hidden"][:, 0]], 1
+    )
     assert p_value(counted(flat), boltzmann(energies, 2.0)) > 1e-4
     assert p_value(counted(flat), boltzmann(energies, 2.2)) < 1e-6
 
