@@ -154,7 +154,18 @@ from energyam.saving import load as load, save as save
 __version__ = "0.2.0"
 
 # Imported at first use: they cost an import of matplotlib, a data set, or a hundred milliseconds.
-_LAZY = ("datasets", "evaluation", "hypercube", "learning", "lm", "nn", "plotting", "sharding", "theory")
+_LAZY = (
+    "datasets",
+    "evaluation",
+    "hypercube",
+    "ising",
+    "learning",
+    "lm",
+    "nn",
+    "plotting",
+    "sharding",
+    "theory",
+)
 
 
 def __getattr__(name: str):
