@@ -1,4 +1,4 @@
-"""Products of memories: all pairs of two tables' patterns, held, read, ranked and recalled from the tables."""
+"""Products of memories: all pairs of two tables' patterns, read, ranked and recalled from the tables."""
 
 from typing import NamedTuple
 

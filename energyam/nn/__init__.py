@@ -5,6 +5,7 @@ from energyam.nn.energy_losses import (
     denoising_score_matching as denoising_score_matching,
     probability_flow as probability_flow,
     pseudo_likelihood as pseudo_likelihood,
+)
 from energyam.nn.energy_transformer import (
     Descent as Descent,
     EnergyTransformer as EnergyTransformer,
