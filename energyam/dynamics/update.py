@@ -105,3 +105,38 @@ class AbstractCarriesEnergy(AbstractUpdate):
 
 class AbstractFlipping(AbstractUpdate):
     """An update rule that flips neurons: where a memory declares no neurons, they are ±1."""
+
+
+class AbstractTempered(AbstractUpdate):
+    """An update rule that samples exp(−E/T), at any temperature that one asks for."""
+
+    @abc.abstractmethod
+    def at(self, temperature: Float[Array, ""]) -> "AbstractTempered":
+        """The same rule at another temperature, which may be traced."""
+
+
+class AbstractScheduled(AbstractUpdate):
+    """An update rule that can tell, before a run, whether its schedules suit it."""
+
+    @abc.abstractmethod
+    def check_steps(self, num_steps: int) -> None:
+        """Raise `ValueError` if a schedule has a wrong value at one of the first `num_steps` steps."""
+
+
+class AbstractWrapping(AbstractUpdate):
+    """An update rule that runs another one."""
+
+    update: eqx.AbstractVar[AbstractUpdate]
+
+
+def flips_neurons(update: AbstractUpdate) -> bool:
+    """Whether a rule flips neurons, itself or by the rule that it runs."""
+    if isinstance(update, AbstractWrapping):
+        return flips_neurons(update.update)
+    return isinstance(update, AbstractFlipping)
+
+
+def check_steps(update: AbstractUpdate, num_steps: int) -> None:
+    """Raise `ValueError` if a schedule of the rule has a wrong value within so many steps."""
+    if isinstance(update, AbstractScheduled):
+        update.check_steps(num_steps)
