@@ -54,9 +54,9 @@ from energyam.memories.graded import (
     LayerNorm as LayerNorm,
     Rectified as Rectified,
     Sigmoid as Sigmoid,
-    Softmax as Softmax,
     Tanh as Tanh,
 )
+from energyam.memories.simplex import Softmax as Softmax
 from energyam.memories.similarity import (
     AbstractSimilarity as AbstractSimilarity,
     Cosine as Cosine,

@@ -120,7 +120,7 @@ def _with_progress(run, start, axes, plan, key):
 def _begin(run, start, axes, plan, key):
     """The chains after the discarded steps, and 0 proposals accepted since."""
     at = loop.begin(run, as_working(start, axes), key)
-    at, _ = loop.repeat(run, at, jnp.zeros((), int), plan.discard, key)
+    at, _ = loop.repeat(run, at, jnp.zeros((), int), plan.discard, key=key)
     return at, jnp.zeros_like(at.energy)
 
 
@@ -130,7 +130,7 @@ def _some(run, at, start, first, plan, key):
     def next_sample(at, number):
         progress, accepted = at
         begin = plan.discard + number * plan.every
-        progress, share = loop.repeat(run, progress, begin, plan.every, key)
+        progress, share = loop.repeat(run, progress, begin, plan.every, key=key)
         states = jax.tree.map(lambda new, old: new.astype(old.dtype), progress.state, start)
         return (progress, accepted + share), (states, progress.energy)
 

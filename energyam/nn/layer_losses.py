@@ -102,8 +102,8 @@ def contrastive_hebbian(
     update: AbstractUpdate | None = None,
     max_steps: int = 100,
     *,
-    inputs: Any,
-    outputs: Any,
+    inputs: dict[str, Any],
+    outputs: dict[str, Any],
 ) -> Float[Array, ""]:
     """A loss with the gradient ∂E(s⁺) − ∂E(s⁻): what is right gets less energy, what was recalled gets more.
 
