@@ -119,7 +119,7 @@ def _with_progress(run, start, axes, plan, key):
 
 def _begin(run, start, axes, plan, key):
     """The chains after the discarded steps, and 0 proposals accepted since."""
-    at = loop.begin(run, as_working(start, axes), key)
+    at = loop.begin(run, as_working(start, axes), key=key)
     at, _ = loop.repeat(run, at, jnp.zeros((), int), plan.discard, key=key)
     return at, jnp.zeros_like(at.energy)
 
