@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, Shaped
 
 from energyam.dynamics.update import AbstractCarriesEnergy, AbstractUpdate, Flips, States, Step, Tick
 from energyam.flips.derived import scalar_energy
@@ -29,7 +29,7 @@ Stop = Callable[[PyTree[Array], Float[Array, ""]], Any]
 
 
 class Run(eqx.Module):
-    """What a run is of: all that stays the same from step to step."""
+    """What is run: all that stays the same from step to step."""
 
     memory: Any
     update: AbstractUpdate
@@ -50,7 +50,7 @@ class Progress(NamedTuple):
     num_steps: Int[Array, "*B"]
 
 
-def begin(run: Run, state: PyTree[Array], key: PRNGKeyArray | None) -> Progress:
+def begin(run: Run, state: PyTree[Array], *, key: PRNGKeyArray | None) -> Progress:
     """Before the first step: the rule's carry, the energy, and whether `stop` holds already."""
     prepared = run.update.prepare(run.memory)
     shared = None if key is None else jr.fold_in(key, _START)
@@ -70,7 +70,7 @@ def begin(run: Run, state: PyTree[Array], key: PRNGKeyArray | None) -> Progress:
 
 
 def advance(
-    run: Run, progress: Progress, indices: Int[Array, " S"], keys: Any, record: bool
+    run: Run, progress: Progress, indices: Int[Array, " S"], keys: Shaped[Array, "S ..."] | None, record: bool
 ) -> tuple[Progress, Any]:
     """The steps of `indices`, each with its key, while any query goes on; with a history of each step."""
     prepared = run.update.prepare(run.memory)

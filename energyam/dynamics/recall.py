@@ -118,7 +118,8 @@ def recall(
     - `query` (*batch, D): where to start, with any number of leading axes; for a memory with a
       `state_shape`, (*batch, *state_shape), or a pytree of such layers.
     - `update`: the rule; by default `Asynchronous()` where all neurons are ±1 (and for an object with an
-      energy alone and flat states), `Synchronous()` for others that have a field.
+      energy alone and flat states), `Blockwise()` for other layers under a potential, `Synchronous()` for
+      others that have a field.
     - `max_steps`: at most so many steps; a step tries each neuron once, or moves all at once.
     - `key`: for rules that draw random orders or noise.
     - `clamp`: True for neurons that stay as they are (pattern completion): bools (D,) for all queries, or
@@ -193,7 +194,7 @@ def _stop_gradient(tree):
 
 @eqx.filter_jit
 def _run(run, query, flippable, axes, max_steps, key, record):
-    start = loop.begin(run, as_working(query, axes), key)
+    start = loop.begin(run, as_working(query, axes), key=key)
     end, history = loop.advance(
         run, start, jnp.arange(max_steps), _keys(key, 0, max_steps, max_steps), record
     )
@@ -223,7 +224,7 @@ def _with_progress(run, query, flippable, axes, max_steps, key, record):
 
 @eqx.filter_jit
 def _begin(run, query, axes, key):
-    return loop.begin(run, as_working(query, axes), key)
+    return loop.begin(run, as_working(query, axes), key=key)
 
 
 @eqx.filter_jit

@@ -57,7 +57,7 @@ class States(eqx.Module):
 
 
 class Step(NamedTuple):
-    """What a step came to.
+    """The outcome of one step.
 
     `energies` (t,) after each of its t updates; `record`: `Flips`, `States` or any pytree of arrays, which
     is stacked as `Recall.record`; `settled`: whether no further step would move the state; `accepted`: the
@@ -81,7 +81,8 @@ class AbstractUpdate(eqx.Module):
 
     @abc.abstractmethod
     def prepare(self, memory: Any) -> Any:
-        """What the steps read of the memory, made once per recall. `ValueError` if it can't."""
+        """What the steps read of the memory, made once per recall. Raises `ValueError` if the memory
+        lacks what they need."""
 
     @abc.abstractmethod
     def init(self, prepared: Any, state: PyTree[Array], tick: Tick) -> Any:

@@ -6,6 +6,12 @@ from energyam.nn.energy_losses import (
     probability_flow as probability_flow,
     pseudo_likelihood as pseudo_likelihood,
 )
+from energyam.nn.energy_transformer import (
+    Descent as Descent,
+    EnergyTransformer as EnergyTransformer,
+    MaskedCompletion as MaskedCompletion,
+    as_patches as as_patches,
+)
 from energyam.nn.fast_weights import (
     FastWeightsCell as FastWeightsCell,
     FastWeightsRNN as FastWeightsRNN,
@@ -18,10 +24,16 @@ from energyam.nn.few_shot import (
     FewShotClassifier as FewShotClassifier,
     episode_accuracy as episode_accuracy,
 )
-from energyam.nn.hopfield_layers import (
-    HopfieldAttention as HopfieldAttention,
+from energyam.nn.hopfield_layers import Association as Association, HopfieldAttention as HopfieldAttention
+from energyam.nn.hopfield_sets import (
     HopfieldLookup as HopfieldLookup,
     HopfieldPooling as HopfieldPooling,
+)
+from energyam.nn.layer_losses import (
+    Nudged as Nudged,
+    contrastive_hebbian as contrastive_hebbian,
+    equilibrium_propagation as equilibrium_propagation,
+    predictive_coding as predictive_coding,
 )
 from energyam.nn.projection import (
     ProjectedMemory as ProjectedMemory,
@@ -36,4 +48,5 @@ from energyam.nn.reads import (
     NearestRead as NearestRead,
     PrototypeRead as PrototypeRead,
 )
+from energyam.nn.rest import recall_at_rest as recall_at_rest
 from energyam.nn.training import Trained as Trained, train as train
