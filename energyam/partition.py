@@ -68,9 +68,8 @@ def expectation(
         raise ValueError(f"temperature must be positive and finite; got {temperature}")
     logs, means = _enumerate(memory, function, T)
     weights = np.exp(logs - _finite(float(np.logaddexp.reduce(logs))))
-    return jax.tree.map(
-        lambda of_block: np.asarray(np.tensordot(weights, np.asarray(of_block, float), 1)), means
-    )
+    mean = lambda of_blocks: np.asarray(np.tensordot(weights, np.asarray(of_blocks, float), 1))  # noqa: E731
+    return jax.tree.map(mean, means)
 
 
 class Mixture(NamedTuple):

@@ -62,7 +62,7 @@ CALLS = [
     (lambda: eam.sample(CHN, X, eam.HeatBath(1.0), 1, key=0), "key must be a jax random key"),
     (
         lambda: eam.sample(eam.CHN, X, eam.HeatBath(1.0), 1, key=KEY),
-        "memory must be an object, not the class CHN",
+        "an object, not the class CHN",
     ),
     (lambda: eam.sample(CHN, X, eam.HeatBath(1.0), 1, key=KEY, clamp=np.ones(5, bool)), "clamp must be"),
     (lambda: eam.recall(CHN, X, eam.HeatBath(1.0)), "key must be given"),
