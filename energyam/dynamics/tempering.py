@@ -90,7 +90,7 @@ class Tempering(AbstractWrapping, AbstractCarriesEnergy):
         )
         pairs = self.temperatures.shape[0] - 1
         offers = jnp.arange(pairs) % 2 == tick.index % min(pairs, 2)
-        u = uniform_within(jr.fold_in(tick.own, 0), offers.shape, replicas.energies.dtype)
+        u = uniform_within(offers.shape, replicas.energies.dtype, key=jr.fold_in(tick.own, 0))
         taken = offers & self.exchanges(replicas.energies, u)
         places = _exchanged(taken)
         replicas = jax.tree.map(lambda leaf: leaf[places], replicas)
