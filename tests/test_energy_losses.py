@@ -134,7 +134,7 @@ def test_score_matching_finds_the_density_of_the_noisy_states(getkey):
 
 
 def test_probability_flow_stores_more_than_storkey_and_the_pseudo_inverse():
-    D, K = 32, 30
+    D, K = 32, 38  # more patterns than neurons
     X = patterns(8, K, D)
     train = optax.adam(0.02)
 
@@ -154,12 +154,13 @@ def test_probability_flow_stores_more_than_storkey_and_the_pseudo_inverse():
     W = fit(jnp.zeros((D, D)))
     W = 0.5 * (W + W.T) * (1 - jnp.eye(D))
 
-    def recalled(W):
-        """The share of patterns that come back with one neuron flipped."""
-        queries = X.at[jnp.arange(K), jnp.arange(K) % D].multiply(-1)
-        ends = eam.recall(eam.HopfieldNetwork(W), queries, eam.Asynchronous("sequential")).state
-        return float((ends == X).all(axis=1).mean())
+    def stored(W):
+        """The share of patterns at which every flip raises the energy, and not by rounding alone."""
+        energy = jax.vmap(eam.HopfieldNetwork(W).energy)
+        rises = jnp.stack([energy(X.at[:, i].multiply(-1)) - energy(X) for i in range(D)])
+        return float((rises.min(axis=0) > 1e-3).mean())
 
-    flow, storkey, inverse, hebb = map(recalled, (W, eam.storkey(X), eam.pseudo_inverse(X), eam.hebbian(X)))
-    others = recalled(eam.hebbian(patterns(9, K, D)))
-    assert flow > max(storkey, inverse, hebb) + 0.1 and others < 0.1, (flow, storkey, inverse, hebb, others)
+    # The pseudo-inverse of so many patterns is the identity: without its diagonal, nothing.
+    flow, storkey, inverse, hebb = map(stored, (W, eam.storkey(X), eam.pseudo_inverse(X), eam.hebbian(X)))
+    others = stored(eam.hebbian(patterns(9, K, D)))
+    assert flow > 0.9 and max(storkey, inverse, hebb, others) < 0.3, (flow, storkey, inverse, hebb, others)

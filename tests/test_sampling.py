@@ -46,7 +46,7 @@ class Parallel(eam.AbstractFlipping):
         return ()
 
     def step(self, prepared, state, carry, tick, clamp):
-        energies = jax.vmap(prepared.energy)(state * (1 - 2 * jnp.eye(state.size)))
+        energies = jax.vmap(prepared.energy)(state[None] * (1 - 2 * jnp.eye(state.size)))
         odds = (prepared.energy(state) - energies) / self.temperature
         new = jnp.where(jr.uniform(tick.own, state.shape) < jax.nn.sigmoid(odds), -state, state)
         return eam.Step(new, (), prepared.energy(new)[None], eam.States(new[None]), jnp.zeros((), bool))
