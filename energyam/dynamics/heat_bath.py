@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jax import lax
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from energyam.dynamics.asynchronous import Prepared, checked_order, drawn_order, prepare_flips
 from energyam.dynamics.states import flat_view, layers_of
@@ -134,6 +134,6 @@ class Metropolis(AbstractFlipsAtRandom):
         return jnp.log(u)
 
 
-def uniform_within(shape: tuple[int, ...], dtype: jnp.dtype, *, key: Array) -> Float[Array, "..."]:
+def uniform_within(shape: tuple[int, ...], dtype: jnp.dtype, *, key: PRNGKeyArray) -> Float[Array, "..."]:
     """Uniform numbers strictly between 0 and 1: those of jax, on a grid that includes 0, and half a step."""
     return jr.uniform(key, shape, dtype) + jnp.finfo(dtype).eps / 2

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree, Shaped
 
 from energyam import checks
 from energyam.dynamics import loop
+from energyam.dynamics.defaults import check_memory
 from energyam.dynamics.states import as_working, checked_clamp, checked_states, layers_of
 from energyam.dynamics.update import AbstractUpdate, check_steps, flips_neurons
 
@@ -70,9 +71,9 @@ def sample(
     discard = checks.count("discard", discard, least=0)
     steps = checks.count("discard + num_samples · every", discard + num_samples * every)
     checks.key("key", key)
+    check_memory(memory)
     if not callable(getattr(memory, "energy", None)):
-        name = memory.__name__ if isinstance(memory, type) else type(memory).__name__
-        raise ValueError(f"memory must be an object with an energy(state); got {name}")
+        raise ValueError(f"memory must have an energy(state) to sample; {type(memory).__name__} has none")
     check_steps(update, steps)
     layers = layers_of(memory, start, flips_neurons(update), "start")
     batch = checked_states(layers, start, "start")

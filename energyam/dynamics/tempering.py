@@ -1,5 +1,6 @@
 """Tempering: replicas of a chain at several temperatures, which now and then change places."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -56,7 +57,7 @@ class Tempering(AbstractWrapping, AbstractCarriesEnergy):
     temperatures: Float[Array, " R"]
     update: AbstractTempered
 
-    def __init__(self, temperatures: ArrayLike, update: AbstractTempered):
+    def __init__(self, temperatures: ArrayLike | Sequence[float], update: AbstractTempered):
         checks.positive("temperatures", temperatures)
         temperatures = checks.as_floats("temperatures", temperatures, "R")
         if temperatures.shape[0] < 2:
