@@ -49,12 +49,12 @@ from energyam.memories.neurons import (
     Free as Free,
     Spherical as Spherical,
 )
+from energyam.memories.softmax import Softmax as Softmax
 from energyam.memories.graded import (
     AbstractGraded as AbstractGraded,
     LayerNorm as LayerNorm,
     Rectified as Rectified,
     Sigmoid as Sigmoid,
-    Softmax as Softmax,
     Tanh as Tanh,
 )
 from energyam.memories.similarity import (
@@ -89,6 +89,7 @@ from energyam.flips.capabilities import (
     AbstractCouplings as AbstractCouplings,
     AbstractEnclosures as AbstractEnclosures,
     AbstractFields as AbstractFields,
+    AbstractFieldsAt as AbstractFieldsAt,
     AbstractFlippable as AbstractFlippable,
     AbstractFlips as AbstractFlips,
     AbstractGains as AbstractGains,
