@@ -12,12 +12,6 @@ import pytest
 import energyam as eam
 
 
-@pytest.fixture
-def x64():
-    with jax.enable_x64():
-        yield
-
-
 def minima(X, radius):
     """All sets of patterns in reach of their own mean and of no other, in float64: sets, and their means."""
     X = np.asarray(X, float)
