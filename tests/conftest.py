@@ -1,7 +1,7 @@
 """Strict settings for every test: no silent rank promotion, and a fresh key on demand."""
 
-import inspect
 import importlib
+import inspect
 import os
 
 os.environ.setdefault("MPLBACKEND", "Agg")
