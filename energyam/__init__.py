@@ -49,6 +49,7 @@ from energyam.memories.neurons import (
     Free as Free,
     Spherical as Spherical,
 )
+from energyam.memories.softmax import Softmax as Softmax
 from energyam.memories.graded import (
     AbstractGraded as AbstractGraded,
     LayerNorm as LayerNorm,
@@ -56,7 +57,6 @@ from energyam.memories.graded import (
     Sigmoid as Sigmoid,
     Tanh as Tanh,
 )
-from energyam.memories.simplex import Softmax as Softmax
 from energyam.memories.similarity import (
     AbstractSimilarity as AbstractSimilarity,
     Cosine as Cosine,
@@ -89,6 +89,7 @@ from energyam.flips.capabilities import (
     AbstractCouplings as AbstractCouplings,
     AbstractEnclosures as AbstractEnclosures,
     AbstractFields as AbstractFields,
+    AbstractFieldsAt as AbstractFieldsAt,
     AbstractFlippable as AbstractFlippable,
     AbstractFlips as AbstractFlips,
     AbstractGains as AbstractGains,

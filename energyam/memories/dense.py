@@ -9,7 +9,13 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
 from energyam import checks
-from energyam.flips.capabilities import AbstractFields, AbstractFlips, AbstractGains, AbstractHasFlips
+from energyam.flips.capabilities import (
+    AbstractFields,
+    AbstractFieldsAt,
+    AbstractFlips,
+    AbstractGains,
+    AbstractHasFlips,
+)
 from energyam.flips.dense import SimilarityFlips, flips_between_patterns
 from energyam.flips.derived import similarities_of, weights_of
 from energyam.flips.integer_powers import MAX_BASE
@@ -48,6 +54,11 @@ class AbstractDenseAM(AbstractMemory, AbstractHasFlips):
             similar = lambda patterns: similarities_of(self.similarity, patterns, state)  # noqa: E731
             potential, (field, curvature) = read(self.separation, similar, weighted, rows)
             return Pull(potential, field, curvature)
+        if isinstance(self.similarity, AbstractFieldsAt):
+            similarities = similarities_of(self.similarity, self.patterns, state)
+            weights = weights_of(self.separation, similarities)
+            field, curvature = self.similarity.field_at(self.patterns, weights, state)
+            return Pull(self.separation.potential(similarities), field, curvature)
         return self._derived_pull(state)
 
     def flips(self) -> AbstractFlips | None:

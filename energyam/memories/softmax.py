@@ -1,4 +1,4 @@
-"""Neurons of a layer that share a total of 1: Softmax, the graded neurons of attention."""
+"""Softmax neurons: a layer whose activity sums to 1."""
 
 import equinox as eqx
 import jax
