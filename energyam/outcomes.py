@@ -153,9 +153,7 @@ def _kind_of_real(memory, state, index, shares, tolerance):
     pull = memory.pull(state)
     answer = memory.neurons.respond(pull.field, state, pull.curvature)
     still = (jnp.sum((answer - state) ** 2) <= reach) & (jnp.sum(shares) > 0)
-    found = jnp.stack(
-        [jnp.sum((state - own) ** 2) <= reach, jnp.sum((state + own) ** 2) <= reach, still]
-    )
+    found = jnp.stack([jnp.sum((state - own) ** 2) <= reach, jnp.sum((state + own) ** 2) <= reach, still])
     return jnp.where(found.any(), jnp.argmax(found), len(found))
 
 

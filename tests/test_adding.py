@@ -63,9 +63,7 @@ def test_pairs_are_added_and_taken_out():
     whole = eam.KeyValueMemory(KEYS, VALUES, eam.LogSumExp(3.0))
     grown = eam.KeyValueMemory(KEYS[:9], VALUES[:9], eam.LogSumExp(3.0)).with_pairs(KEYS[9:], VALUES[9:])
     assert same(grown, whole)
-    assert same(
-        whole.without(np.arange(9)), eam.KeyValueMemory(KEYS[9:], VALUES[9:], eam.LogSumExp(3.0))
-    )
+    assert same(whole.without(np.arange(9)), eam.KeyValueMemory(KEYS[9:], VALUES[9:], eam.LogSumExp(3.0)))
 
 
 @pytest.mark.parametrize("name", SEPARATIONS)

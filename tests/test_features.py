@@ -47,9 +47,7 @@ def test_one_kernel_has_the_textbook_variance():
 def test_writing_and_forgetting():
     memory = drawn(jr.key(4))
     np.testing.assert_allclose(memory.write(X[:2]).write(X[2:]).written, memory.write(X).written, atol=1e-5)
-    np.testing.assert_allclose(
-        memory.write(X).forget(X[3:]).written, memory.write(X[:3]).written, atol=1e-5
-    )
+    np.testing.assert_allclose(memory.write(X).forget(X[3:]).written, memory.write(X[:3]).written, atol=1e-5)
     np.testing.assert_allclose(memory.write(X).forget(X).written, 0, atol=1e-5)
 
 

@@ -75,7 +75,9 @@ def test_three_tables_are_ranked_and_their_patterns_made():
     product, plain = BOTH["three"]()
     ranked = product.ranked(jnp.ones(15), 80)
     assert ranked.indices.shape == (60, 3)
-    assert (product.pattern(ranked.indices[0]) == plain.patterns[ranked.indices[0] @ jnp.array([20, 5, 1])]).all()
+    assert (
+        product.pattern(ranked.indices[0]) == plain.patterns[ranked.indices[0] @ jnp.array([20, 5, 1])]
+    ).all()
     assert ranked.similarities[0] == product.pattern(ranked.indices[0]).astype(float).sum()
 
 

@@ -27,7 +27,9 @@ class JoinedFlips(AbstractEnclosures):
         pieces = zip(self.parts, kept, self._pieces(state), strict=True)
         return sum((part.energy(own, x) for part, own, x in pieces), jnp.zeros((), state.dtype))
 
-    def enclosure(self, kept: Any, state: Float[Array, " N"]) -> tuple[Float[Array, " N"], Float[Array, " N"]]:
+    def enclosure(
+        self, kept: Any, state: Float[Array, " N"]
+    ) -> tuple[Float[Array, " N"], Float[Array, " N"]]:
         pieces = zip(self.parts, kept, self._pieces(state), strict=True)
         lows, highs = zip(*(part.enclosure(own, x) for part, own, x in pieces), strict=True)
         if self.own is None:
@@ -56,7 +58,9 @@ class JoinedFlips(AbstractEnclosures):
         starts = [sum(self.sizes[:part]) for part in range(len(self.sizes))]
         places = [(neurons - start, size) for start, size in zip(starts, self.sizes, strict=True)]
         own = tuple((at >= 0) & (at < size) for at, size in places)
-        seen = (part.seen_from(at.clip(0, size - 1)) for part, (at, size) in zip(self.parts, places, strict=True))
+        seen = (
+            part.seen_from(at.clip(0, size - 1)) for part, (at, size) in zip(self.parts, places, strict=True)
+        )
         return JoinedFlips(tuple(seen), self.sizes, own)
 
     def _pieces(self, state):

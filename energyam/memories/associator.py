@@ -46,7 +46,9 @@ class KeyValueMemory(eqx.Module):
         query = checks.as_vector("query", query, self.keys.shape[1])
         return _read(self, query)
 
-    def with_pairs(self, keys: Shaped[ArrayLike, "..."], values: Shaped[ArrayLike, "..."]) -> "KeyValueMemory":
+    def with_pairs(
+        self, keys: Shaped[ArrayLike, "..."], values: Shaped[ArrayLike, "..."]
+    ) -> "KeyValueMemory":
         """The same memory with more pairs, keys (n, Dk) and values (n, Dv), after those there.
 
         Each number of pairs compiles its own read; `PaddedKeyValueMemory` does not. Raises `ValueError` for

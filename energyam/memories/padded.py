@@ -65,7 +65,9 @@ class PaddedKeyValueMemory(eqx.Module):
         """The value (Dv,) read for one query (Dk,); raises `ValueError` for another shape."""
         return _read(self, checks.as_vector("query", query, self.keys.shape[1]))
 
-    def with_pairs(self, keys: Shaped[ArrayLike, "..."], values: Shaped[ArrayLike, "..."]) -> "PaddedKeyValueMemory":
+    def with_pairs(
+        self, keys: Shaped[ArrayLike, "..."], values: Shaped[ArrayLike, "..."]
+    ) -> "PaddedKeyValueMemory":
         """The same memory with more pairs, keys (n, Dk) and values (n, Dv), after those there.
 
         Raises `ValueError` as `KeyValueMemory.with_pairs` does, and inside `jit`, where it is not known
