@@ -100,8 +100,8 @@ def retrieved(
       the memory answers with itself, a mean of patterns by their weights.
     - 3, spurious: none of these, such as a state without weights, or one that still moves.
 
-    **Arguments:** `memory`: any `AbstractDenseAM`; `state` (D,), use `jax.vmap` for a batch; `tolerance`, from
-    0 to 1. Raises `ValueError` for a memory without patterns, other shapes, or another tolerance.
+    **Arguments:** `memory`: any `AbstractDenseAM`; `state` (D,), use `jax.vmap` for a batch; `tolerance`,
+    from 0 to 1. Raises `ValueError` for a memory without patterns, other shapes, or another tolerance.
 
     Ramsauer et al., ICLR 2021 (metastable states); Amit, Gutfreund & Sompolinsky, Phys. Rev. A 32 (1985).
     """

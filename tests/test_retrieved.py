@@ -1,4 +1,4 @@
-"""Which pattern a state is: weights against softmax by hand, and the kind of the end for ±1 and real neurons."""
+"""Which pattern a state is: weights against softmax by hand, and the kind of end, ±1 and real."""
 
 import jax
 import jax.numpy as jnp
@@ -63,7 +63,6 @@ def test_distances_spheres_and_sparse_weights():
     gaussian = eam.DenseAM(patterns, eam.LogSumExp(40.0), eam.Free(), eam.NegativeDistance())
     assert kinds(retrieved(gaussian, patterns[3] + 0.01)) == ["pattern"]
     assert retrieved(gaussian, patterns[3] + 0.01).index == 3
-    units = patterns / jnp.linalg.norm(patterns - 50, axis=1, keepdims=True)
     units = (patterns - 50) / jnp.linalg.norm(patterns - 50, axis=1, keepdims=True)
     sphere = eam.DenseAM(units, eam.TopK(eam.LogSumExp(30.0), 2), eam.Spherical())
     assert kinds(retrieved(sphere, units[1])) == ["pattern"] and retrieved(sphere, units[1]).index == 1

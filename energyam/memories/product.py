@@ -1,4 +1,4 @@
-"""Products of memories: all pairs of two tables' patterns, held, read, ranked and recalled from the tables."""
+"""Products of memories: all pairs of two tables' patterns, held, read, ranked and recalled from these."""
 
 from typing import NamedTuple
 
@@ -41,8 +41,8 @@ class ProductDenseAM(AbstractMemory, AbstractHasFlips):
     of the patterns written out, at the cost of the tables. A state is the parts' states, one after another.
     What it can't do: store some of the pairs alone, or let one part say which pattern the other takes.
 
-    **Arguments:** `memories`: two or more with a `LogSumExp` of one β, of one kind: `ExponentialDenseAM` (±1),
-    `ModernHopfield` (real), or `DenseAM` with such parts. Raises `ValueError` for others, and for neurons
+    **Arguments:** `memories`: two or more with a `LogSumExp` of one β, of one kind: `ExponentialDenseAM`
+    (±1), `ModernHopfield` (real), or `DenseAM` with such parts. Raises `ValueError` for others, and for neurons
     that constrain one another, as those of a sphere.
     """
 
@@ -135,7 +135,8 @@ def _check_part(memory, first):
         )
     if isinstance(memory.neurons, AbstractCoupled):
         raise ValueError(
-            f"memories must have neurons that don't constrain one another; got {type(memory.neurons).__name__}"
+            "memories must have neurons that don't constrain one another; "
+            f"got {type(memory.neurons).__name__}"
         )
     kinds = [
         (type(m.neurons).__name__, type(m.similarity).__name__, m.separation.divided) for m in (memory, first)
