@@ -42,8 +42,8 @@ class ProductDenseAM(AbstractMemory, AbstractHasFlips):
     What it can't do: store some of the pairs alone, or let one part say which pattern the other takes.
 
     **Arguments:** `memories`: two or more with a `LogSumExp` of one β, of one kind: `ExponentialDenseAM`
-    (±1), `ModernHopfield` (real), or `DenseAM` with such parts. Raises `ValueError` for others, and for neurons
-    that constrain one another, as those of a sphere.
+    (±1), `ModernHopfield` (real), or `DenseAM` with such parts. Raises `ValueError` for others, and for
+    neurons that constrain one another, as those of a sphere.
     """
 
     memories: tuple[AbstractDenseAM, ...]
