@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped
 
 from energyam import checks
 from energyam.datasets.noise import flip_bits
+from energyam.diagnostics import effective_sample_size as effective_sample_size, split_rhat as split_rhat
 from energyam.dynamics.recall import recall
 from energyam.dynamics.update import AbstractUpdate
 from energyam.linalg import dot
@@ -40,6 +41,7 @@ from energyam.outcomes import (
 from energyam.outcomes import (
     retrieved as retrieved,
 )
+from energyam.partition import expectation as expectation, log_partition as log_partition
 
 
 class Share(NamedTuple):

@@ -19,7 +19,7 @@ class KeyValueMemory(eqx.Module):
     The separation makes the memory: `Linear()` is the correlation matrix, `LogSumExp(beta)` attention
     (softmax), `ReLU()` drops negative similarities, `TopK(separation, k)` reads the k nearest keys alone.
 
-    **Arguments:** `keys` (K, Dk) and `values` (K, Dv): real numbers, one pair a row; `separation`: how
+    **Arguments:** `keys` (K, Dk) and `values` (K, Dv): real numbers, one pair in each row; `separation`: how
     similarities become weights. Raises `ValueError` for keys and values of different K, empty or not finite.
 
     Kohonen & Ruohonen 1973; Vaswani et al. 2017 for the softmax.

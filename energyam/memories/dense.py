@@ -1,4 +1,4 @@
-"""Dense associative memories: E(x) = R(x) − Q(Σ_μ F(S(ξ_μ, x))), one class a choice of F, Q, S and R."""
+"""Dense associative memories: E(x) = R(x) − Q(Σ_μ F(S(ξ_μ, x))), a class for each choice of F, Q, S, R."""
 
 from typing import ClassVar, TypeVar
 
@@ -14,6 +14,7 @@ from energyam.flips.dense import SimilarityFlips, flips_between_patterns
 from energyam.flips.derived import similarities_of, weights_of
 from energyam.flips.integer_powers import MAX_BASE
 from energyam.memories.base import AbstractMemory, Pull
+from energyam.memories.graded import AbstractGraded
 from energyam.memories.neurons import AbstractNeurons, Binary, Continuous
 from energyam.memories.polynomial import Polynomial
 from energyam.memories.reads import read, read_pairs
@@ -102,7 +103,7 @@ class AbstractDenseAM(AbstractMemory, AbstractHasFlips):
 class DenseAM(AbstractDenseAM):
     """E(x) = R(x) − potential(S(Ξ, x)) for any choice of the parts.
 
-    **Arguments:** `patterns` (K, D): the stored patterns Ξ, one a row: whole numbers ±1, or real numbers
+    **Arguments:** `patterns` (K, D): the stored patterns Ξ, the rows: whole numbers ±1, or real numbers
     (trainable ones, under ±1 neurons too); `separation`: the potential; `neurons`: `Binary()`,
     `Continuous()`, `Free()`, `Spherical()` or your own; `similarity`: `Dot()`, `NegativeDistance()` or
     your own.
@@ -136,10 +137,13 @@ class DenseAM(AbstractDenseAM):
 
 
 def as_patterns(patterns: ArrayLike, neurons: AbstractNeurons) -> Num[Array, "K D"]:
-    """Patterns (K, D) such as the neurons allow; real ones under ±1 neurons too. Raises `ValueError`."""
+    """Patterns (K, D) such as the neurons allow; any real ones under ±1 and graded neurons.
+
+    Raises `ValueError` for others.
+    """
     array = checks.as_array("patterns", patterns, "K D")
     real = jnp.issubdtype(array.dtype, jnp.floating)
-    if real and type(neurons) is Binary:
+    if real and (type(neurons) is Binary or isinstance(neurons, AbstractGraded)):
         return checks.as_floats("patterns", array, "K D")
     return neurons.check("patterns", array, "K D")
 

@@ -83,7 +83,7 @@ class PaddedKeyValueMemory(eqx.Module):
         return self._replaced(*tables, used + len(more[0]))
 
     def without(self, indices: Indices) -> "PaddedKeyValueMemory":
-        """The memory, of the same capacity, without the pairs of these indices, from 0 to `num_pairs` − 1.
+        """The same memory, of the same capacity, without some pairs, by index from 0 to `num_pairs` − 1.
 
         Raises `ValueError` for others, if no pair is left, and inside `jit`.
         """

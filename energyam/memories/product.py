@@ -1,4 +1,4 @@
-"""Products of memories: all pairs of two tables' patterns, held, read, ranked and recalled from these."""
+"""Products of memories: all pairs of two tables' patterns, read, ranked and recalled from the tables."""
 
 from typing import NamedTuple
 
@@ -41,9 +41,10 @@ class ProductDenseAM(AbstractMemory, AbstractHasFlips):
     of the patterns written out, at the cost of the tables. A state is the parts' states, one after another.
     What it can't do: store some of the pairs alone, or let one part say which pattern the other takes.
 
-    **Arguments:** `memories`: two or more with a `LogSumExp` of one β, of one kind: `ExponentialDenseAM`
-    (±1), `ModernHopfield` (real), or `DenseAM` with such parts. Raises `ValueError` for others, and for
-    neurons that constrain one another, as those of a sphere.
+    **Arguments:** `memories`: two or more with a `LogSumExp` of one β, of one kind:
+    `ExponentialDenseAM` (±1), `ModernHopfield` (real), or `DenseAM` with such
+    parts. Raises `ValueError` for others, and for neurons
+    that constrain one another, as those of a sphere.
     """
 
     memories: tuple[AbstractDenseAM, ...]
@@ -135,8 +136,7 @@ def _check_part(memory, first):
         )
     if isinstance(memory.neurons, AbstractCoupled):
         raise ValueError(
-            "memories must have neurons that don't constrain one another; "
-            f"got {type(memory.neurons).__name__}"
+            f"memories must have neurons independent of one another; got {type(memory.neurons).__name__}"
         )
     kinds = [
         (type(m.neurons).__name__, type(m.similarity).__name__, m.separation.divided) for m in (memory, first)
