@@ -18,27 +18,13 @@ from energyam.dynamics.update import AbstractUpdate
 from energyam.linalg import dot
 from energyam.outcomes import (
     KINDS as KINDS,
-)
-from energyam.outcomes import (
     OUTCOMES as OUTCOMES,
-)
-from energyam.outcomes import (
     Retrieved as Retrieved,
-)
-from energyam.outcomes import (
     bare_cosines,
     bare_outcome,
-)
-from energyam.outcomes import (
     cosines as cosines,
-)
-from energyam.outcomes import (
     nearest_pattern as nearest_pattern,
-)
-from energyam.outcomes import (
     outcome as outcome,
-)
-from energyam.outcomes import (
     retrieved as retrieved,
 )
 from energyam.partition import expectation as expectation, log_partition as log_partition

@@ -79,7 +79,7 @@ def test_padded_memories():
         (eam.ModernHopfield(X, 1.0), "memories must be a list of memories; got ModernHopfield"),
         ([eam.CHN(X), eam.CHN(X)], "memories must be .* LogSumExp.*got CHN with Quadratic"),
         ([eam.ModernHopfield(X, 1.0), eam.ExponentialDenseAM(X, 1.0)], "memories must be of one kind"),
-        ([eam.DenseAM(X / 8**0.5, eam.LogSumExp(1.0), eam.Spherical())] * 2, "don't constrain one another"),
+        ([eam.DenseAM(X / 8**0.5, eam.LogSumExp(1.0), eam.Spherical())] * 2, "independent of one another"),
         ([np.ones((3, 3))] * 2, "memories must be dense memories.*got ndarray"),
     ],
 )
