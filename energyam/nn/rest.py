@@ -72,7 +72,7 @@ def _with_gradients(rest, max_steps, tol):
         # What is true of every round: λ is 0 at clamped neurons, which no step moves.
         def go_on(at):
             i, change, solution = at
-            return (i < max_steps) & ~is_still(solution, change, tol)
+            return (i < max_steps) & ~is_still(solution, change, jnp.asarray(tol, float))
 
         def improve(at):
             i, _, old = at
