@@ -17,7 +17,7 @@ from energyam.dynamics.asynchronous import check_flips
 from energyam.dynamics.defaults import check_memory, default_update
 from energyam.dynamics.states import as_working, checked_clamp, checked_states, flat_view, layers_of
 from energyam.dynamics.traces import frames_of_flips, frames_of_states
-from energyam.dynamics.update import AbstractFlipping, AbstractUpdate, Flips, States
+from energyam.dynamics.update import AbstractUpdate, Flips, States, check_steps, flips_neurons
 from energyam.flips.derived import flips_of
 from energyam.flips.sweep import any_descent
 
@@ -145,7 +145,8 @@ def recall(
         checks.key("key", key)
     if stop is not None and not callable(stop):
         raise ValueError(f"stop must be a function of state and energy; got {stop!r}")
-    layers = layers_of(memory, query, isinstance(update, AbstractFlipping))
+    check_steps(update, max_steps)
+    layers = layers_of(memory, query, flips_neurons(update))
     batch = checked_states(layers, query, "query")
     clamp, clamp_batched = checked_clamp(layers, clamp, batch.axes)
     run = loop.Run(memory, update, clamp, stop, len(batch.axes) > 0, clamp_batched, True)
@@ -193,7 +194,7 @@ def _stop_gradient(tree):
 
 @eqx.filter_jit
 def _run(run, query, flippable, axes, max_steps, key, record):
-    start = loop.begin(run, as_working(query, axes), key)
+    start = loop.begin(run, as_working(query, axes), key=key)
     end, history = loop.advance(
         run, start, jnp.arange(max_steps), _keys(key, 0, max_steps, max_steps), record
     )
@@ -223,7 +224,7 @@ def _with_progress(run, query, flippable, axes, max_steps, key, record):
 
 @eqx.filter_jit
 def _begin(run, query, axes, key):
-    return loop.begin(run, as_working(query, axes), key)
+    return loop.begin(run, as_working(query, axes), key=key)
 
 
 @eqx.filter_jit

@@ -1,5 +1,11 @@
 """Trainable associative memories: Equinox layers and networks, and the loop that trains them with optax."""
 
+from energyam.nn.energy_losses import (
+    contrastive_divergence as contrastive_divergence,
+    denoising_score_matching as denoising_score_matching,
+    probability_flow as probability_flow,
+    pseudo_likelihood as pseudo_likelihood,
+)
 from energyam.nn.energy_transformer import (
     Descent as Descent,
     EnergyTransformer as EnergyTransformer,
