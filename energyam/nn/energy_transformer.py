@@ -19,7 +19,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray, Shaped
 
 from energyam import checks
 from energyam.memories.graded import LayerNorm
-from energyam.memories.hierarchical import HierarchicalMemory
+from energyam.memories.hierarchical import HierarchicalMemory, Synapse
 from energyam.memories.polynomial import Polynomial
 from energyam.memories.synapses import Attention, Patterns
 
@@ -106,7 +106,8 @@ class EnergyTransformer(eqx.Module):
         """The energy as a memory of one layer, "tokens" (N, D), for `recall` and `Blockwise`."""
         own = self.own and adjacency is None
         attention = Attention(self.query_weights, self.key_weights, own=own, adjacency=adjacency)
-        synapses = [(attention, ("tokens",)), (Patterns(self.patterns, Polynomial(2)), ("tokens",))]
+        patterns = Patterns(self.patterns, Polynomial(2))
+        synapses: list[tuple[Synapse, tuple[str]]] = [(attention, ("tokens",)), (patterns, ("tokens",))]
         return HierarchicalMemory({"tokens": self._norm((num_tokens, self.patterns.shape[1]))}, synapses)
 
     def tokens(
@@ -201,7 +202,8 @@ class MaskedCompletion(eqx.Module):
         draw, mask = jr.split(key)
         chosen = jr.choice(draw, self.patches.shape[0], (self.batch_size,))
         keys = jr.split(mask, self.batch_size)
-        patches, counted, hidden = self.patches[chosen], *jax.vmap(self._masks)(keys)
+        patches = self.patches[chosen]
+        counted, hidden = jax.vmap(self._masks)(keys)
         completed = jax.vmap(lambda x, h: model(x, h, self.adjacency))(patches, hidden)
         errors = jnp.mean((completed - patches) ** 2, axis=-1)
         return jnp.sum(errors * counted) / jnp.sum(counted) / jnp.var(self.patches)
