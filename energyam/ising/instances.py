@@ -51,4 +51,3 @@ def sherrington_kirkpatrick(num_neurons: int, *, key: PRNGKeyArray) -> HopfieldN
     checks.key("key", key)
     upper = jnp.triu(jr.normal(key, (D, D)) / D**0.5, 1)
     return HopfieldNetwork(upper + upper.T)
-

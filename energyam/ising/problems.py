@@ -135,4 +135,3 @@ def to_bqm(memory: HopfieldNetwork, offset: ArrayLike = 0.0) -> Any:
     quadratic = {(int(i), int(j)): -float(weights[i, j]) for i, j in zip(rows, columns, strict=True)}
     linear = {i: -float(b) for i, b in enumerate(bias)}
     return dimod.BinaryQuadraticModel(linear, quadratic, offset - 0.5 * float(np.trace(weights)), "SPIN")
-
