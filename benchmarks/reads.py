@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from energyam.memories.products import BLOCK
 from jax import lax
 
 import energyam as eam
 from benchmarks.harness import extra_bytes, time_all
+from energyam.linalg import BLOCK
 
 SIZES = [(256, 10**4, 256), (1024, 5 * 10**4, 64), (100, 1024, 2304), (64, 10**6, 64)]  # B, K, D
 BETA, NEAREST = 0.1, 10

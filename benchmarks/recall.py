@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from energyam.dynamics.sweeps import try_each
-from energyam.memories.products import overlaps
 
 import energyam as eam
 from benchmarks import harness
+from energyam.flips.sweep import descend
+from energyam.linalg import overlaps
 
 
 def naive_recall(energy, state, draws):
@@ -35,8 +35,8 @@ def one_query(name, memory, query, key, draws, repeats):
     D = query.shape[0]
     X, state = memory.patterns.astype(float), query.astype(float)
     naive = jax.jit(lambda X, state: naive_recall(naive_energy(X, memory.separation), state, draws))
-    order, clamp = jr.permutation(key, D), jnp.zeros(D, bool)
-    each = eqx.filter_jit(lambda m, x: try_each(m, x, jnp.asarray(jnp.inf), order, clamp))
+    order, free = jr.permutation(key, D), jnp.ones(D, bool)
+    each = eqx.filter_jit(lambda m, x: descend(m.flips(), x, jnp.asarray(jnp.inf), order, free, once=False))
     one_pass = jax.jit(overlaps)  # the floor of a sweep: every byte of the patterns read once
     first = harness.seconds_of(lambda: eam.recall(memory, query, key=key))
     result = eam.recall(memory, query, key=key)
@@ -130,8 +130,8 @@ def many_patterns(K, D, repeats):
     key, draw = jr.split(jr.key(K))
     X = jr.rademacher(draw, (K, D), dtype="int8")
     memory, query = eam.ExponentialDenseAM(X, 2.0), eam.datasets.flip_bits(X[0], 0.2, key=key)
-    state, order, clamp = query.astype(float), jr.permutation(key, D), jnp.zeros(D, bool)
-    each = eqx.filter_jit(lambda m, x: try_each(m, x, jnp.asarray(jnp.inf), order, clamp))
+    state, order, free = query.astype(float), jr.permutation(key, D), jnp.ones(D, bool)
+    each = eqx.filter_jit(lambda m, x: descend(m.flips(), x, jnp.asarray(jnp.inf), order, free, once=False))
     settled = eam.recall(memory, query, key=key).state.astype(float)
     one_pass = jax.jit(overlaps)
     timings = harness.time_all(

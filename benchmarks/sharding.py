@@ -10,12 +10,11 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from energyam.dynamics.sweeps import CHUNK
-from energyam.memories.screen import Screen
 
 import energyam as eam
 from benchmarks.harness import time_all
 from energyam import sharding
+from energyam.flips.sweep import BLOCK
 
 DEVICES = 8
 SIZES = [(64, 2**14, 64), (256, 2**12, 256), (16, 2**15, 64)]  # B, K, D
@@ -48,7 +47,7 @@ def rows_of(B, K, D) -> list[dict]:
     programs = {
         "softmax read": (read, dense, queries, 4 * B * (D + 2)),
         "top-10 read": (read, nearest, queries, found * (4 * DEVICES + 4 + D)),
-        "neurons looked at": (looks, dense, queries[0], 4 * CHUNK),
+        "neurons looked at": (looks, dense, queries[0], 4 * BLOCK),
         "flip made": (flip, dense, queries[0], 4 * 4),
     }
     compiled = {name: jax.jit(f).lower(m, q).compile() for name, (f, m, q, _) in programs.items()}
@@ -72,21 +71,25 @@ def rows_of(B, K, D) -> list[dict]:
 
 
 def read(memory, queries):
-    return jax.vmap(lambda query: memory.field(memory.currents(query)))(queries)
+    return jax.vmap(lambda query: memory.field(query))(queries)
 
 
 def looks(memory, state):
-    """What is told of a chunk of flips at once, by overlaps and a screen that lie with the patterns."""
-    similarities = memory.patterns[:, 1].astype(state.dtype)
-    currents = similarities, Screen(similarities, jnp.zeros(()), jnp.zeros(()))
-    return memory.increments().signs(currents, state, jnp.arange(CHUNK))
+    """The bounds of the changes of a block of neurons, by overlaps that lie with the patterns."""
+    kept = _kept(memory, state)
+    return memory.flips().seen_from(jnp.arange(BLOCK)).enclosure(kept, state[:BLOCK])
 
 
 def flip(memory, state):
-    """The overlaps and their screen after a flip of neuron 0, and the energy."""
-    increments, similarities = memory.increments(), memory.patterns[:, 1].astype(state.dtype)
-    currents = increments.flip((similarities, None), state, 0)
-    return currents, increments.energy(currents, state)
+    """The overlaps and their bounds after a flip of neuron 0, and the energy."""
+    flips = memory.flips()
+    kept = flips.flip(_kept(memory, state), state, jnp.asarray(0))
+    return kept, flips.energy(kept, state)
+
+
+def _kept(memory, state):
+    similarities = memory.patterns[:, 1].astype(state.dtype)
+    return similarities, memory.separation.bounds(similarities, 2)
 
 
 def traffic(program: str) -> tuple[int, int]:

@@ -50,7 +50,7 @@ def one_step(memory, queries):
     """The neurons' answer to the field at each query."""
 
     def step(query):
-        return memory.neurons.respond(memory.field(memory.currents(query)), query)
+        return memory.neurons.respond(memory.field(query), query)
 
     return jax.vmap(step)(queries)
 

@@ -5,7 +5,7 @@ only when they are known: inside `jit` an array has no values yet, and the check
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,7 @@ def as_floats(name: str, value: Any, dims: str) -> Shaped[Array, "..."]:
     array = as_array(name, value, dims)
     if not jnp.issubdtype(array.dtype, jnp.floating):
         array = now(lambda a: a.astype(float), array)
-    if not passes(lambda a: jnp.isfinite(a).all(), array):
+    if not passes(_all_finite, array):
         raise ValueError(f"{name} must be finite; got NaN or infinity")
     return array
 
@@ -78,11 +78,22 @@ def as_binary(name: str, value: Any, dims: str) -> Shaped[Array, "..."]:
     wanted = f"{name} must be ({_shown(dims)}) with entries ±1"
     if array.dtype == bool:
         raise ValueError(f"{wanted}; got dtype bool (x becomes ±1 by 2 * x.astype(int) - 1)")
-    if not passes(lambda a: (jnp.abs(a) == 1).all(), array):
+    if not passes(_all_ones, array):
         got = np.unique(np.asarray(array, dtype=np.float64))
         shown = ", ".join(f"{v:g}" for v in got[:4]) + (", …" if got.size > 4 else "")
         raise ValueError(f"{wanted}; got entries {shown}{_advice(got, array.dtype)}")
-    return array.astype(jnp.int8) if jnp.issubdtype(array.dtype, jnp.integer) else array
+    wide = jnp.issubdtype(array.dtype, jnp.integer) and array.dtype != jnp.int8
+    return array.astype(jnp.int8) if wide else array
+
+
+@jax.jit  # one call, where op by op each costs as much
+def _all_finite(array):
+    return jnp.isfinite(array).all()
+
+
+@jax.jit
+def _all_ones(array):
+    return (jnp.abs(array) == 1).all()
 
 
 def _advice(got: np.ndarray, dtype: np.dtype) -> str:
@@ -118,7 +129,7 @@ def as_square(name: str, value: Any) -> Shaped[Array, "D D"]:
 
 
 def as_pairs(keys: Any, values: Any) -> tuple[Shaped[Array, "K Dk"], Shaped[Array, "K Dv"]]:
-    """Keys and values as float matrices, one pair a row; raises `ValueError` unless they agree in K."""
+    """Keys and values as float matrices, one pair in each row; raises `ValueError` unless they agree in K."""
     keys, values = as_floats("keys", keys, "K Dk"), as_floats("values", values, "K Dv")
     if keys.shape[0] != values.shape[0]:
         raise ValueError(
@@ -198,7 +209,7 @@ def flag(name: str, value: Any) -> bool:
     return bool(value)
 
 
-def picture_shape(shape: Any) -> tuple[int, int]:
+def picture_shape(shape: Sequence[int]) -> tuple[int, int]:
     """`shape` as the height and width of a picture; raises `ValueError` unless both are whole and above 0."""
     if not isinstance(shape, tuple | list) or len(shape) != 2:
         raise ValueError(f"shape must be (H, W), the height and width of a picture; got {_got(shape)}")

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from zoo import BINARY, all_states, patterns
+from zoo import BINARY, OWN_BINARY, all_states, patterns
 
 import energyam as eam
 
@@ -24,7 +24,7 @@ class Counted(eqx.Module):
         return -jnp.sum(self.size(self.patterns @ x) ** 1.5)
 
 
-MEMORIES = BINARY | {"energy_alone": lambda X: Counted(X.astype(float))}
+MEMORIES = BINARY | OWN_BINARY | {"counted": lambda X: Counted(X.astype(float))}
 
 
 def lowest_neighbour(memory, states):
@@ -39,7 +39,7 @@ def index(states):
 
 
 CASES = [(name, "permutation") for name in MEMORIES]
-CASES += [(name, order) for name in ("chn", "energy_alone") for order in ("uniform", "sequential")]
+CASES += [(name, order) for name in ("chn", "counted") for order in ("uniform", "sequential")]
 
 
 @pytest.mark.parametrize(("name", "order"), CASES)

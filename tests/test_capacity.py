@@ -49,11 +49,10 @@ def test_nothing_overflows():
 
 @jax.jit
 def unstable_bits(memory, states):
-    increments = memory.increments()
-    neurons = jnp.arange(memory.num_neurons)
+    flips = memory.flips()
 
     def gains(x):
-        return jax.vmap(lambda i: increments.gain(increments.currents(x), x, i))(neurons)
+        return jax.vmap(lambda i: flips.change(flips.start(x), x, i).value)(jnp.arange(memory.num_neurons))
 
     return jnp.mean(jax.vmap(gains)(states) > 0)
 

@@ -1,9 +1,38 @@
 """The memories and separations that table-driven tests run over."""
 
+import equinox as eqx
+import jax
 import jax.numpy as jnp
 import jax.random as jr
 
 import energyam as eam
+
+
+class Cosh(eam.AbstractSeparation):
+    """A user's own separation, from its potential alone."""
+
+    width: jax.Array
+
+    def potential(self, similarities):
+        return jnp.sum(jnp.cosh(similarities / self.width))
+
+
+class Agreement(eam.AbstractSimilarity):
+    """A user's own similarity, from that of one pair alone: early neurons count for more."""
+
+    def of(self, pattern, state):
+        return jnp.sum(pattern * state / (1 + 0.2 * jnp.arange(state.size)))
+
+
+class Biased(eqx.Module):
+    """A user's own memory, from its energy alone: powers of overlaps in a field."""
+
+    patterns: jax.Array
+    field: jax.Array
+
+    def energy(self, state):
+        return -jnp.sum(jnp.abs(self.patterns @ state) ** 1.5) - self.field @ state
+
 
 BINARY = {
     "chn": lambda X: eam.CHN(X),
@@ -16,9 +45,30 @@ BINARY = {
     "hopfield": lambda X: eam.HopfieldNetwork(eam.hebbian(X)),
 }
 
+# Beyond whole numbers, closed forms and what the library declares.
+OWN_BINARY = {
+    "sdm": lambda X: eam.PatternSDM(X, 3),
+    "hopfield_biased": lambda X: eam.HopfieldNetwork(eam.hebbian(X), ramp(X)),
+    "float_patterns": lambda X: eam.DenseAM(X + ramp(X)[None], eam.LogSumExp(0.6), eam.Binary()),
+    "float_quadratic": lambda X: eam.DenseAM(X + ramp(X)[None], eam.Quadratic(), eam.Binary()),
+    "distances": lambda X: eam.DenseAM(X, eam.LogSumExp(0.7), eam.Binary(), eam.NegativeDistance()),
+    "entmax": lambda X: eam.DenseAM(X, eam.Entmax(0.3, 1.5), eam.Binary()),
+    "subsets": lambda X: eam.DenseAM(X, eam.KSubsets(0.2, 2), eam.Binary()),
+    "cosine": lambda X: eam.DenseAM(X, eam.LogSumExp(9.0), eam.Binary(), eam.Cosine()),
+    "compact": lambda X: eam.DenseAM(X, eam.LogSumReLU(1 / 99), eam.Binary(), eam.NegativeDistance()),
+    "own_separation": lambda X: eam.DenseAM(X, Cosh(jnp.array(3.0)), eam.Binary()),
+    "own_similarity": lambda X: eam.DenseAM(X * 1.0, eam.LogSumExp(0.8), eam.Binary(), Agreement()),
+    "energy_alone": lambda X: Biased(X * 1.0, ramp(X)),
+}
+
 CONTINUOUS = {
     "modern": lambda X: eam.ModernHopfield(X * 1.0, 0.8),
     "topk_modern": lambda X: eam.DenseAM(X * 1.0, eam.TopK(eam.LogSumExp(0.8), 3), eam.Continuous()),
+    "entmax": lambda X: eam.DenseAM(X * 1.0, eam.Entmax(0.8, 1.5), eam.Continuous()),
+    "subsets": lambda X: eam.DenseAM(X * 1.0, eam.KSubsets(0.8, 2), eam.Continuous()),
+    "gaussian": lambda X: eam.GaussianDenseAM(X * 1.0, 0.8),
+    "epanechnikov": lambda X: eam.EpanechnikovDenseAM(X * 1.0, 2 / 58),
+    "hopfield_1984": lambda X: eam.DenseAM(X * 1.0, eam.Quadratic(), eam.Tanh(0.2)),
     "sphere": lambda X: eam.DenseAM(X / X.shape[1] ** 0.5, eam.LogSumExp(3.0), eam.Spherical()),
 }
 
@@ -32,9 +82,18 @@ SEPARATIONS = {
     "polynomial_2.5": eam.Polynomial(2.5),
     "logsumexp": eam.LogSumExp(0.3),
     "logsumexp_nats": eam.LogSumExp(0.3, divided=False),
+    "entmax": eam.Entmax(0.3, 1.5),
+    "entmax_2.5": eam.Entmax(0.3, 2.5),
+    "subsets": eam.KSubsets(0.3, 3),
+    "log_sum_relu": eam.LogSumReLU(0.3),
     "topk": eam.TopK(eam.LogSumExp(0.3), 3),
     "topk_plain": eam.TopK(eam.Polynomial(3, rectified=False), 3),
 }
+
+
+def ramp(X):
+    """One real number for each neuron, from −½ to ½."""
+    return jnp.linspace(-0.5, 0.5, X.shape[1])
 
 
 def patterns(seed, K, D):

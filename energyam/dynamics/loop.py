@@ -11,10 +11,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, Shaped
 
-from energyam.dynamics.update import AbstractCarriesEnergy, AbstractUpdate, Step, Tick
+from energyam.dynamics.update import AbstractCarriesEnergy, AbstractUpdate, Flips, States, Step, Tick
 from energyam.flips.derived import scalar_energy
 
 STATUSES = ("settled", "stopped", "out of steps", "not finite")
@@ -23,11 +24,12 @@ RUNNING = -1
 # What keys are folded with: the keys of a batch's queries, and of a rule's start, are streams of their own.
 _OWN, _START = 0x6F776E, 0x737472
 
+Recordable = jax.Array | np.ndarray | np.generic | bool | int | float
 Stop = Callable[[PyTree[Array], Float[Array, ""]], Any]
 
 
 class Run(eqx.Module):
-    """What a run is of: all that stays the same from step to step."""
+    """What is run: all that stays the same from step to step."""
 
     memory: Any
     update: AbstractUpdate
@@ -48,7 +50,7 @@ class Progress(NamedTuple):
     num_steps: Int[Array, "*B"]
 
 
-def begin(run: Run, state: PyTree[Array], key: PRNGKeyArray | None) -> Progress:
+def begin(run: Run, state: PyTree[Array], *, key: PRNGKeyArray | None) -> Progress:
     """Before the first step: the rule's carry, the energy, and whether `stop` holds already."""
     prepared = run.update.prepare(run.memory)
     shared = None if key is None else jr.fold_in(key, _START)
@@ -59,14 +61,16 @@ def begin(run: Run, state: PyTree[Array], key: PRNGKeyArray | None) -> Progress:
             energy = run.update.energy(carry)
         else:
             energy = _energy_of(run.memory)(state)
-        status = jnp.where(_stops(run, state, energy), STOPPED, RUNNING)
+        # An energy that is not finite here may become so: it ends the run only where `stop` does.
+        ending = jnp.where(_is_finite(run, state, energy), STOPPED, NOT_FINITE)
+        status = jnp.where(_stops(run, state, energy), ending, RUNNING).astype(jnp.int32)
         return Progress(state, carry, energy, status, jnp.zeros((), int))
 
     return _for_all(run, begin_one, jnp.zeros((), int), shared, state)
 
 
 def advance(
-    run: Run, progress: Progress, indices: Int[Array, " S"], keys: Any, record: bool
+    run: Run, progress: Progress, indices: Int[Array, " S"], keys: Shaped[Array, "S ..."] | None, record: bool
 ) -> tuple[Progress, Any]:
     """The steps of `indices`, each with its key, while any query goes on; with a history of each step."""
     prepared = run.update.prepare(run.memory)
@@ -92,37 +96,71 @@ def advance(
     return lax.scan(iterate, progress, (indices, keys))
 
 
+def repeat(
+    run: Run, progress: Progress, first: Int[Array, ""], steps: Int[Array, ""], key: PRNGKeyArray
+) -> tuple[Progress, Float[Array, "*B"]]:
+    """`steps` steps from number `first` on, without a history: memory does not grow with their number.
+
+    Also the sum over the steps of the shares of proposals accepted, NaN for rules that report none.
+    """
+    prepared = run.update.prepare(run.memory)
+
+    def step_one(tick, at, clamp):
+        progress, accepted = at
+        progress, step = _moved(run, prepared, progress, tick, clamp)
+        share = jnp.nan if step.accepted is None else step.accepted
+        return progress, accepted + share
+
+    def step_all(index, at):
+        return _for_all(run, step_one, index, jr.fold_in(key, index), at, run.clamp)
+
+    return lax.fori_loop(first, first + steps, step_all, (progress, jnp.zeros_like(progress.energy)))
+
+
 def _step_one(run, prepared, progress, tick, clamp, record):
+    kept, step = _moved(run, prepared, progress, tick, clamp)
+    if not record:
+        return kept, None
+    running = progress.status == RUNNING
+    return kept, (jnp.where(running, step.energies, progress.energy), step.record)
+
+
+def _moved(run, prepared, progress, tick, clamp):
+    """The progress after one step, where it still runs, and the step."""
     step = run.update.step(prepared, progress.state, progress.carry, tick, clamp)
     step = _checked_step(run.update, progress, step)
     energy = step.energies[-1]
     status = _status(run, step, energy) if run.stops_early else progress.status
     running = progress.status == RUNNING
     new = Progress(step.state, step.carry, energy, status, progress.num_steps + 1)
-    kept = jax.tree.map(lambda a, b: jnp.where(running, a, b), new, progress)
-    if not record:
-        return kept, None
-    return kept, (jnp.where(running, step.energies, progress.energy), step.record)
+    return jax.tree.map(lambda a, b: jnp.where(running, a, b), new, progress), step
 
 
 def _status(run, step, energy):
-    finite = jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(step.state)]).all()
-    if hasattr(run.memory, "energy"):
-        finite = finite & jnp.isfinite(energy)
     status = jnp.where(step.settled, SETTLED, RUNNING)
     status = jnp.where(_stops(run, step.state, energy), STOPPED, status)
-    return jnp.where(finite, status, NOT_FINITE)
+    return jnp.where(_is_finite(run, step.state, energy), status, NOT_FINITE).astype(jnp.int32)
+
+
+def _is_finite(run, state, energy):
+    """Whether a state is, and its energy, where the memory has one."""
+    finite = jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(state)]).all()
+    return finite & jnp.isfinite(energy) if hasattr(run.memory, "energy") else finite
 
 
 def _stops(run, state, energy):
     if run.stop is None:
         return jnp.zeros((), bool)
-    stops = jnp.asarray(run.stop(state, energy))
-    if stops.shape != () or stops.dtype != bool:
-        raise ValueError(
-            f"stop must return one bool for one query; got shape {stops.shape}, dtype {stops.dtype}"
-        )
-    return stops
+    return _one_bool(run.stop(state, energy), "stop must return one bool for one query")
+
+
+def _one_bool(value, message):
+    if not isinstance(value, bool | np.bool_ | jax.Array | np.ndarray):
+        raise ValueError(f"{message}; got {value!r}")
+    value = jnp.asarray(value)
+    if value.shape != () or value.dtype != bool:
+        raise ValueError(f"{message}; got shape {value.shape}, dtype {value.dtype}")
+    return value
 
 
 def _energy_of(memory):
@@ -158,17 +196,36 @@ def _checked_step(update, before, step):
     energies = jnp.asarray(step.energies)
     if energies.ndim != 1 or energies.shape[0] == 0:
         raise ValueError(f"energies of {name}.step must be (t,), t at least 1; got shape {energies.shape}")
-    settled = jnp.asarray(step.settled)
-    if settled.shape != () or settled.dtype != bool:
-        raise ValueError(
-            f"settled of {name}.step must be one bool; got shape {settled.shape}, dtype {settled.dtype}"
-        )
+    if jnp.issubdtype(energies.dtype, jnp.complexfloating):
+        raise ValueError(f"energies of {name}.step must be real; got dtype {energies.dtype}")
+    settled = _one_bool(step.settled, f"settled of {name}.step must be one bool")
+    _check_record(step.record, before.state, energies.shape, f"record of {name}.step")
     return step._replace(
         state=_like(before.state, step.state, f"state of {name}.step"),
         carry=_like(before.carry, step.carry, f"carry of {name}.step"),
         energies=energies.astype(before.energy.dtype),
         settled=settled,
     )
+
+
+def _check_record(record, state, updates, name):
+    """Raise `ValueError` unless flips are (t,), states (t, …) like the state, and all else arrays."""
+    if isinstance(record, Flips):
+        indices = jnp.asarray(record.indices)
+        if indices.shape != updates or not jnp.issubdtype(indices.dtype, jnp.integer):
+            raise ValueError(
+                f"{name} must hold one whole number for each of the energies, {updates}; got flips of shape "
+                f"{indices.shape}, dtype {indices.dtype}"
+            )
+    elif isinstance(record, States):
+        got = jax.tree.map(jnp.shape, record.states)
+        wanted = jax.tree.map(lambda leaf: updates + leaf.shape, state)
+        if wanted != got:
+            raise ValueError(
+                f"{name} must hold one state for each of the energies, {wanted}; got states of {got}"
+            )
+    elif not all(isinstance(leaf, Recordable) for leaf in jax.tree.leaves(record)):
+        raise ValueError(f"{name} must be Flips, States or a pytree of arrays; got {record!r}")
 
 
 def _like(old, new, name):

@@ -1,5 +1,7 @@
 """`recall`: any update rule on any memory, for one query or a batch, and `Recall`, its answer."""
 
+import dataclasses
+import functools
 from typing import Any
 
 import equinox as eqx
@@ -11,15 +13,13 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, Shaped
 
 from energyam import checks
 from energyam.dynamics import loop
-from energyam.dynamics.asynchronous import Asynchronous, check_flips
+from energyam.dynamics.asynchronous import check_flips
+from energyam.dynamics.defaults import check_memory, default_update
 from energyam.dynamics.states import as_working, checked_clamp, checked_states, flat_view, layers_of
-from energyam.dynamics.synchronous import Synchronous, has_field
 from energyam.dynamics.traces import frames_of_flips, frames_of_states
-from energyam.dynamics.update import AbstractFlipping, AbstractUpdate, Flips, States
-from energyam.flips.capabilities import AbstractFlippable
+from energyam.dynamics.update import AbstractUpdate, Flips, States, check_steps, flips_neurons
 from energyam.flips.derived import flips_of
 from energyam.flips.sweep import any_descent
-from energyam.memories.neurons import AbstractNeurons
 
 STATUSES = loop.STATUSES
 _CHUNKS = 100  # of a run that shows its progress
@@ -56,14 +56,22 @@ class Recall(eqx.Module):
     def frames(self, every: int = 64) -> PyTree[Shaped[Array, "..."]]:
         """States along the way: the query, one after every `every` updates, and the last, (*batch, F, …).
 
-        Raises `ValueError` for `every` below 1, a recall with `record=False`, or a rule that recorded
-        neither flips nor states.
+        Raises `ValueError` for `every` below 1, a recall without a record, or a rule that recorded neither
+        flips nor states.
         """
         every = checks.count("every", every)
         if self.record is None:
-            raise ValueError("frames need a record; recall was called with record=False")
+            raise ValueError(
+                "frames need a record; there is none, as recall was called with record=False or its update "
+                "rule recorded nothing"
+            )
         axes = self.status.ndim
         if isinstance(self.record, Flips):
+            if not any(self.flippable):
+                raise ValueError(
+                    "frames of flips need ±1 neurons; the memory declares others, or none (a rule for ±1 "
+                    "neurons is a subclass of AbstractFlipping)"
+                )
             indices = self.record.indices
             steps, t = indices.shape[axes:]
             indices = indices.reshape(*self.status.shape, steps * t)
@@ -110,7 +118,8 @@ def recall(
     - `query` (*batch, D): where to start, with any number of leading axes; for a memory with a
       `state_shape`, (*batch, *state_shape), or a pytree of such layers.
     - `update`: the rule; by default `Asynchronous()` where all neurons are ±1 (and for an object with an
-      energy alone and flat states), `Synchronous()` for others that have a field.
+      energy alone and flat states), `Blockwise()` for other layers under a potential, `Synchronous()` for
+      others that have a field.
     - `max_steps`: at most so many steps; a step tries each neuron once, or moves all at once.
     - `key`: for rules that draw random orders or noise.
     - `clamp`: True for neurons that stay as they are (pattern completion): bools (D,) for all queries, or
@@ -128,13 +137,16 @@ def recall(
     that does not suit the memory, or returns what it must not; a missing key; a negative `max_steps`; a
     clamp of other layers or shapes; `progress` inside `jit`.
     """
-    update = _default_update(memory, query) if update is None else update
+    check_memory(memory)
+    update = default_update(memory, query) if update is None else update
     update = checks.instance("update", update, AbstractUpdate)
     max_steps = checks.count("max_steps", max_steps, least=0)
     if key is not None:
         checks.key("key", key)
-    _check_memory(memory)
-    layers = layers_of(memory, query, isinstance(update, AbstractFlipping))
+    if stop is not None and not callable(stop):
+        raise ValueError(f"stop must be a function of state and energy; got {stop!r}")
+    check_steps(update, max_steps)
+    layers = layers_of(memory, query, flips_neurons(update))
     batch = checked_states(layers, query, "query")
     clamp, clamp_batched = checked_clamp(layers, clamp, batch.axes)
     run = loop.Run(memory, update, clamp, stop, len(batch.axes) > 0, clamp_batched, True)
@@ -152,7 +164,7 @@ def is_local_minimum(memory: Any, state: PyTree[ArrayLike], clamp: Any = None) -
     **Arguments:** `state` (*batch, D), or a pytree of layers; `clamp`: neurons that may not flip, as in
     `recall`. Raises `ValueError` for a memory without ±1 neurons, or states of another shape or not ±1.
     """
-    _check_memory(memory)
+    check_memory(memory)
     check_flips(memory)
     layers = layers_of(memory, state, True, "state")
     batch = checked_states(layers, state, "state")
@@ -162,6 +174,8 @@ def is_local_minimum(memory: Any, state: PyTree[ArrayLike], clamp: Any = None) -
 
 @eqx.filter_jit
 def _is_local_minimum(memory, states, flippable, axes, clamp, clamp_batched):
+    memory, states = _stop_gradient((memory, states))  # of a bool there is none
+
     def certify(state, clamp):
         x, rebuild = flat_view(state, flippable)
         lower, energy = any_descent(flips_of(memory, rebuild), x, ~flat_view(clamp, flippable).neurons)
@@ -173,9 +187,14 @@ def _is_local_minimum(memory, states, flippable, axes, clamp, clamp_batched):
     return jax.vmap(certify, in_axes=(0, 0 if clamp_batched else None))(working, clamp).reshape(axes)
 
 
+def _stop_gradient(tree):
+    arrays, rest = eqx.partition(tree, eqx.is_inexact_array)
+    return eqx.combine(jax.lax.stop_gradient(arrays), rest)
+
+
 @eqx.filter_jit
 def _run(run, query, flippable, axes, max_steps, key, record):
-    start = loop.begin(run, as_working(query, axes), key)
+    start = loop.begin(run, as_working(query, axes), key=key)
     end, history = loop.advance(
         run, start, jnp.arange(max_steps), _keys(key, 0, max_steps, max_steps), record
     )
@@ -193,7 +212,8 @@ def _with_progress(run, query, flippable, axes, max_steps, key, record):
     with tqdm(total=max_steps, desc="recall", unit="step") as bar:
         for first in range(0, max_steps, chunk):
             steps = min(chunk, max_steps - first)
-            at, part = _advance(run, at, first, steps, max_steps, key, record)
+            # `first` as an array: a Python number would compile each chunk anew.
+            at, part = _advance(run, at, jnp.asarray(first), steps, max_steps, key, record)
             history.append(part)
             bar.update(steps)
             if bool((at.status != loop.RUNNING).all()):
@@ -204,7 +224,7 @@ def _with_progress(run, query, flippable, axes, max_steps, key, record):
 
 @eqx.filter_jit
 def _begin(run, query, axes, key):
-    return loop.begin(run, as_working(query, axes), key)
+    return loop.begin(run, as_working(query, axes), key=key)
 
 
 @eqx.filter_jit
@@ -224,6 +244,7 @@ def _answer(start, end, history, query, flippable, axes, record):
     energies, recorded = jnp.zeros((*axes, 0), end.energy.dtype), None
     if record:
         energies, recorded = jax.tree.map(lambda leaf: _by_query(leaf, axes), history)
+        recorded = recorded if jax.tree.leaves(recorded) else None
         energies = energies.reshape(*axes, -1) if energies.size else jnp.zeros((*axes, 0), energies.dtype)
     return Recall(
         state=jax.tree.map(lambda new, old: new.reshape(old.shape).astype(old.dtype), end.state, query),
@@ -254,32 +275,10 @@ def _trimmed(result: Recall, max_steps: int) -> Recall:
     if steps == all_steps:
         return result
     updates = result.energies.shape[-1] // all_steps * steps
-    cut = jax.tree.map(lambda leaf: leaf[(slice(None),) * axes + (slice(steps),)], result.record)
-    return eqx.tree_at(lambda r: (r.energies, r.record), result, (result.energies[..., :updates], cut))
+    record = jax.tree.map(lambda leaf: _first(leaf, steps, axes), result.record)
+    return dataclasses.replace(result, energies=_first(result.energies, updates, axes), record=record)
 
 
-def _check_memory(memory):
-    if isinstance(memory, type):
-        raise ValueError(f"memory must be an object, not the class {memory.__name__}; make one first")
-    if not callable(getattr(memory, "energy", None)) and not callable(getattr(memory, "field", None)):
-        raise ValueError(f"memory must have an energy(state) method; got {type(memory).__name__}")
-
-
-def _default_update(memory, query):
-    neurons = getattr(memory, "neurons", None)
-    if neurons is None:
-        if jax.tree.structure(query) != jax.tree.structure(0) and not isinstance(query, list):
-            raise ValueError(
-                f"update must be given for states of several layers without neurons; got None for "
-                f"{type(memory).__name__} (say eam.GradientDescent(step_size))"
-            )
-        return Asynchronous()
-    every = jax.tree.leaves(neurons, is_leaf=lambda node: isinstance(node, AbstractNeurons))
-    if callable(getattr(memory, "energy", None)) and all(isinstance(n, AbstractFlippable) for n in every):
-        return Asynchronous()
-    if has_field(memory):
-        return Synchronous()
-    raise ValueError(
-        f"update must be given for {type(memory).__name__}, which has an energy but no field; got None "
-        "(say eam.GradientDescent(step_size))"
-    )
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _first(leaf, length, axis):
+    return jax.lax.slice_in_dim(leaf, 0, length, axis=axis)

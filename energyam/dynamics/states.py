@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.tree_util import keystr
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, PyTree
@@ -31,31 +32,55 @@ class Layers(NamedTuple):
 
 
 def layers_of(memory: Any, state: PyTree[ArrayLike], flipping: bool, name: str = "query") -> Layers:
-    """The layers of a memory's states. Raises `ValueError` where it declares too little, or what can't be.
+    """The layers of a memory's states. Raises `ValueError` where it declares too little or contradictions.
 
     Neurons that the memory doesn't declare are ±1 under rules that flip, and real under others.
     """
     shapes = getattr(memory, "state_shape", None)
     if shapes is None:
-        if not jax.tree.all(jax.tree.map(lambda _: True, state)) or isinstance(state, dict):
-            raise ValueError(
-                f"memory must say state_shape, as {name} is a {type(state).__name__} of layers; "
-                f"{type(memory).__name__} has none"
-            )
-        shapes = jnp.shape(state)[-1:] or None
-        if shapes is None:
-            raise ValueError(f"{name} must be (..., D); got shape ()")
+        shapes = _flat_shape(memory, state, name)
     named, structure = jax.tree_util.tree_flatten_with_path(shapes, is_leaf=_is_shape)
     for path, shape in named:
         if not _is_shape(shape):
-            raise ValueError(f"state_shape{keystr(path)} must be a tuple of whole numbers; got {shape!r}")
+            raise ValueError(
+                f"state_shape{keystr(path)} must be a tuple of whole numbers of at least 1; got {shape!r}"
+            )
+    if not named:
+        raise ValueError(f"state_shape must have at least one layer; got {shapes!r}")
     names = tuple(keystr(path) for path, _ in named)
     neurons = _neurons_of(memory, structure, Binary() if flipping else Free())
-    return Layers(structure, names, tuple(tuple(shape) for _, shape in named), neurons)
+    layers = Layers(structure, names, tuple(tuple(map(int, shape)) for _, shape in named), neurons)
+    for label, shape, one in zip(*layers[1:], strict=True):
+        if one.shape not in (None, shape):
+            raise ValueError(
+                f"neurons{label} of {type(memory).__name__} must have the shape of state_shape{label}, "
+                f"{shape}; got {one.shape}"
+            )
+    return layers
+
+
+def _flat_shape(memory, state, name):
+    """The shape (D,) of a state of a memory that declares none."""
+    try:
+        shape = None if isinstance(state, dict) else getattr(state, "shape", None) or jnp.asarray(state).shape
+    except (TypeError, ValueError):
+        shape = None
+    if shape is None:
+        raise ValueError(
+            f"memory must say state_shape, as {name} is a {type(state).__name__} of layers; "
+            f"{type(memory).__name__} has none"
+        )
+    if shape == ():
+        raise ValueError(f"{name} must be (..., D), or memory must say state_shape; got shape ()")
+    if shape[-1] == 0:
+        raise ValueError(f"{name} must not be empty; got shape {shape}")
+    return shape[-1:]
 
 
 def _is_shape(node):
-    return isinstance(node, tuple) and all(isinstance(n, int) and not isinstance(n, bool) for n in node)
+    return isinstance(node, tuple) and all(
+        isinstance(n, int | np.integer) and not isinstance(n, bool) and n > 0 for n in node
+    )
 
 
 def _neurons_of(memory, structure, default):
@@ -79,7 +104,7 @@ class Batch(NamedTuple):
 
 
 def checked_states(layers: Layers, states: PyTree[ArrayLike], name: str) -> Batch:
-    """The states, each layer such as its neurons can be. Raises `ValueError` that names the layer."""
+    """The states, in values that their neurons can take; else raises `ValueError` that names the layer."""
     try:
         leaves = layers.structure.flatten_up_to(states)
     except (ValueError, TypeError, KeyError) as error:
@@ -100,7 +125,7 @@ def _checked_leaf(name, shape, neurons, leaf):
     leaf = neurons.check(name, leaf, "... D" if one_axis else " ".join(["...", *map(str, shape)]))
     if leaf.shape[leaf.ndim - len(shape) :] != shape:
         wanted = ", ".join(["...", *map(str, shape)])
-        reason = f", as the memory has D = {shape[0]} neurons" if one_axis else ""
+        reason = f", as the memory has D = {shape[0]} neurons" if one_axis and name.isidentifier() else ""
         raise ValueError(f"{name} must be ({wanted}){reason}; got shape {leaf.shape}")
     return leaf
 
@@ -144,7 +169,9 @@ def _clamps_of_layers(layers, clamp):
     names = jax.tree.unflatten(layers.structure, list(layers.names))
     paths = [path for path, _ in jax.tree_util.tree_flatten_with_path(names)[0]]
     if isinstance(clamp, dict):
-        known = [path[0].key if path and hasattr(path[0], "key") else None for path in paths]
+        known = [path[0].key for path in paths if path and hasattr(path[0], "key")]
+        if not known:
+            raise ValueError(f"clamp must be bools, as the state is one layer; got {clamp!r}")
         for name in clamp:
             if name not in known:
                 raise ValueError(f"clamp must name layers of the state, {known}; got {name!r}")
@@ -169,7 +196,10 @@ def _clamp_at(clamp, path, layers):
 
 
 def _checked_clamp(name, value, shape, axes, neurons):
-    array = jnp.asarray(value)
+    try:
+        array = jnp.asarray(None if isinstance(value, str) else value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be bools; got {value!r}") from None
     fits = array.dtype == bool
     try:
         fits = fits and jnp.broadcast_shapes(array.shape, (*axes, *shape)) == (*axes, *shape)

@@ -4,13 +4,16 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from equinox.internal import unvmap_any
+from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PyTree
 
 from energyam import checks
 from energyam.dynamics.states import layers_of
 from energyam.dynamics.update import AbstractCarriesEnergy, States, Step, Tick
-from energyam.memories.base import AbstractPulls, Pull
+from energyam.flips.derived import one_number
+from energyam.memories.base import AbstractProvesRest, AbstractPulls, Pull
 
 
 class Felt(NamedTuple):
@@ -66,7 +69,7 @@ class Synchronous(AbstractCarriesEnergy):
         new = held(clamp, state, jax.tree.unflatten(structure, answers))
         felt = _felt(prepared, new)
         record = States(jax.tree.map(lambda leaf: leaf[None], new))
-        return Step(new, felt, felt.energy[None], record, is_still(new, state, self.tol))
+        return Step(new, felt, felt.energy[None], record, _rests(prepared, state, new, self.tol))
 
 
 def has_field(memory: Any) -> bool:
@@ -76,19 +79,44 @@ def has_field(memory: Any) -> bool:
     return callable(getattr(memory, "potential", None)) and hasattr(memory, "neurons")
 
 
+def _rests(memory, before, after, tol):
+    """Whether the state has settled: still within the tolerance, and proved to be where the memory can."""
+    still = is_still(after, before, tol)
+    if not isinstance(memory, AbstractProvesRest):
+        return still
+    # The proof costs a look at the patterns: only once something looks still.
+    proved = lambda: memory.proves_rest(before, after)  # noqa: E731
+    return still & lax.cond(unvmap_any(still), proved, lambda: jnp.zeros((), bool))
+
+
 def _felt(memory, state):
-    if isinstance(memory, AbstractPulls):
-        pull = memory.pull(state)
-    elif callable(getattr(memory, "potential", None)):
-        potential, field = jax.value_and_grad(memory.potential)(state)
-        pull = Pull(potential, field, jax.tree.map(lambda leaf: jnp.zeros((), leaf.dtype), state))
-    else:
-        return Felt(Pull(jnp.zeros(()), memory.field(state), jnp.zeros(())), jnp.full((), jnp.nan))
-    if not callable(getattr(memory, "energy", None)):
+    pull, has_potential = _pull(memory, state)
+    _check_field(memory, state, pull.field)
+    if not has_potential or not callable(getattr(memory, "energy", None)):
         return Felt(pull, jnp.full((), jnp.nan))
     neurons = layers_of(memory, state, False).neurons
     costs = [one.energy(leaf) for one, leaf in zip(neurons, jax.tree.leaves(state), strict=True)]
     return Felt(pull, sum(costs) - pull.potential)
+
+
+def _pull(memory, state):
+    """What a state feels, and whether the potential in it is known."""
+    if isinstance(memory, AbstractPulls):
+        return memory.pull(state), True
+    if callable(getattr(memory, "potential", None)):
+        name = f"potential of {type(memory).__name__}"
+        potential, field = jax.value_and_grad(lambda x: one_number(memory.potential(x), name))(state)
+        curvature = jax.tree.map(lambda leaf: jnp.zeros((), leaf.dtype), state)
+        return Pull(potential, field, curvature), True
+    curvature = jax.tree.map(lambda leaf: jnp.zeros(()), state)
+    return Pull(jnp.zeros(()), memory.field(state), curvature), False
+
+
+def _check_field(memory, state, field):
+    """Raise `ValueError` unless the field is one number for each neuron."""
+    wanted, got = (jax.tree.map(jnp.shape, tree) for tree in (state, field))
+    if wanted != got:
+        raise ValueError(f"field of {type(memory).__name__} must be like the state, {wanted}; got {got}")
 
 
 def held(clamp: PyTree[Array], old: PyTree[Array], new: PyTree[Array]) -> PyTree[Array]:

@@ -70,7 +70,11 @@ def of_powers(beta: Float[Array, ""], similarities: Float[Array, " K"], step: Ar
 def enclose_powers(bounds: Bounds, products: Float[Array, " t"]) -> Enclosure:
     """Bounds of the change of log Σ exp(β s), from products d·weights."""
     low, high = enclose_terms(bounds, products)
-    return jnp.log1p(jnp.maximum(low, -1)), jnp.log1p(jnp.maximum(high, -1))
+    known = jnp.isfinite(bounds.unit)  # else the sign alone
+    below = jnp.where(low > 0, _tiny(low), -jnp.inf)
+    above = jnp.where(high < 0, -_tiny(high), jnp.inf)
+    low, high = (jnp.log1p(jnp.maximum(edge, -1)) for edge in (low, high))
+    return jnp.where(known, low, below), jnp.where(known, high, above)
 
 
 def _rounding(terms):

@@ -22,7 +22,12 @@ def weights_of(separation: Any, similarities: Float[Array, " K"]) -> Float[Array
     """The weights of a separation at similarities (K,): its own, or else the gradient of its potential."""
     if isinstance(separation, AbstractWeights):
         return separation.weights(similarities)
-    return jax.grad(separation.potential)(similarities)
+
+    def potential(similarities):
+        value = one_number(separation.potential(similarities), f"potential of {type(separation).__name__}")
+        return value.astype(similarities.dtype)
+
+    return jax.grad(potential)(similarities)
 
 
 def similarities_of(
@@ -65,15 +70,23 @@ def scalar_energy(memory: Any) -> Any:
     """`memory.energy` as a function to a float; raises `ValueError` when traced if it gives anything else."""
 
     def energy(state):
-        value = jnp.asarray(memory.energy(state))
-        if value.shape != () or jnp.issubdtype(value.dtype, jnp.complexfloating):
-            raise ValueError(
-                f"energy of {type(memory).__name__} must be one real number for one state; "
-                f"got shape {value.shape}, dtype {value.dtype}"
-            )
+        value = one_number(memory.energy(state), f"energy of {type(memory).__name__}")
         return value.astype(float)
 
     return energy
+
+
+def one_number(value: Any, name: str) -> Num[Array, ""]:
+    """`value` as an array of one real number; raises `ValueError` that calls it `name` for anything else."""
+    try:
+        value = jnp.asarray(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be one real number for one state; got {value!r}") from None
+    if value.shape != () or jnp.issubdtype(value.dtype, jnp.complexfloating):
+        raise ValueError(
+            f"{name} must be one real number for one state; got shape {value.shape}, dtype {value.dtype}"
+        )
+    return value
 
 
 class EnergyFlips(AbstractFlips):

@@ -2,7 +2,8 @@
 
 Descent has the threshold 0, a heat bath T · logit(u). Three ways take the same flips, and the capabilities of
 the memory's flips choose: one after another (`AbstractFlips`), in blocks with couplings inside the block
-(`AbstractCouplings`), or in blocks where only what a bound leaves open is looked at (`AbstractEnclosures`).
+(`AbstractCouplings`), or in blocks where a neuron is examined only if its bounds leave its flip undecided
+(`AbstractEnclosures`).
 
 Everything is written for one state. Under `vmap`, with an order shared by the batch, a block costs one matrix
 product for all queries; conditions of loops and branches are shared by the batch, so that they stay real.
@@ -32,7 +33,7 @@ _BY_BLOCKS = (AbstractCouplings, AbstractEnclosures)
 
 
 class Swept(NamedTuple):
-    """What a sweep of t tries came to: `flips` holds the neuron flipped at each try, −1 for none."""
+    """The outcome of a sweep of t tries: `flips` holds the neuron flipped at each try, −1 for none."""
 
     state: Float[Array, " D"]
     energy: Float[Array, ""]
@@ -174,7 +175,7 @@ def _in_blocks(flips, at, order, free, thresholds):
 
 
 class _Bounded(NamedTuple):
-    """A block of b neurons under way: the next place that may flip is looked at, all before are decided."""
+    """A block of b neurons under way: the next place that may flip is examined, all before it are decided."""
 
     x: Any  # (b,) the neurons' states
     kept: Any

@@ -1,4 +1,4 @@
-"""Ising machines: QUBO, Max-Cut and couplings in and out, test instances, and searches for the lowest state."""
+"""Ising machines: QUBO, Max-Cut and couplings in and out, and searches for the lowest state."""
 
 from energyam.ising.annealing import Minimum as Minimum, minimize as minimize
 from energyam.ising.bifurcation import SimulatedBifurcation as SimulatedBifurcation

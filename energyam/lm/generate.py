@@ -1,8 +1,7 @@
 """Writing on: a faithful full pass for each token, or the causal form with a cache."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -10,6 +9,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from jax import lax
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from energyam import checks
@@ -22,13 +22,13 @@ from energyam.lm.transformer import AbstractLanguageModel
 
 def generate(
     model: AbstractLanguageModel,
-    prompt: Any,
+    prompt: Sequence[int] | ArrayLike,
     memory: MemoryStore | None = None,
     lookup: Lookup | None = None,
     *,
-    max_new_tokens: Any = 50,
-    temperature: Any = 0.8,
-    top_k: Any = 200,
+    max_new_tokens: int = 50,
+    temperature: ArrayLike = 0.8,
+    top_k: int = 200,
     stop_at_eos: bool = True,
     key: PRNGKeyArray,
 ) -> Int[Array, " new"]:
@@ -50,13 +50,13 @@ def generate(
 
 def generate_cached(
     model: AbstractLanguageModel,
-    prompt: Any,
+    prompt: Sequence[int] | ArrayLike,
     memory: MemoryStore | None = None,
     lookup: Lookup | None = None,
     *,
-    max_new_tokens: Any = 50,
-    temperature: Any = 0.8,
-    top_k: Any = 200,
+    max_new_tokens: int = 50,
+    temperature: ArrayLike = 0.8,
+    top_k: int = 200,
     stop_at_eos: bool = True,
     key: PRNGKeyArray,
 ) -> Int[Array, " new"]:
@@ -76,13 +76,13 @@ def generate_cached(
 
 def stream(
     model: AbstractLanguageModel,
-    prompt: Any,
+    prompt: Sequence[int] | ArrayLike,
     memory: MemoryStore | None = None,
     lookup: Lookup | None = None,
     *,
-    max_new_tokens: Any = 50,
-    temperature: Any = 0.8,
-    top_k: Any = 200,
+    max_new_tokens: int = 50,
+    temperature: ArrayLike = 0.8,
+    top_k: int = 200,
     stop_at_eos: bool = True,
     key: PRNGKeyArray,
 ) -> Iterator[int]:
@@ -97,7 +97,9 @@ def stream(
             return
 
 
-def sample(logits: Float[Array, " V"], temperature: Any, top_k: int, key: PRNGKeyArray) -> Int[Array, ""]:
+def sample(
+    logits: Float[Array, " V"], temperature: ArrayLike, top_k: int, *, key: PRNGKeyArray
+) -> Int[Array, ""]:
     """One token of the `top_k` likeliest, drawn from softmax(logits / temperature)."""
     largest, tokens = likeliest(logits, top_k)
     scale = jnp.where(temperature == 0, 1, temperature)
@@ -127,7 +129,7 @@ def _start(model, prompt, memory, lookup, max_new_tokens, temperature, top_k):
 @eqx.filter_jit
 def _write_on(model, buffer, length, access, temperature, top_k, key):
     last = run(model, buffer, length, access).x[length - 1]
-    token = sample(model.unembed(last[None])[0], temperature, top_k, key)
+    token = sample(model.unembed(last[None])[0], temperature, top_k, key=key)
     return buffer.at[length].set(token), token
 
 

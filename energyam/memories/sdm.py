@@ -36,7 +36,7 @@ class PatternSDM(AbstractDenseAM):
         self,
         patterns: ArrayLike,
         radius: int,
-        num_neurons: float | None = None,
+        num_neurons: int | float | None = None,
         *,
         key: PRNGKeyArray | None = None,
     ):

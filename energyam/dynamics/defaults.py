@@ -1,0 +1,48 @@
+"""Which update rule a memory is recalled with where none is given."""
+
+from typing import Any
+
+import jax
+from jax.typing import ArrayLike
+from jaxtyping import PyTree
+
+from energyam.dynamics.asynchronous import Asynchronous
+from energyam.dynamics.blockwise import Blockwise
+from energyam.dynamics.states import layers_of
+from energyam.dynamics.synchronous import Synchronous, has_field
+from energyam.dynamics.update import AbstractUpdate
+from energyam.memories.neurons import AbstractNeurons
+
+
+def check_memory(memory: Any) -> None:
+    """Raise `ValueError` unless `memory` is an object with an energy or a field."""
+    if isinstance(memory, type):
+        raise ValueError(f"memory must be an object, not the class {memory.__name__}; make one first")
+    if not callable(getattr(memory, "energy", None)) and not callable(getattr(memory, "field", None)):
+        raise ValueError(f"memory must have an energy(state) method; got {type(memory).__name__}")
+
+
+def default_update(memory: Any, query: PyTree[ArrayLike]) -> AbstractUpdate:
+    """The rule that suits a memory; raises `ValueError` where none is known to."""
+    has_energy = callable(getattr(memory, "energy", None))
+    neurons = getattr(memory, "neurons", None)
+    if neurons is None and has_energy:
+        layers = layers_of(memory, query, True)
+        if layers.names != ("",) or len(layers.shapes[0]) != 1:
+            shapes = jax.tree.unflatten(layers.structure, layers.shapes)
+            raise ValueError(
+                f"update must be given for states of shape {shapes} without neurons; got None for "
+                f"{type(memory).__name__} (say eam.GradientDescent(step_size))"
+            )
+        return Asynchronous()
+    if has_energy and neurons is not None and all(layers_of(memory, query, True).flippable):
+        return Asynchronous()
+    layered = neurons is not None and not isinstance(neurons, AbstractNeurons)
+    if has_energy and layered and callable(getattr(memory, "potential", None)):
+        return Blockwise(tokens=tuple(getattr(memory, "tokens", ())))
+    if has_field(memory):
+        return Synchronous()
+    raise ValueError(
+        f"update must be given for {type(memory).__name__}, which has an energy but no field; got None "
+        "(say eam.GradientDescent(step_size))"
+    )
