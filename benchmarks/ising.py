@@ -103,15 +103,12 @@ def annealed_by_dwave(memory, reads, sweeps):
     from dwave.samplers import SimulatedAnnealingSampler
 
     model = eam.ising.to_bqm(memory)
-    anneal = lambda s: SimulatedAnnealingSampler().sample(model, num_reads=reads, num_sweeps=s, seed=1)  # noqa: E731
-    set_up, seconds = (_processor_seconds(lambda s=s: anneal(s)) for s in (1, sweeps))
-    energies = np.asarray(anneal(sweeps).record.energy)
-    tries = len(model) * reads * sweeps
-    shown = speed(tries, max(seconds - set_up, 1e-9)) | {"processor s": seconds}
+
+    def anneal(s):
+        start = time.process_time()
+        samples = SimulatedAnnealingSampler().sample(model, num_reads=reads, num_sweeps=s, seed=1)
+        return np.asarray(samples.record.energy), time.process_time() - start
+
+    (_, set_up), (energies, seconds) = anneal(1), anneal(sweeps)
+    shown = speed(len(model) * reads * sweeps, max(seconds - set_up, 1e-9)) | {"processor s": seconds}
     return energies, {"by": "dwave-samplers", "chains": reads} | shown
-
-
-def _processor_seconds(call):
-    start = time.process_time()
-    call()
-    return time.process_time() - start
