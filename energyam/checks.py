@@ -216,6 +216,13 @@ def picture_shape(shape: Any) -> tuple[int, int]:
     return count("shape[0]", shape[0]), count("shape[1]", shape[1])
 
 
+def layer_shape(name: str, shape: Any) -> tuple[int, ...]:
+    """`shape` as that of a layer, a tuple of whole numbers above 0; raises `ValueError` for anything else."""
+    if not isinstance(shape, tuple):
+        raise ValueError(f"{name} must be a tuple of whole numbers, such as (28, 28); got {_got(shape)}")
+    return tuple(count(f"{name}[{i}]", size) for i, size in enumerate(shape))
+
+
 def as_path(name: str, value: Any) -> Path:
     """`value` as a path; raises `ValueError` for what is neither a string nor a path."""
     try:

@@ -9,15 +9,21 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
 from energyam import checks
-from energyam.flips.capabilities import AbstractFields, AbstractFlips, AbstractGains, AbstractHasFlips
+from energyam.flips.capabilities import (
+    AbstractFields,
+    AbstractFlippable,
+    AbstractFlips,
+    AbstractGains,
+    AbstractHasFlips,
+)
 from energyam.flips.dense import SimilarityFlips, flips_between_patterns
 from energyam.flips.derived import similarities_of, weights_of
 from energyam.flips.integer_powers import MAX_BASE
 from energyam.memories.base import AbstractMemory, Pull
-from energyam.memories.neurons import AbstractNeurons, Binary, Continuous
+from energyam.memories.neurons import AbstractNeurons, Binary, Continuous, Spherical
 from energyam.memories.polynomial import Polynomial
 from energyam.memories.reads import read, read_pairs
-from energyam.memories.separation import AbstractSeparation, LogSumExp, Quadratic
+from energyam.memories.separation import AbstractSeparation, LogSumExp, Quadratic, check_dim
 from energyam.memories.similarity import AbstractSimilarity, Dot
 
 
@@ -108,6 +114,8 @@ class DenseAM(AbstractDenseAM):
 
     def __check_init__(self):
         as_patterns(self.patterns, self.neurons)
+        unit, binary = (isinstance(self.neurons, kind) for kind in (Spherical, AbstractFlippable))
+        check_dim(self.separation, self.patterns.shape[1], unit, binary)
 
 
 def as_patterns(patterns: ArrayLike, neurons: AbstractNeurons) -> Num[Array, "K D"]:
