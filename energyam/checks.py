@@ -5,7 +5,7 @@ only when they are known: inside `jit` an array has no values yet, and the check
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +207,20 @@ def flag(name: str, value: Any) -> bool:
     if not isinstance(value, bool | np.bool_):
         raise ValueError(f"{name} must be True or False; got {_got(value)}")
     return bool(value)
+
+
+def function(name: str, value: Any) -> None:
+    """Raise `ValueError` unless `value` is a function, or None for none."""
+    if value is not None and (isinstance(value, type) or not callable(value)):
+        raise ValueError(f"{name} must be a function; got {_got(value)}")
+
+
+def one_of(name: str, value: Any, choices: Iterable[str]) -> str:
+    """`value`, if it is one of the words in `choices`; raises `ValueError` for anything else."""
+    choices = tuple(choices)
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}; got {_got(value)}")
+    return value
 
 
 def picture_shape(shape: Any) -> tuple[int, int]:

@@ -144,6 +144,7 @@ def recall(
         checks.key("key", key)
     if stop is not None and not callable(stop):
         raise ValueError(f"stop must be a function of state and energy; got {stop!r}")
+    record, progress = checks.flag("record", record), checks.flag("progress", progress)
     layers = layers_of(memory, query, isinstance(update, AbstractFlipping))
     batch = checked_states(layers, query, "query")
     clamp, clamp_batched = checked_clamp(layers, clamp, batch.axes)

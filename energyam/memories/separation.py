@@ -249,11 +249,15 @@ def check_dim(separation: AbstractSeparation, dim: int, unit: bool, binary: bool
     if not isinstance(separation, AbstractOfDim):
         return
     if separation.dim != dim:
-        raise ValueError(f"separation must be of dim = {dim}, like the patterns; got {name} of {separation.dim}")
+        raise ValueError(
+            f"separation must be of dim = {dim}, like the patterns; got {name} of {separation.dim}"
+        )
     if separation.cosines and binary:
         raise ValueError(f"separation must take overlaps of ±1 neurons, not cosines; got {name}")
     if unit and not separation.cosines:
-        raise ValueError(f"separation must take cosines of unit vectors; got {name} of overlaps (cosines=True)")
+        raise ValueError(
+            f"separation must take cosines of unit vectors; got {name} of overlaps (cosines=True)"
+        )
 
 
 def saturated(value: Float[Array, "..."]) -> Float[Array, "..."]:

@@ -4,12 +4,27 @@ import math
 
 import jax.numpy as jnp
 import numpy as np
-from wrong_use_rows.values import (
-    FLAG, FLOATS, HUGE, INSTANCE, KEY, KEYS, NAME, ONE_POSITIVE, PATTERNS, RADIUS, REAL, STATE, VECTOR,
-    WHOLE, X, key_rows, without,
-)
 
 import energyam as eam
+from wrong_use_rows.values import (
+    FLAG,
+    FLOATS,
+    HUGE,
+    INSTANCE,
+    KEY,
+    KEYS,
+    NAME,
+    ONE_POSITIVE,
+    PATTERNS,
+    RADIUS,
+    REAL,
+    STATE,
+    VECTOR,
+    WHOLE,
+    X,
+    key_rows,
+    without,
+)
 
 BINARY, DOT, QUADRATIC = eam.Binary(), eam.Dot(), eam.Quadratic()
 SQUARE = [None, "text", [[1, 2], [1]], np.eye(3) * 1j, np.ones((2, 3)), np.ones(4), [[math.nan]], eam.Dot]
@@ -17,7 +32,17 @@ SHAPE = [3, "ab", [3], (0,), (-1,), (2.5,), (2**40,), (True,), tuple]
 CIRCLES = eam.CircleIntersection(6, 2)
 CAPS = eam.CapIntersection(8, 2)
 UNIT = np.eye(8)[:3]
-NOT_ROWS = ["text", [[1, -1], [1]], X * 1j, KEYS, HUGE, eam.Binary, np.ones(5), np.eye(8), np.ones((3, 8), bool)]
+NOT_ROWS = [
+    "text",
+    [[1, -1], [1]],
+    X * 1j,
+    KEYS,
+    HUGE,
+    eam.Binary,
+    np.ones(5),
+    np.eye(8),
+    np.ones((3, 8), bool),
+]
 SDM = eam.NeuronSDM(X, 3)
 PAIRS = eam.KeyValueMemory(REAL, X * 1.0, eam.LogSumExp(1.0))
 ONLINE = eam.OnlineAssociator(8, 2)

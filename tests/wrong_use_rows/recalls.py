@@ -6,11 +6,22 @@ from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
-from wrong_use_rows.values import (
-    INSTANCE, KEY, KEY_LIKE, KEYS, NAME, ONE_POSITIVE, PATH, REAL, TOLERANCE, WHOLE, X, without,
-)
 
 import energyam as eam
+from wrong_use_rows.values import (
+    INSTANCE,
+    KEY,
+    KEY_LIKE,
+    KEYS,
+    NAME,
+    ONE_POSITIVE,
+    PATH,
+    REAL,
+    TOLERANCE,
+    WHOLE,
+    X,
+    without,
+)
 
 CHN, MODERN = eam.CHN(X), eam.ModernHopfield(REAL, 1.0)
 MEMORY = [None, "text", 3, eam.CHN, X, eam.Quadratic(), KEY]
@@ -42,8 +53,8 @@ ROWS = [
     (eam.GradientDescent, "step_size", ONE_POSITIVE),
     (lambda v: eam.GradientDescent(0.1, v), "tol", TOLERANCE),
     (lambda v: eam.recall(CHN, X[0], v), "GradientDescent", [eam.GradientDescent(0.1)]),
-    (lambda v: getattr(eam.Tick(jnp.zeros((), int), v, v), "shared"), "key", [None]),
-    (lambda v: getattr(eam.Tick(jnp.zeros((), int), v, v), "own"), "key", [None]),
+    (lambda v: eam.Tick(jnp.zeros((), int), v, v).shared, "key", [None]),
+    (lambda v: eam.Tick(jnp.zeros((), int), v, v).own, "key", [None]),
     (lambda v: eam.save(v, CHN), "path", [FOLDER, MISSING, *PATH]),
     (lambda v: eam.save(MISSING.name, v), "memory", [None, "text", 3, eam.CHN, X, KEY]),
     (eam.load, "path", PATH),
