@@ -5,7 +5,7 @@ only when they are known: inside `jit` an array has no values yet, and the check
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +129,7 @@ def as_square(name: str, value: Any) -> Shaped[Array, "D D"]:
 
 
 def as_pairs(keys: Any, values: Any) -> tuple[Shaped[Array, "K Dk"], Shaped[Array, "K Dv"]]:
-    """Keys and values as float matrices, one pair a row; raises `ValueError` unless they agree in K."""
+    """Keys and values as float matrices, one pair in each row; raises `ValueError` unless they agree in K."""
     keys, values = as_floats("keys", keys, "K Dk"), as_floats("values", values, "K Dv")
     if keys.shape[0] != values.shape[0]:
         raise ValueError(
@@ -223,7 +223,7 @@ def one_of(name: str, value: Any, choices: Iterable[str]) -> str:
     return value
 
 
-def picture_shape(shape: Any) -> tuple[int, int]:
+def picture_shape(shape: Sequence[int]) -> tuple[int, int]:
     """`shape` as the height and width of a picture; raises `ValueError` unless both are whole and above 0."""
     if not isinstance(shape, tuple | list) or len(shape) != 2:
         raise ValueError(f"shape must be (H, W), the height and width of a picture; got {_got(shape)}")

@@ -1,5 +1,6 @@
 """Strict settings for every test: no silent rank promotion, and a fresh key on demand."""
 
+import inspect
 import os
 
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -30,8 +31,9 @@ def no_hook():
 
 @pytest.fixture(autouse=True)
 def _no_hook_for_wrong_use(request):
-    """Files named test_wrong_use… test our own messages."""
-    if request.path.name.startswith("test_wrong_use"):
+    """Files named test_wrong_use…, and tests that expect a `ValueError`, test our own messages."""
+    expects_error = "pytest.raises(ValueError" in inspect.getsource(request.function)
+    if request.path.name.startswith("test_wrong_use") or expects_error:
         request.getfixturevalue("no_hook")
 
 

@@ -17,7 +17,7 @@ from energyam.dynamics.asynchronous import check_flips
 from energyam.dynamics.defaults import check_memory, default_update
 from energyam.dynamics.states import as_working, checked_clamp, checked_states, flat_view, layers_of
 from energyam.dynamics.traces import frames_of_flips, frames_of_states
-from energyam.dynamics.update import AbstractFlipping, AbstractUpdate, Flips, States
+from energyam.dynamics.update import AbstractUpdate, Flips, States, check_steps, flips_neurons
 from energyam.flips.derived import flips_of
 from energyam.flips.sweep import any_descent
 
@@ -118,7 +118,8 @@ def recall(
     - `query` (*batch, D): where to start, with any number of leading axes; for a memory with a
       `state_shape`, (*batch, *state_shape), or a pytree of such layers.
     - `update`: the rule; by default `Asynchronous()` where all neurons are ±1 (and for an object with an
-      energy alone and flat states), `Synchronous()` for others that have a field.
+      energy alone and flat states), `Blockwise()` for other layers under a potential, `Synchronous()` for
+      others that have a field.
     - `max_steps`: at most so many steps; a step tries each neuron once, or moves all at once.
     - `key`: for rules that draw random orders or noise.
     - `clamp`: True for neurons that stay as they are (pattern completion): bools (D,) for all queries, or
@@ -145,7 +146,8 @@ def recall(
     if stop is not None and not callable(stop):
         raise ValueError(f"stop must be a function of state and energy; got {stop!r}")
     record, progress = checks.flag("record", record), checks.flag("progress", progress)
-    layers = layers_of(memory, query, isinstance(update, AbstractFlipping))
+    check_steps(update, max_steps)
+    layers = layers_of(memory, query, flips_neurons(update))
     batch = checked_states(layers, query, "query")
     clamp, clamp_batched = checked_clamp(layers, clamp, batch.axes)
     run = loop.Run(memory, update, clamp, stop, len(batch.axes) > 0, clamp_batched, True)
@@ -193,7 +195,7 @@ def _stop_gradient(tree):
 
 @eqx.filter_jit
 def _run(run, query, flippable, axes, max_steps, key, record):
-    start = loop.begin(run, as_working(query, axes), key)
+    start = loop.begin(run, as_working(query, axes), key=key)
     end, history = loop.advance(
         run, start, jnp.arange(max_steps), _keys(key, 0, max_steps, max_steps), record
     )
@@ -223,7 +225,7 @@ def _with_progress(run, query, flippable, axes, max_steps, key, record):
 
 @eqx.filter_jit
 def _begin(run, query, axes, key):
-    return loop.begin(run, as_working(query, axes), key)
+    return loop.begin(run, as_working(query, axes), key=key)
 
 
 @eqx.filter_jit

@@ -63,7 +63,7 @@ def frames_of_states(
     """
     T = taken.shape[-1]
     last = jnp.cumsum(taken, axis=-1)
-    last = jnp.concatenate([jnp.zeros_like(last[..., :1]), last], axis=-1)  # 0 is the query
+    last = jnp.pad(last, [(0, 0)] * (last.ndim - 1) + [(1, 0)])  # 0 is the query
     chosen = last[..., frame_updates(T, every)]
 
     def of_leaf(start, later):

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
 from energyam import checks
@@ -47,13 +48,13 @@ class Sentiment(NamedTuple):
 
 def answer_log_probabilities(
     model: AbstractLanguageModel,
-    prompt: Any,
-    answer: Any,
+    prompt: Sequence[int] | ArrayLike,
+    answer: Sequence[int] | ArrayLike,
     memory: MemoryStore | None = None,
     lookup: Lookup | None = None,
     *,
-    temperature: Any = 1.0,
-    top_k: Any = None,
+    temperature: ArrayLike = 1.0,
+    top_k: int | None = None,
 ) -> Float[Array, " A"]:
     """log P of each token of `answer` (A,) after `prompt` (T,) and the tokens before it; exact, no samples.
 
@@ -74,14 +75,14 @@ def answer_log_probabilities(
 
 def sweep_layers(
     model: AbstractLanguageModel,
-    prompt: Any,
-    answer: Any,
+    prompt: Sequence[int] | ArrayLike,
+    answer: Sequence[int] | ArrayLike,
     memory: MemoryStore,
     lookup: Lookup,
     *,
-    width: Any = 1,
-    temperature: Any = 1.0,
-    top_k: Any = None,
+    width: int = 1,
+    temperature: ArrayLike = 1.0,
+    top_k: int | None = None,
 ) -> Float[np.ndarray, " W"]:
     """P of an answer with the memory in `width` neighbouring layers at a time, the first ones first.
 
@@ -103,7 +104,7 @@ def sweep_layers(
 
 def look_ups(
     model: AbstractLanguageModel,
-    token_ids: Any,
+    token_ids: Sequence[int] | ArrayLike,
     memory: MemoryStore,
     lookup: Lookup,
 ) -> Findings:

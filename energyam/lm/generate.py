@@ -1,14 +1,14 @@
 """Writing on: a faithful full pass for each token, or the causal form with a cache."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jax import lax
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from energyam import checks
@@ -21,13 +21,13 @@ from energyam.lm.transformer import AbstractLanguageModel, as_model
 
 def generate(
     model: AbstractLanguageModel,
-    prompt: Any,
+    prompt: Sequence[int] | ArrayLike,
     memory: MemoryStore | None = None,
     lookup: Lookup | None = None,
     *,
-    max_new_tokens: Any = 50,
-    temperature: Any = 0.8,
-    top_k: Any = 200,
+    max_new_tokens: int = 50,
+    temperature: ArrayLike = 0.8,
+    top_k: int = 200,
     stop_at_eos: bool = True,
     key: PRNGKeyArray,
 ) -> Int[Array, " new"]:
@@ -50,13 +50,13 @@ def generate(
 
 def generate_cached(
     model: AbstractLanguageModel,
-    prompt: Any,
+    prompt: Sequence[int] | ArrayLike,
     memory: MemoryStore | None = None,
     lookup: Lookup | None = None,
     *,
-    max_new_tokens: Any = 50,
-    temperature: Any = 0.8,
-    top_k: Any = 200,
+    max_new_tokens: int = 50,
+    temperature: ArrayLike = 0.8,
+    top_k: int = 200,
     stop_at_eos: bool = True,
     key: PRNGKeyArray,
 ) -> Int[Array, " new"]:
@@ -77,13 +77,13 @@ def generate_cached(
 
 def stream(
     model: AbstractLanguageModel,
-    prompt: Any,
+    prompt: Sequence[int] | ArrayLike,
     memory: MemoryStore | None = None,
     lookup: Lookup | None = None,
     *,
-    max_new_tokens: Any = 50,
-    temperature: Any = 0.8,
-    top_k: Any = 200,
+    max_new_tokens: int = 50,
+    temperature: ArrayLike = 0.8,
+    top_k: int = 200,
     stop_at_eos: bool = True,
     key: PRNGKeyArray,
 ) -> Iterator[int]:
@@ -99,7 +99,9 @@ def stream(
             return
 
 
-def sample(logits: Float[Array, " V"], temperature: Any, top_k: int, key: PRNGKeyArray) -> Int[Array, ""]:
+def sample(
+    logits: Float[Array, " V"], temperature: ArrayLike, top_k: int, *, key: PRNGKeyArray
+) -> Int[Array, ""]:
     """One token of the `top_k` likeliest, drawn from softmax(logits / temperature)."""
     largest, tokens = likeliest(logits, top_k)
     scale = jnp.where(temperature == 0, 1, temperature)
@@ -133,7 +135,7 @@ def _checked_end(stop_at_eos, key):
 @eqx.filter_jit
 def _write_on(model, buffer, length, access, temperature, top_k, key):
     last = run(model, buffer, length, access).x[length - 1]
-    token = sample(model.unembed(last[None])[0], temperature, top_k, key)
+    token = sample(model.unembed(last[None])[0], temperature, top_k, key=key)
     return buffer.at[length].set(token), token
 
 

@@ -1,10 +1,11 @@
 """Making a memory: run a text through the model and keep what its layers would attend to."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from energyam import checks
@@ -14,15 +15,15 @@ from energyam.lm.transformer import AbstractLanguageModel, as_model, as_tokens
 
 def remember(
     model: AbstractLanguageModel,
-    token_ids: Any,
-    layers: Any,
-    drop: Any = 1,
+    token_ids: Sequence[int] | ArrayLike,
+    layers: Iterable[int],
+    drop: int = 1,
     *,
     name: str = "",
     rotated: bool = False,
-    capacity: Any = None,
-    window: Any = None,
-    overlap: Any = None,
+    capacity: int | None = None,
+    window: int | None = None,
+    overlap: int | None = None,
 ) -> MemoryStore:
     """The keys and values of a text (T,) in some layers; nothing is looked up meanwhile.
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, NoReturn
 import equinox as eqx
 import jax.numpy as jnp
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from energyam import checks
 from energyam.memories.neurons import AbstractNeurons
@@ -29,6 +29,14 @@ class AbstractPulls(eqx.Module):
     @abc.abstractmethod
     def pull(self, state: Float[Array, " D"]) -> Pull:
         """Potential, field and curvature at a state."""
+
+
+class AbstractProvesRest(eqx.Module):
+    """Of a memory: it can prove that synchronous recall rests, where states that move little don't."""
+
+    @abc.abstractmethod
+    def proves_rest(self, before: Float[Array, " D"], after: Float[Array, " D"]) -> Bool[Array, ""]:
+        """Whether `after`, one synchronous step from `before`, is a fixed point."""
 
 
 class AbstractMemory(AbstractPulls):

@@ -31,7 +31,7 @@ class NeuronSDM(eqx.Module):
     over where the locations are. `eam.recall` iterates the read of an autoassociative memory; the energies
     of its answer are NaN, and `converged` says whether it came to rest.
 
-    Addresses take D/8 bytes a location (1/32 of float32), counters 4 bytes each, or 1 or 2 with a
+    Addresses take D/8 bytes per location (1/32 of float32), counters 4 bytes each, or 1 or 2 with a
     `counter_limit` up to 127 or 32,767. Reads and writes go block by block over the locations: a million of
     1,000 bits are 128 MB and 1 GB with a limit of 127, and little more is needed to read them.
 
@@ -103,7 +103,7 @@ class NeuronSDM(eqx.Module):
         addresses = self._checked("addresses", addresses, self.dim)
         words = self._checked("words", addresses if words is None else words, self.counters.shape[1])
         if addresses.shape[0] != words.shape[0]:
-            raise ValueError(f"words must be one an address, {addresses.shape[0]}; got {words.shape[0]}")
+            raise ValueError(f"words must be {addresses.shape[0]}, like the addresses; got {words.shape[0]}")
         memory = self
         for start in range(0, words.shape[0], 256):
             batch, to_write = addresses[start : start + 256], words[start : start + 256]

@@ -5,8 +5,6 @@ weighed; what is read are the stored vectors themselves. Bricken & Pehlevan, "At
 distributed memory", NeurIPS 2021: 64 dimensions, and weights of circles, caps, or a softmax with their β.
 """
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -40,9 +38,9 @@ class ProjectedMemory(eqx.Module):
 
     def __init__(
         self,
-        size: Any,
+        size: int,
         separation: AbstractSeparation,
-        latent_size: Any = 64,
+        latent_size: int = 64,
         train_separation: bool = False,
         *,
         key: PRNGKeyArray,
@@ -87,7 +85,7 @@ class ReconstructionLoss(eqx.Module):
     low: Float[Array, ""]
     batch_size: int = eqx.field(static=True)
 
-    def __init__(self, stored: ArrayLike, batch_size: Any = 128, low: ArrayLike = 0.75):
+    def __init__(self, stored: ArrayLike, batch_size: int = 128, low: ArrayLike = 0.75):
         self.stored = checks.as_floats("stored", stored, "K D")
         self.batch_size = checks.count("batch_size", batch_size)
         checks.fraction("low", low)

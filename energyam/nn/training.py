@@ -77,10 +77,10 @@ def train(
     _check_parts(model, optimizer, loss)
     params, rest = eqx.partition(model, eqx.is_inexact_array)
     state = params, optimizer.init(params)
-    history = History.empty(key)
+    history = History.empty(key=key)
     with reserved_checkpoint(checkpoint):
         if checkpoint is not None and Path(checkpoint).exists():
-            state, history = read_checkpoint(checkpoint, state, key)
+            state, history = read_checkpoint(checkpoint, state, key=key)
         with tqdm(total=num_steps, initial=history.num_steps, disable=not progress, unit="step") as bar:
             while history.num_steps < num_steps:
                 numbers = np.arange(history.num_steps, min(history.num_steps + every, num_steps))

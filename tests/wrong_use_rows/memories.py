@@ -126,7 +126,7 @@ PARTS = [
     (lambda v: eam.CircleIntersection(8, 2, v), "num_neurons", [0, 0.5, math.nan, math.inf, "3", [3]]),
     (lambda v: eam.CircleIntersection(8, 2, cosines=v), "cosines", FLAG),
     *key_rows(
-        lambda v: eam.CircleIntersection(8, 2, 100 if v is not None else None, key=v if v is not None else KEY)
+        lambda v: eam.CircleIntersection(8, 2, 100, key=v) if v is not None else eam.PatternSDM(X, 3, key=KEY)
     ),
     (eam.Polynomial, "n", [0.5, 1001, 10**10, *ONE_POSITIVE]),
     (lambda v: eam.Polynomial(3, v), "rectified", FLAG),
