@@ -1,13 +1,14 @@
 """What memories have in common: an energy of one state, from neurons and a potential."""
 
 import abc
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import equinox as eqx
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
+from energyam import checks
 from energyam.memories.neurons import AbstractNeurons
 
 
@@ -71,6 +72,10 @@ class AbstractMemory(AbstractPulls):
         """(D,), the shape of a state."""
         return (self.num_neurons,)
 
+    def __call__(self, query: Any) -> NoReturn:
+        """Memories are not called: raises `TypeError` that says so."""
+        raise TypeError("a memory can't be called with a query; use eam.recall(memory, query), or its energy")
+
     def energy(self, state: ArrayLike) -> Float[Array, ""]:
         """E(x), a scalar for one state (D,); raises `ValueError` for another shape."""
         return _energy(self, as_state(state, self.num_neurons))
@@ -99,12 +104,10 @@ def _pull(memory, state):
 
 def as_state(state: ArrayLike, num_neurons: int) -> Float[Array, " D"]:
     """One state as floats; raises `ValueError` unless its shape is (num_neurons,)."""
-    state = jnp.asarray(state)
+    state = checks.as_array("state", state, "...")
     if state.shape != (num_neurons,):
         raise ValueError(
             f"state must be ({num_neurons},), one state of the memory's neurons; got shape {state.shape} "
             "(use jax.vmap for a batch)"
         )
-    if jnp.issubdtype(state.dtype, jnp.complexfloating):
-        raise ValueError(f"state must be real; got dtype {state.dtype}")
     return state.astype(jnp.promote_types(state.dtype, jnp.result_type(float)))
