@@ -230,10 +230,9 @@ def _check_record(record, state, updates, name):
 
 def _like(old, new, name):
     """`new` in the dtypes of `old`; raises `ValueError` unless structure, shapes and kinds agree."""
-    if jax.tree.structure(old) != jax.tree.structure(new):
-        raise ValueError(
-            f"{name} must keep its structure, {jax.tree.structure(old)}; got {jax.tree.structure(new)}"
-        )
+    wanted, got = jax.tree.structure(old), jax.tree.structure(new)
+    if not bool(wanted == got):
+        raise ValueError(f"{name} must keep its structure, {wanted}; got {got}")
 
     def convert(path, before, after):
         before, after = jnp.asarray(before), jnp.asarray(after)

@@ -156,7 +156,7 @@ class AbstractBlockFlips(AbstractFlips):
     """Flips that can be restricted to a block of neurons, with all that is read of these gathered once."""
 
     @abc.abstractmethod
-    def seen_from(self, neurons: Int[Array, " b"]) -> "AbstractBlockFlips":
+    def seen_from(self, neurons: Int[Array, " b"]) -> Any:
         """The same flips, of these neurons alone: states are then (b,), and `kept` stays what it was."""
 
 
