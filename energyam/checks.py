@@ -230,7 +230,7 @@ def picture_shape(shape: Sequence[int]) -> tuple[int, int]:
 
 
 def layer_shape(name: str, value: Any) -> tuple[int, ...]:
-    """`value` as the shape of a layer, a tuple of whole numbers above 0; raises `ValueError` for anything else."""
+    """`value` as a layer's shape, a tuple of whole numbers above 0; raises `ValueError` for others."""
     if not isinstance(value, tuple):
         raise ValueError(f"{name} must be a tuple of whole numbers, such as (28, 28); got {_got(value)}")
     return tuple(count(f"{name}[{i}]", size) for i, size in enumerate(value))

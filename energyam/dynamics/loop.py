@@ -220,7 +220,7 @@ def _check_record(record, state, updates, name):
     elif isinstance(record, States):
         got = jax.tree.map(jnp.shape, record.states)
         wanted = jax.tree.map(lambda leaf: updates + leaf.shape, state)
-        if wanted != got:
+        if wanted != got:  # type: ignore[operator]
             raise ValueError(
                 f"{name} must hold one state for each of the energies, {wanted}; got states of {got}"
             )
@@ -230,8 +230,8 @@ def _check_record(record, state, updates, name):
 
 def _like(old, new, name):
     """`new` in the dtypes of `old`; raises `ValueError` unless structure, shapes and kinds agree."""
-    wanted, got = jax.tree.structure(old), jax.tree.structure(new)
-    if not bool(wanted == got):
+    wanted, got = map(jax.tree.structure, (old, new))
+    if wanted != got:  # type: ignore[operator]
         raise ValueError(f"{name} must keep its structure, {wanted}; got {got}")
 
     def convert(path, before, after):
