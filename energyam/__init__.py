@@ -36,6 +36,7 @@ from energyam.memories.hierarchical import HierarchicalMemory as HierarchicalMem
 # the parts of a memory
 from energyam.memories import synapses as synapses
 from energyam.memories.base import (
+    AbstractLayered as AbstractLayered,
     AbstractMemory as AbstractMemory,
     AbstractProvesRest as AbstractProvesRest,
     AbstractPulls as AbstractPulls,

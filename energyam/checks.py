@@ -5,7 +5,7 @@ only when they are known: inside `jit` an array has no values yet, and the check
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -209,11 +209,32 @@ def flag(name: str, value: Any) -> bool:
     return bool(value)
 
 
+def function(name: str, value: Any) -> None:
+    """Raise `ValueError` unless `value` is a function, or None for none."""
+    if value is not None and (isinstance(value, type) or not callable(value)):
+        raise ValueError(f"{name} must be a function; got {_got(value)}")
+
+
+def one_of(name: str, value: Any, choices: Iterable[str]) -> str:
+    """`value`, if it is one of the words in `choices`; raises `ValueError` for anything else."""
+    choices = tuple(choices)
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}; got {_got(value)}")
+    return value
+
+
 def picture_shape(shape: Sequence[int]) -> tuple[int, int]:
     """`shape` as the height and width of a picture; raises `ValueError` unless both are whole and above 0."""
     if not isinstance(shape, tuple | list) or len(shape) != 2:
         raise ValueError(f"shape must be (H, W), the height and width of a picture; got {_got(shape)}")
     return count("shape[0]", shape[0]), count("shape[1]", shape[1])
+
+
+def layer_shape(name: str, shape: Any) -> tuple[int, ...]:
+    """`shape` as that of a layer, a tuple of whole numbers above 0; raises `ValueError` for anything else."""
+    if not isinstance(shape, tuple):
+        raise ValueError(f"{name} must be a tuple of whole numbers, such as (28, 28); got {_got(shape)}")
+    return tuple(count(f"{name}[{i}]", size) for i, size in enumerate(shape))
 
 
 def as_path(name: str, value: Any) -> Path:

@@ -59,8 +59,8 @@ def save_shards(folder: str | os.PathLike, memory: Any) -> None:
     Raises `ValueError` for a memory without patterns to shard, or where such a file is already there.
     """
     folder = as_path(folder, "folder")
-    folder.mkdir(parents=True, exist_ok=True)
     shards = {name: _own_shards(getattr(memory, name)) for name in _row_fields(memory)}
+    folder.mkdir(parents=True, exist_ok=True)
     for index, count in next(iter(shards.values())):
         path = folder / _file_name(index, count)
         if path.exists():
@@ -115,7 +115,7 @@ def _map_leaves(memory, of_rows, of_others):
 def _sharding(name, rows, mesh, axis):
     if not isinstance(mesh, Mesh):
         raise ValueError(f"mesh must be a jax.sharding.Mesh; got {type(mesh).__name__}")
-    if axis not in mesh.axis_names:
+    if not isinstance(axis, str) or axis not in mesh.axis_names:
         raise ValueError(f"axis must be one of the mesh's, {mesh.axis_names}; got {axis!r}")
     if rows % mesh.shape[axis]:
         raise ValueError(

@@ -97,7 +97,7 @@ def advance(
 
 
 def repeat(
-    run: Run, progress: Progress, first: Int[Array, ""], steps: Int[Array, ""], key: PRNGKeyArray
+    run: Run, progress: Progress, first: Int[Array, ""], steps: Int[Array, ""], *, key: PRNGKeyArray
 ) -> tuple[Progress, Float[Array, "*B"]]:
     """`steps` steps from number `first` on, without a history: memory does not grow with their number.
 

@@ -145,6 +145,7 @@ def recall(
         checks.key("key", key)
     if stop is not None and not callable(stop):
         raise ValueError(f"stop must be a function of state and energy; got {stop!r}")
+    record, progress = checks.flag("record", record), checks.flag("progress", progress)
     check_steps(update, max_steps)
     layers = layers_of(memory, query, flips_neurons(update))
     batch = checked_states(layers, query, "query")

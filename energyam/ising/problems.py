@@ -106,7 +106,7 @@ def from_bqm(bqm: Any) -> tuple[HopfieldNetwork, Float[Array, ""]]:
 
     Raises `ValueError` for what has no such views: `bqm.spin` with `linear`, `quadratic` and `offset`.
     """
-    spin = getattr(bqm, "spin", None)
+    spin: Any = getattr(bqm, "spin", None)
     if not all(hasattr(spin, name) for name in ("linear", "quadratic", "offset")):
         raise ValueError(f"bqm must be a dimod.BinaryQuadraticModel; got {type(bqm).__name__}")
     index = {variable: k for k, variable in enumerate(bqm.variables)}

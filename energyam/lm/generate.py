@@ -7,7 +7,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-import numpy as np
 from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
@@ -17,7 +16,7 @@ from energyam.lm.forward import Cache, run
 from energyam.lm.layers import precise
 from energyam.lm.lookup import Lookup
 from energyam.lm.store import MemoryStore
-from energyam.lm.transformer import AbstractLanguageModel
+from energyam.lm.transformer import AbstractLanguageModel, as_model
 
 
 def generate(
@@ -44,6 +43,7 @@ def generate(
     Raises `ValueError` if prompt and new tokens are more than the model's context, or as the model does.
     """
     token_ids, access, temperature = _start(model, prompt, memory, lookup, max_new_tokens, temperature, top_k)
+    stop_at_eos = _checked_end(stop_at_eos, key)
     ends = model.end_tokens if stop_at_eos else ()
     return _cut(_generate(model, token_ids, access, max_new_tokens, temperature, top_k, key, ends), ends)
 
@@ -66,6 +66,7 @@ def generate_cached(
     (without a memory they are the same). It needs a causal `lookup`, and raises `ValueError` for another.
     """
     token_ids, access, temperature = _start(model, prompt, memory, lookup, max_new_tokens, temperature, top_k)
+    stop_at_eos = _checked_end(stop_at_eos, key)
     if lookup is not None and not lookup.causal:
         raise ValueError("lookup must be causal to be decoded with a cache: Lookup(..., causal=True)")
     ends = model.end_tokens if stop_at_eos else ()
@@ -88,6 +89,7 @@ def stream(
 ) -> Iterator[int]:
     """The tokens of `generate`, each as soon as it is known; arguments and errors are the same."""
     token_ids, access, temperature = _start(model, prompt, memory, lookup, max_new_tokens, temperature, top_k)
+    stop_at_eos = _checked_end(stop_at_eos, key)
     buffer = jnp.pad(token_ids, (0, max_new_tokens))
     for i, step_key in enumerate(jr.split(key, max_new_tokens)):
         length = jnp.int32(token_ids.shape[0] + i)
@@ -114,16 +116,20 @@ def likeliest(logits: Float[Array, " V"], top_k: int) -> tuple[Float[Array, " n"
 
 
 def _start(model, prompt, memory, lookup, max_new_tokens, temperature, top_k):
-    token_ids, access = model.checked(prompt, memory, lookup)
+    token_ids, access = as_model(model).checked(prompt, memory, lookup)
     total = token_ids.shape[0] + checks.count("max_new_tokens", max_new_tokens)
     if total > model.context_length:
         raise ValueError(
             f"prompt and new tokens must be at most the context, {model.context_length}; got {total}"
         )
     checks.count("top_k", top_k)
-    if checks.is_known(temperature) and not np.asarray(temperature) >= 0:
-        raise ValueError(f"temperature must be 0 or positive; got {temperature}")
-    return token_ids, access, jnp.asarray(temperature, float)
+    checks.not_negative("temperature", temperature)
+    return token_ids, access, checks.as_floats("temperature", temperature, "").astype(float)
+
+
+def _checked_end(stop_at_eos, key):
+    checks.key("key", key)
+    return checks.flag("stop_at_eos", stop_at_eos)
 
 
 @eqx.filter_jit

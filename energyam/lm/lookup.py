@@ -77,15 +77,14 @@ class Lookup(eqx.Module):
     ):
         self.k = checks.count("k", k)
         self.mem_frac = checks.as_floats("mem_frac", mem_frac, "")
-        if checks.is_known(mem_frac) and self.mem_frac < 0:
-            raise ValueError(f"mem_frac must be 0 or positive; got {mem_frac}")
-        checks.positive("softmax_scale", softmax_scale)
-        self.softmax_scale = checks.as_floats("softmax_scale", softmax_scale, "")
+        checks.not_negative("mem_frac", mem_frac)
+        self.softmax_scale = checks.positive_float("softmax_scale", softmax_scale)
         checks.fraction("bookkeeping_frac", bookkeeping_frac)
         self.bookkeeping_frac = checks.as_floats("bookkeeping_frac", bookkeeping_frac, "")
         checks.fraction("residual_frac", residual_frac)
         self.residual_frac = checks.as_floats("residual_frac", residual_frac, "")
-        self.include_own, self.causal, self.approximate = include_own, causal, approximate
+        self.include_own = checks.flag("include_own", include_own)
+        self.causal, self.approximate = checks.flag("causal", causal), checks.flag("approximate", approximate)
 
     @classmethod
     def type1(

@@ -10,7 +10,7 @@ from jaxtyping import Array
 
 from energyam import checks
 from energyam.lm.store import Bank, MemoryStore, as_layers, fingerprint, slots_of
-from energyam.lm.transformer import AbstractLanguageModel, as_tokens
+from energyam.lm.transformer import AbstractLanguageModel, as_model, as_tokens
 
 
 def remember(
@@ -37,6 +37,9 @@ def remember(
     Raises `ValueError` for an empty text or one no longer than `drop`, layers the model hasn't got, and an
     overlap that is not at least `drop` and below `window`.
     """
+    model, rotated = as_model(model), checks.flag("rotated", rotated)
+    if not isinstance(name, str):
+        raise ValueError(f"name must be a text; got {name!r}")
     tokens = np.asarray(as_tokens(token_ids, model.embedding.shape[0]))
     chosen, drop = as_layers(layers, model.num_layers), checks.count("drop", drop, least=0)
     if len(tokens) <= drop:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import operator
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -70,6 +71,7 @@ class MemoryStore(eqx.Module):
 
         Raises `ValueError` if the other is of another model, other layers, or rotated where this is not.
         """
+        checks.instance("other", other, MemoryStore)
         _same("model", self.model, other.model)
         _same("layers", self.layers, other.layers)
         _same("rotated", self.bank.rotated, other.bank.rotated)
@@ -160,7 +162,7 @@ def fingerprint(model: Any) -> str:
 def as_layers(layers: Iterable[int], num_layers: int) -> tuple[int, ...]:
     """Sorted, different layers from 0 on; raises `ValueError` for others."""
     try:
-        chosen = sorted(int(layer) for layer in layers)
+        chosen = sorted(operator.index(layer) for layer in layers)
     except (TypeError, ValueError):
         raise ValueError(f"layers must be a list of integers; got {layers!r}") from None
     if not chosen or len(set(chosen)) < len(chosen) or chosen[0] < 0 or chosen[-1] >= num_layers:

@@ -103,8 +103,15 @@ class AbstractLanguageModel(eqx.Module):
             raise ValueError("memory and lookup must be given together, or neither")
         if memory is None or lookup is None:
             return token_ids, None
+        checks.instance("memory", memory, MemoryStore)
+        checks.instance("lookup", lookup, Lookup)
         _check_owner(self, memory)
         return token_ids, Access(memory.bank, lookup)
+
+
+def as_model(model: object) -> AbstractLanguageModel:
+    """`model`, if it is a language model; raises `ValueError` for anything else."""
+    return checks.instance("model", model, AbstractLanguageModel)
 
 
 def as_tokens(token_ids: Sequence[int] | ArrayLike, vocabulary: int) -> Int[Array, " T"]:

@@ -12,6 +12,7 @@ from energyam import checks
 from energyam.flips.capabilities import (
     AbstractFields,
     AbstractFieldsAt,
+    AbstractFlippable,
     AbstractFlips,
     AbstractGains,
     AbstractHasFlips,
@@ -21,11 +22,11 @@ from energyam.flips.derived import similarities_of, weights_of
 from energyam.flips.integer_powers import MAX_BASE
 from energyam.memories.base import AbstractMemory, Pull
 from energyam.memories.graded import AbstractGraded
-from energyam.memories.neurons import AbstractNeurons, Binary, Continuous
+from energyam.memories.neurons import AbstractNeurons, Binary, Continuous, Spherical
 from energyam.memories.polynomial import Polynomial
 from energyam.memories.reads import read, read_pairs
 from energyam.memories.rows import Indices, as_wide, kept_rows
-from energyam.memories.separation import AbstractSeparation, LogSumExp, Quadratic
+from energyam.memories.separation import AbstractSeparation, LogSumExp, Quadratic, check_dim
 from energyam.memories.similarity import AbstractSimilarity, Dot
 
 Memory = TypeVar("Memory", bound="AbstractDenseAM")
@@ -145,6 +146,8 @@ class DenseAM(AbstractDenseAM):
 
     def __check_init__(self):
         as_patterns(self.patterns, self.neurons)
+        unit, binary = (isinstance(self.neurons, kind) for kind in (Spherical, AbstractFlippable))
+        check_dim(self.separation, self.patterns.shape[1], unit, binary)
 
 
 def as_patterns(patterns: ArrayLike, neurons: AbstractNeurons) -> Num[Array, "K D"]:

@@ -225,7 +225,7 @@ class LayerNorm(AbstractCoupled, AbstractGraded):
         return jnp.where(centred, jnp.sqrt(jnp.mean(g**2, axis=-1)) / self.gain, jnp.nan)
 
 
-def in_range(name, states, dims, low, high):
+def in_range(name: str, states: ArrayLike, dims: str, low: float, high: float) -> Array:
     """States as floats; raises `ValueError` for any below `low` or above `high`."""
     states = checks.as_floats(name, states, dims)
     if not checks.passes(lambda x: ((x >= low) & (x <= high)).all(), states):
@@ -243,7 +243,7 @@ def _open(state, low):
     return low + least, 1 - least
 
 
-def moved_into(state, low, high):
+def moved_into(state: Float[Array, "..."], low: ArrayLike, high: ArrayLike) -> Float[Array, "..."]:
     """`state` from `low` to `high`, with the derivatives of the state itself: slopes there stay finite."""
     return state + lax.stop_gradient(jnp.clip(state, low, high) - state)
 

@@ -118,15 +118,13 @@ class NeuronSDM(eqx.Module):
         Where a sum is 0, or no location is active, an autoassociative memory gives the address itself back,
         and a heteroassociative one (Dw ≠ D) gives 0. Raises `ValueError` for another width or entries not ±1.
         """
-        (address,) = self._checked("address", jnp.asarray(address)[None], self.dim)
-        address = address.astype(float)
+        address = self._one_address(address).astype(float)
         field = _field(self, address)
         return self.neurons.respond(field, address if field.shape == address.shape else jnp.zeros_like(field))
 
     def active(self, address: ArrayLike) -> Bool[Array, " N"]:
         """Which hard locations an address (D,) activates. Raises `ValueError` as `read` does."""
-        (address,) = self._checked("address", jnp.asarray(address)[None], self.dim)
-        return _active(self, _packed(address))
+        return _active(self, _packed(self._one_address(address)))
 
     def field(self, state: Float[Array, " D"]) -> Float[Array, " D"]:
         """The summed counters of the locations that a state (D,) activates; `ValueError` if Dw ≠ D."""
@@ -137,8 +135,11 @@ class NeuronSDM(eqx.Module):
             )
         return _field(self, state)
 
+    def _one_address(self, address: Any) -> Any:
+        return self._checked("address", checks.as_binary("address", address, "D"), self.dim)[0]
+
     def _checked(self, name: str, rows: Any, width: int) -> Any:
-        rows = jnp.asarray(rows)
+        rows = checks.as_array(name, rows, "... D")
         rows = checks.as_binary(name, rows[None] if rows.ndim == 1 else rows, "K D")
         if rows.shape[1] != width:
             raise ValueError(f"{name} must have {width} entries each; got shape {rows.shape}")

@@ -22,6 +22,10 @@ class AbstractNeurons(eqx.Module):
 
     shape: eqx.AbstractVar[Shape]
 
+    def __check_init__(self):
+        if self.shape is not None:
+            checks.layer_shape("shape", self.shape)
+
     @abc.abstractmethod
     def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
         """`states` as an array of such neurons; raises `ValueError` if they can't be."""

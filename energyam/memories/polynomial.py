@@ -42,7 +42,7 @@ class Polynomial(AbstractBlocks, AbstractGains, AbstractBounds, AbstractGrowing)
     def __init__(self, n: ArrayLike, rectified: bool = True):
         checks.positive("n", n)
         self.n = _whole_if_possible(checks.as_array("n", n, ""))
-        self.rectified = rectified
+        self.rectified = checks.flag("rectified", rectified)
         if not checks.passes(lambda n: (n >= 1) & (n <= MAX_ORDER), self.n):
             raise ValueError(f"n must be at least 1 and at most {MAX_ORDER}; got {n}")
         whole = jnp.issubdtype(self.n.dtype, jnp.integer)

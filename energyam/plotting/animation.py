@@ -18,6 +18,7 @@ from PIL import Image
 
 from energyam import checks
 from energyam.dynamics.recall import Recall
+from energyam.files import as_path, check_target
 from energyam.plotting.figures import energy_curve, energy_panels
 from energyam.plotting.pixels import GAP, GREYS, as_grid, as_pictures, enlarged, shades
 
@@ -88,10 +89,11 @@ class Animation:
         return f'<video autoplay loop muted controls src="data:video/mp4;base64,{data}"></video>'
 
     def save(self, path: str | Path) -> None:
-        """Write a .gif, or with ffmpeg a .mp4 or .webm; raises `ValueError` for another ending."""
-        path = Path(path)
+        """Write a .gif, or with ffmpeg a .mp4 or .webm; raises `ValueError` for other endings, else `OSError`."""
+        path = as_path(path)
         if path.suffix not in (".gif", *_VIDEO_SUFFIXES):
             raise ValueError(f"path must end in .gif, .mp4 or .webm; got {str(path)!r}")
+        check_target(path)
         path.write_bytes(self.gif() if path.suffix == ".gif" else self.video(path.suffix))
 
     def _repr_html_(self) -> str:

@@ -31,6 +31,8 @@ def show_patterns(
 
     Raises `ValueError` for NaN, and patterns that are not pictures of that shape.
     """
+    if not isinstance(title, str):
+        raise ValueError(f"title must be a text; got {title!r}")
     grid = _grid(as_pictures("patterns", patterns, shape), 1024, columns)
     height, width = (min(6.4, 2 + max(grid.shape) / 100) * side / max(grid.shape) for side in grid.shape)
     fig = new_figure(width, height + 0.3 * bool(title))

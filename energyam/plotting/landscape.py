@@ -58,7 +58,7 @@ def _energy_of_two(memory: Any) -> Any:
     if isinstance(getattr(memory, "neurons", None), AbstractFlippable):
         raise ValueError(f"memory must have continuous neurons; those of {type(memory).__name__} are ±1")
     energy = getattr(memory, "energy", memory)
-    if not callable(energy):
+    if isinstance(memory, type) or not callable(energy):
         raise ValueError(f"memory must be an energy or have an energy(x) method; got {type(memory).__name__}")
     return energy
 

@@ -22,6 +22,8 @@ def as_pictures(
     Raises `ValueError` for NaN, or where D pixels don't make a picture of that shape.
     """
     states = np.asarray(checks.as_floats(name, states, "... D"))
+    if states.size == 0:
+        raise ValueError(f"{name} must not be empty; got shape {states.shape}")
     D = states.shape[-1]
     if shape is None:
         side = math.isqrt(D)
