@@ -89,7 +89,7 @@ class Animation:
         return f'<video autoplay loop muted controls src="data:video/mp4;base64,{data}"></video>'
 
     def save(self, path: str | Path) -> None:
-        """Write a .gif, or with ffmpeg a .mp4 or .webm; raises `ValueError` for other endings, else `OSError`."""
+        """Write a .gif, or with ffmpeg a .mp4 or .webm; `ValueError` for other endings, else `OSError`."""
         path = as_path(path)
         if path.suffix not in (".gif", *_VIDEO_SUFFIXES):
             raise ValueError(f"path must end in .gif, .mp4 or .webm; got {str(path)!r}")
