@@ -10,7 +10,8 @@ from zoo import BINARY, patterns
 
 import energyam as eam
 from energyam.flips import sweep
-from energyam.flips.sweep import descend, exceeds, visit
+from energyam.flips.blocks import exceeds
+from energyam.flips.sweep import descend, visit
 from energyam.linalg import BLOCK, weighted_sum
 
 D = 64

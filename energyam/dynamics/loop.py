@@ -220,7 +220,7 @@ def _check_record(record, state, updates, name):
     elif isinstance(record, States):
         got = jax.tree.map(jnp.shape, record.states)
         wanted = jax.tree.map(lambda leaf: updates + leaf.shape, state)
-        if wanted != got:  # type: ignore[operator]
+        if wanted != got:
             raise ValueError(
                 f"{name} must hold one state for each of the energies, {wanted}; got states of {got}"
             )
