@@ -1,8 +1,7 @@
 """Rows of sampling rules and of memories that grow or join others."""
 
-from wrong_use_rows.values import NAME, REAL, WHOLE, X
-
 import energyam as eam
+from wrong_use_rows.values import NAME, REAL, WHOLE, X
 
 TEMPERATURE = [-1.0, "3", [1.0, 2.0]]
 
