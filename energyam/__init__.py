@@ -36,6 +36,7 @@ from energyam.memories.hierarchical import HierarchicalMemory as HierarchicalMem
 # the parts of a memory
 from energyam.memories import synapses as synapses
 from energyam.memories.base import (
+    AbstractLayered as AbstractLayered,
     AbstractMemory as AbstractMemory,
     AbstractProvesRest as AbstractProvesRest,
     AbstractPulls as AbstractPulls,
@@ -49,12 +50,12 @@ from energyam.memories.neurons import (
     Free as Free,
     Spherical as Spherical,
 )
+from energyam.memories.softmax import Softmax as Softmax
 from energyam.memories.graded import (
     AbstractGraded as AbstractGraded,
     LayerNorm as LayerNorm,
     Rectified as Rectified,
     Sigmoid as Sigmoid,
-    Softmax as Softmax,
     Tanh as Tanh,
 )
 from energyam.memories.similarity import (
@@ -89,6 +90,7 @@ from energyam.flips.capabilities import (
     AbstractCouplings as AbstractCouplings,
     AbstractEnclosures as AbstractEnclosures,
     AbstractFields as AbstractFields,
+    AbstractFieldsAt as AbstractFieldsAt,
     AbstractFlippable as AbstractFlippable,
     AbstractFlips as AbstractFlips,
     AbstractGains as AbstractGains,

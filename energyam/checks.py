@@ -6,7 +6,6 @@ only when they are known: inside `jit` an array has no values yet, and the check
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -230,19 +229,11 @@ def picture_shape(shape: Sequence[int]) -> tuple[int, int]:
     return count("shape[0]", shape[0]), count("shape[1]", shape[1])
 
 
-def layer_shape(name: str, shape: Any) -> tuple[int, ...]:
-    """`shape` as that of a layer, a tuple of whole numbers above 0; raises `ValueError` for anything else."""
-    if not isinstance(shape, tuple):
-        raise ValueError(f"{name} must be a tuple of whole numbers, such as (28, 28); got {_got(shape)}")
-    return tuple(count(f"{name}[{i}]", size) for i, size in enumerate(shape))
-
-
-def as_path(name: str, value: Any) -> Path:
-    """`value` as a path; raises `ValueError` for what is neither a string nor a path."""
-    try:
-        return Path(value)
-    except TypeError:
-        raise ValueError(f"{name} must be a path, a string or a pathlib.Path; got {_got(value)}") from None
+def layer_shape(name: str, value: Any) -> tuple[int, ...]:
+    """`value` as a layer's shape, a tuple of whole numbers above 0; raises `ValueError` for others."""
+    if not isinstance(value, tuple):
+        raise ValueError(f"{name} must be a tuple of whole numbers, such as (28, 28); got {_got(value)}")
+    return tuple(count(f"{name}[{i}]", size) for i, size in enumerate(value))
 
 
 def is_key(value: Any) -> bool:

@@ -58,11 +58,11 @@ def _halves(values: ArrayLike) -> Float[np.ndarray, "M S"]:
     return np.concatenate([array[:, :half], array[:, -half:]])
 
 
-def _variances(chains: Float[np.ndarray, "M S"]) -> tuple[Float[np.ndarray, ""], Float[np.ndarray, ""]]:
+def _variances(chains: Float[np.ndarray, "M S"]) -> tuple[float, float]:
     """The mean variance within the chains, and the estimate of the whole variance."""
     S = chains.shape[1]
     within = chains.var(axis=1, ddof=1).mean()
-    return within, within * (S - 1) / S + chains.mean(axis=1).var(ddof=1)
+    return float(within), float(within * (S - 1) / S + chains.mean(axis=1).var(ddof=1))
 
 
 def _autocovariances(chains: Float[np.ndarray, "M S"]) -> Float[np.ndarray, "M S"]:

@@ -1,7 +1,5 @@
 """What a recall ended in: which pattern, by how much, and what if it is none."""
 
-from typing import NamedTuple
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -71,7 +69,7 @@ def _as_target(target, num_patterns):
     return target
 
 
-class Retrieved(NamedTuple):
+class Retrieved(eqx.Module):
     """Which pattern a state is, as the memory weighs it.
 
     `index` and `runner_up`: the patterns that weigh most (−1 for the runner-up of a single pattern);

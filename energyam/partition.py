@@ -58,7 +58,7 @@ def log_partition(memory: Any, temperature: ArrayLike) -> float:
 
 def expectation(
     memory: Any, function: Callable[[PyTree[Array]], PyTree[Array]], temperature: ArrayLike
-) -> PyTree[Array]:
+) -> PyTree[np.ndarray]:
     """Σ_x p(x) function(x), p ∝ exp(−E/T), by enumeration of all states of up to 24 ±1 neurons.
 
     **Arguments:** `function`: one state → a pytree of arrays. Raises `ValueError` as `log_partition` does.
@@ -68,7 +68,8 @@ def expectation(
         raise ValueError(f"temperature must be positive and finite; got {temperature}")
     logs, means = _enumerate(memory, function, T)
     weights = np.exp(logs - _finite(float(np.logaddexp.reduce(logs))))
-    return jax.tree.map(lambda of_block: np.tensordot(weights, np.asarray(of_block, float), 1), means)
+    mean = lambda of_blocks: np.asarray(np.tensordot(weights, np.asarray(of_blocks, float), 1))  # noqa: E731
+    return jax.tree.map(mean, means)
 
 
 class Mixture(NamedTuple):

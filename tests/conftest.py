@@ -1,5 +1,6 @@
 """Strict settings for every test: no silent rank promotion, and a fresh key on demand."""
 
+import importlib
 import inspect
 import os
 
@@ -27,6 +28,14 @@ def no_hook():
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture
+def x64():
+    """64-bit floats; jax 0.7 has the switch in `experimental` alone, newer ones warn of it there."""
+    place = jax if hasattr(jax, "enable_x64") else importlib.import_module("jax.experimental")
+    with place.enable_x64(True):
+        yield
 
 
 @pytest.fixture(autouse=True)

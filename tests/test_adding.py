@@ -12,7 +12,9 @@ from zoo import BINARY, CONTINUOUS, patterns
 import energyam as eam
 
 X = patterns(0, 7, 16)
-MEMORIES = {name: make for name, make in (BINARY | CONTINUOUS).items() if name != "hopfield"} | {
+MEMORIES = {
+    name: make for name, make in (BINARY | CONTINUOUS).items() if name not in ("hopfield", "product")
+} | {
     "sdm": lambda X: eam.PatternSDM(X, 5),
     "continuous_sdm": lambda X: eam.ContinuousSDM(X / X.shape[1] ** 0.5, 5),
 }

@@ -12,12 +12,6 @@ import pytest
 import energyam as eam
 
 
-@pytest.fixture
-def x64():
-    with jax.enable_x64():
-        yield
-
-
 def minima(X, radius):
     """All sets of patterns in reach of their own mean and of no other, in float64: sets, and their means."""
     X = np.asarray(X, float)
@@ -41,7 +35,8 @@ def test_energies_are_those_of_the_kernels():
     gaussian, compact = eam.GaussianDenseAM(X, 0.7), eam.EpanechnikovDenseAM(X, 0.3)
     assert gaussian.energy(x) == pytest.approx(-np.log(np.exp(-0.35 * squares).sum()) / 0.7, rel=1e-5)
     assert compact.energy(x) == pytest.approx(-np.log(np.maximum(0, 1 - 0.15 * squares).sum()) / 0.3)
-    for memory in (gaussian, compact):
+    cosine = eam.DenseAM(X, eam.LogSumExp(0.9), eam.Free(), eam.Cosine())
+    for memory in (gaussian, compact, cosine):
         np.testing.assert_allclose(memory.field(x), -jax.grad(memory.energy)(x), rtol=1e-4, atol=1e-5)
 
 

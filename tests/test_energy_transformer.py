@@ -1,5 +1,6 @@
 """The energy transformer: its gradient, its descent, masked completion, and training."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -24,8 +25,6 @@ def model(**options):
 
 
 def _with(module, where, new):
-    import equinox as eqx
-
     return eqx.tree_at(where, module, tuple(new))
 
 

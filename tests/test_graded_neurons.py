@@ -23,12 +23,6 @@ over_all = pytest.mark.parametrize("neurons", GRADED.values(), ids=GRADED)
 over_shapes = pytest.mark.parametrize("shape", SHAPES)
 
 
-@pytest.fixture
-def x64():
-    with jax.enable_x64():
-        yield
-
-
 def widened(neurons):
     return jax.tree.map(lambda leaf: leaf.astype(float), neurons)
 

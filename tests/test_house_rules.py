@@ -52,6 +52,7 @@ ANYTHING = {
     "keys": "checks take whatever a user may pass",
     "values": "checks take whatever a user may pass",
     "tokenizer": "of an optional package",
+    "bqm": "of an optional package",
 }
 # Where `key` is not a random key to draw from.
 OTHER_KEYS = {

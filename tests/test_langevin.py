@@ -68,11 +68,8 @@ def test_variances_of_gaussians(adjusted, getkey):
     right, wrong = (exact, biased) if adjusted else (biased, exact)
     assert deviates(x, 0) < 4 and deviates(x**2, right) < 4
     assert deviates(x**2, wrong) > 10 and deviates(x**2, 1.1 * right) > 8
-    np.testing.assert_allclose(
-        result.energies[:, 0],
-        jax.vmap(memory.energy)(jax.tree.map(lambda s: s[:, 0], result.states)),
-        rtol=1e-4,
-    )
+    energies = jax.vmap(memory.energy)(jax.tree.map(lambda leaf: leaf[:, 0], result.states))
+    np.testing.assert_allclose(result.energies[:, 0], energies, rtol=1e-4)
     assert (result.acceptance < 1).any() == adjusted
 
 

@@ -46,7 +46,7 @@ class Parallel(eam.AbstractFlipping):
         return ()
 
     def step(self, prepared, state, carry, tick, clamp):
-        energies = jax.vmap(prepared.energy)(state * (1 - 2 * jnp.eye(state.size)))
+        energies = jax.vmap(prepared.energy)(state[None] * (1 - 2 * jnp.eye(state.size)))
         odds = (prepared.energy(state) - energies) / self.temperature
         new = jnp.where(jr.uniform(tick.own, state.shape) < jax.nn.sigmoid(odds), -state, state)
         return eam.Step(new, (), prepared.energy(new)[None], eam.States(new[None]), jnp.zeros((), bool))
@@ -63,6 +63,15 @@ def energies_of(memory, D):
 def boltzmann(energies, T):
     weights = np.exp(-(energies - energies.min()) / T)
     return weights / weights.sum()
+
+
+def telling_temperature(energies):
+    """A high temperature at which E/T varies by 3, so that a T wrong by a tenth shows."""
+    for T in energies.std() / np.linspace(0.3, 3, 28):
+        p = boltzmann(energies, T)
+        if p @ energies**2 - (p @ energies) ** 2 > 3 * T**2:
+            return float(T)
+    raise AssertionError("no temperature tells")
 
 
 def counted(states):
@@ -117,12 +126,12 @@ CASES += [("chn", lambda T: eam.Tempering([T, 2 * T, 4 * T], eam.HeatBath(1.0)))
 
 @pytest.mark.parametrize(("name", "make"), CASES)
 def test_chains_sample_all_states_as_often_as_they_should(name, make, getkey):
-    D, chains = 8, 8192
+    D, chains = 8, 16384
     memory = MEMORIES[name](patterns(1, 3, D))
     energies = energies_of(memory, D)
-    T = float(energies.std() / 1.5)
+    T = telling_temperature(energies)
     start = jr.rademacher(getkey(), (chains, D), dtype="int8")
-    counts = counted(eam.sample(memory, start, make(T), 1, key=getkey(), discard=40).states)
+    counts = counted(eam.sample(memory, start, make(T), 1, key=getkey(), discard=60).states)
     assert p_value(counts, boltzmann(energies, T)) > 1e-4
     assert p_value(counts, boltzmann(energies, 1.1 * T)) < 1e-6
     assert p_value(counts, boltzmann(energies, T / 1.1)) < 1e-6
@@ -131,7 +140,7 @@ def test_chains_sample_all_states_as_often_as_they_should(name, make, getkey):
 def test_the_same_test_rejects_parallel_flips(getkey):
     memory = eam.CHN(patterns(1, 3, 8))
     energies = energies_of(memory, 8)
-    T = energies.std() / 1.5
+    T = telling_temperature(energies)
     start = jr.rademacher(getkey(), (8192, 8), dtype="int8")
     counts = counted(eam.sample(memory, start, Parallel(jnp.asarray(T)), 1, key=getkey(), discard=40).states)
     assert p_value(counts, boltzmann(energies, T)) < 1e-6
@@ -215,9 +224,8 @@ def test_states_of_several_layers_are_sampled(getkey):
     start = split(jr.rademacher(getkey(), (8192, 7)))
     result = eam.sample(memory, start, eam.HeatBath(2.0), 1, key=getkey(), discard=30)
     assert result.states["seen"].shape == (8192, 1, 2, 2)
-    flat = np.concatenate(
-        [np.asarray(result.states["seen"]).reshape(8192, 4), result.states["hidden"][:, 0]], 1
-    )
+    seen = result.states["seen"].reshape(8192, 4)
+    flat = np.concatenate([seen, result.states["hidden"][:, 0]], axis=1)
     assert p_value(counted(flat), boltzmann(energies, 2.0)) > 1e-4
     assert p_value(counted(flat), boltzmann(energies, 2.2)) < 1e-6
 

@@ -71,10 +71,10 @@ def test_a_network_without_energy_says_so():
 
 
 def share_of_hops(network, patterns):
-    """How many of the patterns are followed by the next one, bit for bit."""
+    """How many of the first 300 patterns are followed by the next one, bit for bit."""
     step = jax.jit(jax.vmap(lambda x: network.neurons.respond(network.field(x), x)))
-    nexts = step(patterns.astype(float))
-    return float(jnp.mean((nexts == jnp.roll(patterns, -1, axis=0)).all(axis=1)))
+    nexts = step(patterns[:300].astype(float))
+    return float(jnp.mean((nexts == jnp.roll(patterns, -1, axis=0)[:300]).all(axis=1)))
 
 
 @pytest.mark.parametrize("degree", [1, 2])
@@ -88,10 +88,10 @@ def test_dense_sequences_hop_up_to_their_capacity_and_not_far_above(degree):
 
 
 def test_an_exponential_sequence_holds_far_more_until_its_capacity():
-    """D = 16: 6,000 transitions, where degree 2 holds 15."""
+    """D = 16: 4,500 transitions, where degree 2 holds 15."""
     D, capacity = 16, np.exp(eam.theory.log_exponential_transition_capacity(16))
     assert 4000 < capacity < 5000
-    for load, low, high in ((0.1, 0.9, 1), (3, 0, 0.4)):
+    for load, low, high in ((0.3, 0.95, 1), (1, 0.9, 1), (10, 0.2, 0.55)):
         patterns = zoo.patterns(1, int(load * capacity), D)
         assert low <= share_of_hops(eam.DenseSequence(patterns, eam.LogSumExp(1.0)), patterns) <= high
 

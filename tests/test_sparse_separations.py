@@ -12,12 +12,6 @@ import energyam as eam
 ALPHAS = [1.05, 1.5, 2.0, 2.6, 3.0]
 
 
-@pytest.fixture
-def x64():
-    with jax.enable_x64():
-        yield
-
-
 def entmax_by_bisection(s, beta, alpha):
     """Weights and potential in float64, by 200 halvings of the bracket of τ."""
     z = (alpha - 1) * beta * (np.asarray(s, float) - np.max(s))

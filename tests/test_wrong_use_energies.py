@@ -23,7 +23,10 @@ WRONG = {
     "k": (lambda: eam.KSubsets(1.0, 0), "k must be an integer of at least 1"),
     "k_real": (lambda: eam.KSubsets(1.0, 1.5), "k must be an integer"),
     "k_of_K": (lambda: eam.KSubsets(1.0, 4).weights(jnp.ones(3)), "k must be at most K = 3, .*; got 4"),
-    "k_of_K_jit": (lambda: jax.jit(eam.KSubsets(1.0, 4).potential)(jnp.ones(3)), "k must be at most K = 3"),
+    "k_of_K_jit": (
+        lambda: jax.jit(lambda s: eam.KSubsets(1.0, 4).potential(s))(jnp.ones(3)),
+        "k must be at most K = 3",
+    ),
     "k_of_memory": (
         lambda: eam.DenseAM(X, eam.KSubsets(1.0, 4), eam.Continuous()).energy(X[0]),
         "k must be at most K = 2",
@@ -64,7 +67,7 @@ WRONG = {
     ),
     "asynchronous": (
         lambda: eam.recall(eam.GaussianDenseAM(X, 1.0), X[0], eam.Asynchronous(), key=jax.random.key(0)),
-        "Asynchronous",
+        "memory must have ±1 neurons for flips; those of GaussianDenseAM are Free",
     ),
     "layer_mask": (
         lambda: eam.nn.HopfieldAttention(3)(X, X, mask=np.ones((3, 2), bool)),

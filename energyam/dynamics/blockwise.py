@@ -17,6 +17,7 @@ from energyam.dynamics.relaxation import moved
 from energyam.dynamics.states import layers_of
 from energyam.dynamics.synchronous import checked_tol, held, is_still
 from energyam.dynamics.update import AbstractCarriesEnergy, States, Step, Tick
+from energyam.memories.base import AbstractLayered
 from energyam.memories.neurons import AbstractNeurons
 
 
@@ -44,7 +45,7 @@ class Blockwise(AbstractCarriesEnergy):
     layers, convolutions, patterns under a convex separation that grows), a visit changes the energy by at
     most (1 − 1/rate) D(g′, g) − D(g, g′)/rate ≤ 0, D the Bregman divergence of R. A rate of 1 goes to the
     layer's minimum where the potential is linear in it. One step visits all layers, in the order of the
-    memory's `order` if it has one, else of the state's leaves.
+    memory's layers, else of the state's leaves.
 
     **Arguments:** `rate`: in (0, 1], or any above 0 without decay. `tokens`: names of the layers whose
     tokens, the vectors of their last axis, go one after another, as attention needs it. `decay`: whether x
@@ -80,7 +81,7 @@ class Blockwise(AbstractCarriesEnergy):
 
     def prepare(self, memory: Any) -> Any:
         check_potential(memory, "Blockwise")
-        for name, in_tokens in getattr(memory, "tokens", {}).items():
+        for name, in_tokens in tokens_of(memory).items():
             if not in_tokens:
                 raise ValueError(
                     f"Blockwise needs a potential that is convex in each block; that of layer {name!r} "
@@ -154,6 +155,11 @@ class Blockwise(AbstractCarriesEnergy):
                 )
 
 
+def tokens_of(memory: Any) -> dict[str, bool]:
+    """The layers that must go token by token, as far as the memory says so, and whether that is enough."""
+    return memory.tokens if isinstance(memory, AbstractLayered) else {}
+
+
 def _layers(memory, state) -> tuple[list[str], tuple[AbstractNeurons, ...]]:
     """The names of the state's layers, in the order of its leaves, and their neurons."""
     paths = [path for path, _ in jax.tree_util.tree_flatten_with_path(state)[0]]
@@ -163,8 +169,8 @@ def _layers(memory, state) -> tuple[list[str], tuple[AbstractNeurons, ...]]:
 
 def _order(memory, names):
     """The places of the layers in the order of visits."""
-    own = getattr(memory, "order", None) or names
-    return [names.index(name) for name in own]
+    own = memory.order if isinstance(memory, AbstractLayered) else ()
+    return [names.index(name) for name in own or names]
 
 
 def _potential_of_leaf(memory, structure, leaves, at):

@@ -7,7 +7,7 @@ from jax.typing import ArrayLike
 from jaxtyping import PyTree
 
 from energyam.dynamics.asynchronous import Asynchronous
-from energyam.dynamics.blockwise import Blockwise
+from energyam.dynamics.blockwise import Blockwise, tokens_of
 from energyam.dynamics.states import layers_of
 from energyam.dynamics.synchronous import Synchronous, has_field
 from energyam.dynamics.update import AbstractUpdate
@@ -39,7 +39,7 @@ def default_update(memory: Any, query: PyTree[ArrayLike]) -> AbstractUpdate:
         return Asynchronous()
     layered = neurons is not None and not isinstance(neurons, AbstractNeurons)
     if has_energy and layered and callable(getattr(memory, "potential", None)):
-        return Blockwise(tokens=tuple(getattr(memory, "tokens", ())))
+        return Blockwise(tokens=tuple(tokens_of(memory)))
     if has_field(memory):
         return Synchronous()
     raise ValueError(

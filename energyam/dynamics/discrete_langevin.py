@@ -70,13 +70,13 @@ class DiscreteLangevin(AbstractFlipping, AbstractCarriesEnergy, AbstractTempered
         free = ~flat_view(clamp, flippable).neurons
         flips_key, accept_key = jr.split(tick.own)
         odds = self.log_odds(x, carry.gradient)
-        flips = free & (uniform_within(flips_key, x.shape, x.dtype) < jax.nn.sigmoid(odds))
+        flips = free & (uniform_within(x.shape, x.dtype, key=flips_key) < jax.nn.sigmoid(odds))
         new = jnp.where(flips, -x, x)
         proposed = _slope(prepared, rebuild, new)
         gain = (carry.energy - proposed.energy) / self.temperature
         gain = gain + _log_probability(self.log_odds(new, proposed.gradient), flips, free)
         gain = gain - _log_probability(odds, flips, free)
-        accept = gain > jnp.log(uniform_within(accept_key, (), gain.dtype))
+        accept = gain > jnp.log(uniform_within((), gain.dtype, key=accept_key))
         x, carry = jax.tree.map(lambda a, b: jnp.where(accept, a, b), (new, proposed), (x, carry))
         state = rebuild(x)
         record = States(jax.tree.map(lambda leaf: leaf[None], state))

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jax import lax
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from energyam.dynamics.asynchronous import Prepared, checked_order, drawn_order, prepare_flips
 from energyam.dynamics.states import flat_view, layers_of
@@ -69,7 +69,7 @@ class AbstractFlipsAtRandom(AbstractFlipping, AbstractCarriesEnergy, AbstractTem
         free = ~flat_view(clamp, flippable).neurons
         flips, order = prepared.flips(rebuild), drawn_order(self.order, x.shape[0], tick)
         temperature = temperature_at(self.temperature, tick.index).astype(x.dtype)
-        thresholds = temperature * self.threshold(uniform_within(tick.own, order.shape, x.dtype))
+        thresholds = temperature * self.threshold(uniform_within(order.shape, x.dtype, key=tick.own))
         swept = visit(flips, x, order, free, thresholds)
         flipped = swept.flips >= 0
         settled = (temperature == 0) & ~flipped.any()
@@ -134,6 +134,6 @@ class Metropolis(AbstractFlipsAtRandom):
         return jnp.log(u)
 
 
-def uniform_within(key: Array, shape: tuple[int, ...], dtype: jnp.dtype) -> Float[Array, "..."]:
+def uniform_within(shape: tuple[int, ...], dtype: jnp.dtype, *, key: PRNGKeyArray) -> Float[Array, "..."]:
     """Uniform numbers strictly between 0 and 1: those of jax, on a grid that includes 0, and half a step."""
     return jr.uniform(key, shape, dtype) + jnp.finfo(dtype).eps / 2

@@ -102,7 +102,7 @@ class Langevin(AbstractCarriesEnergy, AbstractTempered, AbstractScheduled):
         if self.adjusted:
             back = jax.tree.map(lambda w, d: -w - d, onward, moves.drift(allowed, proposed.gradient))
             gain = carry.energy - proposed.energy + (_square(push) - _square(back)) / (4 * self.step_size)
-            u = uniform_within(jr.fold_in(tick.own, 1), (), gain.dtype)
+            u = uniform_within((), gain.dtype, key=jr.fold_in(tick.own, 1))
             accept = (gain > temperature * jnp.log(u)) & _equal(new, allowed)
         else:
             accept = jnp.ones((), bool)

@@ -97,7 +97,7 @@ def advance(
 
 
 def repeat(
-    run: Run, progress: Progress, first: Int[Array, ""], steps: Int[Array, ""], key: PRNGKeyArray
+    run: Run, progress: Progress, first: Int[Array, ""], steps: Int[Array, ""], *, key: PRNGKeyArray
 ) -> tuple[Progress, Float[Array, "*B"]]:
     """`steps` steps from number `first` on, without a history: memory does not grow with their number.
 
@@ -220,7 +220,7 @@ def _check_record(record, state, updates, name):
     elif isinstance(record, States):
         got = jax.tree.map(jnp.shape, record.states)
         wanted = jax.tree.map(lambda leaf: updates + leaf.shape, state)
-        if wanted != got:
+        if wanted != got:  # type: ignore[operator]
             raise ValueError(
                 f"{name} must hold one state for each of the energies, {wanted}; got states of {got}"
             )
@@ -230,10 +230,9 @@ def _check_record(record, state, updates, name):
 
 def _like(old, new, name):
     """`new` in the dtypes of `old`; raises `ValueError` unless structure, shapes and kinds agree."""
-    if jax.tree.structure(old) != jax.tree.structure(new):
-        raise ValueError(
-            f"{name} must keep its structure, {jax.tree.structure(old)}; got {jax.tree.structure(new)}"
-        )
+    wanted, got = map(jax.tree.structure, (old, new))
+    if wanted != got:  # type: ignore[operator]
+        raise ValueError(f"{name} must keep its structure, {wanted}; got {got}")
 
     def convert(path, before, after):
         before, after = jnp.asarray(before), jnp.asarray(after)

@@ -78,19 +78,20 @@ class Recall(eqx.Module):
             indices = jnp.where(self._taken(steps, t), indices, -1)
             return frames_of_flips(self.query, indices, self.flippable, every)
         if isinstance(self.record, States):
-            return frames_of_states(self.query, *self._flat_states(axes), every)
+            states, taken = self._flat_states(axes)
+            return frames_of_states(self.query, states, axes, taken, every)
         raise ValueError(
             f"frames need a record of Flips or States; the update rule recorded {type(self.record).__name__}"
         )
 
     def _flat_states(self, axes):
-        """Recorded states (*batch, steps · t, …), the number of batch axes, and which were taken."""
+        """Recorded states (*batch, steps · t, …), and which of them were taken."""
         steps, t = jax.tree.leaves(self.record.states)[0].shape[axes : axes + 2]
         flat = jax.tree.map(
             lambda leaf: leaf.reshape(*leaf.shape[:axes], steps * t, *leaf.shape[axes + 2 :]),
             self.record.states,
         )
-        return flat, axes, self._taken(steps, t)
+        return flat, self._taken(steps, t)
 
     def _taken(self, steps, t):
         """Which of the recorded updates (*batch, steps · t) belong to steps that were taken."""
@@ -209,17 +210,17 @@ def _with_progress(run, query, flippable, axes, max_steps, key, record):
     if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((run, query, key))):
         raise ValueError("progress must be False inside jit; got True")
     start = at = _begin(run, query, axes, key)
-    chunk, history = max(1, max_steps // _CHUNKS), []
+    chunk, parts = max(1, max_steps // _CHUNKS), []
     with tqdm(total=max_steps, desc="recall", unit="step") as bar:
         for first in range(0, max_steps, chunk):
             steps = min(chunk, max_steps - first)
             # `first` as an array: a Python number would compile each chunk anew.
             at, part = _advance(run, at, jnp.asarray(first), steps, max_steps, key, record)
-            history.append(part)
+            parts.append(part)
             bar.update(steps)
             if bool((at.status != loop.RUNNING).all()):
                 break
-    history = jax.tree.map(lambda *parts: jnp.concatenate(parts), *history) if history else None
+    history = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts) if parts else None
     return _answer(start, at, history, query, flippable, axes, record and history is not None)
 
 

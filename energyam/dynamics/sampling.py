@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree, Shaped
 
 from energyam import checks
 from energyam.dynamics import loop
+from energyam.dynamics.defaults import check_memory
 from energyam.dynamics.states import as_working, checked_clamp, checked_states, layers_of
 from energyam.dynamics.update import AbstractUpdate, check_steps, flips_neurons
 
@@ -70,9 +71,9 @@ def sample(
     discard = checks.count("discard", discard, least=0)
     steps = checks.count("discard + num_samples · every", discard + num_samples * every)
     checks.key("key", key)
+    check_memory(memory)
     if not callable(getattr(memory, "energy", None)):
-        name = memory.__name__ if isinstance(memory, type) else type(memory).__name__
-        raise ValueError(f"memory must be an object with an energy(state); got {name}")
+        raise ValueError(f"memory must have an energy(state) to sample; {type(memory).__name__} has none")
     check_steps(update, steps)
     layers = layers_of(memory, start, flips_neurons(update), "start")
     batch = checked_states(layers, start, "start")
@@ -119,8 +120,8 @@ def _with_progress(run, start, axes, plan, key):
 
 def _begin(run, start, axes, plan, key):
     """The chains after the discarded steps, and 0 proposals accepted since."""
-    at = loop.begin(run, as_working(start, axes), key)
-    at, _ = loop.repeat(run, at, jnp.zeros((), int), plan.discard, key)
+    at = loop.begin(run, as_working(start, axes), key=key)
+    at, _ = loop.repeat(run, at, jnp.zeros((), int), plan.discard, key=key)
     return at, jnp.zeros_like(at.energy)
 
 
@@ -130,7 +131,7 @@ def _some(run, at, start, first, plan, key):
     def next_sample(at, number):
         progress, accepted = at
         begin = plan.discard + number * plan.every
-        progress, share = loop.repeat(run, progress, begin, plan.every, key)
+        progress, share = loop.repeat(run, progress, begin, plan.every, key=key)
         states = jax.tree.map(lambda new, old: new.astype(old.dtype), progress.state, start)
         return (progress, accepted + share), (states, progress.energy)
 

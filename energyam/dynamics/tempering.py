@@ -1,5 +1,6 @@
 """Tempering: replicas of a chain at several temperatures, which now and then change places."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -56,7 +57,7 @@ class Tempering(AbstractWrapping, AbstractCarriesEnergy):
     temperatures: Float[Array, " R"]
     update: AbstractTempered
 
-    def __init__(self, temperatures: ArrayLike, update: AbstractTempered):
+    def __init__(self, temperatures: ArrayLike | Sequence[float], update: AbstractTempered):
         checks.positive("temperatures", temperatures)
         temperatures = checks.as_floats("temperatures", temperatures, "R")
         if temperatures.shape[0] < 2:
@@ -89,7 +90,7 @@ class Tempering(AbstractWrapping, AbstractCarriesEnergy):
         )
         pairs = self.temperatures.shape[0] - 1
         offers = jnp.arange(pairs) % 2 == tick.index % min(pairs, 2)
-        u = uniform_within(jr.fold_in(tick.own, 0), offers.shape, replicas.energies.dtype)
+        u = uniform_within(offers.shape, replicas.energies.dtype, key=jr.fold_in(tick.own, 0))
         taken = offers & self.exchanges(replicas.energies, u)
         places = _exchanged(taken)
         replicas = jax.tree.map(lambda leaf: leaf[places], replicas)

@@ -107,6 +107,16 @@ class AbstractFields(eqx.Module):
         """Field f and curvature c, both sums over patterns, with Σ_μ w_μ ∇s_μ(x) = f − c x."""
 
 
+class AbstractFieldsAt(eqx.Module):
+    """Of a similarity: how weights of patterns pull at a state, where that depends on the state."""
+
+    @abc.abstractmethod
+    def field_at(
+        self, patterns: Num[Array, "K D"], weights: Float[Array, " K"], state: Float[Array, " D"]
+    ) -> tuple[Float[Array, " D"], Float[Array, ""]]:
+        """Field f and curvature c with Σ_μ w_μ ∇s_μ(x) = f − c x."""
+
+
 class AbstractFlippable(eqx.Module):
     """Of neurons: they have two values, and a flip takes one to the other."""
 
@@ -146,7 +156,7 @@ class AbstractBlockFlips(AbstractFlips):
     """Flips that can be restricted to a block of neurons, with all that is read of these gathered once."""
 
     @abc.abstractmethod
-    def seen_from(self, neurons: Int[Array, " b"]) -> "AbstractBlockFlips":
+    def seen_from(self, neurons: Int[Array, " b"]) -> Any:
         """The same flips, of these neurons alone: states are then (b,), and `kept` stays what it was."""
 
 

@@ -52,7 +52,8 @@ class JoinedFlips(AbstractEnclosures):
         return tuple(part.flip(one, jnp.where(own, state, 0), i) for part, one, own in pieces)
 
     def laid_out(self) -> "JoinedFlips":
-        return JoinedFlips(tuple(part.laid_out() for part in self.parts), self.sizes)
+        laid_out = (part.laid_out() for part in self.parts)
+        return JoinedFlips(tuple(laid_out), self.sizes)  # type: ignore[arg-type]
 
     def seen_from(self, neurons: Int[Array, " b"]) -> "JoinedFlips":
         starts = [sum(self.sizes[:part]) for part in range(len(self.sizes))]
@@ -61,7 +62,7 @@ class JoinedFlips(AbstractEnclosures):
         seen = (
             part.seen_from(at.clip(0, size - 1)) for part, (at, size) in zip(self.parts, places, strict=True)
         )
-        return JoinedFlips(tuple(seen), self.sizes, own)
+        return JoinedFlips(tuple(seen), self.sizes, own)  # type: ignore[arg-type]
 
     def _pieces(self, state):
         """The part's own neurons of a state, or for each all neurons of a block."""

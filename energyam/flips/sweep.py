@@ -68,12 +68,12 @@ def descend(
             lambda: _idle(state, energy, order),
         )
 
-    leader = flips.leader(kept) if once and isinstance(flips, AbstractLed) else None
-    if leader is None:
+    led = flips if once and isinstance(flips, AbstractLed) else None
+    leader = None if led is None else led.leader(kept)
+    if led is None or leader is None:
         return unled()
-    return lax.cond(
-        unvmap_all(leader[0]), lambda: Swept(*flips.follow(leader, state, energy, order, free)), unled
-    )
+    behind = lambda: Swept(*led.follow(leader, state, energy, order, free))  # noqa: E731
+    return lax.cond(unvmap_all(leader[0]), behind, unled)
 
 
 def visit(
@@ -222,7 +222,9 @@ def _bounded_block(flips, allowed, same, at, thresholds, descending):
         return lax.cond(unvmap_any(falls), flip, keep)
 
     x, kept, energy = at
-    start = _Bounded(*at, *bounded(x, kept, -1), jnp.full(places.shape, energy), jnp.zeros_like(x))
+    may_flip, must_flip = bounded(x, kept, -1)
+    energies, none = jnp.full(places.shape, energy), jnp.zeros_like(x)
+    start = _Bounded(x, kept, energy, may_flip, must_flip, energies, none)
     end = lax.while_loop(lambda block: unvmap_any(block.may_flip.any()), look, start)
     return end.kept, end.energies, end.steps
 

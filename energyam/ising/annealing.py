@@ -1,5 +1,6 @@
 """The lowest state of a memory of ±1 neurons: many chains, cooled together, and a proof at the end."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -35,7 +36,12 @@ class Minimum(NamedTuple):
 
 
 def minimize(
-    memory: Any, num_chains: int, num_sweeps: int, schedule: Any = None, *, key: PRNGKeyArray
+    memory: Any,
+    num_chains: int,
+    num_sweeps: int,
+    schedule: Callable[[Array], Any] | None = None,
+    *,
+    key: PRNGKeyArray,
 ) -> Minimum:
     """Search the lowest state of a memory by simulated annealing of many chains, ended by descent.
 

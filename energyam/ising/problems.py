@@ -10,6 +10,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from energyam import checks
+from energyam.files import as_path
 from energyam.linalg import dot
 from energyam.memories.base import as_state
 from energyam.memories.hopfield import HopfieldNetwork
@@ -62,7 +63,7 @@ def read_gset(path: str | pathlib.Path) -> Float[Array, "D D"]:
     Raises `ValueError` with the number of the line that is malformed, joins a vertex to itself, or names a
     vertex out of range; and where there are fewer or more than m edges.
     """
-    path = checks.as_path("path", path)
+    path = as_path(path, "path")
     with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as file:
         lines = [(number, line.split()) for number, line in enumerate(file, 1) if line.strip()]
     if not lines:
@@ -106,7 +107,7 @@ def from_bqm(bqm: Any) -> tuple[HopfieldNetwork, Float[Array, ""]]:
 
     Raises `ValueError` for what has no such views: `bqm.spin` with `linear`, `quadratic` and `offset`.
     """
-    spin = getattr(bqm, "spin", None)
+    spin: Any = getattr(bqm, "spin", None)
     if not all(hasattr(spin, name) for name in ("linear", "quadratic", "offset")):
         raise ValueError(f"bqm must be a dimod.BinaryQuadraticModel; got {type(bqm).__name__}")
     index = {variable: k for k, variable in enumerate(bqm.variables)}

@@ -39,6 +39,20 @@ class AbstractProvesRest(eqx.Module):
         """Whether `after`, one synchronous step from `before`, is a fixed point."""
 
 
+class AbstractLayered(eqx.Module):
+    """Of a memory of named layers: how rules that take them one after another should go about it."""
+
+    @property
+    @abc.abstractmethod
+    def order(self) -> tuple[str, ...]:
+        """The names of the layers in the order of visits: dictionaries are sorted by jit."""
+
+    @property
+    @abc.abstractmethod
+    def tokens(self) -> dict[str, bool]:
+        """The layers in which the potential is not convex as a whole, and whether it is in each token."""
+
+
 class AbstractMemory(AbstractPulls):
     """A memory of one layer of D neurons: E(x) = R(x) − potential(x).
 

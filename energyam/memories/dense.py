@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Num
 from energyam import checks
 from energyam.flips.capabilities import (
     AbstractFields,
+    AbstractFieldsAt,
     AbstractFlippable,
     AbstractFlips,
     AbstractGains,
@@ -54,6 +55,11 @@ class AbstractDenseAM(AbstractMemory, AbstractHasFlips):
             similar = lambda patterns: similarities_of(self.similarity, patterns, state)  # noqa: E731
             potential, (field, curvature) = read(self.separation, similar, weighted, rows)
             return Pull(potential, field, curvature)
+        if isinstance(self.similarity, AbstractFieldsAt):
+            similarities = similarities_of(self.similarity, self.patterns, state)
+            weights = weights_of(self.separation, similarities)
+            field, curvature = self.similarity.field_at(self.patterns, weights, state)
+            return Pull(self.separation.potential(similarities), field, curvature)
         return self._derived_pull(state)
 
     def flips(self) -> AbstractFlips | None:

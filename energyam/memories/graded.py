@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, Shaped
 
 from energyam import checks
 from energyam.memories.neurons import AbstractCoupled, AbstractNeurons, Shape
-from energyam.roots import entmax, held_field, increasing_root
+from energyam.roots import held_field
 
 
 class AbstractGraded(AbstractNeurons):
@@ -39,7 +39,7 @@ class Rectified(AbstractGraded):
     shape: Shape = eqx.field(static=True, default=None)
 
     def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
-        return _in_range(name, states, dims, 0, math.inf)
+        return in_range(name, states, dims, 0, math.inf)
 
     def energy(self, state: Float[Array, "..."]) -> Float[Array, ""]:
         return 0.5 * jnp.sum(state**2)
@@ -76,10 +76,10 @@ class Tanh(AbstractGraded):
         self.shape = shape
 
     def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
-        return _in_range(name, states, dims, -1, 1)
+        return in_range(name, states, dims, -1, 1)
 
     def energy(self, state: Float[Array, "..."]) -> Float[Array, ""]:
-        g = _moved_into(state, *_open(state, -1))
+        g = moved_into(state, *_open(state, -1))
         return jnp.sum(xlog1py(1 + g, g) + xlog1py(1 - g, -g)) / (2 * self.beta)
 
     def respond(
@@ -117,10 +117,10 @@ class Sigmoid(AbstractGraded):
         self.shape = shape
 
     def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
-        return _in_range(name, states, dims, 0, 1)
+        return in_range(name, states, dims, 0, 1)
 
     def energy(self, state: Float[Array, "..."]) -> Float[Array, ""]:
-        g = _moved_into(state, jnp.finfo(state.dtype).tiny, _open(state, 0)[1])
+        g = moved_into(state, jnp.finfo(state.dtype).tiny, _open(state, 0)[1])
         return jnp.sum(xlogy(g, g) + xlog1py(1 - g, -g)) / self.beta
 
     def respond(
@@ -137,83 +137,6 @@ class Sigmoid(AbstractGraded):
 
     def lagrangian(self, field: Float[Array, "..."]) -> Float[Array, ""]:
         return jnp.sum(jax.nn.softplus(self.beta * field)) / self.beta
-
-
-class Softmax(AbstractCoupled, AbstractGraded):
-    """Neurons that share 1 among them, along the last axis: the answer to a field is softmax(β · field).
-
-    R(g) = Σ g ln g / β and L(x) = Σ ln Σ exp(βx) / β, the outer sum over all axes but the last. At 0 the
-    slope of R is taken to be that of the smallest number above.
-
-    **Arguments:** `beta`: β, the inverse temperature; `shape`: that of the layer. Raises `ValueError` for
-    β ≤ 0.
-    """
-
-    beta: Float[Array, ""]
-    shape: Shape = eqx.field(static=True, default=None)
-
-    def __init__(self, beta: ArrayLike, shape: Shape = None):
-        self.beta = checks.positive_float("beta", beta)
-        self.shape = shape
-
-    def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
-        states = _in_range(name, states, dims, 0, 1)
-        totals = checks.now(lambda x: jnp.sum(x.astype(float), axis=-1), states)
-        if not checks.passes(lambda total: (jnp.abs(total - 1) < 1e-2).all(), totals):
-            raise ValueError(
-                f"{name} must sum to 1 along the last axis; got sums from {totals.min():.4g} to "
-                f"{totals.max():.4g} (divide by the sum first)"
-            )
-        return states
-
-    def energy(self, state: Float[Array, "..."]) -> Float[Array, ""]:
-        g = _moved_into(state, jnp.finfo(state.dtype).tiny, jnp.inf)
-        return jnp.sum(xlogy(g, g)) / self.beta
-
-    def respond(
-        self, field: Float[Array, "..."], state: Float[Array, "..."], curvature: ArrayLike = 0.0
-    ) -> Float[Array, "..."]:
-        return jax.nn.softmax(self.beta * self._held(field, curvature), axis=-1)
-
-    def retract(self, state: Float[Array, "..."]) -> Float[Array, "..."]:
-        nearest = entmax(state, jnp.asarray(2.0, state.dtype))  # the Euclidean projection
-        least = jnp.finfo(state.dtype).eps
-        return (nearest + least) / (1 + state.shape[-1] * least)
-
-    def lagrangian(self, field: Float[Array, "..."]) -> Float[Array, ""]:
-        return jnp.sum(jax.nn.logsumexp(self.beta * field, axis=-1)) / self.beta
-
-    def _held(self, field, curvature):
-        """The u = field − curvature · softmax(βu), by the normaliser λ for which Σ exp(βu − λ) is 1."""
-        c = jnp.asarray(curvature, field.dtype)
-        c = jnp.where(c >= 0, c, 0)
-        beta = lax.stop_gradient(self.beta)
-        top = jax.nn.logsumexp(beta * field, axis=-1, keepdims=True)
-
-        def field_of(level):
-            def activation(u):
-                value = jnp.exp(beta * u - level)
-                return value, beta * value
-
-            most = jnp.maximum(1, (field - level / beta) / jnp.where(c > 0, c, 1))
-            return held_field(activation, field, c, 0, most)
-
-        def missing(level):
-            p = jnp.exp(beta * field_of(level) - level)
-            slope = jnp.sum(p / (1 + c * beta * p), axis=-1, keepdims=True)
-            return 1 - jnp.sum(p, axis=-1, keepdims=True), slope
-
-        fixed = lax.stop_gradient(field_of(increasing_root(missing, top - c * beta, top, top)))
-        return self._with_derivatives(fixed, field, c)
-
-    def _with_derivatives(self, u, field, c):
-        """One of Newton's steps for u + c softmax(βu) = field, whose matrix is diagonal and of rank one."""
-        p = jax.nn.softmax(self.beta * u, axis=-1)
-        excess, fixed = u + c * p - field, lax.stop_gradient(p)
-        held = 1 + lax.stop_gradient(c * self.beta) * fixed
-        pull = jnp.sum(fixed * excess / held, axis=-1, keepdims=True)
-        pull = pull / jnp.sum(fixed / held, axis=-1, keepdims=True)
-        return u - (excess + (held - 1) * pull) / held
 
 
 class LayerNorm(AbstractCoupled, AbstractGraded):
@@ -302,7 +225,7 @@ class LayerNorm(AbstractCoupled, AbstractGraded):
         return jnp.where(centred, jnp.sqrt(jnp.mean(g**2, axis=-1)) / self.gain, jnp.nan)
 
 
-def _in_range(name, states, dims, low, high):
+def in_range(name: str, states: ArrayLike, dims: str, low: float, high: float) -> Array:
     """States as floats; raises `ValueError` for any below `low` or above `high`."""
     states = checks.as_floats(name, states, dims)
     if not checks.passes(lambda x: ((x >= low) & (x <= high)).all(), states):
@@ -320,7 +243,7 @@ def _open(state, low):
     return low + least, 1 - least
 
 
-def _moved_into(state, low, high):
+def moved_into(state: Float[Array, "..."], low: ArrayLike, high: ArrayLike) -> Float[Array, "..."]:
     """`state` from `low` to `high`, with the derivatives of the state itself: slopes there stay finite."""
     return state + lax.stop_gradient(jnp.clip(state, low, high) - state)
 

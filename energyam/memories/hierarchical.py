@@ -5,10 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PyTree
 
 from energyam import checks
+from energyam.memories.base import AbstractLayered
 from energyam.memories.neurons import AbstractNeurons
 from energyam.memories.synapses import AbstractTokenwise
 
@@ -16,7 +18,7 @@ Synapse = Callable[..., Float[Array, ""]]
 Shape = tuple[int, ...]
 
 
-class HierarchicalMemory(eqx.Module):
+class HierarchicalMemory(AbstractLayered):
     """Layers of neurons and the synapses between them: E(g) = Σ_layers R_l(g_l) − Σ_synapses P_s(g).
 
     A state is a dictionary of activations, one array for each layer; `recall` takes leading batch axes on all
@@ -37,7 +39,7 @@ class HierarchicalMemory(eqx.Module):
     neurons: dict[str, AbstractNeurons]
     synapses: tuple[Synapse, ...]
     connections: tuple[tuple[str, ...], ...] = eqx.field(static=True)  # the layers of each synapse
-    order: tuple[str, ...] = eqx.field(static=True)  # of the layers: dictionaries are sorted by jit
+    names: tuple[str, ...] = eqx.field(static=True)  # of the layers: dictionaries are sorted by jit
 
     def __init__(
         self,
@@ -48,7 +50,7 @@ class HierarchicalMemory(eqx.Module):
         pairs = [_checked_pair(i, pair, self.neurons) for i, pair in enumerate(_checked_list(synapses))]
         self.synapses = tuple(synapse for synapse, _ in pairs)
         self.connections = tuple(names for _, names in pairs)
-        self.order = tuple(neurons)
+        self.names = tuple(neurons)
 
     def __check_init__(self):
         for i, (synapse, names) in enumerate(zip(self.synapses, self.connections, strict=True)):
@@ -57,7 +59,12 @@ class HierarchicalMemory(eqx.Module):
     @property
     def state_shape(self) -> dict[str, Shape]:
         """A layer's name → its shape."""
-        return {name: tuple(neurons.shape or ()) for name, neurons in self.neurons.items()}
+        return {name: tuple(map(int, neurons.shape or ())) for name, neurons in self.neurons.items()}
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The names of the layers, in the order given."""
+        return self.names
 
     @property
     def tokens(self) -> dict[str, bool]:
@@ -139,7 +146,7 @@ def _checked_neurons(neurons):
 
 
 def _is_shape(shape):
-    return isinstance(shape, tuple) and all(isinstance(size, int) and size > 0 for size in shape)
+    return isinstance(shape, tuple) and all(isinstance(size, int | np.integer) and size > 0 for size in shape)
 
 
 def _checked_list(synapses):

@@ -100,13 +100,13 @@ class NeuronSDM(eqx.Module):
         1, 2, 4, … 256 and not for every K. Raises `ValueError` for entries that are not ±1, other widths, or
         numbers of addresses and words that differ.
         """
-        addresses = self._checked("addresses", addresses, self.dim)
-        words = self._checked("words", addresses if words is None else words, self.counters.shape[1])
-        if addresses.shape[0] != words.shape[0]:
-            raise ValueError(f"words must be {addresses.shape[0]}, like the addresses; got {words.shape[0]}")
+        places = self._checked("addresses", addresses, self.dim)
+        rows = self._checked("words", places if words is None else words, self.counters.shape[1])
+        if places.shape[0] != rows.shape[0]:
+            raise ValueError(f"words must be {places.shape[0]}, like the addresses; got {rows.shape[0]}")
         memory = self
-        for start in range(0, words.shape[0], 256):
-            batch, to_write = addresses[start : start + 256], words[start : start + 256]
+        for start in range(0, rows.shape[0], 256):
+            batch, to_write = places[start : start + 256], rows[start : start + 256]
             padding = ((0, 2 ** math.ceil(math.log2(batch.shape[0])) - batch.shape[0]), (0, 0))
             counters = _write(memory, _packed(jnp.pad(batch, padding)), jnp.pad(to_write, padding))
             memory = eqx.tree_at(lambda m: m.counters, memory, counters)
@@ -118,9 +118,9 @@ class NeuronSDM(eqx.Module):
         Where a sum is 0, or no location is active, an autoassociative memory gives the address itself back,
         and a heteroassociative one (Dw ≠ D) gives 0. Raises `ValueError` for another width or entries not ±1.
         """
-        address = self._one_address(address).astype(float)
-        field = _field(self, address)
-        return self.neurons.respond(field, address if field.shape == address.shape else jnp.zeros_like(field))
+        place = self._one_address(address).astype(float)
+        field = _field(self, place)
+        return self.neurons.respond(field, place if field.shape == place.shape else jnp.zeros_like(field))
 
     def active(self, address: ArrayLike) -> Bool[Array, " N"]:
         """Which hard locations an address (D,) activates. Raises `ValueError` as `read` does."""

@@ -76,11 +76,11 @@ class PaddedKeyValueMemory(eqx.Module):
         used = self._known_number()
         more = more_pairs(keys, values, self.keys, self.values)
         capacity = max(self.capacity, _power_of_two(used + len(more[0])))
-        tables = [
+        keys, values = (
             lax.dynamic_update_slice_in_dim(_padded(old, capacity), new, self.num_pairs, 0)
             for old, new in zip((self.keys, self.values), more, strict=True)
-        ]
-        return self._replaced(*tables, used + len(more[0]))
+        )
+        return self._replaced(keys, values, used + len(more[0]))
 
     def without(self, indices: Indices) -> "PaddedKeyValueMemory":
         """The same memory, of the same capacity, without some pairs, by index from 0 to `num_pairs` − 1.

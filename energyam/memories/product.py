@@ -60,8 +60,8 @@ class ProductDenseAM(AbstractMemory, AbstractHasFlips):
         for memory in self.memories:
             _check_part(memory, self.memories[0])
 
-    @property
-    def neurons(self) -> AbstractNeurons:
+    @property  # type: ignore[misc]
+    def neurons(self) -> AbstractNeurons:  # type: ignore[override]
         """The neurons of all parts."""
         return self.memories[0].neurons
 
@@ -94,10 +94,9 @@ class ProductDenseAM(AbstractMemory, AbstractHasFlips):
         return Pull(jnp.sum(jnp.stack(potentials)), jnp.concatenate(fields), curvatures[0])
 
     def flips(self) -> AbstractFlips | None:
-        parts = tuple(memory.flips() for memory in self.memories)
-        if not all(isinstance(part, AbstractEnclosures) for part in parts):
-            return None
-        return JoinedFlips(parts, self._sizes)
+        parts = [memory.flips() for memory in self.memories]
+        bounded = tuple(part for part in parts if isinstance(part, AbstractEnclosures))
+        return JoinedFlips(bounded, self._sizes) if len(bounded) == len(parts) else None
 
     def ranked(self, state: ArrayLike, k: int) -> Ranked:
         """The k patterns most similar to a state (D,), out of all combinations.
@@ -139,7 +138,8 @@ def _check_part(memory, first):
             f"memories must have neurons independent of one another; got {type(memory.neurons).__name__}"
         )
     kinds = [
-        (type(m.neurons).__name__, type(m.similarity).__name__, m.separation.divided) for m in (memory, first)
+        (type(m.neurons).__name__, type(m.similarity).__name__, m.separation.divided)  # type: ignore[union-attr]
+        for m in (memory, first)
     ]
     if kinds[0] != kinds[1]:
         raise ValueError(

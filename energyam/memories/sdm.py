@@ -75,7 +75,8 @@ class ContinuousSDM(AbstractDenseAM):
         if weighting == "cap":
             self.separation = CapIntersection(self.patterns.shape[1], radius)
         elif weighting == "circle":
-            self.separation = CircleIntersection(self.patterns.shape[1], radius, cosines=True)
+            whole: int = radius  # type: ignore[assignment]  # which the separation checks
+            self.separation = CircleIntersection(self.patterns.shape[1], whole, cosines=True)
         else:
             raise ValueError(f'weighting must be "cap" or "circle"; got {weighting!r}')
 

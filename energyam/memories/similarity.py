@@ -6,7 +6,12 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Num
 
-from energyam.flips.capabilities import AbstractFields, AbstractManySimilarities, AbstractMovable
+from energyam.flips.capabilities import (
+    AbstractFields,
+    AbstractFieldsAt,
+    AbstractManySimilarities,
+    AbstractMovable,
+)
 from energyam.linalg import dot, overlaps
 
 
@@ -64,10 +69,11 @@ class NegativeDistance(AbstractSimilarity, AbstractManySimilarities, AbstractMov
         return dot(weights, patterns), jnp.sum(weights)
 
 
-class Cosine(AbstractSimilarity, AbstractManySimilarities, AbstractMovable):
+class Cosine(AbstractSimilarity, AbstractManySimilarities, AbstractMovable, AbstractFieldsAt):
     """The cosine of the angle between pattern and state, ξ · x / (‖ξ‖ ‖x‖); 0 where either is 0.
 
-    Between ±1 patterns and states it orders as `Dot` does.
+    Between ±1 patterns and states it orders as `Dot` does, and under `Spherical()` it makes the memory of the
+    patterns scaled to length 1.
     """
 
     def of(self, pattern: Float[Array, " D"], state: Float[Array, " D"]) -> Float[Array, ""]:
@@ -82,6 +88,13 @@ class Cosine(AbstractSimilarity, AbstractManySimilarities, AbstractMovable):
     ) -> Float[Array, " K"]:
         sizes = _norms(_squares(patterns, state.dtype)) * _norms(dot(state, state))
         return -2 * state[i] * patterns[:, i].astype(state.dtype) / sizes
+
+    def field_at(
+        self, patterns: Num[Array, "K D"], weights: Float[Array, " K"], state: Float[Array, " D"]
+    ) -> tuple[Float[Array, " D"], Float[Array, ""]]:
+        square = dot(state, state)
+        field = dot(weights / (_norms(_squares(patterns, state.dtype)) * _norms(square)), patterns)
+        return field, dot(field, state) / jnp.where(square > 0, square, 1)
 
 
 def _squares(patterns, dtype):

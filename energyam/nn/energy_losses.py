@@ -140,7 +140,9 @@ def changes_by_flips(memory: Any, state: PyTree[Array], flippable: tuple[bool, .
     x, rebuild = flat_view(state, flippable)
     flips = flips_of(memory, rebuild)
     if isinstance(flips, AbstractCouplings):
-        return flips.changes(flips.start(x), x).value
+        # Fields as slopes of the energy, so that the gradient of symmetric couplings is symmetric.
+        slope = jax.grad(lambda x: scalar_energy(memory)(rebuild(x)))(x)
+        return 2 * (flips.own_couplings() + x * slope)
     neurons = jnp.arange(x.shape[0])
     if isinstance(memory, AbstractDenseAM) and type(memory.neurons) is Binary:
         # By the potential: changes in whole numbers have no gradient.

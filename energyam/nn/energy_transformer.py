@@ -19,7 +19,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray, Shaped
 
 from energyam import checks
 from energyam.memories.graded import LayerNorm
-from energyam.memories.hierarchical import HierarchicalMemory
+from energyam.memories.hierarchical import HierarchicalMemory, Synapse
 from energyam.memories.polynomial import Polynomial
 from energyam.memories.synapses import Attention, Patterns
 
@@ -52,7 +52,8 @@ class EnergyTransformer(eqx.Module):
     query_weights: Float[Array, "H Y D"]
     key_weights: Float[Array, "H Y D"]
     patterns: Float[Array, "M D"]
-    norm: LayerNorm
+    gain: Float[Array, ""]
+    offset: Float[Array, " D"]
     out_norm: eqx.nn.LayerNorm
     step_size: Float[Array, ""]
     num_steps: int = eqx.field(static=True)
@@ -86,25 +87,28 @@ class EnergyTransformer(eqx.Module):
         self.query_weights = 0.002 * jr.normal(queries, (H, Y, D))
         self.key_weights = 0.002 * jr.normal(keys, (H, Y, D))
         self.patterns = 0.02 * jr.normal(patterns, (M, D))
-        self.norm = LayerNorm(1.0, jnp.zeros(D))
+        self.gain, self.offset = jnp.ones(()), jnp.zeros(D)
         self.out_norm = eqx.nn.LayerNorm(D)
         self.step_size = checks.positive_float("step_size", step_size)
         self.num_steps = checks.count("num_steps", num_steps)
         self.own = checks.flag("own", own)
         self.checkpointed = checks.flag("checkpointed", checkpointed)
 
+    @property
+    def norm(self) -> LayerNorm:
+        """The layer norm g of tokens x."""
+        return self._norm(None)
+
+    def _norm(self, shape):
+        return LayerNorm(self.gain, self.offset, shape=shape)
+
     def memory(self, num_tokens: int, adjacency: Bool[ArrayLike, "N N"] | None = None) -> HierarchicalMemory:
         """The energy as a memory of one layer, "tokens" (N, D), for `recall` and `Blockwise`."""
-        norm = eqx.tree_at(
-            lambda norm: norm.shape,
-            self.norm,
-            (num_tokens, self.patterns.shape[1]),
-            is_leaf=lambda node: node is None,
-        )
         own = self.own and adjacency is None
         attention = Attention(self.query_weights, self.key_weights, own=own, adjacency=adjacency)
-        synapses = [(attention, ("tokens",)), (Patterns(self.patterns, Polynomial(2)), ("tokens",))]
-        return HierarchicalMemory({"tokens": norm}, synapses)
+        patterns = Patterns(self.patterns, Polynomial(2))
+        synapses: list[tuple[Synapse, tuple[str]]] = [(attention, ("tokens",)), (patterns, ("tokens",))]
+        return HierarchicalMemory({"tokens": self._norm((num_tokens, self.patterns.shape[1]))}, synapses)
 
     def tokens(
         self, patches: Float[Array, "N P"], hidden: Bool[Array, " N"] | None = None
@@ -198,7 +202,8 @@ class MaskedCompletion(eqx.Module):
         draw, mask = jr.split(key)
         chosen = jr.choice(draw, self.patches.shape[0], (self.batch_size,))
         keys = jr.split(mask, self.batch_size)
-        patches, counted, hidden = self.patches[chosen], *jax.vmap(self._masks)(keys)
+        patches = self.patches[chosen]
+        counted, hidden = jax.vmap(self._masks)(keys)
         completed = jax.vmap(lambda x, h: model(x, h, self.adjacency))(patches, hidden)
         errors = jnp.mean((completed - patches) ** 2, axis=-1)
         return jnp.sum(errors * counted) / jnp.sum(counted) / jnp.var(self.patches)

@@ -183,7 +183,8 @@ class HopfieldAttention(eqx.Module):
             each = lambda x, mask: self._associate(x[None], keys, values, self._separation(beta, mask))  # noqa: E731
             return jax.tree.map(lambda rows: rows[:, 0], jax.vmap(each)(queries, mask))
 
-        return jax.vmap(of_head)(*heads, self.beta)
+        queries, keys, values = heads
+        return jax.vmap(of_head)(queries, keys, values, self.beta)
 
     def _associate(self, queries, keys, values, separation):
         """One head: all retrieval steps but the last by `recall`, the last as a read of the values."""

@@ -8,7 +8,7 @@ States at rest are held: only the energy is differentiated, which for couplings 
 that they join.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import equinox as eqx
@@ -21,11 +21,12 @@ from jaxtyping import Array, Float, PyTree
 from energyam import checks
 from energyam.dynamics.recall import recall
 from energyam.dynamics.update import AbstractUpdate
+from energyam.memories.base import AbstractLayered
 
 Cost = Callable[[PyTree[Array], PyTree[Array]], Float[Array, ""]]
 
 
-class Nudged(eqx.Module):
+class Nudged(AbstractLayered):
     """A memory whose energy is E + strength · cost(state, target): what equilibrium propagation recalls from.
 
     **Arguments:** `memory`: one with an energy and a potential; `cost`: a function to a scalar; `target`:
@@ -48,14 +49,14 @@ class Nudged(eqx.Module):
         return self.memory.state_shape
 
     @property
-    def order(self) -> tuple[str, ...] | None:
+    def order(self) -> tuple[str, ...]:
         """That of the memory's layers, if it has one."""
-        return getattr(self.memory, "order", None)
+        return self.memory.order if isinstance(self.memory, AbstractLayered) else ()
 
     @property
     def tokens(self) -> dict[str, bool]:
         """Those of the memory's layers that `Blockwise` must take token by token."""
-        return getattr(self.memory, "tokens", {})
+        return self.memory.tokens if isinstance(self.memory, AbstractLayered) else {}
 
     def energy(self, state: PyTree[ArrayLike]) -> Float[Array, ""]:
         """E(s) + b C(s)."""
@@ -102,8 +103,8 @@ def contrastive_hebbian(
     update: AbstractUpdate | None = None,
     max_steps: int = 100,
     *,
-    inputs: Any,
-    outputs: Any,
+    inputs: Mapping[str, ArrayLike],
+    outputs: Mapping[str, ArrayLike],
 ) -> Float[Array, ""]:
     """A loss with the gradient ∂E(s⁺) − ∂E(s⁻): what is right gets less energy, what was recalled gets more.
 

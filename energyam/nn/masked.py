@@ -25,23 +25,23 @@ class Masked(AbstractSeparation, AbstractWeights):
 
     def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
         if isinstance(self.separation, AbstractBlocks):
-            return self._joined(similarities)[0]
+            return self._joined(self.separation, similarities)[0]
         return self.separation.potential(self._lowered(similarities))
 
     def weights(self, similarities: Float[Array, " K"]) -> Float[Array, " K"]:
         if isinstance(self.separation, AbstractBlocks):
-            return self._joined(similarities)[1]
+            return self._joined(self.separation, similarities)[1]
         return jnp.where(self.mask, weights_of(self.separation, self._lowered(similarities)), 0)
 
-    def _joined(self, similarities):
+    def _joined(self, separation: AbstractBlocks, similarities):
         """Potential and weights by the sums over those that take part; a very low potential if none does."""
         some = self.mask.any()
         least = jnp.min(similarities, where=self.mask, initial=jnp.inf)
         filled = jnp.where(self.mask, similarities, jnp.where(some, least, 0))
-        scale = lax.stop_gradient(self.separation.scale(filled))
-        terms, weights = self.separation.relative(filled, scale)
+        scale = lax.stop_gradient(separation.scale(filled))
+        terms, weights = separation.relative(filled, scale)
         total = jnp.where(some, jnp.sum(jnp.where(self.mask, terms, 0)), 1)
-        potential, unit = self.separation.total(scale, total)
+        potential, unit = separation.total(scale, total)
         return jnp.where(some, potential, _lowest(similarities)), jnp.where(self.mask, unit * weights, 0)
 
     def _lowered(self, similarities):

@@ -65,14 +65,14 @@ def _with_gradients(rest, max_steps, tol):
 
     def backward(kept, cotangent):
         theta, state, clamp = kept
-        step = lambda theta, state: _step(*eqx.combine(theta, rest), state, clamp)  # noqa: E731
+        step = lambda theta, state: _step(eqx.combine(theta, rest), state, clamp)  # noqa: E731
         pull = jax.vjp(step, theta, state)[1]
         nothing = jax.tree.map(jnp.zeros_like, cotangent)
 
         # What is true of every round: λ is 0 at clamped neurons, which no step moves.
         def go_on(at):
             i, change, solution = at
-            return (i < max_steps) & ~is_still(solution, change, tol)
+            return (i < max_steps) & ~is_still(solution, change, jnp.asarray(tol, float))
 
         def improve(at):
             i, _, old = at
@@ -89,7 +89,8 @@ def _with_gradients(rest, max_steps, tol):
     return end
 
 
-def _step(memory: Any, update: AbstractUpdate, state: PyTree[Array], clamp: PyTree[Array]) -> PyTree[Array]:
+def _step(parts: tuple[Any, AbstractUpdate], state: PyTree[Array], clamp: PyTree[Array]) -> PyTree[Array]:
     """One step of the rule from `state`."""
+    memory, update = parts
     prepared, tick = update.prepare(memory), Tick(jnp.zeros((), int), None, None)
     return update.step(prepared, state, update.init(prepared, state, tick), tick, clamp).state
