@@ -11,18 +11,34 @@ from energyam.memories.dense import (
     ModernHopfield as ModernHopfield,
     PolynomialDenseAM as PolynomialDenseAM,
 )
+from energyam.memories.distance import (
+    EpanechnikovDenseAM as EpanechnikovDenseAM,
+    GaussianDenseAM as GaussianDenseAM,
+)
+from energyam.memories.features import DistributedDenseAM as DistributedDenseAM, Estimate as Estimate
+from energyam.memories.product import ProductDenseAM as ProductDenseAM, Ranked as Ranked
 from energyam.memories.hopfield import HopfieldNetwork as HopfieldNetwork
-from energyam.memories.sequence import SequenceNetwork as SequenceNetwork
+from energyam.memories.sequence import (
+    AbstractSequence as AbstractSequence,
+    DenseSequence as DenseSequence,
+    SequenceNetwork as SequenceNetwork,
+)
 from energyam.memories.neuron_sdm import NeuronSDM as NeuronSDM
 from energyam.memories.sdm import ContinuousSDM as ContinuousSDM, PatternSDM as PatternSDM
 from energyam.memories.associator import (
     KeyValueMemory as KeyValueMemory,
     OnlineAssociator as OnlineAssociator,
 )
+from energyam.memories.padded import PaddedKeyValueMemory as PaddedKeyValueMemory
+
+from energyam.memories.hierarchical import HierarchicalMemory as HierarchicalMemory
 
 # the parts of a memory
+from energyam.memories import synapses as synapses
 from energyam.memories.base import (
+    AbstractLayered as AbstractLayered,
     AbstractMemory as AbstractMemory,
+    AbstractProvesRest as AbstractProvesRest,
     AbstractPulls as AbstractPulls,
     Pull as Pull,
 )
@@ -34,8 +50,17 @@ from energyam.memories.neurons import (
     Free as Free,
     Spherical as Spherical,
 )
+from energyam.memories.softmax import Softmax as Softmax
+from energyam.memories.graded import (
+    AbstractGraded as AbstractGraded,
+    LayerNorm as LayerNorm,
+    Rectified as Rectified,
+    Sigmoid as Sigmoid,
+    Tanh as Tanh,
+)
 from energyam.memories.similarity import (
     AbstractSimilarity as AbstractSimilarity,
+    Cosine as Cosine,
     Dot as Dot,
     NegativeDistance as NegativeDistance,
 )
@@ -53,6 +78,11 @@ from energyam.memories.separation import (
     ReLU as ReLU,
     TopK as TopK,
 )
+from energyam.memories.sparse import (
+    Entmax as Entmax,
+    KSubsets as KSubsets,
+    LogSumReLU as LogSumReLU,
+)
 
 # what parts may declare to be exact or fast
 from energyam.flips.capabilities import (
@@ -60,6 +90,7 @@ from energyam.flips.capabilities import (
     AbstractCouplings as AbstractCouplings,
     AbstractEnclosures as AbstractEnclosures,
     AbstractFields as AbstractFields,
+    AbstractFieldsAt as AbstractFieldsAt,
     AbstractFlippable as AbstractFlippable,
     AbstractFlips as AbstractFlips,
     AbstractGains as AbstractGains,
@@ -100,8 +131,24 @@ from energyam.dynamics.update import (
     Tick as Tick,
 )
 from energyam.dynamics.asynchronous import Asynchronous as Asynchronous
+from energyam.dynamics.blockwise import Blockwise as Blockwise
 from energyam.dynamics.gradient import GradientDescent as GradientDescent
+from energyam.dynamics.line_search import LineSearch as LineSearch
+from energyam.dynamics.relaxation import Relaxation as Relaxation
 from energyam.dynamics.synchronous import Synchronous as Synchronous
+
+# sampling
+from energyam.dynamics.sampling import Samples as Samples, sample as sample
+from energyam.dynamics.heat_bath import HeatBath as HeatBath, Metropolis as Metropolis
+from energyam.dynamics.discrete_langevin import DiscreteLangevin as DiscreteLangevin
+from energyam.dynamics.langevin import Langevin as Langevin
+from energyam.dynamics.tempering import Tempering as Tempering
+from energyam.dynamics.update import (
+    AbstractScheduled as AbstractScheduled,
+    AbstractTempered as AbstractTempered,
+    AbstractWrapping as AbstractWrapping,
+)
+from energyam.memories.neurons import AbstractCurved as AbstractCurved
 
 # files
 from energyam.saving import load as load, save as save
@@ -109,7 +156,18 @@ from energyam.saving import load as load, save as save
 __version__ = "0.2.0"
 
 # Imported at first use: they cost an import of matplotlib, a data set, or a hundred milliseconds.
-_LAZY = ("datasets", "evaluation", "hypercube", "learning", "lm", "nn", "plotting", "sharding", "theory")
+_LAZY = (
+    "datasets",
+    "evaluation",
+    "hypercube",
+    "ising",
+    "learning",
+    "lm",
+    "nn",
+    "plotting",
+    "sharding",
+    "theory",
+)
 
 
 def __getattr__(name: str):

@@ -5,8 +5,7 @@ only when they are known: inside `jit` an array has no values yet, and the check
 """
 
 import math
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
@@ -129,7 +128,7 @@ def as_square(name: str, value: Any) -> Shaped[Array, "D D"]:
 
 
 def as_pairs(keys: Any, values: Any) -> tuple[Shaped[Array, "K Dk"], Shaped[Array, "K Dv"]]:
-    """Keys and values as float matrices, one pair a row; raises `ValueError` unless they agree in K."""
+    """Keys and values as float matrices, one pair in each row; raises `ValueError` unless they agree in K."""
     keys, values = as_floats("keys", keys, "K Dk"), as_floats("values", values, "K Dv")
     if keys.shape[0] != values.shape[0]:
         raise ValueError(
@@ -209,19 +208,32 @@ def flag(name: str, value: Any) -> bool:
     return bool(value)
 
 
-def picture_shape(shape: Any) -> tuple[int, int]:
+def function(name: str, value: Any) -> None:
+    """Raise `ValueError` unless `value` is a function, or None for none."""
+    if value is not None and (isinstance(value, type) or not callable(value)):
+        raise ValueError(f"{name} must be a function; got {_got(value)}")
+
+
+def one_of(name: str, value: Any, choices: Iterable[str]) -> str:
+    """`value`, if it is one of the words in `choices`; raises `ValueError` for anything else."""
+    choices = tuple(choices)
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}; got {_got(value)}")
+    return value
+
+
+def picture_shape(shape: Sequence[int]) -> tuple[int, int]:
     """`shape` as the height and width of a picture; raises `ValueError` unless both are whole and above 0."""
     if not isinstance(shape, tuple | list) or len(shape) != 2:
         raise ValueError(f"shape must be (H, W), the height and width of a picture; got {_got(shape)}")
     return count("shape[0]", shape[0]), count("shape[1]", shape[1])
 
 
-def as_path(name: str, value: Any) -> Path:
-    """`value` as a path; raises `ValueError` for what is neither a string nor a path."""
-    try:
-        return Path(value)
-    except TypeError:
-        raise ValueError(f"{name} must be a path, a string or a pathlib.Path; got {_got(value)}") from None
+def layer_shape(name: str, value: Any) -> tuple[int, ...]:
+    """`value` as a layer's shape, a tuple of whole numbers above 0; raises `ValueError` for others."""
+    if not isinstance(value, tuple):
+        raise ValueError(f"{name} must be a tuple of whole numbers, such as (28, 28); got {_got(value)}")
+    return tuple(count(f"{name}[{i}]", size) for i, size in enumerate(value))
 
 
 def is_key(value: Any) -> bool:

@@ -218,8 +218,7 @@ def _build(memory: Memory, patterns: Any, n: int, beta: float) -> Any:
 
 def _tell(result: eam.Recall, patterns: Array, names: list[str]) -> None:
     """Say which picture came out, and how near it is."""
-    overlaps = np.asarray(eam.evaluation.overlaps(patterns, result.state))
-    nearest = int(overlaps.argmax())
+    nearest = int(eam.evaluation.nearest_pattern(patterns, result.state))
     bits = int(jnp.sum(patterns[nearest] == result.state))
     print(f"stored {len(names)} pictures of {result.state.size:,} bits")
     print(f"recalled {names[nearest]}: {bits:,} bits of it{', all' if bits == result.state.size else ''}")

@@ -8,59 +8,26 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jaxtyping import Array, ArrayLike, Bool, Float, Int, PRNGKeyArray, ScalarLike, Shaped
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped
 
 from energyam import checks
 from energyam.datasets.noise import flip_bits
+from energyam.diagnostics import effective_sample_size as effective_sample_size, split_rhat as split_rhat
 from energyam.dynamics.recall import recall
 from energyam.dynamics.update import AbstractUpdate
 from energyam.linalg import dot
-
-OUTCOMES = ("pattern", "inverse", "other", "mixture", "spurious")
-_LARGEST_MIXTURE = 7
-
-
-def overlaps(patterns: Shaped[ArrayLike, "..."], state: Shaped[ArrayLike, "..."]) -> Float[Array, " K"]:
-    """The overlap of a state (D,) with each of the patterns (K, D), from -1 to 1.
-
-        m_μ = ξ_μ · x / (‖ξ_μ‖ ‖x‖), which is ξ_μ · x / D for ±1
-
-    An overlap m of ±1 vectors means that a share (1 - m) / 2 of the neurons differs. 0 for a vector of
-    zeros. Raises `ValueError` for patterns that are not (K, D) and a state that is not (D,).
-    """
-    X = checks.as_floats("patterns", patterns, "K D")
-    x = checks.as_vector("state", state, X.shape[1])
-    return _cosines(X, x)
-
-
-def nearest_pattern(patterns: Shaped[ArrayLike, "..."], state: Shaped[ArrayLike, "..."]) -> Int[Array, ""]:
-    """The index of the pattern (K, D) with the largest overlap with a state (D,), the first among equals.
-
-    Raises `ValueError` as `overlaps` does.
-    """
-    return jnp.argmax(overlaps(patterns, state))
-
-
-def outcome(
-    patterns: Shaped[ArrayLike, "..."],
-    state: Shaped[ArrayLike, "..."],
-    target: Shaped[ArrayLike, "..."],
-    tolerance: ScalarLike = 0.05,
-) -> Int[Array, ""]:
-    """What a recall of the pattern with index `target` ended in, as an index into `OUTCOMES`.
-
-    0 the pattern; 1 its inverse; 2 another pattern or the inverse of one; 3 a mixture: the sum, or the
-    sign of the sum, of up to seven patterns or their inverses; 4 spurious: none of these. "Is" means that
-    at most a share `tolerance` of the neurons differs, overlap ≥ 1 - 2·tolerance.
-
-    **Arguments:** `patterns` (K, D), ±1 or real; `state` (D,); `target`, from 0 to K - 1; `tolerance`.
-    Raises `ValueError` for other shapes and a tolerance outside 0 … 1. (Mixtures: Amit, Gutfreund &
-    Sompolinsky, Phys. Rev. A 32, 1985.)
-    """
-    checks.fraction("tolerance", tolerance)
-    m = overlaps(patterns, state)
-    X, x = jnp.asarray(patterns, m.dtype), jnp.asarray(state, m.dtype)
-    return _outcome(X, x, m, jnp.asarray(target), jnp.asarray(tolerance, m.dtype))
+from energyam.outcomes import (
+    KINDS as KINDS,
+    OUTCOMES as OUTCOMES,
+    Retrieved as Retrieved,
+    bare_cosines,
+    bare_outcome,
+    cosines as cosines,
+    nearest_pattern as nearest_pattern,
+    outcome as outcome,
+    retrieved as retrieved,
+)
+from energyam.partition import expectation as expectation, log_partition as log_partition
 
 
 class Share(NamedTuple):
@@ -107,12 +74,12 @@ def success_curve(
 
     The intervals are Wilson's, for as many independent recalls as the spread between repeats speaks for:
     patterns of one memory fail together. Where all repeats agree, every recall counts. Raises `ValueError`
-    for empty `sizes` or `noise`, and counts below 1.
+    for empty `sizes` or `noise`, counts below 1, and noise outside 0 … 1 unless `corrupt` reads it.
     """
-    sizes = [checks.count("sizes", K) for K in sizes]
-    if not sizes:
-        raise ValueError("sizes must not be empty; got no number of patterns")
+    sizes = _as_sizes(sizes)
     levels = checks.as_floats("noise", np.asarray(noise), "N")
+    if corrupt is None:
+        checks.fraction("noise", levels)
     drawing, recalling = jr.split(key)
     sets = [draw(k, max(sizes)) for k in jr.split(drawing, checks.count("repeats", repeats))]
     score = eqx.Partial(_scores, corrupt=corrupt or _flipped, update=update, max_steps=max_steps)
@@ -125,6 +92,15 @@ def success_curve(
     rates, trials = rates.swapaxes(1, 2), np.asarray(sizes)[:, None] * repeats
     nearest, exact = (_share(rates[..., j], trials) for j in range(2))
     return SuccessCurve(np.asarray(sizes), np.asarray(levels), nearest, exact, rates[..., 2:].mean(axis=2))
+
+
+def _as_sizes(sizes):
+    if isinstance(sizes, int | np.integer):
+        raise ValueError(f"sizes must be a list of numbers of patterns; got {sizes} (say [{sizes}])")
+    sizes = [checks.count("sizes", K) for K in sizes]
+    if not sizes:
+        raise ValueError("sizes must not be empty; got no number of patterns")
+    return sizes
 
 
 def _flipped(key: PRNGKeyArray, patterns: Array, noise: Array) -> Array:
@@ -153,10 +129,10 @@ def _scores(
     X, states = patterns.astype(float), states.astype(float)
 
     def score(state: Float[Array, " D"], target: Int[Array, ""]) -> Float[Array, " M"]:
-        m = _cosines(X, state)
+        m = bare_cosines(X, state)
         nearest = jnp.argmax(jnp.where(stored, m, -jnp.inf)) == target
         exact = jnp.all(jnp.abs(state - X[target]) < 1e-2)
-        ended = jnp.arange(len(OUTCOMES)) == _outcome(X, state, jnp.where(stored, m, 0), target, 0.05)
+        ended = jnp.arange(len(OUTCOMES)) == bare_outcome(X, state, jnp.where(stored, m, 0), target, 0.05)
         return jnp.concatenate([jnp.stack([nearest, exact]), ended]).astype(float)
 
     shares = jax.vmap(score)(states, jnp.arange(len(X)))
@@ -171,23 +147,3 @@ def _share(rates: Float[np.ndarray, "S N R"], trials: Int[np.ndarray, "S 1"]) ->
     centre, half = p + z**2 / (2 * n), z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
     scale = 1 + z**2 / n
     return Share(p, np.clip((centre - half) / scale, 0, p), np.clip((centre + half) / scale, p, 1))
-
-
-def _cosines(patterns: Float[Array, "K D"], state: Float[Array, " D"]) -> Float[Array, " K"]:
-    sizes = jnp.linalg.norm(patterns, axis=1) * jnp.linalg.norm(state)
-    return dot(patterns, state) / jnp.where(sizes > 0, sizes, 1)
-
-
-def _outcome(
-    patterns: Float[Array, "K D"],
-    state: Float[Array, " D"],
-    overlaps: Float[Array, " K"],
-    target: Int[Array, ""],
-    tolerance: ScalarLike,
-) -> Int[Array, ""]:
-    nearest = jax.lax.top_k(jnp.abs(overlaps), min(_LARGEST_MIXTURE, patterns.shape[0]))[1]
-    sums = jnp.cumsum(jnp.sign(overlaps)[nearest, None] * patterns[nearest], axis=0)
-    mixture = jnp.max(_cosines(jnp.concatenate([sums, jnp.sign(sums)]), state))
-    own, least = overlaps[target], 1 - 2 * tolerance - 1e-6
-    found = jnp.stack([own, -own, jnp.abs(overlaps).max(), mixture]) >= least
-    return jnp.where(found.any(), jnp.argmax(found), len(found))

@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 try:
     import fcntl
@@ -21,7 +21,7 @@ except ImportError:  # not a Unix
     fcntl = None  # type: ignore[assignment]
 
 
-def as_path(path: Any, name: str = "path") -> Path:
+def as_path(path: str | os.PathLike, name: str = "path") -> Path:
     """`path` as a `Path`; raises `ValueError` for anything but a string or a path."""
     if not isinstance(path, str | os.PathLike) or "\0" in str(path) or not str(path):
         shown = repr(path) if isinstance(path, str | bytes | int) else type(path).__name__
@@ -29,7 +29,7 @@ def as_path(path: Any, name: str = "path") -> Path:
     return Path(path)
 
 
-def check_target(path: Any, name: str = "path") -> Path:
+def check_target(path: str | os.PathLike, name: str = "path") -> Path:
     """The file that writing to `path` would replace: `path` itself, or where its symbolic links lead.
 
     Call this before long work whose result is to be written. Raises `ValueError` for what is not a path or
@@ -52,7 +52,7 @@ def check_target(path: Any, name: str = "path") -> Path:
 
 
 @contextmanager
-def replacing(path: Any, name: str = "path") -> Iterator[IO[bytes]]:
+def replacing(path: str | os.PathLike, name: str = "path") -> Iterator[IO[bytes]]:
     """A new file to write to, which takes the place of `path` when the block ends well.
 
     If the block raises, or the program dies, the old file stays. Raises as `check_target` does before the
@@ -81,7 +81,7 @@ def replacing(path: Any, name: str = "path") -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def reserved(path: Any, name: str = "path") -> Iterator[Path]:
+def reserved(path: str | os.PathLike, name: str = "path") -> Iterator[Path]:
     """Keep `path` to this program until the block ends, or the program dies; gives the file it stands for.
 
     Only those who ask for the same reservation are kept out: nothing stops other writers. Where the system

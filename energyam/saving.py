@@ -92,7 +92,7 @@ def _own_classes(version: int = FORMAT) -> Mapping[str, type]:
     """
     import energyam
 
-    ours = _classes_in(energyam) | _classes_in(energyam.nn)
+    ours = _classes_in(energyam) | _classes_in(energyam.nn) | _classes_in(energyam.synapses, "synapses.")
     return ours | _classes_in(eqx.nn, "" if version == 1 else "eqx.nn.")
 
 

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.typing import ArrayLike
 from jaxtyping import Array, Shaped
 
 from energyam import checks
@@ -24,7 +25,7 @@ from energyam.saving import load, save
 from energyam.tensor_files import opened_tensors
 
 
-def shard_patterns(memory: Any, mesh: Any, axis: str) -> Any:
+def shard_patterns(memory: Any, mesh: Mesh, axis: str) -> Any:
     """The same memory with its patterns, or keys and values, spread in equal parts over a mesh axis.
 
     What is not a row of patterns is copied to every device. In a program of several processes each of them
@@ -39,7 +40,7 @@ def shard_patterns(memory: Any, mesh: Any, axis: str) -> Any:
     return _map_leaves(memory, lambda name, rows: _placed(rows, by_rows), _copied_over(by_rows.mesh))
 
 
-def shard_queries(queries: Any, mesh: Any, axis: str) -> Shaped[Array, "*batch D"]:
+def shard_queries(queries: ArrayLike, mesh: Mesh, axis: str) -> Shaped[Array, "*batch D"]:
     """Queries (B, …, D) with their first axis spread in equal parts over a mesh axis.
 
     Raises `ValueError` for a single query, an axis that the mesh does not have, or B not a multiple of the
@@ -58,8 +59,8 @@ def save_shards(folder: str | os.PathLike, memory: Any) -> None:
     Raises `ValueError` for a memory without patterns to shard, or where such a file is already there.
     """
     folder = as_path(folder, "folder")
-    folder.mkdir(parents=True, exist_ok=True)
     shards = {name: _own_shards(getattr(memory, name)) for name in _row_fields(memory)}
+    folder.mkdir(parents=True, exist_ok=True)
     for index, count in next(iter(shards.values())):
         path = folder / _file_name(index, count)
         if path.exists():
@@ -68,7 +69,7 @@ def save_shards(folder: str | os.PathLike, memory: Any) -> None:
         save(path, part)
 
 
-def load_shards(folder: str | os.PathLike, mesh: Any, axis: str) -> Any:
+def load_shards(folder: str | os.PathLike, mesh: Mesh, axis: str) -> Any:
     """Read what `save_shards` wrote, spread over a mesh axis of any length; a process reads its own rows.
 
     Raises `FileNotFoundError` where a file is missing, and `ValueError` for files of two memories, damaged
@@ -114,7 +115,7 @@ def _map_leaves(memory, of_rows, of_others):
 def _sharding(name, rows, mesh, axis):
     if not isinstance(mesh, Mesh):
         raise ValueError(f"mesh must be a jax.sharding.Mesh; got {type(mesh).__name__}")
-    if axis not in mesh.axis_names:
+    if not isinstance(axis, str) or axis not in mesh.axis_names:
         raise ValueError(f"axis must be one of the mesh's, {mesh.axis_names}; got {axis!r}")
     if rows % mesh.shape[axis]:
         raise ValueError(

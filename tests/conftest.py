@@ -1,5 +1,7 @@
 """Strict settings for every test: no silent rank promotion, and a fresh key on demand."""
 
+import importlib
+import inspect
 import os
 
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -28,10 +30,19 @@ def no_hook():
     jaxtyping.config.update("jaxtyping_disable", False)
 
 
+@pytest.fixture
+def x64():
+    """64-bit floats; jax 0.7 has the switch in `experimental` alone, newer ones warn of it there."""
+    place = jax if hasattr(jax, "enable_x64") else importlib.import_module("jax.experimental")
+    with place.enable_x64(True):
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _no_hook_for_wrong_use(request):
-    """Files named test_wrong_use… test our own messages."""
-    if request.path.name.startswith("test_wrong_use"):
+    """Files named test_wrong_use…, and tests that expect a `ValueError`, test our own messages."""
+    expects_error = "pytest.raises(ValueError" in inspect.getsource(request.function)
+    if request.path.name.startswith("test_wrong_use") or expects_error:
         request.getfixturevalue("no_hook")
 
 

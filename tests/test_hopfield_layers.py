@@ -6,9 +6,11 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
+import zoo
 
 import energyam as eam
-from energyam.nn.hopfield_layers import HopfieldAttention, HopfieldLookup, HopfieldPooling, Masked
+from energyam.nn import HopfieldAttention, HopfieldLookup, HopfieldPooling
+from energyam.nn.masked import Masked
 
 
 @pytest.fixture(scope="module")
@@ -72,13 +74,20 @@ def test_a_masked_set_is_the_set_without_the_masked(sets):
     assert not layer(queries, stored, mask=jnp.zeros(7, bool)).any()
 
 
-def test_masked_separation_keeps_potential_weights_and_gain_together():
-    similarities, mask = jnp.array([2.0, -4.0, 6.0, 0.0]), jnp.array([True, True, False, True])
-    separation, direction = Masked(eam.LogSumExp(0.7), mask), jnp.array([1.0, -1.0, 1.0, 1.0])
-    gradient = jax.grad(separation.potential)(similarities)
-    np.testing.assert_allclose(separation.weights(similarities), gradient, atol=1e-6)
-    change = separation.potential(similarities + 2 * direction) - separation.potential(similarities)
-    np.testing.assert_allclose(separation.gain(similarities, direction, 2), change, rtol=1e-5)
+@pytest.mark.parametrize("separation", zoo.SEPARATIONS.values(), ids=zoo.SEPARATIONS)
+def test_a_masked_separation_is_that_of_the_others_alone(separation):
+    similarities = jnp.array([2.0, -4.0, 6.0, 1.0, 3.0])
+    mask = jnp.array([True, True, False, True, True])
+    masked = Masked(separation, mask)
+    left = similarities[mask]
+    np.testing.assert_allclose(masked.weights(similarities)[mask], separation.weights(left), rtol=1e-5)
+    assert masked.weights(similarities)[2] == 0
+    assert masked.potential(similarities) == pytest.approx(float(separation.potential(left)), rel=1e-5)
+    gradient = jax.grad(masked.potential)(similarities)
+    np.testing.assert_allclose(masked.weights(similarities), gradient, rtol=1e-5, atol=1e-6)
+    none = Masked(separation, mask & False)
+    assert not none.weights(similarities).any()
+    assert np.isfinite(jax.grad(none.potential)(similarities)).all()
 
 
 def test_steps_with_a_tolerance_end_at_the_fixed_point(sets):
@@ -140,6 +149,65 @@ def test_lookup_reads_what_it_has_learned(sets, getkey):
     assert gradient.stored.any() and gradient.values.any()
 
 
+@pytest.mark.parametrize("num_steps", [1, 3])
+def test_a_mask_for_each_query_is_each_query_with_its_mask(sets, num_steps):
+    queries, stored, values = sets
+    mask = jr.bernoulli(jr.key(1), 0.6, (5, 7)).at[2].set(False)
+    for options in ({"beta": 2.0}, {"separation": eam.Entmax(2.0)}):
+        layer = HopfieldAttention(8, num_heads=2, num_steps=num_steps, **options)
+        expected = [layer(queries[t : t + 1], stored, values, mask[t])[0] for t in range(5)]
+        np.testing.assert_allclose(layer(queries, stored, values, mask), jnp.stack(expected), atol=1e-6)
+        assert not layer(queries, stored, values, mask)[2].any()
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_weights_and_energies_are_those_of_the_read(sets, masked):
+    queries, stored, values = sets
+    mask = jr.bernoulli(jr.key(2), 0.7, (5, 7)).at[:, 0].set(True) if masked else None
+    layer = HopfieldAttention(8, num_heads=2, beta=[0.5, 2.0], num_steps=2)
+    found = layer.associate(queries, stored, values, mask)
+    np.testing.assert_allclose(found.out, layer(queries, stored, values, mask), atol=1e-6)
+    read = jnp.concatenate([found.weights[h] @ values[:, 4 * h : 4 * h + 4] for h in (0, 1)], axis=1)
+    np.testing.assert_allclose(found.out, read, atol=1e-5)
+    np.testing.assert_allclose(found.weights.sum(-1), 1, rtol=1e-5)
+    if masked:
+        assert not jnp.where(mask, 0, found.weights[0]).any()
+    else:
+        memory = eam.ModernHopfield(stored[:, 4:], 2.0)
+        states = eam.recall(memory, queries[:, 4:], max_steps=1).state
+        np.testing.assert_allclose(found.energies[1], jax.vmap(memory.energy)(states), rtol=1e-4)
+
+
+def test_sparse_attention_is_one_argument(sets, getkey):
+    queries, stored, _ = sets
+    sparse = HopfieldAttention(8, separation=eam.Entmax(1.0, 2.0))
+    found = sparse.associate(queries, stored)
+    assert (found.weights == 0).any() and (found.weights.sum(-1) > 0.999).all()
+    np.testing.assert_allclose(
+        found.weights[0, 0], eam.Entmax(1.0, 2.0).weights(stored @ queries[0]), atol=1e-6
+    )
+
+    def slopes(**options):
+        layer = HopfieldAttention(8, separation=eam.Entmax(1.0, 1.5), **options)
+        return eqx.filter_grad(lambda layer: jnp.sum(layer(queries, stored) ** 2))(layer).separation
+
+    assert slopes(learn_beta=True).beta != 0 and slopes(learn_beta=True).alpha != 0
+    assert slopes().beta == 0
+    pool = HopfieldPooling(sparse, 3, key=getkey())
+    assert pool.associate(stored).weights.shape == (1, 3, 7)
+    lookup = HopfieldLookup(sparse, 4, key=getkey())
+    assert lookup.associate(queries, jnp.ones((5, 4), bool)).weights.shape == (1, 5, 4)
+
+
+def test_sets_of_whole_numbers_train_the_queries(getkey):
+    pictures = jr.rademacher(getkey(), (7, 8), dtype="int8")
+    pool = HopfieldPooling(HopfieldAttention(8), 2, key=getkey())
+    np.testing.assert_allclose(pool(pictures), pool(pictures.astype(float)), atol=1e-6)
+    assert pool(pictures).dtype == jnp.float32 and pool(pictures.astype(jnp.bfloat16)).dtype == jnp.bfloat16
+    slopes = eqx.filter_grad(lambda pool: jnp.sum(pool(pictures) ** 2))(pool)
+    assert (slopes.queries != 0).all()
+
+
 BAD_LAYERS = {
     "size": dict(size=0),
     "num_heads": dict(size=8, num_heads=3),
@@ -149,6 +217,8 @@ BAD_LAYERS = {
     "key": dict(size=8, out_size=4),
     "num_steps": dict(size=8, num_steps=0),
     "tol": dict(size=8, tol=-1.0),
+    "beta must not be given beside": dict(size=8, beta=1.0, separation=eam.Entmax(1.0)),
+    "separation must be an instance": dict(size=8, separation=eam.Entmax),
 }
 
 

@@ -87,10 +87,10 @@ def test_several_texts_at_once(model, store):
 
 def test_sampling_follows_the_softmax_of_the_largest():
     logits = jnp.array([0.0, 2.0, 1.0, -3.0])
-    drawn = jax.vmap(lambda key: sample(logits, 0.5, 2, key))(jr.split(jr.key(0), 20000))
+    drawn = jax.vmap(lambda key: sample(logits, 0.5, 2, key=key))(jr.split(jr.key(0), 20000))
     shares = np.bincount(np.asarray(drawn), minlength=4) / 20000
     close(shares, np.array([0, 0.8808, 0.1192, 0]), 0.01)
-    assert sample(logits, 0.0, 4, jr.key(1)) == 1
+    assert sample(logits, 0.0, 4, key=jr.key(1)) == 1
 
 
 @pytest.mark.parametrize(
@@ -146,5 +146,5 @@ def test_several_texts_that_stop_have_one_length(model, write):
 
 def test_draws_from_logits_of_half_precision():
     logits = jnp.array([0.0, 2.0, 1.0, -3.0], jnp.float16)
-    drawn = jax.vmap(lambda key: sample(logits, 0.5, 2, key))(jr.split(jr.key(0), 20000))
+    drawn = jax.vmap(lambda key: sample(logits, 0.5, 2, key=key))(jr.split(jr.key(0), 20000))
     close(np.bincount(np.asarray(drawn), minlength=4) / 20000, np.array([0, 0.8808, 0.1192, 0]), 0.01)

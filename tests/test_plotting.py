@@ -193,7 +193,7 @@ def test_ffmpeg_is_given_every_pixel(single, tmp_path, monkeypatch):
         (lambda x, r: animate(r, SHAPE, every=0), "every must be an integer"),
         (lambda x, r: animate(r, SHAPE, fps=0), "fps must be an integer"),
         (lambda x, r: animate(r, SHAPE, energies=x[0]), "energies must be left out"),
-        (lambda x, r: animate(x, SHAPE, energies=x[0]), "energies must be one a state"),
+        (lambda x, r: animate(x, SHAPE, energies=x[0]), "energies must be"),
         (lambda x, r: animate(x[None, None], SHAPE), r"result must be \(F, D\) or \(B, F, D\)"),
         (lambda x, r: animate(r, SHAPE).save("a.png"), "path must end in .gif, .mp4 or .webm"),
         (lambda x, r: animate(r, SHAPE).video(".avi"), "suffix must be one of"),

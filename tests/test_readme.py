@@ -1,19 +1,45 @@
-"""The README's examples run as they stand."""
+"""The examples of the README and of the pages in docs run as they stand."""
 
 import pathlib
 import re
 
 import pytest
 
-README = pathlib.Path(__file__).parents[1] / "README.md"
-EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+ROOT = pathlib.Path(__file__).parents[1]
+# Not the page whose example needs a mesh of eight devices.
+PAGES = [page for page in sorted((ROOT / "docs").glob("*.md")) if page.name != "distributed.md"]
 
 
-@pytest.mark.parametrize("code", EXAMPLES, ids=range(len(EXAMPLES)))
+def examples(page):
+    """The blocks marked as `python`; older code, which is there to compare with, is marked as `py`."""
+    return re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+
+
+README = examples(ROOT / "README.md")
+
+
+@pytest.mark.parametrize("code", README, ids=range(len(README)))
 def test_example(code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    exec(compile(code, str(README), "exec"), {})
+    exec(compile(code, "README.md", "exec"), {})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_examples_of_a_page_run_one_after_another(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": page.stem}
+    for code in examples(page):
+        exec(compile(code, page.name, "exec"), names)
+
+
+def test_the_architecture_names_files_and_classes_that_exist():
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    sources = {str(path.relative_to(ROOT / "energyam")): path for path in (ROOT / "energyam").rglob("*.py")}
+    files = re.findall(r"`([a-z_]+/[a-z_]+\.py)`", text)
+    assert files and {name for name in files if not name.startswith("tests/")} <= sources.keys()
+    code = "".join(path.read_text("utf-8") for path in sources.values())
+    assert all(f"class {name}(" in code for name in re.findall(r"\bAbstract\w+", text))
 
 
 def test_there_are_examples():
-    assert EXAMPLES
+    assert README and all(map(examples, PAGES))

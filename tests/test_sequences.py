@@ -70,6 +70,69 @@ def test_a_network_without_energy_says_so():
         eam.HopfieldNetwork(network.weights)
 
 
+def share_of_hops(network, patterns):
+    """How many of the first 300 patterns are followed by the next one, bit for bit."""
+    step = jax.jit(jax.vmap(lambda x: network.neurons.respond(network.field(x), x)))
+    nexts = step(patterns[:300].astype(float))
+    return float(jnp.mean((nexts == jnp.roll(patterns, -1, axis=0)[:300]).all(axis=1)))
+
+
+@pytest.mark.parametrize("degree", [1, 2])
+def test_dense_sequences_hop_up_to_their_capacity_and_not_far_above(degree):
+    D = 100
+    capacity = eam.theory.dense_transition_capacity(D, degree)
+    separation = eam.Polynomial(degree + 1, rectified=False)
+    for load, low, high in ((0.5, 0.97, 1), (1, 0.5, 1), (8, 0, 0.02)):
+        patterns = zoo.patterns(degree, int(load * capacity), D)
+        assert low <= share_of_hops(eam.DenseSequence(patterns, separation), patterns) <= high
+
+
+def test_an_exponential_sequence_holds_far_more_until_its_capacity():
+    """D = 16: 4,500 transitions, where degree 2 holds 15."""
+    D, capacity = 16, np.exp(eam.theory.log_exponential_transition_capacity(16))
+    assert 4000 < capacity < 5000
+    for load, low, high in ((0.3, 0.95, 1), (1, 0.9, 1), (10, 0.2, 0.55)):
+        patterns = zoo.patterns(1, int(load * capacity), D)
+        assert low <= share_of_hops(eam.DenseSequence(patterns, eam.LogSumExp(1.0)), patterns) <= high
+
+
+def test_a_long_sequence_is_recalled_whole_from_a_damaged_start():
+    patterns = zoo.patterns(4, 60, 80)
+    network = eam.DenseSequence(patterns, eam.LogSumExp(0.5))
+    result = eam.recall(network, patterns[0].at[:8].multiply(-1), max_steps=60)
+    np.testing.assert_array_equal(result.frames(1)[1:], jnp.roll(patterns, -1, axis=0))
+    assert jnp.isnan(result.energies).all() and not result.converged
+
+
+def test_a_dense_sequence_of_quadratics_is_the_network_of_weights():
+    """Σ_ij T_ij ξ_j (ξ_i·x) + stay Σ_i ξ_i (ξ_i·x), by its definition in float64."""
+    patterns, transitions = zoo.patterns(0, 4, 30), np.random.default_rng(0).random((4, 4))
+    network = eam.DenseSequence(patterns, eam.Quadratic(), transitions, stay=0.7)
+    x, xi = np.asarray(zoo.patterns(9, 1, 30)[0], float), np.asarray(patterns, float)
+    field = sum(transitions[i, j] * xi[j] * (xi[i] @ x) for i in range(4) for j in range(4))
+    field = field + 0.7 * xi.T @ (xi @ x)
+    np.testing.assert_allclose(network.field(jnp.asarray(x, jnp.float32)), field, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("stay, expected", [(0.5, (1 + np.arange(20) // 3) % 5), (1.5, np.zeros(20))])
+def test_a_pull_to_stay_dwells_and_may_hold_for_ever(stay, expected):
+    patterns = zoo.patterns(3, 5, 100)
+    network = eam.DenseSequence(patterns, eam.LogSumExp(0.3), stay=stay, delay=2)
+    result = eam.recall(network, network.window(patterns[0]), max_steps=20)
+    frames = result.frames(1)[1:]
+    last = frames[jnp.minimum(jnp.arange(20), frames.shape[0] - 1)]  # it settles where it is held
+    np.testing.assert_array_equal(names(patterns, last[:, :100]), expected)
+    assert result.converged == (stay > 1)
+
+
+def test_dense_sequences_are_saved(tmp_path):
+    network = eam.DenseSequence(zoo.patterns(3, 5, 20), eam.LogSumExp(0.3), stay=0.5, delay=2)
+    eam.save(tmp_path / "s.safetensors", network)
+    loaded = eam.load(tmp_path / "s.safetensors")
+    x = network.window(zoo.patterns(4, 1, 20)[0].astype(float))
+    np.testing.assert_array_equal(loaded.field(x), network.field(x))
+
+
 @pytest.mark.parametrize(
     "transitions, message",
     [

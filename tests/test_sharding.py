@@ -63,8 +63,8 @@ def test_a_read_moves_no_more_than_its_results(on_devices):
 
 
 def test_a_sweep_gathers_no_patterns(on_devices):
-    # of 2¹⁵ patterns of 64 neurons no collective moves more than one
-    assert max(on_devices["collectives_sweep"].values()) <= 64, on_devices["collectives_sweep"]
+    # of 2¹⁵ patterns of 64 neurons no collective moves more than one, or the couplings of a block of 32
+    assert max(on_devices["collectives_sweep"].values()) <= 32 * 32, on_devices["collectives_sweep"]
 
 
 def test_shards_are_read_back_on_the_same_and_on_another_mesh(on_devices):

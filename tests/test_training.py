@@ -114,7 +114,7 @@ def test_a_run_killed_while_it_writes_resumes_with_the_same_losses(whole, tmp_pa
     left = sorted(file.suffix for file in tmp_path.iterdir())
     assert left == [".lock", ".part", ".safetensors"]
     parameters = eqx.filter(make_model(), eqx.is_inexact_array)
-    _, history = read_checkpoint(path, (parameters, optax.adam(1e-2).init(parameters)), KEY)
+    _, history = read_checkpoint(path, (parameters, optax.adam(1e-2).init(parameters)), key=KEY)
     assert np.array_equal(history.losses, whole.losses[:10])
     again = run(checkpoint=path, evaluate=evaluate)
     assert np.array_equal(again.losses, whole.losses) and same_arrays(again.model, whole.model)

@@ -64,9 +64,10 @@ def test_arrays_are_real_numbers_of_32_bits(check):
         check("x", np.ones(3, np.complex64), "D")
     with pytest.raises(ValueError, match=r"x must be a numeric array .*; got dtype key"):
         check("x", jr.split(jr.key(0), 3), "D")
-    for huge in (2**40, 10**400):
-        with pytest.raises(ValueError, match=r"x must fit into 32 bits; got .*pass a float"):
-            check("x", huge, "")
+    with pytest.raises(ValueError, match="x must be"):  # no float holds it
+        check("x", 10**400, "")
+    if check is not checks.as_binary:  # and this is 2^40 as a float, rather than a number that has wrapped
+        assert check("x", 2**40, "") == 2.0**40
 
 
 def test_other_checks_refuse_complex_numbers():
@@ -83,7 +84,7 @@ def test_other_checks_refuse_complex_numbers():
 
 def test_huge_numbers_are_told_in_a_line():
     for huge in (2**40, 10**400, 10**5000, np.int64(2**40)):
-        with pytest.raises(ValueError, match=r"K must be an integer from 1 to 2147483647; got [^\n]{5,40}$"):
+        with pytest.raises(ValueError, match=r"K must be at most 2,147,483,647; got [^\n]{5,40}$"):
             checks.count("K", huge)
         assert checks.count("K", huge, most=None) == huge
     with pytest.raises(ValueError, match="K must be an integer of at least 1; got -"):

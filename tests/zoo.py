@@ -42,6 +42,9 @@ BINARY = {
     "exponential": lambda X: eam.ExponentialDenseAM(X, 0.7),
     "relu": lambda X: eam.DenseAM(X, eam.ReLU(), eam.Binary()),
     "topk": lambda X: eam.DenseAM(X, eam.TopK(eam.LogSumExp(0.5), 2), eam.Binary()),
+    "product": lambda X: eam.ProductDenseAM(
+        [eam.ExponentialDenseAM(X[:, :5], 0.7), eam.ExponentialDenseAM(X[:, 5:], 0.7)]
+    ),
     "hopfield": lambda X: eam.HopfieldNetwork(eam.hebbian(X)),
 }
 
@@ -52,6 +55,10 @@ OWN_BINARY = {
     "float_patterns": lambda X: eam.DenseAM(X + ramp(X)[None], eam.LogSumExp(0.6), eam.Binary()),
     "float_quadratic": lambda X: eam.DenseAM(X + ramp(X)[None], eam.Quadratic(), eam.Binary()),
     "distances": lambda X: eam.DenseAM(X, eam.LogSumExp(0.7), eam.Binary(), eam.NegativeDistance()),
+    "entmax": lambda X: eam.DenseAM(X, eam.Entmax(0.3, 1.5), eam.Binary()),
+    "subsets": lambda X: eam.DenseAM(X, eam.KSubsets(0.2, 2), eam.Binary()),
+    "cosine": lambda X: eam.DenseAM(X, eam.LogSumExp(9.0), eam.Binary(), eam.Cosine()),
+    "compact": lambda X: eam.DenseAM(X, eam.LogSumReLU(1 / 99), eam.Binary(), eam.NegativeDistance()),
     "own_separation": lambda X: eam.DenseAM(X, Cosh(jnp.array(3.0)), eam.Binary()),
     "own_similarity": lambda X: eam.DenseAM(X * 1.0, eam.LogSumExp(0.8), eam.Binary(), Agreement()),
     "energy_alone": lambda X: Biased(X * 1.0, ramp(X)),
@@ -60,6 +67,11 @@ OWN_BINARY = {
 CONTINUOUS = {
     "modern": lambda X: eam.ModernHopfield(X * 1.0, 0.8),
     "topk_modern": lambda X: eam.DenseAM(X * 1.0, eam.TopK(eam.LogSumExp(0.8), 3), eam.Continuous()),
+    "entmax": lambda X: eam.DenseAM(X * 1.0, eam.Entmax(0.8, 1.5), eam.Continuous()),
+    "subsets": lambda X: eam.DenseAM(X * 1.0, eam.KSubsets(0.8, 2), eam.Continuous()),
+    "gaussian": lambda X: eam.GaussianDenseAM(X * 1.0, 0.8),
+    "epanechnikov": lambda X: eam.EpanechnikovDenseAM(X * 1.0, 2 / 58),
+    "hopfield_1984": lambda X: eam.DenseAM(X * 1.0, eam.Quadratic(), eam.Tanh(0.2)),
     "sphere": lambda X: eam.DenseAM(X / X.shape[1] ** 0.5, eam.LogSumExp(3.0), eam.Spherical()),
 }
 
@@ -73,6 +85,10 @@ SEPARATIONS = {
     "polynomial_2.5": eam.Polynomial(2.5),
     "logsumexp": eam.LogSumExp(0.3),
     "logsumexp_nats": eam.LogSumExp(0.3, divided=False),
+    "entmax": eam.Entmax(0.3, 1.5),
+    "entmax_2.5": eam.Entmax(0.3, 2.5),
+    "subsets": eam.KSubsets(0.3, 3),
+    "log_sum_relu": eam.LogSumReLU(0.3),
     "topk": eam.TopK(eam.LogSumExp(0.3), 3),
     "topk_plain": eam.TopK(eam.Polynomial(3, rectified=False), 3),
 }

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int8, UInt8
 
+from energyam import checks
 from energyam.datasets.images import Images
 from energyam.files import replacing
 
@@ -54,8 +55,7 @@ def fetch(name: str) -> Path:
     Raises `ValueError` for another name or a file with another checksum, and `FileNotFoundError` with what
     to do by hand where the file can't be fetched.
     """
-    if name not in FILES:
-        raise ValueError(f"name must be one of {', '.join(FILES)}; got {name!r}")
+    name = checks.one_of("name", name, FILES)
     path = cache_folder() / name
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -130,7 +130,7 @@ def mnist(train: bool = True) -> Digits:
 
     Raises as `fetch` does. LeCun, Cortes & Burges, "The MNIST database of handwritten digits", 1998.
     """
-    prefix = "train" if train else "t10k"
+    prefix = "train" if checks.flag("train", train) else "t10k"
     images = _unpacked(fetch(f"{prefix}-images-idx3-ubyte.gz"), header=16)
     labels = _unpacked(fetch(f"{prefix}-labels-idx1-ubyte.gz"), header=8)
     return Digits(images.reshape(-1, 28, 28), labels)

@@ -88,7 +88,13 @@ def add_rotations(images: ArrayLike) -> Shaped[np.ndarray, "classes4 drawers H W
 
 def _images(images: ArrayLike) -> Shaped[np.ndarray, "classes drawers H W"]:
     # On the host: a whole data set need not be copied to the device.
-    images = np.asarray(images)
+    try:
+        images = np.asarray(images)
+        numeric = images.dtype.kind in "biuf"
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"images must be a numeric array (classes, drawers, H, W); {error}") from None
+    if not numeric:
+        raise ValueError(f"images must be a numeric array of real numbers; got dtype {images.dtype}")
     if images.ndim != 4 or 0 in images.shape:
         raise ValueError(f"images must be (classes, drawers, H, W), not empty; got shape {images.shape}")
     return images

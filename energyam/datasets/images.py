@@ -10,6 +10,7 @@ from jaxtyping import Float, Float32, Int8, UInt8
 from PIL import Image, ImageFile, ImageOps
 
 from energyam import checks
+from energyam.files import as_path
 
 _NO_PICTURES = {"PDF", "PALM", "BUFR", "GRIB", "HDF5", "MPEG"}  # which Pillow writes or names, and can't read
 _ORIENTATION = 0x0112
@@ -39,7 +40,7 @@ def load_images(folder: str | Path, shape: Sequence[int] = (48, 48)) -> Images:
 
     Raises `ValueError` for a folder that is not there or holds no picture, and as `load_image` does.
     """
-    folder = checks.as_path("folder", folder)
+    folder = as_path(folder, "folder")
     if not folder.is_dir():
         raise ValueError(f"folder must be a folder of pictures; got {str(folder)!r}, which is none")
     files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
@@ -69,7 +70,7 @@ def load_image(file: str | Path, shape: Sequence[int] = (48, 48)) -> Int8[np.nda
     N. Otsu, "A threshold selection method from gray-level histograms", 1979.
     """
     H, W = checks.picture_shape(shape)
-    path = checks.as_path("file", file)
+    path = as_path(file, "file")
     try:
         with Image.open(path) as image:
             _match_transparency(image)

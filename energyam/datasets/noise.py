@@ -1,6 +1,6 @@
 """Corrupted and random patterns: flipped bits, masked halves, chosen bias and correlation."""
 
-from typing import Literal
+from typing import Literal, cast
 
 import jax.numpy as jnp
 import jax.random as jr
@@ -26,6 +26,8 @@ def flip_bits(
     """
     patterns = checks.as_binary("patterns", patterns, "... D")
     checks.fraction("fraction", fraction)
+    fraction = checks.as_floats("fraction", fraction, "")
+    exact = checks.flag("exact", exact)
     chance = jr.uniform(key, patterns.shape)
     if exact:  # the ranks of the chances: each row a random permutation of 0 … D − 1
         ranks = jnp.argsort(jnp.argsort(chance, axis=-1), axis=-1)
@@ -54,8 +56,7 @@ def mask_half(
         "left": columns < W // 2,
         "right": columns >= W // 2,
     }
-    if side not in lost:
-        raise ValueError(f"side must be one of {', '.join(lost)}; got {side!r}")
+    side = cast(Side, checks.one_of("side", side, lost))
     known = jnp.broadcast_to(~lost[side], (H, W))
     noise = jr.rademacher(key, pictures.shape, dtype=pictures.dtype)
     return jnp.where(jnp.broadcast_to(known, pictures.shape), pictures, noise), known
@@ -81,10 +82,12 @@ def random_patterns(
     """
     K, D = checks.count("num_patterns", num_patterns), checks.count("dim", dim)
     checks.fraction("correlation", correlation)
-    checks.fraction("(1 + bias) / 2", 0.5 + 0.5 * jnp.asarray(bias))
+    correlation = checks.as_floats("correlation", correlation, "")
+    checks.within("bias", bias, -1, 1)
+    bias = checks.as_floats("bias", bias, "")
     parent_key, own_key, copy_key = jr.split(key, 3)
-    up = 0.5 + 0.5 * jnp.asarray(bias)
+    up = 0.5 + 0.5 * bias
     parent = jr.bernoulli(parent_key, up, (1, D))
     own = jr.bernoulli(own_key, up, (K, D))
-    copies = jr.bernoulli(copy_key, jnp.sqrt(jnp.asarray(correlation)), (K, D))
+    copies = jr.bernoulli(copy_key, jnp.sqrt(correlation), (K, D))
     return 2 * jnp.where(copies, jnp.broadcast_to(parent, (K, D)), own).astype(jnp.int8) - 1

@@ -14,6 +14,7 @@ from PIL import Image
 
 from energyam import checks
 from energyam.datasets.downloads import FILES, fetch
+from energyam.files import as_path
 
 
 class Characters(NamedTuple):
@@ -46,7 +47,7 @@ def omniglot(source: str | Path = "images_background.zip", size: int = 28) -> Ch
     Science 2015.
     """
     size = checks.count("size", size)
-    path = checks.as_path("source", source)
+    path = as_path(source, "source")
     if not path.exists():
         path = fetch(str(source)) if str(source) in FILES else _missing(path)
     try:

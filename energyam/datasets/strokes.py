@@ -42,7 +42,8 @@ def stroke_characters(
     """
     C, P = checks.count("num_classes", num_classes), checks.count("num_drawers", num_drawers)
     checks.not_negative("jitter", jitter)
-    return _draw_all(C, P, checks.count("size", size), jnp.asarray(jitter, float), key)
+    jitter = checks.as_floats("jitter", jitter, "").astype(float)
+    return _draw_all(C, P, checks.count("size", size), jitter, key)
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))

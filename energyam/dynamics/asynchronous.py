@@ -25,7 +25,7 @@ class Prepared(NamedTuple):
     declared: AbstractFlips | None
 
     def flips(self, rebuild: Any) -> AbstractFlips:
-        """The flips of a state whose ±1 neurons `rebuild` completes to the whole."""
+        """The flips of the ±1 neurons, from which `rebuild` makes the whole state."""
         return EnergyFlips(self.memory, rebuild) if self.declared is None else self.declared
 
 

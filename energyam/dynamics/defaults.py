@@ -7,9 +7,11 @@ from jax.typing import ArrayLike
 from jaxtyping import PyTree
 
 from energyam.dynamics.asynchronous import Asynchronous
+from energyam.dynamics.blockwise import Blockwise, tokens_of
 from energyam.dynamics.states import layers_of
 from energyam.dynamics.synchronous import Synchronous, has_field
 from energyam.dynamics.update import AbstractUpdate
+from energyam.memories.neurons import AbstractNeurons
 
 
 def check_memory(memory: Any) -> None:
@@ -35,6 +37,9 @@ def default_update(memory: Any, query: PyTree[ArrayLike]) -> AbstractUpdate:
         return Asynchronous()
     if has_energy and neurons is not None and all(layers_of(memory, query, True).flippable):
         return Asynchronous()
+    layered = neurons is not None and not isinstance(neurons, AbstractNeurons)
+    if has_energy and layered and callable(getattr(memory, "potential", None)):
+        return Blockwise(tokens=tuple(tokens_of(memory)))
     if has_field(memory):
         return Synchronous()
     raise ValueError(

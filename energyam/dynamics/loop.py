@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, Shaped
 
 from energyam.dynamics.update import AbstractCarriesEnergy, AbstractUpdate, Flips, States, Step, Tick
 from energyam.flips.derived import scalar_energy
@@ -29,7 +29,7 @@ Stop = Callable[[PyTree[Array], Float[Array, ""]], Any]
 
 
 class Run(eqx.Module):
-    """What a run is of: all that stays the same from step to step."""
+    """What is run: all that stays the same from step to step."""
 
     memory: Any
     update: AbstractUpdate
@@ -50,7 +50,7 @@ class Progress(NamedTuple):
     num_steps: Int[Array, "*B"]
 
 
-def begin(run: Run, state: PyTree[Array], key: PRNGKeyArray | None) -> Progress:
+def begin(run: Run, state: PyTree[Array], *, key: PRNGKeyArray | None) -> Progress:
     """Before the first step: the rule's carry, the energy, and whether `stop` holds already."""
     prepared = run.update.prepare(run.memory)
     shared = None if key is None else jr.fold_in(key, _START)
@@ -70,7 +70,7 @@ def begin(run: Run, state: PyTree[Array], key: PRNGKeyArray | None) -> Progress:
 
 
 def advance(
-    run: Run, progress: Progress, indices: Int[Array, " S"], keys: Any, record: bool
+    run: Run, progress: Progress, indices: Int[Array, " S"], keys: Shaped[Array, "S ..."] | None, record: bool
 ) -> tuple[Progress, Any]:
     """The steps of `indices`, each with its key, while any query goes on; with a history of each step."""
     prepared = run.update.prepare(run.memory)
@@ -96,17 +96,44 @@ def advance(
     return lax.scan(iterate, progress, (indices, keys))
 
 
+def repeat(
+    run: Run, progress: Progress, first: Int[Array, ""], steps: Int[Array, ""], *, key: PRNGKeyArray
+) -> tuple[Progress, Float[Array, "*B"]]:
+    """`steps` steps from number `first` on, without a history: memory does not grow with their number.
+
+    Also the sum over the steps of the shares of proposals accepted, NaN for rules that report none.
+    """
+    prepared = run.update.prepare(run.memory)
+
+    def step_one(tick, at, clamp):
+        progress, accepted = at
+        progress, step = _moved(run, prepared, progress, tick, clamp)
+        share = jnp.nan if step.accepted is None else step.accepted
+        return progress, accepted + share
+
+    def step_all(index, at):
+        return _for_all(run, step_one, index, jr.fold_in(key, index), at, run.clamp)
+
+    return lax.fori_loop(first, first + steps, step_all, (progress, jnp.zeros_like(progress.energy)))
+
+
 def _step_one(run, prepared, progress, tick, clamp, record):
+    kept, step = _moved(run, prepared, progress, tick, clamp)
+    if not record:
+        return kept, None
+    running = progress.status == RUNNING
+    return kept, (jnp.where(running, step.energies, progress.energy), step.record)
+
+
+def _moved(run, prepared, progress, tick, clamp):
+    """The progress after one step, where it still runs, and the step."""
     step = run.update.step(prepared, progress.state, progress.carry, tick, clamp)
     step = _checked_step(run.update, progress, step)
     energy = step.energies[-1]
     status = _status(run, step, energy) if run.stops_early else progress.status
     running = progress.status == RUNNING
     new = Progress(step.state, step.carry, energy, status, progress.num_steps + 1)
-    kept = jax.tree.map(lambda a, b: jnp.where(running, a, b), new, progress)
-    if not record:
-        return kept, None
-    return kept, (jnp.where(running, step.energies, progress.energy), step.record)
+    return jax.tree.map(lambda a, b: jnp.where(running, a, b), new, progress), step
 
 
 def _status(run, step, energy):
@@ -193,7 +220,7 @@ def _check_record(record, state, updates, name):
     elif isinstance(record, States):
         got = jax.tree.map(jnp.shape, record.states)
         wanted = jax.tree.map(lambda leaf: updates + leaf.shape, state)
-        if wanted != got:
+        if wanted != got:  # type: ignore[operator]
             raise ValueError(
                 f"{name} must hold one state for each of the energies, {wanted}; got states of {got}"
             )
@@ -203,10 +230,9 @@ def _check_record(record, state, updates, name):
 
 def _like(old, new, name):
     """`new` in the dtypes of `old`; raises `ValueError` unless structure, shapes and kinds agree."""
-    if jax.tree.structure(old) != jax.tree.structure(new):
-        raise ValueError(
-            f"{name} must keep its structure, {jax.tree.structure(old)}; got {jax.tree.structure(new)}"
-        )
+    wanted, got = map(jax.tree.structure, (old, new))
+    if wanted != got:  # type: ignore[operator]
+        raise ValueError(f"{name} must keep its structure, {wanted}; got {got}")
 
     def convert(path, before, after):
         before, after = jnp.asarray(before), jnp.asarray(after)

@@ -17,7 +17,7 @@ from energyam.dynamics.asynchronous import check_flips
 from energyam.dynamics.defaults import check_memory, default_update
 from energyam.dynamics.states import as_working, checked_clamp, checked_states, flat_view, layers_of
 from energyam.dynamics.traces import frames_of_flips, frames_of_states
-from energyam.dynamics.update import AbstractFlipping, AbstractUpdate, Flips, States
+from energyam.dynamics.update import AbstractUpdate, Flips, States, check_steps, flips_neurons
 from energyam.flips.derived import flips_of
 from energyam.flips.sweep import any_descent
 
@@ -78,19 +78,20 @@ class Recall(eqx.Module):
             indices = jnp.where(self._taken(steps, t), indices, -1)
             return frames_of_flips(self.query, indices, self.flippable, every)
         if isinstance(self.record, States):
-            return frames_of_states(self.query, *self._flat_states(axes), every)
+            states, taken = self._flat_states(axes)
+            return frames_of_states(self.query, states, axes, taken, every)
         raise ValueError(
             f"frames need a record of Flips or States; the update rule recorded {type(self.record).__name__}"
         )
 
     def _flat_states(self, axes):
-        """Recorded states (*batch, steps · t, …), the number of batch axes, and which were taken."""
+        """Recorded states (*batch, steps · t, …), and which of them were taken."""
         steps, t = jax.tree.leaves(self.record.states)[0].shape[axes : axes + 2]
         flat = jax.tree.map(
             lambda leaf: leaf.reshape(*leaf.shape[:axes], steps * t, *leaf.shape[axes + 2 :]),
             self.record.states,
         )
-        return flat, axes, self._taken(steps, t)
+        return flat, self._taken(steps, t)
 
     def _taken(self, steps, t):
         """Which of the recorded updates (*batch, steps · t) belong to steps that were taken."""
@@ -118,7 +119,8 @@ def recall(
     - `query` (*batch, D): where to start, with any number of leading axes; for a memory with a
       `state_shape`, (*batch, *state_shape), or a pytree of such layers.
     - `update`: the rule; by default `Asynchronous()` where all neurons are ±1 (and for an object with an
-      energy alone and flat states), `Synchronous()` for others that have a field.
+      energy alone and flat states), `Blockwise()` for other layers under a potential, `Synchronous()` for
+      others that have a field.
     - `max_steps`: at most so many steps; a step tries each neuron once, or moves all at once.
     - `key`: for rules that draw random orders or noise.
     - `clamp`: True for neurons that stay as they are (pattern completion): bools (D,) for all queries, or
@@ -144,7 +146,9 @@ def recall(
         checks.key("key", key)
     if stop is not None and not callable(stop):
         raise ValueError(f"stop must be a function of state and energy; got {stop!r}")
-    layers = layers_of(memory, query, isinstance(update, AbstractFlipping))
+    record, progress = checks.flag("record", record), checks.flag("progress", progress)
+    check_steps(update, max_steps)
+    layers = layers_of(memory, query, flips_neurons(update))
     batch = checked_states(layers, query, "query")
     clamp, clamp_batched = checked_clamp(layers, clamp, batch.axes)
     run = loop.Run(memory, update, clamp, stop, len(batch.axes) > 0, clamp_batched, True)
@@ -192,7 +196,7 @@ def _stop_gradient(tree):
 
 @eqx.filter_jit
 def _run(run, query, flippable, axes, max_steps, key, record):
-    start = loop.begin(run, as_working(query, axes), key)
+    start = loop.begin(run, as_working(query, axes), key=key)
     end, history = loop.advance(
         run, start, jnp.arange(max_steps), _keys(key, 0, max_steps, max_steps), record
     )
@@ -206,23 +210,23 @@ def _with_progress(run, query, flippable, axes, max_steps, key, record):
     if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((run, query, key))):
         raise ValueError("progress must be False inside jit; got True")
     start = at = _begin(run, query, axes, key)
-    chunk, history = max(1, max_steps // _CHUNKS), []
+    chunk, parts = max(1, max_steps // _CHUNKS), []
     with tqdm(total=max_steps, desc="recall", unit="step") as bar:
         for first in range(0, max_steps, chunk):
             steps = min(chunk, max_steps - first)
             # `first` as an array: a Python number would compile each chunk anew.
             at, part = _advance(run, at, jnp.asarray(first), steps, max_steps, key, record)
-            history.append(part)
+            parts.append(part)
             bar.update(steps)
             if bool((at.status != loop.RUNNING).all()):
                 break
-    history = jax.tree.map(lambda *parts: jnp.concatenate(parts), *history) if history else None
+    history = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts) if parts else None
     return _answer(start, at, history, query, flippable, axes, record and history is not None)
 
 
 @eqx.filter_jit
 def _begin(run, query, axes, key):
-    return loop.begin(run, as_working(query, axes), key)
+    return loop.begin(run, as_working(query, axes), key=key)
 
 
 @eqx.filter_jit

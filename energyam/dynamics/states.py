@@ -32,7 +32,7 @@ class Layers(NamedTuple):
 
 
 def layers_of(memory: Any, state: PyTree[ArrayLike], flipping: bool, name: str = "query") -> Layers:
-    """The layers of a memory's states. Raises `ValueError` where it declares too little, or what can't be.
+    """The layers of a memory's states. Raises `ValueError` where it declares too little or contradictions.
 
     Neurons that the memory doesn't declare are ±1 under rules that flip, and real under others.
     """
@@ -104,7 +104,7 @@ class Batch(NamedTuple):
 
 
 def checked_states(layers: Layers, states: PyTree[ArrayLike], name: str) -> Batch:
-    """The states, each layer such as its neurons can be. Raises `ValueError` that names the layer."""
+    """The states, in values that their neurons can take; else raises `ValueError` that names the layer."""
     try:
         leaves = layers.structure.flatten_up_to(states)
     except (ValueError, TypeError, KeyError) as error:

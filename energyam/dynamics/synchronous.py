@@ -4,6 +4,8 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from equinox.internal import unvmap_any
+from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PyTree
 
@@ -11,7 +13,7 @@ from energyam import checks
 from energyam.dynamics.states import layers_of
 from energyam.dynamics.update import AbstractCarriesEnergy, States, Step, Tick
 from energyam.flips.derived import one_number
-from energyam.memories.base import AbstractPulls, Pull
+from energyam.memories.base import AbstractProvesRest, AbstractPulls, Pull
 
 
 class Felt(NamedTuple):
@@ -67,7 +69,7 @@ class Synchronous(AbstractCarriesEnergy):
         new = held(clamp, state, jax.tree.unflatten(structure, answers))
         felt = _felt(prepared, new)
         record = States(jax.tree.map(lambda leaf: leaf[None], new))
-        return Step(new, felt, felt.energy[None], record, is_still(new, state, self.tol))
+        return Step(new, felt, felt.energy[None], record, _rests(prepared, state, new, self.tol))
 
 
 def has_field(memory: Any) -> bool:
@@ -75,6 +77,16 @@ def has_field(memory: Any) -> bool:
     if isinstance(memory, AbstractPulls) or callable(getattr(memory, "field", None)):
         return True
     return callable(getattr(memory, "potential", None)) and hasattr(memory, "neurons")
+
+
+def _rests(memory, before, after, tol):
+    """Whether the state has settled: still within the tolerance, and proved to be where the memory can."""
+    still = is_still(after, before, tol)
+    if not isinstance(memory, AbstractProvesRest):
+        return still
+    # The proof costs a look at the patterns: only once something looks still.
+    proved = lambda: memory.proves_rest(before, after)  # noqa: E731
+    return still & lax.cond(unvmap_any(still), proved, lambda: jnp.zeros((), bool))
 
 
 def _felt(memory, state):

@@ -28,14 +28,14 @@ def frames_of_flips(
     start = jnp.concatenate(flat, axis=1)
     missing = -T % every
     indices = jnp.pad(indices.reshape(B, T), [(0, 0), (0, missing)], constant_values=-1)
-    flips = jnp.where(indices < 0, start.shape[1], indices).reshape(B, -(-T // every), every)
+    flipped = jnp.where(indices < 0, start.shape[1], indices).reshape(B, -(-T // every), every)
     rows = jnp.arange(B)[:, None]
 
-    def advance(states, flipped):
-        states = states.at[rows, flipped].multiply(-1, mode="drop")
+    def advance(states, some):
+        states = states.at[rows, some].multiply(-1, mode="drop")
         return states, states
 
-    _, later = lax.scan(advance, start, jnp.moveaxis(flips, 1, 0))
+    _, later = lax.scan(advance, start, jnp.moveaxis(flipped, 1, 0))
     frames = jnp.moveaxis(jnp.concatenate([start[None], later]), 0, 1)
     at, new = 0, []
     for leaf, flips in zip(leaves, flippable, strict=True):
@@ -63,7 +63,7 @@ def frames_of_states(
     """
     T = taken.shape[-1]
     last = jnp.cumsum(taken, axis=-1)
-    last = jnp.concatenate([jnp.zeros_like(last[..., :1]), last], axis=-1)  # 0 is the query
+    last = jnp.pad(last, [(0, 0)] * (last.ndim - 1) + [(1, 0)])  # 0 is the query
     chosen = last[..., frame_updates(T, every)]
 
     def of_leaf(start, later):

@@ -57,7 +57,7 @@ class States(eqx.Module):
 
 
 class Step(NamedTuple):
-    """What a step came to.
+    """The outcome of one step.
 
     `energies` (t,) after each of its t updates; `record`: `Flips`, `States` or any pytree of arrays, which
     is stacked as `Recall.record`; `settled`: whether no further step would move the state; `accepted`: the
@@ -81,7 +81,8 @@ class AbstractUpdate(eqx.Module):
 
     @abc.abstractmethod
     def prepare(self, memory: Any) -> Any:
-        """What the steps read of the memory, made once per recall. `ValueError` if it can't."""
+        """What the steps read of the memory, made once per recall. Raises `ValueError` if the memory
+        lacks what they need."""
 
     @abc.abstractmethod
     def init(self, prepared: Any, state: PyTree[Array], tick: Tick) -> Any:
@@ -104,3 +105,38 @@ class AbstractCarriesEnergy(AbstractUpdate):
 
 class AbstractFlipping(AbstractUpdate):
     """An update rule that flips neurons: where a memory declares no neurons, they are ±1."""
+
+
+class AbstractTempered(AbstractUpdate):
+    """An update rule that samples exp(−E/T), at any temperature that one asks for."""
+
+    @abc.abstractmethod
+    def at(self, temperature: Float[Array, ""]) -> "AbstractTempered":
+        """The same rule at another temperature, which may be traced."""
+
+
+class AbstractScheduled(AbstractUpdate):
+    """An update rule that can tell, before a run, whether its schedules suit it."""
+
+    @abc.abstractmethod
+    def check_steps(self, num_steps: int) -> None:
+        """Raise `ValueError` if a schedule has a wrong value at one of the first `num_steps` steps."""
+
+
+class AbstractWrapping(AbstractUpdate):
+    """An update rule that runs another one."""
+
+    update: eqx.AbstractVar[AbstractUpdate]
+
+
+def flips_neurons(update: AbstractUpdate) -> bool:
+    """Whether a rule flips neurons, itself or by the rule that it runs."""
+    if isinstance(update, AbstractWrapping):
+        return flips_neurons(update.update)
+    return isinstance(update, AbstractFlipping)
+
+
+def check_steps(update: AbstractUpdate, num_steps: int) -> None:
+    """Raise `ValueError` if a schedule of the rule has a wrong value within so many steps."""
+    if isinstance(update, AbstractScheduled):
+        update.check_steps(num_steps)

@@ -42,7 +42,7 @@ class AbstractWeights(eqx.Module):
 
 
 class AbstractGains(eqx.Module):
-    """Of a separation: its change between whole similarities, exact or with an error."""
+    """Of a separation: its change between whole-number similarities, exact or with an error."""
 
     @abc.abstractmethod
     def gain(self, similarities: Float[Array, " K"], direction: Num[Array, " K"], step: ArrayLike) -> Change:
@@ -62,7 +62,7 @@ class AbstractBounds(eqx.Module):
 
     @abc.abstractmethod
     def bounds(self, similarities: Float[Array, " K"], step: ArrayLike) -> Bounds:
-        """The bounds at these (whole) similarities."""
+        """The bounds at these whole-number similarities."""
 
     @abc.abstractmethod
     def enclose(
@@ -107,6 +107,16 @@ class AbstractFields(eqx.Module):
         """Field f and curvature c, both sums over patterns, with Σ_μ w_μ ∇s_μ(x) = f − c x."""
 
 
+class AbstractFieldsAt(eqx.Module):
+    """Of a similarity: how weights of patterns pull at a state, where that depends on the state."""
+
+    @abc.abstractmethod
+    def field_at(
+        self, patterns: Num[Array, "K D"], weights: Float[Array, " K"], state: Float[Array, " D"]
+    ) -> tuple[Float[Array, " D"], Float[Array, ""]]:
+        """Field f and curvature c with Σ_μ w_μ ∇s_μ(x) = f − c x."""
+
+
 class AbstractFlippable(eqx.Module):
     """Of neurons: they have two values, and a flip takes one to the other."""
 
@@ -139,15 +149,15 @@ class AbstractFlips(eqx.Module):
 
     @abc.abstractmethod
     def laid_out(self) -> "AbstractFlips":
-        """The same, laid out in memory for reading neuron by neuron; worth it for a sweep that flips."""
+        """The same flips, laid out in memory for reading neuron by neuron, as a sweep does; else itself."""
 
 
 class AbstractBlockFlips(AbstractFlips):
-    """Flips that can be seen from some of the neurons, a block of them, with all that is read of these."""
+    """Flips that can be restricted to a block of neurons, with all that is read of these gathered once."""
 
     @abc.abstractmethod
-    def seen_from(self, neurons: Int[Array, " b"]) -> "AbstractBlockFlips":
-        """The same flips, of these neurons alone: states are then (b,), and `kept` is what it was."""
+    def seen_from(self, neurons: Int[Array, " b"]) -> Any:
+        """The same flips, of these neurons alone: states are then (b,), and `kept` stays what it was."""
 
 
 class AbstractEnclosures(AbstractBlockFlips):
@@ -200,7 +210,10 @@ class AbstractLed(AbstractFlips):
 
     @abc.abstractmethod
     def leader(self, kept: Any) -> Any:
-        """The leader with what `follow` wants, its first item whether it leads; or None if none ever can."""
+        """The leading pattern and what else `follow` needs; the first item says whether it leads.
+
+        None where no pattern ever can.
+        """
 
     @abc.abstractmethod
     def follow(
@@ -215,7 +228,7 @@ class AbstractLed(AbstractFlips):
 
 
 class AbstractHasFlips(eqx.Module):
-    """Of a memory: it knows its flips better than its energy tells."""
+    """Of a memory: flips that are faster or more exact than differences of its energy."""
 
     @abc.abstractmethod
     def flips(self) -> AbstractFlips | None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Num
+from jaxtyping import Array, Bool, Float, Int, Num
 
 from energyam.flips.capabilities import (
     AbstractBounds,
@@ -80,7 +80,14 @@ class OverlapFlips(AbstractCouplings, AbstractLed):
     def leader(self, kept: Float[Array, " K"]) -> Leader | None:
         return find_leader(self.separation, kept, self.patterns.shape[1])
 
-    def follow(self, leader, state, energy, order, free):
+    def follow(
+        self,
+        leader: Leader,
+        state: Float[Array, " D"],
+        energy: Float[Array, ""],
+        order: Int[Array, " t"],
+        free: Bool[Array, " D"],
+    ) -> tuple[Float[Array, " D"], Float[Array, ""], Float[Array, " t"], Int[Array, " t"]]:
         return follow_leader(self.separation, self.patterns, leader, state, energy, order, free)
 
 
@@ -122,7 +129,14 @@ class BoundedFlips(AbstractEnclosures, AbstractLed):
             return None
         return find_leader(self.separation, kept[0], self.patterns.shape[1])
 
-    def follow(self, leader, state, energy, order, free):
+    def follow(
+        self,
+        leader: Leader,
+        state: Float[Array, " D"],
+        energy: Float[Array, ""],
+        order: Int[Array, " t"],
+        free: Bool[Array, " D"],
+    ) -> tuple[Float[Array, " D"], Float[Array, ""], Float[Array, " t"], Int[Array, " t"]]:
         return follow_leader(self.separation, self.patterns, leader, state, energy, order, free)
 
     def _bounded(self, similarities):

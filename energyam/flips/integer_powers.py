@@ -94,7 +94,9 @@ def power(base: Float[Array, "..."], n: Num[Array, ""]) -> Float[Array, "..."]:
     return base**n
 
 
-def power_changes(before, after, scale, n):
+def power_changes(
+    before: Float[Array, " K"], after: Float[Array, " K"], scale: Float[Array, ""], n: Num[Array, ""]
+) -> Float[Array, " K"]:
     """(afterⁿ − beforeⁿ) / scaleⁿ, without cancellation between the two."""
     grows = jnp.abs(after) >= jnp.abs(before)
     large, small = jnp.where(grows, after, before), jnp.where(grows, before, after)

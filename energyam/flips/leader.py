@@ -14,7 +14,7 @@ class Leader(NamedTuple):
     """Whether the nearest pattern leads, which one it is, and its overlap."""
 
     leads: Bool[Array, ""]
-    index: Int[Array, ""]
+    which: Int[Array, ""]
     overlap: Float[Array, ""]
 
 
@@ -47,7 +47,7 @@ def follow_leader(
 ) -> tuple[Float[Array, " D"], Float[Array, ""], Float[Array, " t"], Int[Array, " t"]]:
     """A sweep behind the leader: the free neurons that disagree with it flip, each in its turn."""
     # Indexed by an array of one: a number would make XLA gather sharded patterns from all devices.
-    pattern = patterns[leader.index[None]][0].astype(state.dtype)
+    pattern = patterns[leader.which[None]][0].astype(state.dtype)
     flips = (state != pattern) & free
     overlap = leader.overlap + 2 * jnp.cumsum(flips[order])
     energies = -jax.vmap(separation.potential)(overlap[:, None])

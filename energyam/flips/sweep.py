@@ -2,7 +2,8 @@
 
 Descent has the threshold 0, a heat bath T · logit(u). Three ways take the same flips, and the capabilities of
 the memory's flips choose: one after another (`AbstractFlips`), in blocks with couplings inside the block
-(`AbstractCouplings`), or in blocks where only what a bound leaves open is looked at (`AbstractEnclosures`).
+(`AbstractCouplings`), or in blocks where a neuron is examined only if its bounds leave its flip undecided
+(`AbstractEnclosures`).
 
 Everything is written for one state. Under `vmap`, with an order shared by the batch, a block costs one matrix
 product for all queries; conditions of loops and branches are shared by the batch, so that they stay real.
@@ -26,12 +27,13 @@ from energyam.flips.capabilities import (
 from energyam.flips.seldom import where_needed
 
 BLOCK = 16  # neurons of a block that is bounded anew after each flip
-COUPLED_BLOCK = 32  # neurons of a block whose flips interact by couplings
+COUPLED_BLOCK = 32  # neurons of a block whose flips interact by couplings, in descent
+WARM_BLOCK = 64  # the same at a temperature
 _BY_BLOCKS = (AbstractCouplings, AbstractEnclosures)
 
 
 class Swept(NamedTuple):
-    """What a sweep of t tries came to: `flips` holds the neuron flipped at each try, −1 for none."""
+    """The outcome of a sweep of t tries: `flips` holds the neuron flipped at each try, −1 for none."""
 
     state: Float[Array, " D"]
     energy: Float[Array, ""]
@@ -57,21 +59,21 @@ def descend(
     energy = jnp.minimum(energy, flips.energy(kept, state))
     at = state, kept, energy
     if not isinstance(flips, _BY_BLOCKS):
-        return _one_by_one(flips, at, order, free, None)
+        return _one_by_one(flips, at, order, free, None)[0]
 
     def unled():
         return lax.cond(
             unvmap_any((free & _may_fall(flips, kept, state)).any()),
-            lambda: _in_blocks(flips, at, order, free, None),
+            lambda: _in_blocks(flips, at, order, free, None)[0],
             lambda: _idle(state, energy, order),
         )
 
-    leader = flips.leader(kept) if once and isinstance(flips, AbstractLed) else None
-    if leader is None:
+    led = flips if once and isinstance(flips, AbstractLed) else None
+    leader = None if led is None else led.leader(kept)
+    if led is None or leader is None:
         return unled()
-    return lax.cond(
-        unvmap_all(leader[0]), lambda: Swept(*flips.follow(leader, state, energy, order, free)), unled
-    )
+    behind = lambda: Swept(*led.follow(leader, state, energy, order, free))  # noqa: E731
+    return lax.cond(unvmap_all(leader[0]), behind, unled)
 
 
 def visit(
@@ -82,7 +84,21 @@ def visit(
     thresholds: Float[Array, " t"],
 ) -> Swept:
     """Try the neurons of `order`; a free one flips if its change of energy lies above its threshold."""
-    kept = flips.start(state)
+    return visit_on(flips, flips.start(state), state, order, free, thresholds)[0]
+
+
+def visit_on(
+    flips: AbstractFlips,
+    kept: Any,
+    state: Float[Array, " D"],
+    order: Int[Array, " t"],
+    free: Bool[Array, " D"],
+    thresholds: Float[Array, " t"],
+) -> tuple[Swept, Any]:
+    """`visit` with what is `kept` of the state; gives what is kept at the end too.
+
+    Of a network `flips.start` costs as much as a sweep, so runs of many sweeps carry what they keep.
+    """
     at = state, kept, flips.energy(kept, state)
     sweep = _in_blocks if isinstance(flips, _BY_BLOCKS) else _one_by_one
     return sweep(flips, at, order, free, thresholds)
@@ -128,15 +144,15 @@ def _one_by_one(flips, at, order, free, thresholds):
         return (state, kept, energy), (energy, jnp.where(falls, i, -1))
 
     thresholds = jnp.zeros(order.shape, at[0].dtype) if descending else thresholds
-    (state, _, energy), (energies, flipped) = lax.scan(try_one, at, (order, thresholds))
-    return Swept(state, energy, energies, flipped)
+    (state, kept, energy), (energies, flipped) = lax.scan(try_one, at, (order, thresholds))
+    return Swept(state, energy, energies, flipped), kept
 
 
 def _in_blocks(flips, at, order, free, thresholds):
     t, descending = order.shape[0], thresholds is None
     coupled = isinstance(flips, AbstractCouplings)
     one_block = _coupled_block if coupled else _bounded_block
-    size = min(COUPLED_BLOCK if coupled else BLOCK, t)
+    size = min((COUPLED_BLOCK if descending else WARM_BLOCK) if coupled else BLOCK, t)
     thresholds = jnp.zeros(t, at[0].dtype) if descending else thresholds
     orders = jnp.pad(order, (0, -t % size), constant_values=-1).reshape(-1, size)
     flips = flips.laid_out()
@@ -153,13 +169,13 @@ def _in_blocks(flips, at, order, free, thresholds):
         return (state, kept, energies[-1]), (energies, jnp.where(steps != 0, neurons, -1))
 
     blocks = orders, jnp.pad(thresholds, (0, -t % size)).reshape(-1, size)
-    (state, _, energy), swept = lax.scan(try_block, at, blocks)
+    (state, kept, energy), swept = lax.scan(try_block, at, blocks)
     energies, flipped = (found.reshape(-1)[:t] for found in swept)
-    return Swept(state, energy, energies, flipped)
+    return Swept(state, energy, energies, flipped), kept
 
 
 class _Bounded(NamedTuple):
-    """A block of b neurons under way: the next place that may flip is looked at, all before are decided."""
+    """A block of b neurons under way: the next place that may flip is examined, all before it are decided."""
 
     x: Any  # (b,) the neurons' states
     kept: Any
@@ -206,7 +222,9 @@ def _bounded_block(flips, allowed, same, at, thresholds, descending):
         return lax.cond(unvmap_any(falls), flip, keep)
 
     x, kept, energy = at
-    start = _Bounded(*at, *bounded(x, kept, -1), jnp.full(places.shape, energy), jnp.zeros_like(x))
+    may_flip, must_flip = bounded(x, kept, -1)
+    energies, none = jnp.full(places.shape, energy), jnp.zeros_like(x)
+    start = _Bounded(x, kept, energy, may_flip, must_flip, energies, none)
     end = lax.while_loop(lambda block: unvmap_any(block.may_flip.any()), look, start)
     return end.kept, end.energies, end.steps
 
@@ -216,14 +234,40 @@ def _exactly(flips, kept, x, place, threshold):
 
 
 def _coupled_block(flips, allowed, same, at, thresholds, descending):
-    """A block by couplings: a flip moves the fields of the later places by its row of couplings.
-
-    Invariant: `field` and `x` are those after all places up to the last one that flipped.
-    """
+    """A block by couplings: a flip moves the fields of the later places by its row of couplings."""
     x, kept, energy = at
+    decide = _from_flip_to_flip if descending else _from_place_to_place  # few flip in descent
+    energies, steps = decide(flips, allowed, same, (x, flips.fields(kept), energy), thresholds)
+    return flips.moved(kept, steps), energies, steps
+
+
+def _from_place_to_place(flips, allowed, same, at, thresholds):
+    """Invariant: `x` and `field` are those before the last place, whose `step` is still to be added.
+
+    Added one place late, so that XLA doesn't decide anew for every neuron that a step moves.
+    """
+
+    def try_one(at, place):
+        x, field, energy, step = at
+        here, allowed, threshold, own, error, last_couplings, last_same = place
+        x, field = x + step * last_same, field + step * last_couplings
+        change = 2 * (own - x[here] * field[here])
+        falls = allowed & exceeds(Change(change, 2 * error), threshold)
+        step = jnp.where(falls, -2 * x[here], 0)
+        energy = jnp.where(falls, _lowered(energy, change), energy)
+        return (x, field, energy, step), (energy, step)
+
+    x, (field, error), energy = at
+    of_last = (jnp.roll(rows, 1, axis=0) for rows in (flips.couplings(), same.astype(x.dtype)))
+    places = jnp.arange(allowed.shape[0]), allowed, thresholds, flips.own_couplings(), error, *of_last
+    return lax.scan(try_one, (x, field, energy, jnp.zeros((), x.dtype)), places)[1]
+
+
+def _from_flip_to_flip(flips, allowed, same, at, thresholds):
+    """Invariant: `field` and `x` are those after all places up to the last one that flipped."""
+    x, (field, error), energy = at
     places = jnp.arange(allowed.shape[0])
     couplings, own = flips.couplings(), flips.own_couplings()
-    field, error = flips.fields(kept)
 
     def changes_after(field, x, last):
         change = 2 * (own - x * field)
@@ -243,7 +287,7 @@ def _coupled_block(flips, allowed, same, at, thresholds, descending):
     none = jnp.zeros_like(field)
     start = field, x, none, none, changes_after(field, x, -1)
     _, _, steps, falls, _ = lax.while_loop(lambda block: unvmap_any(block[-1][1].any()), look, start)
-    return flips.moved(kept, steps), _lowered(energy, jnp.cumsum(falls)), steps
+    return _lowered(energy, jnp.cumsum(falls)), steps
 
 
 def _where(condition, new, old):

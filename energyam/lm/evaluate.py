@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
 from energyam import checks
@@ -16,7 +17,7 @@ from energyam.lm.forward import chosen, run
 from energyam.lm.generate import likeliest
 from energyam.lm.lookup import Lookup
 from energyam.lm.store import MemoryStore
-from energyam.lm.transformer import AbstractLanguageModel, as_tokens
+from energyam.lm.transformer import AbstractLanguageModel, as_model, as_tokens
 from energyam.lm.weights import require
 
 
@@ -47,13 +48,13 @@ class Sentiment(NamedTuple):
 
 def answer_log_probabilities(
     model: AbstractLanguageModel,
-    prompt: Any,
-    answer: Any,
+    prompt: Sequence[int] | ArrayLike,
+    answer: Sequence[int] | ArrayLike,
     memory: MemoryStore | None = None,
     lookup: Lookup | None = None,
     *,
-    temperature: Any = 1.0,
-    top_k: Any = None,
+    temperature: ArrayLike = 1.0,
+    top_k: int | None = None,
 ) -> Float[Array, " A"]:
     """log P of each token of `answer` (A,) after `prompt` (T,) and the tokens before it; exact, no samples.
 
@@ -63,31 +64,32 @@ def answer_log_probabilities(
     model's own; a token that would not be drawn has −∞. Raises `ValueError` as the model does, and for a
     temperature that is not positive.
     """
+    model = as_model(model)
     ids = jnp.concatenate([as_tokens(x, model.embedding.shape[0]) for x in (prompt, answer)])
     token_ids, access = model.checked(ids, memory, lookup)
-    checks.positive("temperature", temperature)
+    temperature = checks.positive_float("temperature", temperature).astype(float)
     top_k = model.embedding.shape[0] if top_k is None else checks.count("top_k", top_k)
     count = jnp.asarray(answer).shape[0]
-    return _answer(model, token_ids, count, access, jnp.asarray(temperature, float), top_k)
+    return _answer(model, token_ids, count, access, temperature, top_k)
 
 
 def sweep_layers(
     model: AbstractLanguageModel,
-    prompt: Any,
-    answer: Any,
+    prompt: Sequence[int] | ArrayLike,
+    answer: Sequence[int] | ArrayLike,
     memory: MemoryStore,
     lookup: Lookup,
     *,
-    width: Any = 1,
-    temperature: Any = 1.0,
-    top_k: Any = None,
+    width: int = 1,
+    temperature: ArrayLike = 1.0,
+    top_k: int | None = None,
 ) -> Float[np.ndarray, " W"]:
     """P of an answer with the memory in `width` neighbouring layers at a time, the first ones first.
 
     `memory` should hold every layer of interest; all settings of a width share one compilation. Arguments
     and errors as in `answer_log_probabilities`.
     """
-    width = checks.count("width", width)
+    width, memory = checks.count("width", width), checks.instance("memory", memory, MemoryStore)
     if width > len(memory.layers):
         raise ValueError(f"width must be at most the store's {len(memory.layers)} layers; got {width}")
     results = []
@@ -102,17 +104,25 @@ def sweep_layers(
 
 def look_ups(
     model: AbstractLanguageModel,
-    token_ids: Any,
+    token_ids: Sequence[int] | ArrayLike,
     memory: MemoryStore,
     lookup: Lookup,
 ) -> Findings:
     """What the newest token of a text (T,) looks up in each layer of the memory, the first layer first."""
-    token_ids, access = model.checked(token_ids, memory, lookup)
+    token_ids, access = as_model(model).checked(token_ids, memory, lookup)
+    if access is None:
+        raise ValueError("memory and lookup must be given; got None")
     return _look_ups(model, token_ids, access, jnp.array(memory.layers))
 
 
 def sentiment(texts: Sequence[str]) -> Sentiment:
     """VADER's scores of some texts (extra `sentiment`): Hutto & Gilbert, ICWSM 2014."""
+    if (
+        isinstance(texts, str)
+        or not isinstance(texts, Sequence)
+        or not all(isinstance(t, str) for t in texts)
+    ):
+        raise ValueError(f"texts must be a list of texts; got {texts!r:.60}")
     vader = require("vaderSentiment.vaderSentiment", extra="sentiment")
     analyse = vader.SentimentIntensityAnalyzer().polarity_scores
     scores = [analyse(text) for text in texts]

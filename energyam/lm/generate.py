@@ -1,15 +1,14 @@
 """Writing on: a faithful full pass for each token, or the causal form with a cache."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-import numpy as np
 from jax import lax
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from energyam import checks
@@ -17,18 +16,18 @@ from energyam.lm.forward import Cache, run
 from energyam.lm.layers import precise
 from energyam.lm.lookup import Lookup
 from energyam.lm.store import MemoryStore
-from energyam.lm.transformer import AbstractLanguageModel
+from energyam.lm.transformer import AbstractLanguageModel, as_model
 
 
 def generate(
     model: AbstractLanguageModel,
-    prompt: Any,
+    prompt: Sequence[int] | ArrayLike,
     memory: MemoryStore | None = None,
     lookup: Lookup | None = None,
     *,
-    max_new_tokens: Any = 50,
-    temperature: Any = 0.8,
-    top_k: Any = 200,
+    max_new_tokens: int = 50,
+    temperature: ArrayLike = 0.8,
+    top_k: int = 200,
     stop_at_eos: bool = True,
     key: PRNGKeyArray,
 ) -> Int[Array, " new"]:
@@ -44,19 +43,20 @@ def generate(
     Raises `ValueError` if prompt and new tokens are more than the model's context, or as the model does.
     """
     token_ids, access, temperature = _start(model, prompt, memory, lookup, max_new_tokens, temperature, top_k)
+    stop_at_eos = _checked_end(stop_at_eos, key)
     ends = model.end_tokens if stop_at_eos else ()
     return _cut(_generate(model, token_ids, access, max_new_tokens, temperature, top_k, key, ends), ends)
 
 
 def generate_cached(
     model: AbstractLanguageModel,
-    prompt: Any,
+    prompt: Sequence[int] | ArrayLike,
     memory: MemoryStore | None = None,
     lookup: Lookup | None = None,
     *,
-    max_new_tokens: Any = 50,
-    temperature: Any = 0.8,
-    top_k: Any = 200,
+    max_new_tokens: int = 50,
+    temperature: ArrayLike = 0.8,
+    top_k: int = 200,
     stop_at_eos: bool = True,
     key: PRNGKeyArray,
 ) -> Int[Array, " new"]:
@@ -66,6 +66,7 @@ def generate_cached(
     (without a memory they are the same). It needs a causal `lookup`, and raises `ValueError` for another.
     """
     token_ids, access, temperature = _start(model, prompt, memory, lookup, max_new_tokens, temperature, top_k)
+    stop_at_eos = _checked_end(stop_at_eos, key)
     if lookup is not None and not lookup.causal:
         raise ValueError("lookup must be causal to be decoded with a cache: Lookup(..., causal=True)")
     ends = model.end_tokens if stop_at_eos else ()
@@ -76,18 +77,19 @@ def generate_cached(
 
 def stream(
     model: AbstractLanguageModel,
-    prompt: Any,
+    prompt: Sequence[int] | ArrayLike,
     memory: MemoryStore | None = None,
     lookup: Lookup | None = None,
     *,
-    max_new_tokens: Any = 50,
-    temperature: Any = 0.8,
-    top_k: Any = 200,
+    max_new_tokens: int = 50,
+    temperature: ArrayLike = 0.8,
+    top_k: int = 200,
     stop_at_eos: bool = True,
     key: PRNGKeyArray,
 ) -> Iterator[int]:
     """The tokens of `generate`, each as soon as it is known; arguments and errors are the same."""
     token_ids, access, temperature = _start(model, prompt, memory, lookup, max_new_tokens, temperature, top_k)
+    stop_at_eos = _checked_end(stop_at_eos, key)
     buffer = jnp.pad(token_ids, (0, max_new_tokens))
     for i, step_key in enumerate(jr.split(key, max_new_tokens)):
         length = jnp.int32(token_ids.shape[0] + i)
@@ -97,7 +99,9 @@ def stream(
             return
 
 
-def sample(logits: Float[Array, " V"], temperature: Any, top_k: int, key: PRNGKeyArray) -> Int[Array, ""]:
+def sample(
+    logits: Float[Array, " V"], temperature: ArrayLike, top_k: int, *, key: PRNGKeyArray
+) -> Int[Array, ""]:
     """One token of the `top_k` likeliest, drawn from softmax(logits / temperature)."""
     largest, tokens = likeliest(logits, top_k)
     scale = jnp.where(temperature == 0, 1, temperature)
@@ -112,22 +116,26 @@ def likeliest(logits: Float[Array, " V"], top_k: int) -> tuple[Float[Array, " n"
 
 
 def _start(model, prompt, memory, lookup, max_new_tokens, temperature, top_k):
-    token_ids, access = model.checked(prompt, memory, lookup)
+    token_ids, access = as_model(model).checked(prompt, memory, lookup)
     total = token_ids.shape[0] + checks.count("max_new_tokens", max_new_tokens)
     if total > model.context_length:
         raise ValueError(
             f"prompt and new tokens must be at most the context, {model.context_length}; got {total}"
         )
     checks.count("top_k", top_k)
-    if checks.is_known(temperature) and not np.asarray(temperature) >= 0:
-        raise ValueError(f"temperature must be 0 or positive; got {temperature}")
-    return token_ids, access, jnp.asarray(temperature, float)
+    checks.not_negative("temperature", temperature)
+    return token_ids, access, checks.as_floats("temperature", temperature, "").astype(float)
+
+
+def _checked_end(stop_at_eos, key):
+    checks.key("key", key)
+    return checks.flag("stop_at_eos", stop_at_eos)
 
 
 @eqx.filter_jit
 def _write_on(model, buffer, length, access, temperature, top_k, key):
     last = run(model, buffer, length, access).x[length - 1]
-    token = sample(model.unembed(last[None])[0], temperature, top_k, key)
+    token = sample(model.unembed(last[None])[0], temperature, top_k, key=key)
     return buffer.at[length].set(token), token
 
 

@@ -1,11 +1,10 @@
 """GPT-2: learned positions, layer norm, one block of attention and one of GELU a layer."""
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from einops import rearrange
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
 from energyam.lm.attention import Heads
@@ -61,7 +60,7 @@ class GPT2(AbstractLanguageModel):
         return self.final_norm(x) @ self.embedding.T
 
 
-def gpt2_from_huggingface(weights: Weights, dtype: Any) -> GPT2:
+def gpt2_from_huggingface(weights: Weights, dtype: DTypeLike) -> GPT2:
     """GPT-2 from the names of Hugging Face's `GPT2LMHeadModel` (with or without `transformer.`).
 
     Raises `ValueError` for a variant with another activation or scaling, and for missing or unknown weights.
@@ -88,7 +87,7 @@ def gpt2_from_huggingface(weights: Weights, dtype: Any) -> GPT2:
     )
 
 
-def _blocks(weights: Weights, layer: str, D: int, eps: float, dtype: Any) -> GPT2Block:
+def _blocks(weights: Weights, layer: str, D: int, eps: float, dtype: DTypeLike) -> GPT2Block:
     layers, inner = weights.count("n_layer"), weights.count("n_inner", 4 * D)
 
     def stack(name, *shape):

@@ -5,6 +5,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 
@@ -52,7 +53,7 @@ class RMSNorm(eqx.Module):
         return (wide * size * self.scale[None]).astype(x.dtype)
 
 
-def precise(dtype: Any) -> Any:
+def precise(dtype: DTypeLike) -> Any:
     """The dtype for sums, squares and angles: float32, or `dtype` if that is wider.
 
     Squares of numbers above 256 are too large for float16, and positions above 256 don't fit bfloat16.

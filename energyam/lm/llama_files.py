@@ -1,10 +1,11 @@
 """Building a `Llama` from its files: Hugging Face's names or GGUF's."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from einops import rearrange
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from energyam.lm.layers import Affine, RMSNorm
@@ -73,7 +74,7 @@ class _Parts(NamedTuple):
     pairwise: bool  # whether the q and k rows lie pair by pair
     biased: frozenset[str]
     tied: bool
-    dtype: Any
+    dtype: DTypeLike
 
     def single(self, name: str, *shape: int) -> Float[Array, "..."]:
         return jnp.asarray(self.weights.tensor(f"{self.names[name]}.weight", shape), self.dtype)
@@ -109,7 +110,7 @@ class _Parts(NamedTuple):
         self.weights.must_all_be_known(known, harmless)
 
 
-def llama_from_huggingface(weights: Weights, dtype: Any) -> Llama:
+def llama_from_huggingface(weights: Weights, dtype: DTypeLike) -> Llama:
     """Llama from the names of Hugging Face's `LlamaForCausalLM`.
 
     Raises `ValueError` for another activation, rotary positions that are not supported, and missing or
@@ -120,7 +121,7 @@ def llama_from_huggingface(weights: Weights, dtype: Any) -> Llama:
     return _from_huggingface(weights, (*attention, *mlp), dtype)
 
 
-def qwen2_from_huggingface(weights: Weights, dtype: Any) -> Llama:
+def qwen2_from_huggingface(weights: Weights, dtype: DTypeLike) -> Llama:
     """Qwen2 from the names of Hugging Face's `Qwen2ForCausalLM`: a Llama with biases on q, k and v.
 
     Raises `ValueError` as for a Llama, and for a sliding window. Yang et al., "Qwen2 technical report", 2024.
@@ -129,7 +130,7 @@ def qwen2_from_huggingface(weights: Weights, dtype: Any) -> Llama:
     return _from_huggingface(weights, _QKV, dtype)
 
 
-def llama_from_gguf(weights: Weights, dtype: Any) -> Llama:
+def llama_from_gguf(weights: Weights, dtype: DTypeLike) -> Llama:
     """Llama or Qwen2 from a GGUF file; a Llama's q and k rows lie pair by pair and are put half by half.
 
     Raises `ValueError` for another architecture, rotary positions or settings that are not supported, and
@@ -148,7 +149,7 @@ def llama_from_gguf(weights: Weights, dtype: Any) -> Llama:
     return _assembled(parts, rotary, weights.end_tokens(*_GGUF_ENDS))
 
 
-def _from_huggingface(weights: Weights, biased: tuple[str, ...], dtype: Any) -> Llama:
+def _from_huggingface(weights: Weights, biased: tuple[str, ...], dtype: DTypeLike) -> Llama:
     weights.must_be(hidden_act="silu")
     sizes = _huggingface_sizes(weights)
     rotary = rotary_from_huggingface(weights, sizes.context)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from energyam.lm.fetch import locate
 from energyam.lm.gguf_files import read_gguf
@@ -21,7 +22,7 @@ _HUGGINGFACE: dict[str, Callable[[Weights, Any], AbstractLanguageModel]] = {
 }
 
 
-def load(source: str | Path, *, dtype: Any = jnp.float32) -> AbstractLanguageModel:
+def load(source: str | Path, *, dtype: DTypeLike = jnp.float32) -> AbstractLanguageModel:
     """A language model, in float32 unless told otherwise.
 
     **Arguments:** `source`: a folder with `config.json` and `model.safetensors` of a GPT-2, a Llama or a
@@ -48,7 +49,7 @@ def load(source: str | Path, *, dtype: Any = jnp.float32) -> AbstractLanguageMod
     return _HUGGINGFACE[kind](weights, dtype)
 
 
-def _check_dtype(dtype: Any) -> None:
+def _check_dtype(dtype: DTypeLike) -> None:
     try:
         known = None if dtype is None else jnp.dtype(dtype)
     except TypeError:

@@ -5,11 +5,12 @@ enough, its value is replaced by a *memory vector*, an average over the k stored
 nearest to its own key, weighted by its own query. The attention weights stay as they are.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
 from jax import lax
+from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
 from energyam import checks
@@ -64,31 +65,35 @@ class Lookup(eqx.Module):
 
     def __init__(
         self,
-        k: Any,
-        mem_frac: Any,
-        bookkeeping_frac: Any,
-        softmax_scale: Any,
+        k: int,
+        mem_frac: ArrayLike,
+        bookkeeping_frac: ArrayLike,
+        softmax_scale: ArrayLike,
         include_own: bool,
-        residual_frac: Any,
+        residual_frac: ArrayLike,
         *,
         causal: bool = False,
         approximate: bool = False,
     ):
         self.k = checks.count("k", k)
         self.mem_frac = checks.as_floats("mem_frac", mem_frac, "")
-        if checks.is_known(mem_frac) and self.mem_frac < 0:
-            raise ValueError(f"mem_frac must be 0 or positive; got {mem_frac}")
-        checks.positive("softmax_scale", softmax_scale)
-        self.softmax_scale = checks.as_floats("softmax_scale", softmax_scale, "")
+        checks.not_negative("mem_frac", mem_frac)
+        self.softmax_scale = checks.positive_float("softmax_scale", softmax_scale)
         checks.fraction("bookkeeping_frac", bookkeeping_frac)
         self.bookkeeping_frac = checks.as_floats("bookkeeping_frac", bookkeeping_frac, "")
         checks.fraction("residual_frac", residual_frac)
         self.residual_frac = checks.as_floats("residual_frac", residual_frac, "")
-        self.include_own, self.causal, self.approximate = include_own, causal, approximate
+        self.include_own = checks.flag("include_own", include_own)
+        self.causal, self.approximate = checks.flag("causal", causal), checks.flag("approximate", approximate)
 
     @classmethod
     def type1(
-        cls, k: Any, mem_frac: Any, bookkeeping_frac: Any, softmax_scale: Any, **switches: bool
+        cls,
+        k: int,
+        mem_frac: ArrayLike,
+        bookkeeping_frac: ArrayLike,
+        softmax_scale: ArrayLike,
+        **switches: bool,
     ) -> "Lookup":
         """Type 1: the token's own key and value among the memories, and nothing of its value besides."""
         return cls(k, mem_frac, bookkeeping_frac, softmax_scale, True, 0.0, **switches)
@@ -96,11 +101,11 @@ class Lookup(eqx.Module):
     @classmethod
     def type2(
         cls,
-        k: Any,
-        mem_frac: Any,
-        bookkeeping_frac: Any,
-        softmax_scale: Any,
-        residual_frac: Any = 0.1,
+        k: int,
+        mem_frac: ArrayLike,
+        bookkeeping_frac: ArrayLike,
+        softmax_scale: ArrayLike,
+        residual_frac: ArrayLike = 0.1,
         **switches: bool,
     ) -> "Lookup":
         """Type 2: the memories alone, and a fraction of the token's own value."""
@@ -109,11 +114,11 @@ class Lookup(eqx.Module):
     @classmethod
     def type3(
         cls,
-        k: Any,
-        mem_frac: Any,
-        bookkeeping_frac: Any,
-        softmax_scale: Any,
-        residual_frac: Any = 0.33,
+        k: int,
+        mem_frac: ArrayLike,
+        bookkeeping_frac: ArrayLike,
+        softmax_scale: ArrayLike,
+        residual_frac: ArrayLike = 0.33,
         **switches: bool,
     ) -> "Lookup":
         """Type 3: both, the own key and value among the memories and a fraction of the own value."""

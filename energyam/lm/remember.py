@@ -1,28 +1,29 @@
 """Making a memory: run a text through the model and keep what its layers would attend to."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from energyam import checks
 from energyam.lm.store import Bank, MemoryStore, as_layers, fingerprint, slots_of
-from energyam.lm.transformer import AbstractLanguageModel, as_tokens
+from energyam.lm.transformer import AbstractLanguageModel, as_model, as_tokens
 
 
 def remember(
     model: AbstractLanguageModel,
-    token_ids: Any,
-    layers: Any,
-    drop: Any = 1,
+    token_ids: Sequence[int] | ArrayLike,
+    layers: Iterable[int],
+    drop: int = 1,
     *,
     name: str = "",
     rotated: bool = False,
-    capacity: Any = None,
-    window: Any = None,
-    overlap: Any = None,
+    capacity: int | None = None,
+    window: int | None = None,
+    overlap: int | None = None,
 ) -> MemoryStore:
     """The keys and values of a text (T,) in some layers; nothing is looked up meanwhile.
 
@@ -36,6 +37,9 @@ def remember(
     Raises `ValueError` for an empty text or one no longer than `drop`, layers the model hasn't got, and an
     overlap that is not at least `drop` and below `window`.
     """
+    model, rotated = as_model(model), checks.flag("rotated", rotated)
+    if not isinstance(name, str):
+        raise ValueError(f"name must be a text; got {name!r}")
     tokens = np.asarray(as_tokens(token_ids, model.embedding.shape[0]))
     chosen, drop = as_layers(layers, model.num_layers), checks.count("drop", drop, least=0)
     if len(tokens) <= drop:

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import operator
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -69,6 +71,7 @@ class MemoryStore(eqx.Module):
 
         Raises `ValueError` if the other is of another model, other layers, or rotated where this is not.
         """
+        checks.instance("other", other, MemoryStore)
         _same("model", self.model, other.model)
         _same("layers", self.layers, other.layers)
         _same("rotated", self.bank.rotated, other.bank.rotated)
@@ -77,7 +80,7 @@ class MemoryStore(eqx.Module):
         bank = _fitted(_joined(_filled(self.bank), later), self.capacity)
         return replace(self, bank=bank, texts=self.texts + other.texts)
 
-    def forget(self, text: Any) -> "MemoryStore":
+    def forget(self, text: int) -> "MemoryStore":
         """This store without the memories of its text number `text`; the later texts move up by one.
 
         Raises `ValueError` for a text it hasn't got, or if nothing would be left.
@@ -92,12 +95,12 @@ class MemoryStore(eqx.Module):
         bank = _fitted(replace(bank, sources=bank.sources - (bank.sources > text)), self.capacity)
         return replace(self, bank=bank, texts=self.texts[:text] + self.texts[text + 1 :])
 
-    def bounded(self, capacity: Any) -> "MemoryStore":
+    def bounded(self, capacity: int) -> "MemoryStore":
         """This store with room for `capacity` memories: empty rows are added, or the oldest leave."""
         capacity = checks.count("capacity", capacity)
         return replace(self, bank=_fitted(self.bank, capacity), capacity=capacity)
 
-    def only(self, layers: Any) -> "MemoryStore":
+    def only(self, layers: Iterable[int]) -> "MemoryStore":
         """The memories of some of its layers; raises `ValueError` for layers it hasn't got."""
         chosen = as_layers(layers, self.bank.slots.shape[0])
         missing = set(chosen) - set(self.layers)
@@ -156,10 +159,10 @@ def fingerprint(model: Any) -> str:
     return digest.hexdigest()
 
 
-def as_layers(layers: Any, num_layers: int) -> tuple[int, ...]:
+def as_layers(layers: Iterable[int], num_layers: int) -> tuple[int, ...]:
     """Sorted, different layers from 0 on; raises `ValueError` for others."""
     try:
-        chosen = sorted(int(layer) for layer in layers)
+        chosen = sorted(operator.index(layer) for layer in layers)
     except (TypeError, ValueError):
         raise ValueError(f"layers must be a list of integers; got {layers!r}") from None
     if not chosen or len(set(chosen)) < len(chosen) or chosen[0] < 0 or chosen[-1] >= num_layers:

@@ -41,6 +41,8 @@ def decode_after(tokenizer: Any, before: Sequence[int], tokens: Sequence[int]) -
     Tokenizers of Llama 2's kind leave out the first space of what they decode, so that
     `tokenizer.decode(tokens)` joins the first word to the prompt. Special tokens are left out.
     """
+    if isinstance(tokenizer, type) or not callable(getattr(tokenizer, "decode", None)):
+        raise ValueError(f"tokenizer must have decode(tokens); got {type(tokenizer).__name__}")
     start, text = tokenizer.decode(list(before)), tokenizer.decode([*before, *tokens])
     if not text.startswith(start):  # `before` ends within a character
         start = start.rstrip("\N{REPLACEMENT CHARACTER}")

@@ -4,12 +4,13 @@ x ← embed(tokens);   in each layer  Q, K, V ← project(x),  x ← finish(x, a
 """
 
 import abc
-from typing import Any
+from collections.abc import Sequence
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from energyam import checks
@@ -58,10 +59,10 @@ class AbstractLanguageModel(eqx.Module):
 
     def __call__(
         self,
-        token_ids: Any,
+        token_ids: Sequence[int] | ArrayLike,
         memory: MemoryStore | None = None,
         lookup: Lookup | None = None,
-        length: Any = None,
+        length: ArrayLike | None = None,
     ) -> Float[Array, "T V"]:
         """The logits (T, V) of the token after each of `token_ids` (T,), compiled once a shape.
 
@@ -77,10 +78,10 @@ class AbstractLanguageModel(eqx.Module):
 
     def heads(
         self,
-        token_ids: Any,
+        token_ids: Sequence[int] | ArrayLike,
         memory: MemoryStore | None = None,
         lookup: Lookup | None = None,
-        length: Any = None,
+        length: ArrayLike | None = None,
         *,
         rotated: bool = True,
     ) -> Heads:
@@ -92,7 +93,7 @@ class AbstractLanguageModel(eqx.Module):
         return _heads(self, token_ids, as_length(length, token_ids), access, rotated)
 
     def checked(
-        self, token_ids: Any, memory: MemoryStore | None, lookup: Lookup | None
+        self, token_ids: Sequence[int] | ArrayLike, memory: MemoryStore | None, lookup: Lookup | None
     ) -> tuple[Int[Array, " T"], Access | None]:
         """The tokens and the memory to read, if they are fit for this model."""
         token_ids = as_tokens(token_ids, self.embedding.shape[0])
@@ -102,11 +103,18 @@ class AbstractLanguageModel(eqx.Module):
             raise ValueError("memory and lookup must be given together, or neither")
         if memory is None or lookup is None:
             return token_ids, None
+        checks.instance("memory", memory, MemoryStore)
+        checks.instance("lookup", lookup, Lookup)
         _check_owner(self, memory)
         return token_ids, Access(memory.bank, lookup)
 
 
-def as_tokens(token_ids: Any, vocabulary: int) -> Int[Array, " T"]:
+def as_model(model: object) -> AbstractLanguageModel:
+    """`model`, if it is a language model; raises `ValueError` for anything else."""
+    return checks.instance("model", model, AbstractLanguageModel)
+
+
+def as_tokens(token_ids: Sequence[int] | ArrayLike, vocabulary: int) -> Int[Array, " T"]:
     """Token numbers (T,) as int32; raises `ValueError` for an empty text or numbers not in the vocabulary."""
     tokens = checks.as_array("token_ids", token_ids, "T")
     if not jnp.issubdtype(tokens.dtype, jnp.integer):
@@ -120,7 +128,7 @@ def as_tokens(token_ids: Any, vocabulary: int) -> Int[Array, " T"]:
     return tokens.astype(jnp.int32)
 
 
-def as_length(length: Any, token_ids: Int[Array, " T"]) -> Int[Array, ""]:
+def as_length(length: ArrayLike | None, token_ids: Int[Array, " T"]) -> Int[Array, ""]:
     """How many tokens count, all by default; raises `ValueError` for a number outside 1 … T."""
     length = token_ids.shape[0] if length is None else length
     if checks.is_known(length) and not 1 <= np.asarray(length) <= token_ids.shape[0]:

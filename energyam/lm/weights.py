@@ -41,7 +41,7 @@ class Weights(NamedTuple):
             stacked[i] = self.tensor(pattern.format(i), shape)
         return stacked
 
-    def setting(self, name: str, default: Any = None) -> Any:
+    def setting(self, name: str, default: object = None) -> Any:
         """One setting, null being none; raises `ValueError` if there is none and no default."""
         value = self.settings.get(name)
         value = default if value is None else value

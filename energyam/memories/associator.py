@@ -7,6 +7,7 @@ from jaxtyping import Array, ArrayLike, Float, Shaped
 from energyam import checks
 from energyam.linalg import dot
 from energyam.memories.reads import read_pairs
+from energyam.memories.rows import Indices, as_wide, kept_rows
 from energyam.memories.separation import AbstractSeparation
 
 
@@ -18,7 +19,7 @@ class KeyValueMemory(eqx.Module):
     The separation makes the memory: `Linear()` is the correlation matrix, `LogSumExp(beta)` attention
     (softmax), `ReLU()` drops negative similarities, `TopK(separation, k)` reads the k nearest keys alone.
 
-    **Arguments:** `keys` (K, Dk) and `values` (K, Dv): real numbers, one pair a row; `separation`: how
+    **Arguments:** `keys` (K, Dk) and `values` (K, Dv): real numbers, one pair in each row; `separation`: how
     similarities become weights. Raises `ValueError` for keys and values of different K, empty or not finite.
 
     Kohonen & Ruohonen 1973; Vaswani et al. 2017 for the softmax.
@@ -44,6 +45,26 @@ class KeyValueMemory(eqx.Module):
         """The value (Dv,) read for one query (Dk,); raises `ValueError` for another shape."""
         query = checks.as_vector("query", query, self.keys.shape[1])
         return _read(self, query)
+
+    def with_pairs(
+        self, keys: Shaped[ArrayLike, "..."], values: Shaped[ArrayLike, "..."]
+    ) -> "KeyValueMemory":
+        """The same memory with more pairs, keys (n, Dk) and values (n, Dv), after those there.
+
+        Each number of pairs compiles its own read; `PaddedKeyValueMemory` does not. Raises `ValueError` for
+        what the construction refuses, and another Dk or Dv.
+        """
+        more = more_pairs(keys, values, self.keys, self.values)
+        both = [jnp.concatenate(rows) for rows in zip((self.keys, self.values), more, strict=True)]
+        return eqx.tree_at(lambda m: (m.keys, m.values), self, both)
+
+    def without(self, indices: Indices) -> "KeyValueMemory":
+        """The same memory without the pairs of these indices, one or several, from 0 to K − 1.
+
+        Raises `ValueError` for others, for traced ones, and if no pair is left.
+        """
+        kept = kept_rows(indices, self.keys.shape[0])
+        return eqx.tree_at(lambda m: (m.keys, m.values), self, (self.keys[kept], self.values[kept]))
 
 
 class OnlineAssociator(eqx.Module):
@@ -91,6 +112,18 @@ class OnlineAssociator(eqx.Module):
             self.inverse_gram - cross + growth,
         )
         return eqx.tree_at(lambda m: (m.weights, m.complement, m.inverse_gram), self, updated)
+
+
+def more_pairs(
+    keys: Shaped[ArrayLike, "..."],
+    values: Shaped[ArrayLike, "..."],
+    old_keys: Float[Array, "K Dk"],
+    old_values: Float[Array, "K Dv"],
+) -> tuple[Float[Array, "n Dk"], Float[Array, "n Dv"]]:
+    """Keys and values as rows like the old ones; raises `ValueError` for others."""
+    keys, values = checks.as_pairs(keys, values)
+    keys = as_wide("keys", keys, old_keys.shape[1], old_keys.dtype)
+    return keys, as_wide("values", values, old_values.shape[1], old_values.dtype)
 
 
 @eqx.filter_jit

@@ -1,13 +1,14 @@
 """What memories have in common: an energy of one state, from neurons and a potential."""
 
 import abc
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import equinox as eqx
 import jax.numpy as jnp
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
+from energyam import checks
 from energyam.memories.neurons import AbstractNeurons
 
 
@@ -30,6 +31,28 @@ class AbstractPulls(eqx.Module):
         """Potential, field and curvature at a state."""
 
 
+class AbstractProvesRest(eqx.Module):
+    """Of a memory: it can prove that synchronous recall rests, where states that move little don't."""
+
+    @abc.abstractmethod
+    def proves_rest(self, before: Float[Array, " D"], after: Float[Array, " D"]) -> Bool[Array, ""]:
+        """Whether `after`, one synchronous step from `before`, is a fixed point."""
+
+
+class AbstractLayered(eqx.Module):
+    """Of a memory of named layers: how rules that take them one after another should go about it."""
+
+    @property
+    @abc.abstractmethod
+    def order(self) -> tuple[str, ...]:
+        """The names of the layers in the order of visits: dictionaries are sorted by jit."""
+
+    @property
+    @abc.abstractmethod
+    def tokens(self) -> dict[str, bool]:
+        """The layers in which the potential is not convex as a whole, and whether it is in each token."""
+
+
 class AbstractMemory(AbstractPulls):
     """A memory of one layer of D neurons: E(x) = R(x) − potential(x).
 
@@ -48,6 +71,10 @@ class AbstractMemory(AbstractPulls):
     def state_shape(self) -> tuple[int]:
         """(D,), the shape of a state."""
         return (self.num_neurons,)
+
+    def __call__(self, query: Any) -> NoReturn:
+        """Memories are not called: raises `TypeError` that says so."""
+        raise TypeError("a memory can't be called with a query; use eam.recall(memory, query), or its energy")
 
     def energy(self, state: ArrayLike) -> Float[Array, ""]:
         """E(x), a scalar for one state (D,); raises `ValueError` for another shape."""
@@ -77,12 +104,10 @@ def _pull(memory, state):
 
 def as_state(state: ArrayLike, num_neurons: int) -> Float[Array, " D"]:
     """One state as floats; raises `ValueError` unless its shape is (num_neurons,)."""
-    state = jnp.asarray(state)
+    state = checks.as_array("state", state, "...")
     if state.shape != (num_neurons,):
         raise ValueError(
             f"state must be ({num_neurons},), one state of the memory's neurons; got shape {state.shape} "
             "(use jax.vmap for a batch)"
         )
-    if jnp.issubdtype(state.dtype, jnp.complexfloating):
-        raise ValueError(f"state must be real; got dtype {state.dtype}")
     return state.astype(jnp.promote_types(state.dtype, jnp.result_type(float)))

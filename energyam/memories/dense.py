@@ -1,6 +1,6 @@
-"""Dense associative memories: E(x) = R(x) − Q(Σ_μ F(S(ξ_μ, x))), one class a choice of F, Q, S and R."""
+"""Dense associative memories: E(x) = R(x) − Q(Σ_μ F(S(ξ_μ, x))), a class for each choice of F, Q, S, R."""
 
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import equinox as eqx
 import jax
@@ -9,16 +9,27 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
 from energyam import checks
-from energyam.flips.capabilities import AbstractFields, AbstractFlips, AbstractGains, AbstractHasFlips
+from energyam.flips.capabilities import (
+    AbstractFields,
+    AbstractFieldsAt,
+    AbstractFlippable,
+    AbstractFlips,
+    AbstractGains,
+    AbstractHasFlips,
+)
 from energyam.flips.dense import SimilarityFlips, flips_between_patterns
 from energyam.flips.derived import similarities_of, weights_of
 from energyam.flips.integer_powers import MAX_BASE
 from energyam.memories.base import AbstractMemory, Pull
-from energyam.memories.neurons import AbstractNeurons, Binary, Continuous
+from energyam.memories.graded import AbstractGraded
+from energyam.memories.neurons import AbstractNeurons, Binary, Continuous, Spherical
 from energyam.memories.polynomial import Polynomial
 from energyam.memories.reads import read, read_pairs
-from energyam.memories.separation import AbstractSeparation, LogSumExp, Quadratic
+from energyam.memories.rows import Indices, as_wide, kept_rows
+from energyam.memories.separation import AbstractSeparation, LogSumExp, Quadratic, check_dim
 from energyam.memories.similarity import AbstractSimilarity, Dot
+
+Memory = TypeVar("Memory", bound="AbstractDenseAM")
 
 
 class AbstractDenseAM(AbstractMemory, AbstractHasFlips):
@@ -44,6 +55,11 @@ class AbstractDenseAM(AbstractMemory, AbstractHasFlips):
             similar = lambda patterns: similarities_of(self.similarity, patterns, state)  # noqa: E731
             potential, (field, curvature) = read(self.separation, similar, weighted, rows)
             return Pull(potential, field, curvature)
+        if isinstance(self.similarity, AbstractFieldsAt):
+            similarities = similarities_of(self.similarity, self.patterns, state)
+            weights = weights_of(self.separation, similarities)
+            field, curvature = self.similarity.field_at(self.patterns, weights, state)
+            return Pull(self.separation.potential(similarities), field, curvature)
         return self._derived_pull(state)
 
     def flips(self) -> AbstractFlips | None:
@@ -56,6 +72,28 @@ class AbstractDenseAM(AbstractMemory, AbstractHasFlips):
             return declared
         gains = exact and isinstance(self.separation, AbstractGains)
         return SimilarityFlips(patterns, None, self.similarity, self.separation, gains)
+
+    def with_patterns(self: Memory, patterns: ArrayLike) -> Memory:
+        """The same memory with more patterns (n, D), after those there and in their dtype.
+
+        Each number of patterns compiles its own recall (for a memory that grows at every write, see
+        `PaddedKeyValueMemory`). Raises `ValueError` for patterns that the construction refuses, or another D.
+        """
+        whole = self._only_binary or jnp.issubdtype(self.patterns.dtype, jnp.integer)
+        if whole:
+            more = self.neurons.check("patterns", patterns, "K D")
+        else:
+            more = as_patterns(patterns, self.neurons)
+        more = as_wide("patterns", more, self.num_neurons, self.patterns.dtype)
+        return eqx.tree_at(lambda m: m.patterns, self, jnp.concatenate([self.patterns, more]))
+
+    def without(self: Memory, indices: Indices) -> Memory:
+        """The same memory without the patterns of these indices, one or several, from 0 to K − 1.
+
+        Raises `ValueError` for others, for traced ones, and if no pattern is left.
+        """
+        kept = kept_rows(indices, self.patterns.shape[0])
+        return eqx.tree_at(lambda m: m.patterns, self, self.patterns[kept])
 
     def _derived_pull(self, state):
         similarities, slope = jax.vjp(lambda x: similarities_of(self.similarity, self.patterns, x), state)
@@ -77,7 +115,7 @@ class AbstractDenseAM(AbstractMemory, AbstractHasFlips):
 class DenseAM(AbstractDenseAM):
     """E(x) = R(x) − potential(S(Ξ, x)) for any choice of the parts.
 
-    **Arguments:** `patterns` (K, D): the stored patterns Ξ, one a row: whole numbers ±1, or real numbers
+    **Arguments:** `patterns` (K, D): the stored patterns Ξ, the rows: whole numbers ±1, or real numbers
     (trainable ones, under ±1 neurons too); `separation`: the potential; `neurons`: `Binary()`,
     `Continuous()`, `Free()`, `Spherical()` or your own; `similarity`: `Dot()`, `NegativeDistance()` or
     your own.
@@ -108,13 +146,18 @@ class DenseAM(AbstractDenseAM):
 
     def __check_init__(self):
         as_patterns(self.patterns, self.neurons)
+        unit, binary = (isinstance(self.neurons, kind) for kind in (Spherical, AbstractFlippable))
+        check_dim(self.separation, self.patterns.shape[1], unit, binary)
 
 
 def as_patterns(patterns: ArrayLike, neurons: AbstractNeurons) -> Num[Array, "K D"]:
-    """Patterns (K, D) such as the neurons allow; real ones under ±1 neurons too. Raises `ValueError`."""
+    """Patterns (K, D) such as the neurons allow; any real ones under ±1 and graded neurons.
+
+    Raises `ValueError` for others.
+    """
     array = checks.as_array("patterns", patterns, "K D")
     real = jnp.issubdtype(array.dtype, jnp.floating)
-    if real and type(neurons) is Binary:
+    if real and (type(neurons) is Binary or isinstance(neurons, AbstractGraded)):
         return checks.as_floats("patterns", array, "K D")
     return neurons.check("patterns", array, "K D")
 

@@ -29,7 +29,13 @@ class HopfieldNetwork(AbstractMemory, AbstractHasFlips):
     bias: Float[Array, " D"] | None = None
 
     def __init__(self, weights: ArrayLike, bias: ArrayLike | None = None):
-        weights = checks.as_square("weights", weights)
+        array = checks.as_array("weights", weights, "D D")
+        if array.shape[0] != array.shape[1]:
+            raise ValueError(
+                f"weights must be square, (D, D); got shape {array.shape} (the weights that store patterns "
+                "(K, D) are eam.hebbian(patterns), or those of another learning rule)"
+            )
+        weights = checks.as_square("weights", array)
         # Halved before they are added: the sum may overflow where the mean does not.
         self.weights = jnp.where(_symmetric(weights), 0.5 * weights + 0.5 * weights.T, weights)
         self.neurons = Binary()

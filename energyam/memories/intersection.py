@@ -3,6 +3,7 @@
 import math
 from functools import partial
 from itertools import pairwise
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -16,15 +17,15 @@ from jaxtyping import Array, Float, Int, Num, PRNGKeyArray
 from energyam import checks
 from energyam.flips.bounds import Enclosure, enclose_terms, of_terms
 from energyam.flips.capabilities import AbstractBounds, AbstractGains, AbstractWeights, Bounds, Change
-from energyam.hypercube import log_circle_intersection, log_number, log_of
+from energyam.hypercube import MAX_DIMENSION, log_circle_intersection, log_number, log_of
 from energyam.hypersphere import log_cap_integral, log_cap_intersection
-from energyam.memories.separation import AbstractSeparation
+from energyam.memories.separation import AbstractOfDim
 
 _WEIGHTS, _STEPS, _SUMS = range(3)  # rows of the tables
 _ZERO = -(2**20)  # the exponent of 0
 
 
-class CircleIntersection(AbstractSeparation, AbstractWeights, AbstractGains, AbstractBounds):
+class CircleIntersection(AbstractOfDim, AbstractWeights, AbstractGains, AbstractBounds):
     """Kanerva's weights: how many neurons lie within `radius` of both a pattern and the query.
 
     With the Hamming distance h = (dim − s)/2 of overlap s, weights(s) = I(h), linear between whole h, and
@@ -57,6 +58,7 @@ class CircleIntersection(AbstractSeparation, AbstractWeights, AbstractGains, Abs
         cosines: bool = False,
         key: PRNGKeyArray | None = None,
     ):
+        dim = checks.count("dim", dim, most=MAX_DIMENSION)
         logs = log_circle_intersection(dim, radius)
         if num_neurons is None:
             if key is not None:
@@ -65,11 +67,12 @@ class CircleIntersection(AbstractSeparation, AbstractWeights, AbstractGains, Abs
         else:
             logs = logs + log_number("num_neurons", num_neurons) - dim * math.log(2)
         if key is not None:
+            checks.key("key", key)
             logs = log_of(_drawn_counts(logs, num_neurons, key))
         steps = np.append(-np.inf, np.logaddexp(logs[1:], logs[:-1]))  # of C, from h to h − 1
         sums = np.append(np.logaddexp.accumulate(steps[:0:-1])[::-1], -np.inf)
         self.mantissas, self.exponents = _wide_floats(np.stack([logs, steps, sums]))
-        self.cosines = cosines
+        self.cosines = checks.flag("cosines", cosines)
 
     @property
     def dim(self) -> int:
@@ -130,27 +133,28 @@ class CircleIntersection(AbstractSeparation, AbstractWeights, AbstractGains, Abs
         return self.mantissas[rows, k] * _two_to(exponents - top, self.mantissas.dtype), top
 
 
-class CapIntersection(AbstractSeparation, AbstractWeights, AbstractGains):
+class CapIntersection(AbstractOfDim, AbstractWeights, AbstractGains):
     """The continuous form of Kanerva's weights: how much of the sphere lies within both of two caps.
 
     weights(c) = F(c)/F(1), with F the fraction of the sphere within both caps at cosine c, and potential(c)
     = Σ_μ ∫_{−1}^{c_μ} F/F(1), both as one integral a pattern. The caps' edge is at cosine 1 − 2 radius/dim.
     Similarities are cosines: keys and queries are unit vectors.
 
-    **Arguments:** `dim`: D, at least 2; `radius`: 0..dim, the Hamming radius with that cosine, any real
-    number; an array leaf, so that a sweep compiles once. Raises `ValueError` for numbers out of range.
+    **Arguments:** `dim`: D, at least 2; `radius`: above 0 (a cap of radius 0 is a point) and at most dim, the
+    Hamming radius with that cosine, any real number; an array leaf, so that a sweep compiles once. Raises
+    `ValueError` for numbers out of range.
 
     Lee & Kim (2014) for the area; Bricken & Pehlevan, NeurIPS 2021.
     """
 
     radius: Float[Array, ""]
     dim: int = eqx.field(static=True)
+    cosines: ClassVar[bool] = True
 
     def __init__(self, dim: int, radius: ArrayLike):
         self.dim = checks.count("dim", dim, least=2)
-        checks.positive("radius", radius)
-        self.radius = checks.as_floats("radius", radius, "")
-        checks.fraction("radius / dim", self.radius / dim)
+        self.radius = checks.positive_float("radius", radius)
+        checks.within("radius", self.radius, 0, dim)
 
     def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
         return jnp.sum(_cap_share(self.dim, self.radius, similarities))

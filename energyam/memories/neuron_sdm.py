@@ -31,7 +31,7 @@ class NeuronSDM(eqx.Module):
     over where the locations are. `eam.recall` iterates the read of an autoassociative memory; the energies
     of its answer are NaN, and `converged` says whether it came to rest.
 
-    Addresses take D/8 bytes a location (1/32 of float32), counters 4 bytes each, or 1 or 2 with a
+    Addresses take D/8 bytes per location (1/32 of float32), counters 4 bytes each, or 1 or 2 with a
     `counter_limit` up to 127 or 32,767. Reads and writes go block by block over the locations: a million of
     1,000 bits are 128 MB and 1 GB with a limit of 127, and little more is needed to read them.
 
@@ -100,13 +100,13 @@ class NeuronSDM(eqx.Module):
         1, 2, 4, … 256 and not for every K. Raises `ValueError` for entries that are not ±1, other widths, or
         numbers of addresses and words that differ.
         """
-        addresses = self._checked("addresses", addresses, self.dim)
-        words = self._checked("words", addresses if words is None else words, self.counters.shape[1])
-        if addresses.shape[0] != words.shape[0]:
-            raise ValueError(f"words must be one an address, {addresses.shape[0]}; got {words.shape[0]}")
+        places = self._checked("addresses", addresses, self.dim)
+        rows = self._checked("words", places if words is None else words, self.counters.shape[1])
+        if places.shape[0] != rows.shape[0]:
+            raise ValueError(f"words must be {places.shape[0]}, like the addresses; got {rows.shape[0]}")
         memory = self
-        for start in range(0, words.shape[0], 256):
-            batch, to_write = addresses[start : start + 256], words[start : start + 256]
+        for start in range(0, rows.shape[0], 256):
+            batch, to_write = places[start : start + 256], rows[start : start + 256]
             padding = ((0, 2 ** math.ceil(math.log2(batch.shape[0])) - batch.shape[0]), (0, 0))
             counters = _write(memory, _packed(jnp.pad(batch, padding)), jnp.pad(to_write, padding))
             memory = eqx.tree_at(lambda m: m.counters, memory, counters)
@@ -118,15 +118,13 @@ class NeuronSDM(eqx.Module):
         Where a sum is 0, or no location is active, an autoassociative memory gives the address itself back,
         and a heteroassociative one (Dw ≠ D) gives 0. Raises `ValueError` for another width or entries not ±1.
         """
-        (address,) = self._checked("address", jnp.asarray(address)[None], self.dim)
-        address = address.astype(float)
-        field = _field(self, address)
-        return self.neurons.respond(field, address if field.shape == address.shape else jnp.zeros_like(field))
+        place = self._one_address(address).astype(float)
+        field = _field(self, place)
+        return self.neurons.respond(field, place if field.shape == place.shape else jnp.zeros_like(field))
 
     def active(self, address: ArrayLike) -> Bool[Array, " N"]:
         """Which hard locations an address (D,) activates. Raises `ValueError` as `read` does."""
-        (address,) = self._checked("address", jnp.asarray(address)[None], self.dim)
-        return _active(self, _packed(address))
+        return _active(self, _packed(self._one_address(address)))
 
     def field(self, state: Float[Array, " D"]) -> Float[Array, " D"]:
         """The summed counters of the locations that a state (D,) activates; `ValueError` if Dw ≠ D."""
@@ -137,8 +135,11 @@ class NeuronSDM(eqx.Module):
             )
         return _field(self, state)
 
+    def _one_address(self, address: Any) -> Any:
+        return self._checked("address", checks.as_binary("address", address, "D"), self.dim)[0]
+
     def _checked(self, name: str, rows: Any, width: int) -> Any:
-        rows = jnp.asarray(rows)
+        rows = checks.as_array(name, rows, "... D")
         rows = checks.as_binary(name, rows[None] if rows.ndim == 1 else rows, "K D")
         if rows.shape[1] != width:
             raise ValueError(f"{name} must have {width} entries each; got shape {rows.shape}")

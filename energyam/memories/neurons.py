@@ -22,6 +22,10 @@ class AbstractNeurons(eqx.Module):
 
     shape: eqx.AbstractVar[Shape]
 
+    def __check_init__(self):
+        if self.shape is not None:
+            checks.layer_shape("shape", self.shape)
+
     @abc.abstractmethod
     def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
         """`states` as an array of such neurons; raises `ValueError` if they can't be."""
@@ -43,6 +47,20 @@ class AbstractNeurons(eqx.Module):
 
 class AbstractCoupled(AbstractNeurons):
     """Neurons of a layer that constrain one another (a sphere): a clamp holds all of them or none."""
+
+
+class AbstractCurved(AbstractCoupled):
+    """Coupled neurons that know the shortest ways on their surface, which exact real sampling goes along."""
+
+    @abc.abstractmethod
+    def tangent(self, state: Float[Array, "..."], vector: Float[Array, "..."]) -> Float[Array, "..."]:
+        """The part of `vector` along the surface at `state`."""
+
+    @abc.abstractmethod
+    def moved(
+        self, state: Float[Array, "..."], step: Float[Array, "..."]
+    ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+        """Where a tangent step leads, and the step as carried there: its opposite leads back."""
 
 
 class Binary(AbstractNeurons, AbstractFlippable):
@@ -112,7 +130,7 @@ class Free(AbstractNeurons):
         return state
 
 
-class Spherical(AbstractCoupled):
+class Spherical(AbstractCurved):
     """Unit vectors: R = 0 on the sphere, and the answer to a field is its direction."""
 
     shape: Shape = eqx.field(static=True, default=None)
@@ -141,3 +159,13 @@ class Spherical(AbstractCoupled):
 
     def retract(self, state: Float[Array, "..."]) -> Float[Array, "..."]:
         return self.respond(state, state)
+
+    def tangent(self, state: Float[Array, "..."], vector: Float[Array, "..."]) -> Float[Array, "..."]:
+        return vector - jnp.sum(state * vector, axis=-1, keepdims=True) * state
+
+    def moved(
+        self, state: Float[Array, "..."], step: Float[Array, "..."]
+    ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+        angle = jnp.sqrt(jnp.sum(step**2, axis=-1, keepdims=True))
+        arrived = jnp.cos(angle) * state + jnp.sinc(angle / jnp.pi) * step
+        return self.retract(arrived), jnp.cos(angle) * step - angle * jnp.sin(angle) * state

@@ -42,7 +42,7 @@ class Polynomial(AbstractBlocks, AbstractGains, AbstractBounds, AbstractGrowing)
     def __init__(self, n: ArrayLike, rectified: bool = True):
         checks.positive("n", n)
         self.n = _whole_if_possible(checks.as_array("n", n, ""))
-        self.rectified = rectified
+        self.rectified = checks.flag("rectified", rectified)
         if not checks.passes(lambda n: (n >= 1) & (n <= MAX_ORDER), self.n):
             raise ValueError(f"n must be at least 1 and at most {MAX_ORDER}; got {n}")
         whole = jnp.issubdtype(self.n.dtype, jnp.integer)
@@ -53,18 +53,20 @@ class Polynomial(AbstractBlocks, AbstractGains, AbstractBounds, AbstractGrowing)
         self.limbs = limbs_for(int(self.n)) if whole else 0
 
     def scale(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
-        return jnp.max(self._rectified(similarities, jnp.abs))
+        # Above 0 where all similarities are 0, so that a slope of 1 (n = 1) is not lost.
+        least = jnp.finfo(similarities.dtype).tiny ** 0.5
+        return jnp.maximum(jnp.max(self._rectified(similarities, jnp.abs)), least)
 
     def relative(self, similarities: Float[Array, "..."], scale: Float[Array, ""]) -> Pair:
-        s = self._rectified(similarities) / _not_zero(scale)
+        s = self._rectified(similarities) / scale
         weights = power(s, self.n - 1)
         terms = s * weights if self._whole else power(s, self.n)
         return terms, jnp.where(s > 0, weights, 0) if self.rectified else weights
 
     def total(self, scale: Float[Array, ""], total: Float[Array, ""]) -> Pair:
         largest = jnp.finfo(total.dtype).max
-        unit = jnp.minimum(_not_zero(scale) ** (self.n - 1.0), largest / 2.0**32)
-        return saturated(self._in_units(total, _not_zero(scale))), unit
+        unit = jnp.minimum(scale ** (self.n - 1.0), largest / 2.0**32)
+        return saturated(self._in_units(total, scale)), unit
 
     def gain(self, similarities: Float[Array, " K"], direction: Num[Array, " K"], step: ArrayLike) -> Change:
         before, after = similarities, similarities + step * direction
@@ -108,10 +110,6 @@ class Polynomial(AbstractBlocks, AbstractGains, AbstractBounds, AbstractGrowing)
 
     def _rectified(self, similarities, otherwise=lambda s: s):
         return jax.nn.relu(similarities) if self.rectified else otherwise(similarities)
-
-
-def _not_zero(scale):
-    return jnp.where(scale > 0, scale, 1)
 
 
 def _whole_if_possible(n):

@@ -22,12 +22,16 @@ def read(
     gather: Callable[..., Any],
     rows: Rows,
     block: int = BLOCK,
+    counts: Callable[..., Float[Array, " K"]] | None = None,
 ) -> tuple[Float[Array, ""], Any]:
     """The potential of `similarities(*rows)`, and `gather(weights, *rows)`, in one pass over the rows.
 
     `gather` gives sums over the rows that are linear in the weights, say Vᵀw: any pytree of them. Blocks
     join as in an online log-sum-exp: exactly, up to the rounding of the sums. `TopK` keeps the k nearest
     rows seen so far. A separation that is neither this nor `AbstractBlocks` is read at once.
+
+    `counts(*rows)`, for `AbstractBlocks` alone, is how often each row counts: Q(Σ_μ n_μ F(s_μ)); a row with
+    n = 0 does not. Its similarity must be that of a row that does.
 
     The rows are first cut into equal lanes, as many as the devices where K allows. Sharded rows are then
     read where they lie, and only the lanes' sums travel.
@@ -50,6 +54,8 @@ def read(
         found = similarities(*rows)
         scale = lax.stop_gradient(separation.scale(found))
         terms, weights = separation.relative(found, scale)
+        if counts is not None:
+            terms, weights = counts(*rows) * terms, counts(*rows) * weights
         return scale, jnp.sum(terms), gather(weights, *rows)
 
     def join(parts, add=_sum_of_lanes):

@@ -55,8 +55,9 @@ class ContinuousSDM(AbstractDenseAM):
     `weighting="circle"` the circle intersection at the Hamming distance D (1 − cos)/2 instead. A step goes to
     the direction of Σ_μ F(ξ_μ · x) ξ_μ and never raises the energy; a query that meets no neuron stays.
 
-    **Arguments:** `patterns` (K, D): unit vectors; `radius`: 0..D, the Hamming radius whose cosine
-    1 − 2 radius/D bounds a cap (whole for circles); `weighting`: `"cap"` or `"circle"`.
+    **Arguments:** `patterns` (K, D): unit vectors; `radius`: the Hamming radius whose cosine
+    1 − 2 radius/D bounds a cap, above 0 and at most D (for circles a whole number from 0); `weighting`:
+    `"cap"` or `"circle"`.
 
     Raises `ValueError` for patterns that are not unit vectors, another weighting, or a radius out of range.
 
@@ -74,7 +75,8 @@ class ContinuousSDM(AbstractDenseAM):
         if weighting == "cap":
             self.separation = CapIntersection(self.patterns.shape[1], radius)
         elif weighting == "circle":
-            self.separation = CircleIntersection(self.patterns.shape[1], radius, cosines=True)
+            whole: int = radius  # type: ignore[assignment]  # which the separation checks
+            self.separation = CircleIntersection(self.patterns.shape[1], whole, cosines=True)
         else:
             raise ValueError(f'weighting must be "cap" or "circle"; got {weighting!r}')
 

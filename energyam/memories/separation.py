@@ -39,6 +39,13 @@ class AbstractSeparation(eqx.Module):
         """Q(Σ_μ F(s_μ)), a scalar for similarities (K,)."""
 
 
+class AbstractOfDim(AbstractSeparation):
+    """A separation for vectors of one dimension, by their overlaps or by their cosines."""
+
+    dim: eqx.AbstractVar[int]
+    cosines: eqx.AbstractVar[bool]
+
+
 class AbstractBlocks(AbstractSeparation, AbstractWeights):
     """A separation that takes its patterns block by block: F and F' relative to those at a block's scale.
 
@@ -152,7 +159,7 @@ class LogSumExp(AbstractBlocks, AbstractGains, AbstractBounds, AbstractGrowing):
 
     def __init__(self, beta: ArrayLike, divided: bool = True):
         self.beta = checks.positive_float("beta", beta)
-        self.divided = divided
+        self.divided = checks.flag("divided", divided)
 
     def scale(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
         return similarities.max()
@@ -229,6 +236,28 @@ class TopK(AbstractSeparation, AbstractWeights, AbstractGains):
 
     def _largest(self, similarities):
         return lax.top_k(similarities, min(self.k, similarities.shape[0]))
+
+
+def check_dim(separation: AbstractSeparation, dim: int, unit: bool, binary: bool) -> None:
+    """Raise `ValueError` for a separation, or one within it, of another dimension than the vectors compared.
+
+    So does one over cosines of ±1 vectors, or over overlaps of unit vectors.
+    """
+    name = type(separation).__name__
+    while isinstance(inner := getattr(separation, "separation", None), AbstractSeparation):
+        separation = inner
+    if not isinstance(separation, AbstractOfDim):
+        return
+    if separation.dim != dim:
+        raise ValueError(
+            f"separation must be of dim = {dim}, like the patterns; got {name} of {separation.dim}"
+        )
+    if separation.cosines and binary:
+        raise ValueError(f"separation must take overlaps of ±1 neurons, not cosines; got {name}")
+    if unit and not separation.cosines:
+        raise ValueError(
+            f"separation must take cosines of unit vectors; got {name} of overlaps (cosines=True)"
+        )
 
 
 def saturated(value: Float[Array, "..."]) -> Float[Array, "..."]:

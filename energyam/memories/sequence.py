@@ -1,15 +1,56 @@
-"""A network whose states follow one another. Its weights are not symmetric, so it has no energy."""
+"""Networks whose states follow one another. What drives them is not symmetric, so they have no energy."""
+
+import abc
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, Shaped
+from jaxtyping import Array, ArrayLike, Float, Num, Shaped
 
 from energyam import checks
 from energyam.linalg import dot
 from energyam.memories.neurons import Binary
+from energyam.memories.reads import read_pairs
+from energyam.memories.separation import AbstractSeparation
 
 
-class SequenceNetwork(eqx.Module):
+class AbstractSequence(eqx.Module):
+    """A network of D neurons ±1 whose next state hangs on the present one and the one `delay` steps ago.
+
+    The state of `recall` is a window of (delay + 1)·D entries, x(t) first and x(t − delay) last.
+    """
+
+    delay: eqx.AbstractVar[int]
+
+    @property
+    @abc.abstractmethod
+    def width(self) -> int:
+        """D, the number of neurons at one time."""
+
+    @abc.abstractmethod
+    def drive(self, present: Float[Array, " D"], past: Float[Array, " D"]) -> Float[Array, " D"]:
+        """The field at the neurons, of x(t) and x(t − delay)."""
+
+    @property
+    def num_neurons(self) -> int:
+        """(delay + 1)·D, the length of a window."""
+        return (self.delay + 1) * self.width
+
+    @property
+    def state_shape(self) -> tuple[int]:
+        """((delay + 1)·D,), the shape of a state."""
+        return (self.num_neurons,)
+
+    def window(self, state: Shaped[Array, "*batch D"]) -> Shaped[Array, "*batch N"]:
+        """The window (*batch, (delay + 1)·D) of a state (*batch, D) that has been there for long."""
+        return jnp.concatenate([jnp.asarray(state)] * (self.delay + 1), axis=-1)
+
+    def field(self, state: Float[Array, " N"]) -> Float[Array, " N"]:
+        """The drive at the present, and behind it the window, moved on by one."""
+        D = self.width
+        return jnp.concatenate([self.drive(state[:D], state[-D:]), state[:-D]])
+
+
+class SequenceNetwork(AbstractSequence):
     """A network of ±1 neurons that hops from state to state: x(t+1) = sign(W x(t) + V x(t − delay)).
 
     There is no `energy`: for weights that are not symmetric, no function of the state falls at every step.
@@ -52,22 +93,76 @@ class SequenceNetwork(eqx.Module):
             raise ValueError(f"delayed_weights must be given for a delay of {delay}; got None")
 
     @property
-    def num_neurons(self) -> int:
-        return (self.delay + 1) * self.weights.shape[0]
+    def width(self) -> int:
+        return self.weights.shape[0]
 
-    def window(self, state: Shaped[Array, "*batch D"]) -> Shaped[Array, "*batch N"]:
-        """The window (*batch, (delay + 1)·D) of a state (*batch, D) that has been there for long."""
-        return jnp.concatenate([jnp.asarray(state)] * (self.delay + 1), axis=-1)
+    def drive(self, present: Float[Array, " D"], past: Float[Array, " D"]) -> Float[Array, " D"]:
+        drive = dot(self.weights, present)
+        return drive if self.delayed_weights is None else drive + dot(self.delayed_weights, past)
+
+
+class DenseSequence(AbstractSequence):
+    """A network that hops along long sequences: each pattern calls the next through a separation.
+
+        x(t+1) = sign(Σ_μ ξ_{μ+1} F'(ξ_μ · x(t − delay)) + stay · Σ_μ ξ_μ F'(ξ_μ · x(t)))
+
+    It reads the pattern that follows, as a `KeyValueMemory` whose values are the next keys. A sharper
+    separation holds longer sequences: their length grows as D^d with the degree d of F' (that of
+    `Polynomial(d + 1)`), and exponentially for `LogSumExp` (`theory.dense_transition_capacity` and
+    `theory.log_exponential_sequence_capacity`). As for `SequenceNetwork`, there is no energy, and the state
+    of `recall` is a `window`.
+
+    With `stay` below 1 and a delay, the network dwells `delay + 1` steps in each state before it hops; at
+    `stay` above 1 it never does.
+
+    **Arguments:** `patterns` (K, D): entries ±1; `transitions` (K, K): T_ij = 1 where pattern i is followed
+    by j, any weights, by default each by the next and the last by the first; `separation`; `stay`: a number
+    of at least 0; `delay`: in steps, an integer of at least 0. Raises `ValueError` for others.
+
+    Chaudhry, Zavatone-Veth, Krotov & Pehlevan, "Long sequence Hopfield memory", NeurIPS 2023.
+    """
+
+    patterns: Num[Array, "K D"]
+    followers: Num[Array, "K D"]  # of each pattern: Σ_j T_ij ξ_j
+    separation: AbstractSeparation
+    stay: Float[Array, ""]
+    delay: int = eqx.field(static=True)
+    neurons: Binary
+
+    def __init__(
+        self,
+        patterns: Shaped[ArrayLike, "..."],
+        separation: AbstractSeparation,
+        transitions: Shaped[ArrayLike, "..."] | None = None,
+        stay: ArrayLike = 0.0,
+        delay: int = 0,
+    ):
+        self.neurons = Binary()
+        self.patterns = self.neurons.check("patterns", patterns, "K D")
+        self.separation = checks.instance("separation", separation, AbstractSeparation)
+        self.followers = _followers(self.patterns, transitions)
+        checks.not_negative("stay", stay)
+        self.stay = checks.as_floats("stay", stay, "")
+        self.delay = checks.count("delay", delay, least=0)
+
+    def __check_init__(self):
+        self.neurons.check("patterns", self.patterns, "K D")
 
     @property
-    def state_shape(self) -> tuple[int]:
-        """((delay + 1)·D,), the shape of a state."""
-        return (self.num_neurons,)
+    def width(self) -> int:
+        return self.patterns.shape[1]
 
-    def field(self, state: Float[Array, " N"]) -> Float[Array, " N"]:
-        """W x(t) + V x(t − delay) at the present, and behind it the window, moved on by one."""
-        D = self.weights.shape[0]
-        drive = dot(self.weights, state[:D])
-        if self.delayed_weights is not None:
-            drive = drive + dot(self.delayed_weights, state[-D:])
-        return jnp.concatenate([drive, state[:-D]])
+    def drive(self, present: Float[Array, " D"], past: Float[Array, " D"]) -> Float[Array, " D"]:
+        _, push = read_pairs(self.separation, self.patterns, self.followers, past)
+        _, pull = read_pairs(self.separation, self.patterns, self.patterns, present)
+        return push + self.stay * pull
+
+
+def _followers(patterns, transitions):
+    if transitions is None:
+        return jnp.roll(patterns, -1, axis=0)
+    K = patterns.shape[0]
+    matrix = checks.as_floats("transitions", transitions, "K K")
+    if matrix.shape != (K, K):
+        raise ValueError(f"transitions must be (K, K) with K = {K}; got shape {matrix.shape}")
+    return dot(matrix, patterns)

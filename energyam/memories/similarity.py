@@ -6,7 +6,12 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Num
 
-from energyam.flips.capabilities import AbstractFields, AbstractManySimilarities, AbstractMovable
+from energyam.flips.capabilities import (
+    AbstractFields,
+    AbstractFieldsAt,
+    AbstractManySimilarities,
+    AbstractMovable,
+)
 from energyam.linalg import dot, overlaps
 
 
@@ -49,9 +54,7 @@ class NegativeDistance(AbstractSimilarity, AbstractManySimilarities, AbstractMov
         return -0.5 * jnp.sum((state - pattern) ** 2)
 
     def of_all(self, patterns: Num[Array, "K D"], state: Float[Array, " D"]) -> Float[Array, " K"]:
-        sizes = jnp.einsum(
-            "kd,kd->k", patterns, patterns, preferred_element_type=state.dtype, precision="highest"
-        )
+        sizes = _squares(patterns, state.dtype)
         # No distance is negative: where it is nearly 0, rounding may say so.
         return jnp.minimum(overlaps(patterns, state) - 0.5 * (sizes + dot(state, state)), 0)
 
@@ -64,3 +67,41 @@ class NegativeDistance(AbstractSimilarity, AbstractManySimilarities, AbstractMov
         self, patterns: Num[Array, "K D"], weights: Float[Array, " K"]
     ) -> tuple[Float[Array, " D"], Float[Array, ""]]:
         return dot(weights, patterns), jnp.sum(weights)
+
+
+class Cosine(AbstractSimilarity, AbstractManySimilarities, AbstractMovable, AbstractFieldsAt):
+    """The cosine of the angle between pattern and state, ξ · x / (‖ξ‖ ‖x‖); 0 where either is 0.
+
+    Between ±1 patterns and states it orders as `Dot` does, and under `Spherical()` it makes the memory of the
+    patterns scaled to length 1.
+    """
+
+    def of(self, pattern: Float[Array, " D"], state: Float[Array, " D"]) -> Float[Array, ""]:
+        return self.of_all(pattern[None], state)[0]
+
+    def of_all(self, patterns: Num[Array, "K D"], state: Float[Array, " D"]) -> Float[Array, " K"]:
+        sizes = _norms(_squares(patterns, state.dtype)) * _norms(dot(state, state))
+        return overlaps(patterns, state) / sizes
+
+    def moved(
+        self, patterns: Num[Array, "K D"], state: Float[Array, " D"], i: Int[Array, ""]
+    ) -> Float[Array, " K"]:
+        sizes = _norms(_squares(patterns, state.dtype)) * _norms(dot(state, state))
+        return -2 * state[i] * patterns[:, i].astype(state.dtype) / sizes
+
+    def field_at(
+        self, patterns: Num[Array, "K D"], weights: Float[Array, " K"], state: Float[Array, " D"]
+    ) -> tuple[Float[Array, " D"], Float[Array, ""]]:
+        square = dot(state, state)
+        field = dot(weights / (_norms(_squares(patterns, state.dtype)) * _norms(square)), patterns)
+        return field, dot(field, state) / jnp.where(square > 0, square, 1)
+
+
+def _squares(patterns, dtype):
+    """‖ξ‖² of each pattern, without a copy of the patterns in another dtype."""
+    return jnp.einsum("kd,kd->k", patterns, patterns, preferred_element_type=dtype, precision="highest")
+
+
+def _norms(squares):
+    """Square roots, 1 in the place of 0: what is divided by them is then 0 itself."""
+    return jnp.sqrt(jnp.where(squares > 0, squares, 1))

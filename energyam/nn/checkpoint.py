@@ -27,7 +27,7 @@ class History(NamedTuple):
     metrics: Mapping[str, np.ndarray]
 
     @classmethod
-    def empty(cls, key: PRNGKeyArray) -> "History":
+    def empty(cls, *, key: PRNGKeyArray) -> "History":
         return cls(_key_data(key), np.zeros(0), np.zeros(0, np.int64), {})
 
     @property
@@ -68,7 +68,7 @@ def write_checkpoint(path: str | Path, state: PyTree, history: History) -> None:
     write_tensors(path, tensors, {"format": _FORMAT})
 
 
-def read_checkpoint(path: str | Path, state: PyTree, key: PRNGKeyArray) -> tuple[PyTree, History]:
+def read_checkpoint(path: str | Path, state: PyTree, *, key: PRNGKeyArray) -> tuple[PyTree, History]:
     """The state and history in a checkpoint, for a run that starts from such a state and with this key.
 
     Raises `ValueError` for a file that is no whole checkpoint, or one of another model, optimizer or key.

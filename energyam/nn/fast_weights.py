@@ -59,17 +59,17 @@ class FastWeightsCell(eqx.Module):
         rate: ArrayLike = 0.5,
         key: PRNGKeyArray,
     ):
-        if write not in _WRITES:
-            raise ValueError(f"write must be one of {', '.join(map(repr, _WRITES))}; got {write!r}")
+        self.write = checks.one_of("write", write, _WRITES)
         checks.fraction("decay", decay)
-        checks.positive("rate", rate)
+        checks.key("key", key)
         H = checks.count("hidden_size", hidden_size)
         self.recurrent = 0.05 * jnp.eye(H)
         self.inputs = _start(key, (H, checks.count("input_size", input_size)))
         self.num_inner = checks.count("num_inner", num_inner)
+        separate_norms = checks.flag("separate_norms", separate_norms)
         self.norms = tuple(eqx.nn.LayerNorm(H) for _ in range(num_inner if separate_norms else 1))
-        self.decay, self.rate = jnp.asarray(decay, float), jnp.asarray(rate, float)
-        self.write = write
+        self.decay = checks.as_floats("decay", decay, "").astype(float)
+        self.rate = checks.positive_float("rate", rate).astype(float)
 
     def __call__(
         self, weights: Float[Array, "H H"], hidden: Float[Array, " H"], x: Float[Array, " I"]
@@ -120,8 +120,9 @@ class FastWeightsRNN(eqx.Module):
         *,
         key: PRNGKeyArray,
     ):
-        if form not in ("matrix", "attention"):
-            raise ValueError(f"form must be 'matrix' or 'attention'; got {form!r}")
+        form = checks.one_of("form", form, ("matrix", "attention"))
+        cell = checks.instance("cell", cell, FastWeightsCell)
+        checks.key("key", key)
         if form == "attention" and cell.write != "hebb":
             raise ValueError("form 'attention' needs a cell with write='hebb', a sum over the past")
         embedding_key, head_key = jr.split(key)
@@ -189,6 +190,7 @@ class LSTMRNN(eqx.Module):
     def __init__(
         self, input_size: int, hidden_size: int, output_size: int, head_size: int = 100, *, key: PRNGKeyArray
     ):
+        checks.key("key", key)
         cell_key, head_key = jr.split(key)
         input_size = checks.count("input_size", input_size)
         self.cell = eqx.nn.LSTMCell(input_size, checks.count("hidden_size", hidden_size), key=cell_key)

@@ -28,6 +28,7 @@ class ConvEmbedding(eqx.Module):
 
     def __init__(self, size: int = 64, *, key: PRNGKeyArray):
         size = checks.count("size", size)
+        checks.key("key", key)
         start = jax.nn.initializers.glorot_uniform()
         channels = (1, size, size, size, size)
         self.kernels = tuple(
@@ -50,11 +51,17 @@ class FewShotClassifier(eqx.Module):
     """An embedding and a read: support pictures with labels, and query pictures, to logits.
 
     **Arguments:** `embed`: a picture (28, 28) → (D,), say `ConvEmbedding` (or `jnp.ravel`: raw pixels);
-    `read`: one of the reads.
+    `read`: one of the reads. Raises `ValueError` for others.
     """
 
     embed: Any
     read: AbstractRead
+
+    def __check_init__(self):
+        if self.embed is None:
+            raise ValueError("embed must be a function or a layer; got None")
+        checks.function("embed", self.embed)
+        checks.instance("read", self.read, AbstractRead)
 
     def __call__(
         self,
@@ -102,10 +109,8 @@ class EpisodeLoss(eqx.Module):
         num_queries: int = 1,
         num_episodes: int = 4,
     ):
-        if kind not in ("squared_error", "cross_entropy"):
-            raise ValueError(f"kind must be 'squared_error' or 'cross_entropy'; got {kind!r}")
         self.images = checks.as_array("images", images, "classes drawers H W")
-        self.kind = kind
+        self.kind = checks.one_of("kind", kind, ("squared_error", "cross_entropy"))
         self.num_ways = checks.count("num_ways", num_ways)
         self.num_shots = checks.count("num_shots", num_shots)
         self.num_queries = checks.count("num_queries", num_queries)
@@ -145,7 +150,10 @@ def episode_accuracy(
 
     Runs 20 episodes at a time. Raises `ValueError` for counts below 1, and as `sample_episode` does.
     """
-    images, counts = jnp.asarray(images), (num_ways, num_shots, num_queries)
+    model = checks.instance("model", model, FewShotClassifier)
+    images = checks.as_array("images", images, "classes drawers H W")
+    counts = num_ways, num_shots, num_queries
+    checks.key("key", key)
     keys = jr.split(key, checks.count("num_episodes", num_episodes))
     parts = [_shares_right(model, images, counts, keys[i : i + 20]) for i in range(0, num_episodes, 20)]
     shares = np.concatenate([np.asarray(part, np.float64) for part in parts])

@@ -1,14 +1,12 @@
-"""Hopfield layers: retrieval from a modern Hopfield memory, as parts of a network.
+"""Attention as retrieval from a modern Hopfield memory, as a part of a network.
 
-    HopfieldAttention    queries and stored patterns are both given: they are associated with each other
-    HopfieldPooling      the queries are learned: a set of patterns is summed up in a few vectors
-    HopfieldLookup       the stored patterns are learned: a trainable memory
-
-Nothing is projected or normalised unless asked for: with all options off the association *is* the recall of
+`energyam.nn.hopfield_sets` has the layers that learn their queries, or their stored patterns. Nothing is
+projected or normalised unless asked for: with all options off the association *is* the recall of
 `ModernHopfield`. Ramsauer et al., "Hopfield networks is all you need", ICLR 2021.
 """
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -16,16 +14,30 @@ import jax.numpy as jnp
 import jax.random as jr
 from jax import lax
 from jax.typing import ArrayLike
-from jaxtyping import Array, Bool, Float, PRNGKeyArray, Shaped
+from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
 from energyam import checks
 from energyam.dynamics.recall import recall
 from energyam.dynamics.synchronous import Synchronous
-from energyam.flips.capabilities import AbstractWeights
+from energyam.flips.derived import weights_of
+from energyam.linalg import dot
 from energyam.memories.associator import KeyValueMemory
 from energyam.memories.dense import DenseAM
 from energyam.memories.neurons import Continuous
 from energyam.memories.separation import AbstractSeparation, LogSumExp
+from energyam.nn.masked import Masked
+
+
+class Association(NamedTuple):
+    """What queries read (T, Dout), and how, for each head.
+
+    `weights` (H, T, K) of the stored patterns in the last read, and `energies` (H, T) of the states that it
+    starts from: ½‖x‖² less the potential.
+    """
+
+    out: Float[Array, "T Dout"]
+    weights: Float[Array, "H T K"]
+    energies: Float[Array, "H T"]
 
 
 class HopfieldAttention(eqx.Module):
@@ -34,19 +46,21 @@ class HopfieldAttention(eqx.Module):
         x ← Kᵀ softmax(β K x), num_steps − 1 times;    out = Vᵀ softmax(β K x)
 
     K are the stored patterns and V the values, by default K itself; x starts at the query. One step is
-    attention. Several heads do this on slices of K, V and x of equal size.
+    attention. Several heads do this on slices of K, V and x of equal size. With another `separation` its
+    weights take the place of the softmax: `Entmax(beta)` attends to few patterns alone.
 
     **Arguments:** `size`: D, of a query. `stored_size`: of a stored pattern, by default D. `hidden_size`:
     if given, queries and stored patterns are both mapped linearly to this size. `value_size`: if given, what
     is read are linear maps of the stored patterns (or of `values`) to this size. `out_size`: if given, what
     was read is mapped linearly to this size. `normalize`: a layer norm on queries and on stored patterns,
-    before all else. `num_heads`. `beta`: β, a number or one a head; by default 1/√(size of a head).
-    `learn_beta`: whether β is trained. `num_steps`: retrieval steps, at least 1. `tol`: a query that moves by
-    less than tol · max(1, max|x|) stays where it is; 0 for all steps. `key`: for the linear maps; needed only
-    with them.
+    before all else. `num_heads`. `beta`: β, a number or one per head; by default 1/√(size of a head).
+    `separation`: how similarities become weights in all heads, in the place of `LogSumExp(beta)`.
+    `learn_beta`: whether β, or the numbers of the separation, are trained. `num_steps`: retrieval steps, at
+    least 1. `tol`: a query that moves by less than tol · max(1, max|x|) stays where it is; 0 for all steps.
+    `key`: for the linear maps; needed only with them.
 
     Raises `ValueError` for sizes below 1, sizes that the heads do not divide, queries and stored patterns of
-    different size without `hidden_size`, β ≤ 0, and linear maps without a key.
+    different size without `hidden_size`, β ≤ 0, both β and a separation, and linear maps without a key.
     """
 
     to_query: eqx.nn.Linear | None
@@ -62,6 +76,7 @@ class HopfieldAttention(eqx.Module):
     stored_size: int = eqx.field(static=True)
     num_heads: int = eqx.field(static=True)
     num_steps: int = eqx.field(static=True)
+    separation: AbstractSeparation | None = None
 
     def __init__(
         self,
@@ -73,10 +88,11 @@ class HopfieldAttention(eqx.Module):
         out_size: int | None = None,
         normalize: bool = False,
         num_heads: int = 1,
-        beta: Any = None,
+        beta: Shaped[ArrayLike, "..."] | Sequence[float] | None = None,
+        separation: AbstractSeparation | None = None,
         learn_beta: bool = False,
         num_steps: int = 1,
-        tol: Any = 0.0,
+        tol: ArrayLike = 0.0,
         key: PRNGKeyArray | None = None,
     ):
         self.size = checks.count("size", size)
@@ -97,6 +113,7 @@ class HopfieldAttention(eqx.Module):
         self.to_out = _linear(read_size, out_size, keys[3])
         self.query_norm = eqx.nn.LayerNorm(size) if normalize else None
         self.stored_norm = eqx.nn.LayerNorm(self.stored_size) if normalize else None
+        self.separation = _no_other_beta(separation, beta)
         beta = (state_size // num_heads) ** -0.5 if beta is None else beta
         self.first_beta = _per_head(beta, num_heads)
         self.log_growth = jnp.zeros_like(self.first_beta) if learn_beta else None
@@ -117,28 +134,77 @@ class HopfieldAttention(eqx.Module):
     ) -> Float[Array, "T Dout"]:
         """What the queries (T, D) read from the stored patterns (K, Ds): (T, Dout).
 
-        `values` (K, Dv) are read in place of the stored patterns; `mask` (K,) bool says which of these take
-        part (a query that none is left for reads 0). Computed in float32 at least, returned in the dtype of
-        the queries. Raises `ValueError` for other shapes.
+        `values` (K, Dv) are read in place of the stored patterns; `mask` bool, (K,) or (T, K) with one for
+        each query, says which of these take part (a query that none is left for reads 0). Computed in float32
+        at least, returned in the dtype of the queries. Raises `ValueError` for other shapes.
         """
-        x, patterns, given = self._checked(queries, stored, values, mask)
+        heads, mask = self._heads(queries, stored, values, mask)
+        return self._joined(self._read(heads, mask)[1], queries)
+
+    def associate(
+        self,
+        queries: Shaped[ArrayLike, "..."],
+        stored: Shaped[ArrayLike, "..."],
+        values: Shaped[ArrayLike, "..."] | None = None,
+        mask: Shaped[ArrayLike, "..."] | None = None,
+    ) -> Association:
+        """The same as a call, with the weights of the stored patterns and the energies, head by head."""
+        heads, mask = self._heads(queries, stored, values, mask)
+        states, read = self._read(heads, mask)
+        similarities = jax.vmap(lambda x, keys: dot(x, keys.T))(states, heads[1])
+
+        def of_one(similarities, beta, mask):
+            separation = self._separation(beta, mask)
+            return weights_of(separation, similarities), separation.potential(similarities)
+
+        masks = None if mask is None else jnp.broadcast_to(mask, similarities.shape[1:])
+        of_head = jax.vmap(of_one, in_axes=(0, None, None if mask is None else 0))
+        weights, potentials = jax.vmap(of_head, in_axes=(0, 0, None))(similarities, self.beta, masks)
+        energies = 0.5 * jnp.sum(states**2, axis=-1) - potentials
+        return Association(self._joined(read, queries), weights, energies)
+
+    def _heads(self, queries, stored, values, mask):
+        """Queries, keys and values of every head, (H, ., .), and the mask."""
+        x, patterns, given, mask = self._checked(queries, stored, values, mask)
         patterns = _map(self.stored_norm, patterns)
         starts = _map(self.to_query, _map(self.query_norm, _at_least_single(x)))
         keys = _map(self.to_key, patterns)
         if self.to_value is not None:
             given = _map(self.to_value, patterns if given is None else given)
-        q, k, v = (_split(rows, self.num_heads) for rows in (starts, keys, keys if given is None else given))
-        read = jax.vmap(self._associate, in_axes=(0, 0, 0, 0, None))(q, k, v, self.beta, mask)
-        return _map(self.to_out, jnp.concatenate(read, axis=-1)).astype(x.dtype)
+        values = keys if given is None else given
+        return tuple(_split(rows, self.num_heads) for rows in (starts, keys, values)), mask
 
-    def _associate(self, queries, keys, values, beta, mask):
+    def _read(self, heads, mask):
+        """Where the queries of every head end up before the last read, and what this reads."""
+
+        def of_head(queries, keys, values, beta):
+            if mask is None or mask.ndim == 1:
+                return self._associate(queries, keys, values, self._separation(beta, mask))
+            each = lambda x, mask: self._associate(x[None], keys, values, self._separation(beta, mask))  # noqa: E731
+            return jax.tree.map(lambda rows: rows[:, 0], jax.vmap(each)(queries, mask))
+
+        queries, keys, values = heads
+        return jax.vmap(of_head)(queries, keys, values, self.beta)
+
+    def _associate(self, queries, keys, values, separation):
         """One head: all retrieval steps but the last by `recall`, the last as a read of the values."""
-        separation = LogSumExp(beta) if mask is None else Masked(LogSumExp(beta), mask)
         if self.num_steps > 1:
-            memory = DenseAM(keys, separation, Continuous())  # ModernHopfield, but for the mask
+            memory = DenseAM(keys, separation, Continuous())  # ModernHopfield, but for mask and separation
             steps = self.num_steps - 1
             queries = recall(memory, queries, Synchronous(self.tol), steps, record=False).state
-        return jax.vmap(KeyValueMemory(keys, values, separation))(queries)
+        return queries, jax.vmap(KeyValueMemory(keys, values, separation))(queries)
+
+    def _separation(self, beta, mask):
+        separation = LogSumExp(beta) if self.separation is None else self.separation
+        if self.separation is not None and self.log_growth is None:
+            separation = jax.tree.map(lax.stop_gradient, separation)
+        return separation if mask is None else Masked(separation, mask)
+
+    def _joined(self, read, queries):
+        """What all heads read, mapped, in the dtype of the queries."""
+        joined = _map(self.to_out, jnp.concatenate(read, axis=-1))
+        dtype = jnp.asarray(queries).dtype
+        return joined.astype(dtype) if jnp.issubdtype(dtype, jnp.floating) else joined
 
     def _checked(self, queries, stored, values, mask):
         """The arguments as floats; stored patterns and values in float32 at least."""
@@ -150,9 +216,12 @@ class HopfieldAttention(eqx.Module):
                 f"queries and stored must be (T, {self.size}) and (K, {self.stored_size}); "
                 f"got shapes {queries.shape} and {stored.shape}"
             )
-        if mask is not None and (jnp.shape(mask) != (K,) or jnp.asarray(mask).dtype != bool):
-            raise ValueError(f"mask must be ({K},) bool; got shape {jnp.shape(mask)}")
-        return queries, stored, None if values is None else self._checked_values(values, K)
+        return (
+            queries,
+            stored,
+            None if values is None else self._checked_values(values, K),
+            None if mask is None else _checked_mask(mask, queries.shape[0], K),
+        )
 
     def _checked_values(self, values, K):
         values = _at_least_single(checks.as_floats("values", values, "K Dv"))
@@ -165,86 +234,26 @@ class HopfieldAttention(eqx.Module):
         return values
 
 
-class HopfieldPooling(eqx.Module):
-    """A set summed up by learned queries: each recalls from the set, whatever its size.
-
-    **Arguments:** `attention`: how queries and set are associated; `num_queries`: how many vectors come out;
-    `key`: draws the first queries, normal with variance 1. Raises `ValueError` for num_queries below 1.
-
-    Ramsauer et al. 2021 (`HopfieldPooling`); as pooling for multiple-instance learning, Widrich et al. 2020.
-    """
-
-    queries: Float[Array, "T D"]
-    attention: HopfieldAttention
-
-    def __init__(self, attention: HopfieldAttention, num_queries: int = 1, *, key: PRNGKeyArray):
-        self.attention = attention
-        self.queries = jr.normal(key, (checks.count("num_queries", num_queries), attention.size))
-
-    def __call__(
-        self, stored: Shaped[ArrayLike, "..."], mask: Shaped[ArrayLike, "..."] | None = None
-    ) -> Float[Array, "T Dout"]:
-        """The set `stored` (K, Ds) as (T, Dout); `mask` (K,) bool says which of the set take part."""
-        return self.attention(self.queries.astype(jnp.asarray(stored).dtype), stored, mask=mask)
+def _no_other_beta(separation, beta):
+    """The separation, if one is given; raises `ValueError` for a β beside it, or what is no separation."""
+    if separation is None:
+        return None
+    if beta is not None:
+        raise ValueError(f"beta must not be given beside a separation, which has its own; got {beta}")
+    return checks.instance("separation", separation, AbstractSeparation)
 
 
-class HopfieldLookup(eqx.Module):
-    """A memory with learned stored patterns, and learned values if they have a size of their own.
-
-    **Arguments:** `attention`: how queries and stored patterns are associated; `num_patterns`: K;
-    `value_size`: if given, values (K, value_size) are learned as well and read in place of the stored
-    patterns; `key`: draws the first of both, normal with variance 1. Raises `ValueError` for counts below 1.
-
-    Ramsauer et al. 2021 (`HopfieldLayer`).
-    """
-
-    stored: Float[Array, "K Ds"]
-    values: Float[Array, "K Dv"] | None
-    attention: HopfieldAttention
-
-    def __init__(
-        self,
-        attention: HopfieldAttention,
-        num_patterns: int,
-        value_size: int | None = None,
-        *,
-        key: PRNGKeyArray,
-    ):
-        stored_key, value_key = jr.split(key)
-        K = checks.count("num_patterns", num_patterns)
-        self.attention = attention
-        self.stored = jr.normal(stored_key, (K, attention.stored_size))
-        self.values = None
-        if value_size is not None:
-            self.values = jr.normal(value_key, (K, checks.count("value_size", value_size)))
-
-    def __call__(self, queries: Shaped[ArrayLike, "..."]) -> Float[Array, "T Dout"]:
-        """What the queries (T, D) read: (T, Dout)."""
-        return self.attention(queries, self.stored, self.values)
+def _checked_mask(mask, T, K):
+    mask = jnp.asarray(mask)
+    if mask.shape not in ((K,), (T, K)) or mask.dtype != bool:
+        raise ValueError(
+            f"mask must be ({K},) bool, or ({T}, {K}) with one for each query; "
+            f"got shape {mask.shape}, dtype {mask.dtype}"
+        )
+    return mask
 
 
-class Masked(AbstractSeparation, AbstractWeights):
-    """Another separation over some of the patterns; the others, and all if none is left, weigh 0."""
-
-    separation: AbstractSeparation
-    mask: Bool[Array, " K"]
-
-    def __init__(self, separation: AbstractSeparation, mask: Shaped[ArrayLike, "..."]):
-        self.separation = separation
-        self.mask = jnp.asarray(mask)
-
-    def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
-        return self.separation.potential(self._lowered(similarities))
-
-    def weights(self, similarities: Float[Array, " K"]) -> Float[Array, " K"]:
-        return jnp.where(self.mask, weights_of(self.separation, self._lowered(similarities)), 0)
-
-    def _lowered(self, similarities):
-        # A finite low value: −inf would make NaN of a set that is masked wholly.
-        return jnp.where(self.mask, similarities, jnp.finfo(similarities.dtype).min / 4)
-
-
-def _per_head(beta: Any, num_heads: int) -> Float[Array, " H"]:
+def _per_head(beta: ArrayLike | Sequence[float], num_heads: int) -> Float[Array, " H"]:
     checks.positive("beta", beta)
     betas = jnp.asarray(beta, float)
     if betas.shape not in ((), (num_heads,)):
@@ -264,7 +273,7 @@ def _linear(in_size: int, out_size: int | None, key: PRNGKeyArray | None) -> eqx
     return eqx.nn.Linear(in_size, out_size, use_bias=False, key=key)
 
 
-def _map(function: Any, rows: Float[Array, "T Din"]) -> Float[Array, "T Dout"]:
+def _map(function: Callable | None, rows: Float[Array, "T Din"]) -> Float[Array, "T Dout"]:
     """A layer over the rows of a matrix, or the matrix where there is no layer."""
     return rows if function is None else jax.vmap(function)(rows)
 

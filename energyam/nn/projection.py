@@ -5,8 +5,6 @@ weighed; what is read are the stored vectors themselves. Bricken & Pehlevan, "At
 distributed memory", NeurIPS 2021: 64 dimensions, and weights of circles, caps, or a softmax with their β.
 """
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -15,6 +13,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from energyam import checks
+from energyam.flips.derived import weights_of
 from energyam.linalg import dot
 from energyam.memories.separation import AbstractSeparation
 
@@ -30,7 +29,7 @@ class ProjectedMemory(eqx.Module):
     whether training moves the separation's numbers too (β, or the radius of caps); `key`: for W, which starts
     normal with variance 1.
 
-    Raises `ValueError` for sizes below 1.
+    Raises `ValueError` for sizes below 1, and for what is no separation.
     """
 
     projection: Float[Array, "L D"]
@@ -39,17 +38,18 @@ class ProjectedMemory(eqx.Module):
 
     def __init__(
         self,
-        size: Any,
+        size: int,
         separation: AbstractSeparation,
-        latent_size: Any = 64,
+        latent_size: int = 64,
         train_separation: bool = False,
         *,
         key: PRNGKeyArray,
     ):
         shape = checks.count("latent_size", latent_size), checks.count("size", size)
+        checks.key("key", key)
         self.projection = jr.normal(key, shape)
-        self.separation = separation
-        self.train_separation = train_separation
+        self.separation = checks.instance("separation", separation, AbstractSeparation)
+        self.train_separation = checks.flag("train_separation", train_separation)
 
     def __call__(self, query: ArrayLike, stored: ArrayLike) -> Float[Array, " D"]:
         """What one query (D,) reads from stored vectors (K, D). Raises `ValueError` for other shapes."""
@@ -60,7 +60,7 @@ class ProjectedMemory(eqx.Module):
         separation = self.separation
         if not self.train_separation:
             separation = jax.tree.map(jax.lax.stop_gradient, separation)
-        weights = separation.weights(dot(self.project(stored), self.project(query)))
+        weights = weights_of(separation, dot(self.project(stored), self.project(query)))
         total = jnp.sum(weights)
         read = dot(weights, stored) / jnp.where(total > 0, total, 1)
         return jnp.where(total > 0, read, query)
@@ -85,11 +85,11 @@ class ReconstructionLoss(eqx.Module):
     low: Float[Array, ""]
     batch_size: int = eqx.field(static=True)
 
-    def __init__(self, stored: ArrayLike, batch_size: Any = 128, low: ArrayLike = 0.75):
+    def __init__(self, stored: ArrayLike, batch_size: int = 128, low: ArrayLike = 0.75):
         self.stored = checks.as_floats("stored", stored, "K D")
         self.batch_size = checks.count("batch_size", batch_size)
         checks.fraction("low", low)
-        self.low = jnp.asarray(low, self.stored.dtype)
+        self.low = checks.as_floats("low", low, "").astype(self.stored.dtype)
 
     def __call__(self, model: ProjectedMemory, key: PRNGKeyArray) -> Float[Array, ""]:
         which, how_far, way = jr.split(key, 3)
@@ -113,7 +113,10 @@ def perturb(vectors: ArrayLike, cosine: ArrayLike, *, key: PRNGKeyArray) -> Floa
     if vectors.shape[-1] < 2:
         raise ValueError(f"vectors must have at least 2 entries; got shape {vectors.shape}")
     cosine = checks.as_floats("cosine", cosine, "...")
-    checks.fraction("(1 + cosine) / 2", (1 + cosine) / 2)
+    checks.within("cosine", cosine, -1, 1)
+    checks.key("key", key)
+    if cosine.shape not in ((), vectors.shape[:-1]):
+        raise ValueError(f"cosine must be a number or {vectors.shape[:-1]}; got shape {cosine.shape}")
     cosine = jnp.broadcast_to(cosine, vectors.shape[:-1])[..., None]
     norm = jnp.linalg.norm(vectors, axis=-1, keepdims=True)
     along = vectors / jnp.where(norm > 0, norm, 1)

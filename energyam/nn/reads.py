@@ -21,7 +21,8 @@ from jaxtyping import Array, ArrayLike, Bool, Float
 from energyam import checks
 from energyam.learning import store, storkey_step
 from energyam.memories.separation import LogSumExp
-from energyam.nn.hopfield_layers import HopfieldAttention, Masked
+from energyam.nn.hopfield_layers import HopfieldAttention
+from energyam.nn.masked import Masked
 
 
 class AbstractRead(eqx.Module):
@@ -47,8 +48,7 @@ class CosineRead(AbstractRead):
     log_beta: Float[Array, ""]
 
     def __init__(self, beta: ArrayLike = 10.0):
-        checks.positive("beta", beta)
-        self.log_beta = jnp.log(jnp.asarray(beta, float))
+        self.log_beta = jnp.log(checks.positive_float("beta", beta).astype(float))
 
     def __call__(self, support, member, query):
         return class_potentials(jnp.exp(self.log_beta) * _cosines(support, query), member)
@@ -76,14 +76,12 @@ class AttractorRead(AbstractRead):
     rate: float | None = eqx.field(static=True)
 
     def __init__(self, size: int, memory: str = "storkey", num_inner: int = 1, rate: float | None = None):
-        if memory not in ("storkey", "hopfield", "none"):
-            raise ValueError(f"memory must be 'storkey', 'hopfield' or 'none'; got {memory!r}")
+        self.memory = checks.one_of("memory", memory, ("storkey", "hopfield", "none"))
         self.norm = eqx.nn.LayerNorm(checks.count("size", size))
         self.hopfield = HopfieldAttention(size)
-        self.memory = memory
         self.num_inner = checks.count("num_inner", num_inner)
         if rate is not None:
-            checks.positive("rate", rate)
+            checks.positive("rate", checks.number("rate", rate))
         self.rate = rate
 
     def __call__(self, support, member, query):

@@ -64,18 +64,23 @@ def train(
     compiled loop (False: as one compiled step called again and again, which on the CPU is three times
     faster for convolutions).
 
-    Raises `ValueError` for num_steps or every below 1, and for a checkpoint that is broken, belongs to
+    Raises `ValueError` for num_steps or every below 1, a model without float leaves, what is no optimizer
+    or no function, and for a checkpoint that is broken, belongs to
     another model, optimizer or key, or is being written by another run; `OSError`, before the first step,
     for one that can't be written; `FloatingPointError` when the loss stops being finite (the checkpoint
     then still holds the last good state).
     """
     num_steps, every = checks.count("num_steps", num_steps), checks.count("every", every)
+    scan, progress = checks.flag("scan", scan), checks.flag("progress", progress)
+    checks.function("evaluate", evaluate)
+    checks.key("key", key)
+    _check_parts(model, optimizer, loss)
     params, rest = eqx.partition(model, eqx.is_inexact_array)
     state = params, optimizer.init(params)
-    history = History.empty(key)
+    history = History.empty(key=key)
     with reserved_checkpoint(checkpoint):
         if checkpoint is not None and Path(checkpoint).exists():
-            state, history = read_checkpoint(checkpoint, state, key)
+            state, history = read_checkpoint(checkpoint, state, key=key)
         with tqdm(total=num_steps, initial=history.num_steps, disable=not progress, unit="step") as bar:
             while history.num_steps < num_steps:
                 numbers = np.arange(history.num_steps, min(history.num_steps + every, num_steps))
@@ -87,6 +92,17 @@ def train(
                 bar.set_postfix(loss=f"{losses.mean():.4f}", **history.latest())
     metrics = {name: np.asarray(values) for name, values in history.metrics.items()}
     return Trained(eqx.combine(state[0], rest), history.losses, history.evaluated_at, metrics)
+
+
+def _check_parts(model: Any, optimizer: Any, loss: Any) -> None:
+    if not any(map(eqx.is_inexact_array, jax.tree.leaves(model))):
+        raise ValueError(f"model must have arrays of floats to train; got {type(model).__name__} without any")
+    if isinstance(optimizer, type) or not all(hasattr(optimizer, name) for name in ("init", "update")):
+        raise ValueError(
+            f"optimizer must be one of optax's, such as optax.adam(1e-3); got {type(optimizer).__name__}"
+        )
+    if not callable(loss) or isinstance(loss, type):
+        raise ValueError(f"loss must be a function of the model and a key; got {type(loss).__name__}")
 
 
 @eqx.filter_jit

@@ -6,16 +6,19 @@ import math
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Float, UInt8
 from PIL import Image
 
 from energyam import checks
 from energyam.dynamics.recall import Recall
+from energyam.files import as_path, check_target
 from energyam.plotting.figures import energy_curve, energy_panels
 from energyam.plotting.pixels import GAP, GREYS, as_grid, as_pictures, enlarged, shades
 
@@ -86,10 +89,11 @@ class Animation:
         return f'<video autoplay loop muted controls src="data:video/mp4;base64,{data}"></video>'
 
     def save(self, path: str | Path) -> None:
-        """Write a .gif, or with ffmpeg a .mp4 or .webm; raises `ValueError` for another ending."""
-        path = Path(path)
+        """Write a .gif, or with ffmpeg a .mp4 or .webm; `ValueError` for other endings, else `OSError`."""
+        path = as_path(path)
         if path.suffix not in (".gif", *_VIDEO_SUFFIXES):
             raise ValueError(f"path must end in .gif, .mp4 or .webm; got {str(path)!r}")
+        check_target(path)
         path.write_bytes(self.gif() if path.suffix == ".gif" else self.video(path.suffix))
 
     def _repr_html_(self) -> str:
@@ -97,7 +101,12 @@ class Animation:
 
 
 def animate(
-    result: Any, shape: Any = None, every: int = 64, energies: Any = None, columns: Any = None, fps: int = 12
+    result: Recall | ArrayLike,
+    shape: Sequence[int] | None = None,
+    every: int = 64,
+    energies: ArrayLike | None = None,
+    columns: int | None = None,
+    fps: int = 12,
 ) -> Animation:
     """The states of a recall, or of a batch of them as a grid, beside their falling energy.
 
@@ -114,12 +123,12 @@ def animate(
     Raises `ValueError` for a recall without a record, and states that are not pictures of that shape.
     """
     fps = checks.count("fps", fps)
-    of = _of_recall if isinstance(result, Recall) else _of_arrays
-    updates, pictures, energies = of(result, shape, checks.count("every", every), energies)
+    of: Any = _of_recall if isinstance(result, Recall) else _of_arrays
+    updates, pictures, curve = of(result, shape, checks.count("every", every), energies)
     grid = enlarged(as_grid(shades(pictures).swapaxes(0, 1), columns), _PIXELS)
-    if energies is None:
+    if curve is None:
         return Animation(grid, GREYS, fps)
-    return _with_curve(grid, updates, energies, fps)
+    return _with_curve(grid, updates, curve, fps)
 
 
 def _of_recall(result: Recall, shape: Any, every: int, energies: Any):
@@ -143,7 +152,7 @@ def _of_arrays(states: Any, shape: Any, every: int, energies: Any):
     if energies is not None:
         energies = np.asarray(checks.as_floats("energies", energies, "... F"))
         if energies.shape != (*batch, F):
-            raise ValueError(f"energies must be one a state, {(*batch, F)}; got shape {energies.shape}")
+            raise ValueError(f"energies must be {(*batch, F)}, like the states; got shape {energies.shape}")
         energies = energies.reshape(-1, F)[:_MOST_PICTURES, kept]
     return kept, pictures.reshape(-1, F, H, W)[:_MOST_PICTURES, kept], energies
 

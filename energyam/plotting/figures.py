@@ -2,9 +2,11 @@
 
 import functools
 import io
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Float, Int, UInt8
 
 from energyam.dynamics.recall import Recall
@@ -19,7 +21,9 @@ ACCENT = "#b5442e"
 _FAINT = "#d9d9d9"
 
 
-def show_patterns(patterns: Any, shape: Any = None, title: str = "", columns: int | None = None) -> "Figure":
+def show_patterns(
+    patterns: ArrayLike, shape: Sequence[int] | None = None, title: str = "", columns: int | None = None
+) -> "Figure":
     """Patterns as a grid of pictures: +1 white, −1 black, other numbers in shades of grey.
 
     **Arguments:** `patterns` (..., D), or (..., H, W) with `shape` (H, W); `shape`: square by default;
@@ -27,6 +31,8 @@ def show_patterns(patterns: Any, shape: Any = None, title: str = "", columns: in
 
     Raises `ValueError` for NaN, and patterns that are not pictures of that shape.
     """
+    if not isinstance(title, str):
+        raise ValueError(f"title must be a text; got {title!r}")
     grid = _grid(as_pictures("patterns", patterns, shape), 1024, columns)
     height, width = (min(6.4, 2 + max(grid.shape) / 100) * side / max(grid.shape) for side in grid.shape)
     fig = new_figure(width, height + 0.3 * bool(title))
@@ -34,7 +40,12 @@ def show_patterns(patterns: Any, shape: Any = None, title: str = "", columns: in
     return fig
 
 
-def show_recall(result: Any, shape: Any = None, original: Any = None, query: Any = None) -> "Figure":
+def show_recall(
+    result: Recall | ArrayLike,
+    shape: Sequence[int] | None = None,
+    original: ArrayLike | None = None,
+    query: ArrayLike | None = None,
+) -> "Figure":
     """A recall's query, its answer and, where given, the original, beside the curve of its energy.
 
     **Arguments:** `result`: a `Recall`, or the states (*batch, D) that came out, with `query` (*batch, D)

@@ -1,10 +1,12 @@
 """Energy landscapes of two continuous neurons, with the ways that recalls took down them."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from energyam import checks
@@ -17,13 +19,16 @@ if TYPE_CHECKING:
 
 
 def show_landscape(
-    memory: Any, paths: Any = None, limits: Any = (-2.0, 2.0), resolution: int = 128
+    memory: Any,
+    paths: Recall | ArrayLike | None = None,
+    limits: Sequence[ArrayLike] = (-2.0, 2.0),
+    resolution: int = 128,
 ) -> "Figure":
     """The energy of two continuous neurons as a map, darker where lower, with paths of descent.
 
     **Arguments:** `memory`: a continuous memory of D = 2 neurons, any object with an `energy(x)`, or the
     energy itself; its patterns are drawn as crosses. `paths`: a `Recall`, or states (F, 2) or (B, F, 2).
-    `limits`: the lowest and highest value of both neurons; `resolution`: points a side.
+    `limits`: the lowest and highest value of both neurons; `resolution`: points along each side.
 
     Raises `ValueError` for ±1 neurons, another D, limits that don't rise, or paths of another shape.
     """
@@ -53,19 +58,19 @@ def _energy_of_two(memory: Any) -> Any:
     if isinstance(getattr(memory, "neurons", None), AbstractFlippable):
         raise ValueError(f"memory must have continuous neurons; those of {type(memory).__name__} are ±1")
     energy = getattr(memory, "energy", memory)
-    if not callable(energy):
+    if isinstance(memory, type) or not callable(energy):
         raise ValueError(f"memory must be an energy or have an energy(x) method; got {type(memory).__name__}")
     return energy
 
 
-def _checked_limits(limits: Any) -> tuple[float, float]:
+def _checked_limits(limits: Sequence[ArrayLike]) -> tuple[float, float]:
     low, high = np.asarray(checks.as_vector("limits", limits, 2)).tolist()
     if low >= high:
         raise ValueError(f"limits must be (low, high) with low < high; got {tuple(limits)}")
     return low, high
 
 
-def _as_paths(paths: Any) -> Float[np.ndarray, "B F 2"]:
+def _as_paths(paths: Recall | ArrayLike | None) -> Float[np.ndarray, "B F 2"]:
     if paths is None:
         return np.zeros((0, 1, 2))
     states = np.asarray(

@@ -1,9 +1,10 @@
 """Pixels: states as pictures in shades of grey, and many pictures as one grid."""
 
 import math
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Float, UInt8
 
 from energyam import checks
@@ -13,12 +14,16 @@ GAP = SHADES  # the colour number of what lies between pictures
 GREYS = np.repeat(np.append(np.linspace(0, 255, SHADES).round(), 205).astype(np.uint8)[:, None], 3, axis=1)
 
 
-def as_pictures(name: str, states: Any, shape: Any = None) -> Float[np.ndarray, "*batch H W"]:
+def as_pictures(
+    name: str, states: ArrayLike, shape: Sequence[int] | None = None
+) -> Float[np.ndarray, "*batch H W"]:
     """States (*batch, D), or (*batch, H, W) where `shape` is (H, W), as pictures; square by default.
 
     Raises `ValueError` for NaN, or where D pixels don't make a picture of that shape.
     """
     states = np.asarray(checks.as_floats(name, states, "... D"))
+    if states.size == 0:
+        raise ValueError(f"{name} must not be empty; got shape {states.shape}")
     D = states.shape[-1]
     if shape is None:
         side = math.isqrt(D)

@@ -1,0 +1,72 @@
+"""Diagnostics of chains: how many independent samples they are worth, and whether they agree."""
+
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Float
+
+from energyam import checks
+
+
+def effective_sample_size(values: ArrayLike) -> float:
+    """How many independent samples some chains are worth for the mean of a number.
+
+    Chains are halved, and their autocorrelations summed while sums of neighbouring pairs stay positive, and
+    made to fall (Geyer's initial monotone sequence). NaN where nothing varies.
+
+    **Arguments:** `values` (chains, S): the number of interest at each sample, say `samples.energies`; S at
+    least 8. Raises `ValueError` for other shapes, NaN or infinity.
+
+    Geyer, Statistical Science 7 (1992); Vehtari, Gelman, Simpson, Carpenter & Bürkner, Bayesian Analysis 16
+    (2021).
+    """
+    chains = _halves(values)
+    M, S = chains.shape
+    within, pooled = _variances(chains)
+    if pooled == 0:
+        return float("nan")
+    correlation = 1 - (within - _autocovariances(chains).mean(axis=0)) / pooled
+    correlation[0] = 1
+    pairs = correlation[: S // 2 * 2].reshape(-1, 2).sum(axis=1)
+    end = np.argmax(pairs < 0) if (pairs < 0).any() else pairs.size
+    pairs = np.minimum.accumulate(pairs[:end])
+    time = max(2 * pairs.sum() - 1, 1 / np.log10(M * S))
+    return float(M * S / time)
+
+
+def split_rhat(values: ArrayLike) -> float:
+    """Split-R̂: by how much the spread of all chains exceeds that within their halves; near 1 if they agree.
+
+    √((S−1)/S + B/W) for halves of S samples, B the variance of their means and W the mean of their variances.
+    Below 1.01 is the usual demand; values that agree prove nothing. NaN where nothing varies.
+
+    **Arguments:** `values` (chains, S), S at least 8. Raises `ValueError` for other shapes, NaN or infinity.
+
+    Gelman & Rubin, Statistical Science 7 (1992); Vehtari et al., Bayesian Analysis 16 (2021), without their
+    rank normalisation.
+    """
+    within, pooled = _variances(_halves(values))
+    if within == 0:
+        return float("nan") if pooled == 0 else float("inf")
+    return float(np.sqrt(pooled / within))
+
+
+def _halves(values: ArrayLike) -> Float[np.ndarray, "M S"]:
+    array = np.asarray(checks.as_floats("values", values, "chains S"), np.float64)
+    half = array.shape[1] // 2
+    if half < 4:
+        raise ValueError(f"values must hold at least 8 samples of each chain; got shape {array.shape}")
+    return np.concatenate([array[:, :half], array[:, -half:]])
+
+
+def _variances(chains: Float[np.ndarray, "M S"]) -> tuple[float, float]:
+    """The mean variance within the chains, and the estimate of the whole variance."""
+    S = chains.shape[1]
+    within = chains.var(axis=1, ddof=1).mean()
+    return float(within), float(within * (S - 1) / S + chains.mean(axis=1).var(ddof=1))
+
+
+def _autocovariances(chains: Float[np.ndarray, "M S"]) -> Float[np.ndarray, "M S"]:
+    """Σ_t (x_t − x̄)(x_{t+k} − x̄) / S for each lag k, by Fourier transform."""
+    S = chains.shape[1]
+    spectrum = np.fft.rfft(chains - chains.mean(axis=1, keepdims=True), 2 * S)
+    return np.fft.irfft(np.abs(spectrum) ** 2, 2 * S)[:, :S] / S

@@ -1,0 +1,180 @@
+"""Blockwise recall: one layer after another, or one token after another."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.tree_util import keystr
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, PyTree
+
+from energyam import checks
+from energyam.dynamics.fields import check_potential, cost, inputs_of
+from energyam.dynamics.relaxation import moved
+from energyam.dynamics.states import layers_of
+from energyam.dynamics.synchronous import checked_tol, held, is_still
+from energyam.dynamics.update import AbstractCarriesEnergy, States, Step, Tick
+from energyam.memories.base import AbstractLayered
+from energyam.memories.neurons import AbstractNeurons
+
+
+class Visited(NamedTuple):
+    """What blockwise recall keeps: the inputs x of all layers, and the energy."""
+
+    inputs: PyTree[Array]
+    energy: Float[Array, ""]
+
+
+class Block(NamedTuple):
+    """One layer as it is visited: its inputs, activations, and whether it was at rest."""
+
+    inputs: Array
+    layer: Array
+    still: Array
+
+
+class Blockwise(AbstractCarriesEnergy):
+    """One layer after another answers the field that the others make, so that the energy never rises.
+
+        x_l ← x_l + rate (field_l(g) − x_l),    g_l = respond(x_l),    for each layer l in turn
+
+    Where the potential is convex in each layer while the others are fixed (couplings between different
+    layers, convolutions, patterns under a convex separation that grows), a visit changes the energy by at
+    most (1 − 1/rate) D(g′, g) − D(g, g′)/rate ≤ 0, D the Bregman divergence of R. A rate of 1 goes to the
+    layer's minimum where the potential is linear in it. One step visits all layers, in the order of the
+    memory's layers, else of the state's leaves.
+
+    **Arguments:** `rate`: in (0, 1], or any above 0 without decay. `tokens`: names of the layers whose
+    tokens, the vectors of their last axis, go one after another, as attention needs it. `decay`: whether x
+    decays; without, x ← x + rate · field, and what never rises is −potential, the energy without the cost R
+    of the neurons, for every rate. `tol`: at rest when no activation moves by more than
+    tol · max(1, max|g|), nor would at a rate of 1 (with decay).
+
+    Raises `ValueError` for others; in `recall` for a memory without a potential or neurons, for tokens of
+    layers that don't exist or have one axis, and where a synapse declares that it is not convex in a block.
+    Synapses that declare nothing are taken to be convex.
+    """
+
+    rate: Float[Array, ""]
+    tol: Float[Array, ""]
+    tokens: tuple[str, ...] = eqx.field(static=True)
+    decay: bool = eqx.field(static=True)
+
+    def __init__(
+        self,
+        rate: ArrayLike = 1.0,
+        tokens: Sequence[str] = (),
+        decay: bool = True,
+        tol: ArrayLike = 1e-6,
+    ):
+        self.rate = checks.positive_float("rate", rate)
+        self.decay = checks.flag("decay", decay)
+        if self.decay and not checks.passes(lambda rate: rate <= 1, self.rate):
+            raise ValueError(f"rate must be at most 1 with decay, else the energy may rise; got {rate}")
+        if isinstance(tokens, str) or not all(isinstance(name, str) for name in tokens):
+            raise ValueError(f"tokens must be a tuple of names of layers, such as ('image',); got {tokens!r}")
+        self.tokens = tuple(tokens)
+        self.tol = checked_tol(tol)
+
+    def prepare(self, memory: Any) -> Any:
+        check_potential(memory, "Blockwise")
+        for name, in_tokens in tokens_of(memory).items():
+            if not in_tokens:
+                raise ValueError(
+                    f"Blockwise needs a potential that is convex in each block; that of layer {name!r} "
+                    "is not, as its tokens see themselves (use eam.LineSearch() or eam.Relaxation(rate))"
+                )
+            if name not in self.tokens:
+                raise ValueError(
+                    f"tokens must name {name!r}, as attention is convex in one token at a time; "
+                    f"got {self.tokens} (say eam.Blockwise(tokens=({name!r},)))"
+                )
+        return memory
+
+    def init(self, prepared: Any, state: PyTree[Array], tick: Tick) -> Visited:
+        return Visited(inputs_of(prepared, state), cost(prepared, state) - prepared.potential(state))
+
+    def energy(self, carry: Visited) -> Float[Array, ""]:
+        return carry.energy
+
+    def step(self, prepared: Any, state: PyTree[Array], carry: Visited, tick: Tick, clamp: Any) -> Step:
+        names, neurons = _layers(prepared, state)
+        leaves, structure = jax.tree.flatten(state)
+        inputs, clamps = jax.tree.leaves(carry.inputs), jax.tree.leaves(clamp)
+        self._check_tokens(names, leaves)
+        energies, states, still = [], [], []
+        # Each layer feels the others as they are by then; energies and states are those after each visit.
+        for at in _order(prepared, names):
+            potential = _potential_of_leaf(prepared, structure, list(leaves), at)
+            visit = self._visit_tokens if names[at] in self.tokens else self._visit
+            block = visit(potential, neurons[at], Block(inputs[at], leaves[at], clamps[at]))
+            inputs[at], leaves[at] = block.inputs, block.layer
+            state = jax.tree.unflatten(structure, leaves)
+            energies.append(cost(prepared, state) - prepared.potential(state))
+            states.append(state)
+            still.append(block.still)
+        carry = Visited(jax.tree.unflatten(structure, inputs), energies[-1])
+        record = States(jax.tree.map(lambda *leaves: jnp.stack(leaves), *states))
+        return Step(state, carry, jnp.stack(energies), record, jnp.stack(still).all())
+
+    def _visit(self, potential, neurons, block):
+        """One layer, or one token; `block.still` is its clamp on the way in."""
+        x, old, clamp = block
+        field = jax.grad(potential)(old)
+        x = moved(x, field, self.rate, self.decay)
+        new = held(clamp, old, neurons.respond(x, old))
+        still = is_still(new, old, self.tol)
+        if self.decay:
+            still = still & is_still(held(clamp, old, neurons.respond(field, old)), old, self.tol)
+        return Block(x, new, still)
+
+    def _visit_tokens(self, potential, neurons, block):
+        """The tokens of a layer, one after another: each feels the others as they are by then."""
+        shape = block.layer.shape
+        x, layer, clamp = (leaf.reshape(-1, shape[-1]) for leaf in block)
+
+        def visit(layer, of_token):
+            i, x, clamp = of_token
+            alone = lambda token: potential(layer.at[i].set(token).reshape(shape))  # noqa: E731
+            token = self._visit(alone, neurons, Block(x, layer[i], clamp))
+            return layer.at[i].set(token.layer), (token.inputs, token.still)
+
+        layer, (x, still) = lax.scan(visit, layer, (jnp.arange(layer.shape[0]), x, clamp))
+        return Block(x.reshape(shape), layer.reshape(shape), still.all())
+
+    def _check_tokens(self, names, leaves):
+        shapes = {name: leaf.shape for name, leaf in zip(names, leaves, strict=True)}
+        for name in self.tokens:
+            if name not in shapes or len(shapes[name]) < 2:
+                got = f"a layer of shape {shapes[name]}" if name in shapes else f"{name!r}"
+                raise ValueError(
+                    f"tokens must name layers of at least two axes, (N, D), of {sorted(names)}; got {got}"
+                )
+
+
+def tokens_of(memory: Any) -> dict[str, bool]:
+    """The layers that must go token by token, as far as the memory says so, and whether that is enough."""
+    return memory.tokens if isinstance(memory, AbstractLayered) else {}
+
+
+def _layers(memory, state) -> tuple[list[str], tuple[AbstractNeurons, ...]]:
+    """The names of the state's layers, in the order of its leaves, and their neurons."""
+    paths = [path for path, _ in jax.tree_util.tree_flatten_with_path(state)[0]]
+    names = [keystr(path, simple=True, separator=".") for path in paths]
+    return names, layers_of(memory, state, False).neurons
+
+
+def _order(memory, names):
+    """The places of the layers in the order of visits."""
+    own = memory.order if isinstance(memory, AbstractLayered) else ()
+    return [names.index(name) for name in own or names]
+
+
+def _potential_of_leaf(memory, structure, leaves, at):
+    """The potential as a function of one layer, the others as in `leaves`."""
+    return lambda leaf: memory.potential(
+        jax.tree.unflatten(structure, [*leaves[:at], leaf, *leaves[at + 1 :]])
+    )

@@ -1,0 +1,183 @@
+"""Langevin dynamics: real neurons that go down the gradient of the energy, with noise."""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+from jax.typing import ArrayLike
+from jaxtyping import Array, Bool, Float, PyTree
+
+from energyam import checks
+from energyam.dynamics.gradient import check_real
+from energyam.dynamics.heat_bath import uniform_within
+from energyam.dynamics.states import layers_of
+from energyam.dynamics.temperature import (
+    Schedule,
+    Temperature,
+    check_schedule,
+    checked_temperature,
+    temperature_at,
+)
+from energyam.dynamics.update import (
+    AbstractCarriesEnergy,
+    AbstractScheduled,
+    AbstractTempered,
+    States,
+    Step,
+    Tick,
+)
+from energyam.flips.derived import scalar_energy
+from energyam.memories.neurons import AbstractCoupled, AbstractCurved, AbstractNeurons
+
+
+class Slope(NamedTuple):
+    """The energy of a state and its gradient."""
+
+    energy: Float[Array, ""]
+    gradient: PyTree[Array]
+
+
+class Langevin(AbstractCarriesEnergy, AbstractTempered, AbstractScheduled):
+    """Langevin dynamics of real neurons: x′ = x − η ∇E(x) + √(2 η T) · noise.
+
+    Adjusted (MALA), x′ is accepted with probability min(1, exp(−E(x′)/T) q(x|x′) / exp(−E(x)/T) q(x′|x)), q
+    being the density of the proposal: chains then tend to exp(−E/T) exactly. Not adjusted (ULA), every x′
+    is taken, and the chains are biased: under E = ½x² their variance is T / (1 − η/2) in place of T.
+
+    Any pytree of layers. On a sphere steps go along great circles. Neurons whose values end somewhere (say
+    above 0) refuse an adjusted step that leaves them, and are taken back to the nearest value by another.
+
+    **Arguments:** `step_size`: η > 0; best where `Samples.acceptance` is about .57, if adjusted;
+    `temperature`: T above 0, or a schedule of the step, which may reach 0; `adjusted`. Raises `ValueError`
+    for others; in `sample` and `recall` for a memory of ±1 neurons, or a missing key; and, adjusted, for
+    coupled neurons that don't say how to move (`AbstractCurved`).
+
+    Roberts & Tweedie, Bernoulli 2 (1996).
+    """
+
+    step_size: Float[Array, ""]
+    temperature: Temperature
+    adjusted: bool = eqx.field(static=True)
+
+    def __init__(self, step_size: ArrayLike, temperature: ArrayLike | Schedule = 1.0, adjusted: bool = True):
+        self.step_size = checks.positive_float("step_size", step_size)
+        self.temperature = checked_temperature(temperature)
+        self.adjusted = checks.flag("adjusted", adjusted)
+
+    def at(self, temperature: Float[Array, ""]) -> "Langevin":
+        return Langevin(self.step_size, temperature, self.adjusted)
+
+    def check_steps(self, num_steps: int) -> None:
+        check_schedule(self.temperature, num_steps)
+
+    def prepare(self, memory: Any) -> Any:
+        check_real(memory, "Langevin")
+        is_neurons = lambda node: isinstance(node, AbstractNeurons)  # noqa: E731
+        for one in jax.tree.leaves(getattr(memory, "neurons", None), is_leaf=is_neurons):
+            if self.adjusted and isinstance(one, AbstractCoupled) and not isinstance(one, AbstractCurved):
+                raise ValueError(
+                    f"adjusted must be False for neurons of {type(one).__name__}, which constrain one "
+                    "another and don't say how to move (AbstractCurved); got True"
+                )
+        return memory
+
+    def init(self, prepared: Any, state: PyTree[Array], tick: Tick) -> Slope:
+        return _slope(prepared, state)
+
+    def energy(self, carry: Slope) -> Float[Array, ""]:
+        return carry.energy
+
+    def step(self, prepared: Any, state: PyTree[Array], carry: Slope, tick: Tick, clamp: Any) -> Step:
+        temperature = temperature_at(self.temperature, tick.index)
+        moves = _Moves(layers_of(prepared, state, False).neurons, self.step_size, clamp)
+        drift = moves.drift(state, carry.gradient)
+        noise = _noise(jr.fold_in(tick.own, 0), state)
+        push = moves.along(state, _scaled(jnp.sqrt(2 * self.step_size * temperature), noise))
+        step = jax.tree.map(jnp.add, drift, push)
+        new, onward = moves.moved(state, step)
+        allowed = moves.retracted(new)
+        proposed = _slope(prepared, allowed)
+        if self.adjusted:
+            back = jax.tree.map(lambda w, d: -w - d, onward, moves.drift(allowed, proposed.gradient))
+            gain = carry.energy - proposed.energy + (_square(push) - _square(back)) / (4 * self.step_size)
+            u = uniform_within((), gain.dtype, key=jr.fold_in(tick.own, 1))
+            accept = (gain > temperature * jnp.log(u)) & _equal(new, allowed)
+        else:
+            accept = jnp.ones((), bool)
+        state, carry = jax.tree.map(lambda a, b: jnp.where(accept, a, b), (allowed, proposed), (state, carry))
+        record = States(jax.tree.map(lambda leaf: leaf[None], state))
+        return Step(
+            state, carry, carry.energy[None], record, jnp.zeros((), bool), accept.astype(carry.energy.dtype)
+        )
+
+
+class _Moves(NamedTuple):
+    """How the free neurons of a state move, layer by layer."""
+
+    neurons: tuple[AbstractNeurons, ...]
+    step_size: Float[Array, ""]
+    clamp: PyTree[Bool[Array, "..."]]
+
+    def drift(self, state, gradient):
+        """The step down the gradient."""
+        return self.along(state, _scaled(-self.step_size, gradient))
+
+    def along(self, state, vector):
+        """The part of a vector that the free neurons can follow."""
+
+        def one(neurons, clamp, x, v):
+            v = neurons.tangent(x, v) if isinstance(neurons, AbstractCurved) else v
+            return jnp.where(clamp, 0, v)
+
+        return self._by_layer(one, state, vector)
+
+    def moved(self, state, step):
+        """Where a step leads, and the step as carried there."""
+
+        def one(neurons, clamp, x, v):
+            if not isinstance(neurons, AbstractCurved):
+                return x + v, v
+            arrived, onward = neurons.moved(x, v)
+            return jnp.where(clamp, x, arrived), onward
+
+        pairs = self._by_layer(one, state, step)
+        outer, inner = jax.tree.structure(state), jax.tree.structure((0, 0))
+        return jax.tree.transpose(outer, inner, pairs)
+
+    def retracted(self, state):
+        """The nearest state that the neurons can take; clamped ones, and those of a surface, as they are."""
+
+        def one(neurons, clamp, x):
+            return x if isinstance(neurons, AbstractCurved) else jnp.where(clamp, x, neurons.retract(x))
+
+        return self._by_layer(one, state)
+
+    def _by_layer(self, function, *trees):
+        structure = jax.tree.structure(self.clamp)
+        leaves = zip(self.neurons, *map(jax.tree.leaves, (self.clamp, *trees)), strict=True)
+        return jax.tree.unflatten(structure, [function(*layer) for layer in leaves])
+
+
+def _slope(memory, state):
+    return Slope(*jax.value_and_grad(scalar_energy(memory))(state))
+
+
+def _noise(key, state):
+    leaves, structure = jax.tree.flatten(state)
+    keys = jr.split(key, len(leaves))
+    drawn = [jr.normal(k, leaf.shape, leaf.dtype) for k, leaf in zip(keys, leaves, strict=True)]
+    return jax.tree.unflatten(structure, drawn)
+
+
+def _scaled(factor, tree):
+    return jax.tree.map(lambda leaf: (factor * leaf).astype(leaf.dtype), tree)
+
+
+def _square(tree):
+    return sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(tree))
+
+
+def _equal(a, b):
+    return jnp.stack([(x == y).all() for x, y in zip(*map(jax.tree.leaves, (a, b)), strict=True)]).all()

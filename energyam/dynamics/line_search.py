@@ -1,0 +1,102 @@
+"""Line search: all layers at once, as far as the energy falls."""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, PyTree
+
+from energyam.dynamics.fields import answers, check_potential, cost, energy_and_field
+from energyam.dynamics.gradient import check_real, retracted
+from energyam.dynamics.synchronous import checked_tol, held, is_still
+from energyam.dynamics.update import AbstractCarriesEnergy, States, Step, Tick
+from energyam.flips.derived import scalar_energy
+
+_HALVINGS = 30  # of the step: 1, ½, ¼, …, below which floats do not tell the states apart
+_ENOUGH = 1e-4  # of the fall that the slope promises
+
+
+class Felt(NamedTuple):
+    """What a search starts from: the energy of the state, and the fields at it."""
+
+    energy: Float[Array, ""]
+    field: PyTree[Array]
+
+
+class LineSearch(AbstractCarriesEnergy):
+    """All layers at once, towards their answers, as far as the energy falls: it never rises.
+
+        a = respond(field(g)),    g ← g + t (a − g),    t the first of 1, ½, ¼, … with
+        E(g + t (a − g)) ≤ E(g) + 10⁻⁴ t Δ and below E(g),    Δ = R(a) − R(g) − field · (a − g) ≤ 0
+
+    Δ bounds the slope of the energy along the way, as R is convex, and is 0 only at rest. Where no t serves,
+    the fall is below the rounding of the energy, and the state is settled. The potential may be of any kind.
+
+    **Arguments:** `tol`: at rest when no answer differs from its neuron by more than tol · max(1, max|g|).
+    Raises `ValueError` for others; in `recall` for a memory without a potential, or with ±1 neurons.
+
+    Armijo, Pacific Journal of Mathematics 16 (1966); Bredies et al., Computational Optimization and
+    Applications 42 (2009), for such directions.
+    """
+
+    tol: Float[Array, ""]
+
+    def __init__(self, tol: ArrayLike = 1e-6):
+        self.tol = checked_tol(tol)
+
+    def prepare(self, memory: Any) -> Any:
+        check_real(memory, "LineSearch")
+        check_potential(memory, "LineSearch")
+        return memory
+
+    def init(self, prepared: Any, state: PyTree[Array], tick: Tick) -> Felt:
+        return Felt(*energy_and_field(prepared, state))
+
+    def energy(self, carry: Felt) -> Float[Array, ""]:
+        return carry.energy
+
+    def step(self, prepared: Any, state: PyTree[Array], carry: Felt, tick: Tick, clamp: Any) -> Step:
+        aim = held(clamp, state, answers(prepared, carry.field, state))
+        length = lax.stop_gradient(_length(prepared, state, aim, carry, clamp))
+        new = _between(prepared, state, aim, length, clamp)
+        energy, field = energy_and_field(prepared, new)
+        settled = is_still(aim, state, self.tol) | (length == 0)
+        record = States(jax.tree.map(lambda leaf: leaf[None], new))
+        return Step(new, Felt(energy, field), energy[None], record, settled)
+
+
+def _between(memory, state, aim, length, clamp):
+    """g + t (a − g), at the nearest states that the neurons can take; exactly `state` for t = 0."""
+    moved = jax.tree.map(lambda g, a: g + length * (a - g), state, aim)
+    new = held(clamp, state, retracted(memory, moved))
+    return jax.tree.map(lambda new, old: jnp.where(length > 0, new, old), new, state)
+
+
+def _length(memory, state, aim, felt, clamp):
+    """How far the search goes, 0 where no step lowers the energy. Derivatives don't pass through it."""
+    arrays, rest = eqx.partition((memory, state, aim, felt), eqx.is_inexact_array)
+    memory, state, aim, felt = eqx.combine(jax.tree.map(lax.stop_gradient, arrays), rest)
+    energy_of = scalar_energy(memory)
+    products = jax.tree.map(lambda f, a, g: jnp.sum(f * (a - g)), felt.field, aim, state)
+    promised = cost(memory, aim) - cost(memory, state) - sum(jax.tree.leaves(products))
+    promised = jnp.minimum(promised, 0)
+
+    def is_enough(length, energy):
+        # Strictly lower, also where the promise is below the rounding; a NaN is not.
+        return (energy < felt.energy) & (energy <= felt.energy + _ENOUGH * length * promised)
+
+    # The first of 1, ½, ¼, … that lowers the energy enough.
+    def too_far(at):
+        return ~is_enough(*at) & (at[0] > 0.5**_HALVINGS)
+
+    def halve(at):
+        length = at[0] / 2
+        return length, energy_of(_between(memory, state, aim, length, clamp))
+
+    one = jnp.ones_like(felt.energy)
+    start = one, energy_of(_between(memory, state, aim, one, clamp))
+    length, energy = lax.while_loop(too_far, halve, start)
+    return jnp.where(is_enough(length, energy), length, 0)

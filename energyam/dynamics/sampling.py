@@ -1,0 +1,151 @@
+"""`sample`: chains of any update rule, through the loop of `recall`, and `Samples`, what they came to."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree, Shaped
+
+from energyam import checks
+from energyam.dynamics import loop
+from energyam.dynamics.defaults import check_memory
+from energyam.dynamics.states import as_working, checked_clamp, checked_states, layers_of
+from energyam.dynamics.update import AbstractUpdate, check_steps, flips_neurons
+
+_CHUNKS = 100  # of a run that shows its progress
+
+
+class Samples(eqx.Module):
+    """What chains came to.
+
+    **Fields:** `states` (*chains, S, …): S samples of each chain, in the dtype of the start; `energies`
+    (*chains, S): those of the samples, NaN or infinite where a chain got lost; `acceptance` (*chains): the
+    share of proposals accepted after the discarded steps, NaN for rules that propose nothing.
+    """
+
+    states: PyTree[Shaped[Array, "..."]]
+    energies: Float[Array, "*chains S"]
+    acceptance: Float[Array, "*chains"]
+
+
+def sample(
+    memory: Any,
+    start: PyTree[ArrayLike],
+    update: AbstractUpdate,
+    num_samples: int,
+    *,
+    key: PRNGKeyArray,
+    every: int = 1,
+    discard: int = 0,
+    clamp: Any = None,
+    progress: bool = False,
+) -> Samples:
+    """Let chains wander from `start` by a random update rule, and keep a state every so many steps.
+
+    **Arguments:**
+
+    - `memory`: a memory, or any object with a scalar `energy(state)`; rules such as `HeatBath(T)` make the
+      chains tend to exp(−E/T).
+    - `start` (*chains, D): where they start, with any number of leading axes; for a memory with a
+      `state_shape`, (*chains, *state_shape), or a pytree of such layers.
+    - `update`: the rule, say `HeatBath(temperature)`, `Langevin(step_size)` or one of your own.
+    - `num_samples`: S, how many states of each chain are kept.
+    - `every`: steps between two of them; a step of `HeatBath` tries every neuron once.
+    - `discard`: steps before the first `every` (burn-in).
+    - `clamp`: neurons that stay as they are, as in `recall`: the chains then sample the others given these.
+    - `progress`: whether to show a bar; the same samples come out.
+
+    No chain ever stops early, and none is called converged (see `evaluation.split_rhat`). Each has noise of
+    its own, and a chain alone gives the samples of the first of a batch with the same key. Only the S states
+    are stored, whatever `every` and `discard` are.
+
+    Raises `ValueError` for a start of another shape, not of the memory's kind of neurons, or NaN; a rule that
+    does not suit the memory; counts below 1 (`discard`: below 0), or more than 2^31 steps; another key or
+    clamp; `progress` inside `jit`.
+    """
+    update = checks.instance("update", update, AbstractUpdate)
+    num_samples, every = checks.count("num_samples", num_samples), checks.count("every", every)
+    discard = checks.count("discard", discard, least=0)
+    steps = checks.count("discard + num_samples · every", discard + num_samples * every)
+    checks.key("key", key)
+    check_memory(memory)
+    if not callable(getattr(memory, "energy", None)):
+        raise ValueError(f"memory must have an energy(state) to sample; {type(memory).__name__} has none")
+    check_steps(update, steps)
+    layers = layers_of(memory, start, flips_neurons(update), "start")
+    batch = checked_states(layers, start, "start")
+    clamp, clamp_batched = checked_clamp(layers, clamp, batch.axes)
+    run = loop.Run(memory, update, clamp, None, len(batch.axes) > 0, clamp_batched, False)
+    plan = _Plan(num_samples, jnp.asarray(every), jnp.asarray(discard))
+    runner = _with_progress if progress else _all_at_once
+    return runner(run, batch.states, batch.axes, plan, key)
+
+
+class _Plan(eqx.Module):
+    """How many samples, and the steps before and between them (arrays: another number compiles nothing)."""
+
+    num_samples: int = eqx.field(static=True)
+    every: Array
+    discard: Array
+
+
+@eqx.filter_jit
+def _all_at_once(run, start, axes, plan, key):
+    at = _begin(run, start, axes, plan, key)
+    end, states, energies = _some(run, at, start, 0, plan, key)
+    return _answer(start, axes, plan, states, energies, end[1])
+
+
+def _with_progress(run, start, axes, plan, key):
+    """The same in chunks of samples run from the host, with a bar."""
+    from tqdm import tqdm
+
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((run, start, key))):
+        raise ValueError("progress must be False inside jit; got True")
+    S, kept = plan.num_samples, []
+    chunk = max(1, S // _CHUNKS)
+    with tqdm(total=S, desc="sample", unit="sample") as bar:
+        at = eqx.filter_jit(_begin)(run, start, axes, plan, key)
+        for first in range(0, S, chunk):
+            some = _Plan(min(chunk, S - first), plan.every, plan.discard)
+            at, *found = _jitted_some(run, at, start, jnp.asarray(first), some, key)
+            kept.append(found)
+            bar.update(some.num_samples)
+    states, energies = jax.tree.map(lambda *parts: jnp.concatenate(parts), *kept)
+    return _answer(start, axes, plan, states, energies, at[1])
+
+
+def _begin(run, start, axes, plan, key):
+    """The chains after the discarded steps, and 0 proposals accepted since."""
+    at = loop.begin(run, as_working(start, axes), key=key)
+    at, _ = loop.repeat(run, at, jnp.zeros((), int), plan.discard, key=key)
+    return at, jnp.zeros_like(at.energy)
+
+
+def _some(run, at, start, first, plan, key):
+    """The chains after further samples, `first` being the number of the first; states and energies."""
+
+    def next_sample(at, number):
+        progress, accepted = at
+        begin = plan.discard + number * plan.every
+        progress, share = loop.repeat(run, progress, begin, plan.every, key=key)
+        states = jax.tree.map(lambda new, old: new.astype(old.dtype), progress.state, start)
+        return (progress, accepted + share), (states, progress.energy)
+
+    at, (states, energies) = lax.scan(next_sample, at, first + jnp.arange(plan.num_samples))
+    return at, states, energies
+
+
+_jitted_some = eqx.filter_jit(_some)
+
+
+def _answer(start, axes, plan, states, energies, accepted):
+    def by_chain(leaf):
+        leaf = jnp.moveaxis(leaf, 0, 1) if axes else leaf
+        return leaf.reshape(*axes, *leaf.shape[1 if axes else 0 :])
+
+    share = accepted / (plan.num_samples * plan.every)
+    return Samples(jax.tree.map(by_chain, states), by_chain(energies), share.reshape(axes))

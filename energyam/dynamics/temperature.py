@@ -1,0 +1,52 @@
+"""Temperatures: a number, or a schedule of the step."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int
+
+from energyam import checks
+
+Schedule = Callable[[Int[Array, ""]], ArrayLike]
+Temperature = Float[Array, ""] | Schedule
+_LOOKED_AT = 4096  # steps of a schedule that are looked at before a run
+
+
+def checked_temperature(temperature: ArrayLike | Schedule) -> Temperature:
+    """A temperature above 0 as a float, or a schedule as it is; raises `ValueError` for others."""
+    if callable(temperature):
+        check_schedule(temperature, 1)
+        return temperature
+    return checks.positive_float("temperature", temperature)
+
+
+def temperature_at(temperature: Temperature, index: Int[Array, ""]) -> Float[Array, ""]:
+    """T at step `index`. A schedule never goes below 0 here: a check before the run finds most that do."""
+    return jnp.asarray(temperature(index), float) if callable(temperature) else temperature
+
+
+def check_schedule(temperature: Temperature, num_steps: int) -> None:
+    """Raise `ValueError` if a schedule is below 0, or not finite, at one of so many steps.
+
+    Of long runs some thousands of steps are looked at, the first and the last among them.
+    """
+    if not callable(temperature) or num_steps == 0:
+        return
+    looked_at = min(num_steps, _LOOKED_AT)
+    steps = jnp.linspace(0, num_steps - 1, looked_at).astype(int)
+    values = checks.now(jax.vmap(lambda step: temperature_at(temperature, step)), steps)
+    if values.shape != steps.shape:
+        raise ValueError(
+            f"temperature must be a number for each step; got shape {values.shape[1:]} from its schedule"
+        )
+    if not checks.is_known(values):
+        return
+    wrong = ~(jnp.isfinite(values) & (values >= 0))
+    if checks.now(jnp.any, wrong):
+        first = checks.now(jnp.argmax, wrong)
+        raise ValueError(
+            f"temperature must be finite and not below 0; got {float(values[first]):.6g} from its schedule "
+            f"at step {int(steps[first])} (say lambda step: jnp.maximum(schedule(step), 0))"
+        )

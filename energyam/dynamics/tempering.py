@@ -1,0 +1,120 @@
+"""Tempering: replicas of a chain at several temperatures, which now and then change places."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+from jax.typing import ArrayLike
+from jaxtyping import Array, Bool, Float, Int, PyTree
+
+from energyam import checks
+from energyam.dynamics.heat_bath import uniform_within
+from energyam.dynamics.update import (
+    AbstractCarriesEnergy,
+    AbstractTempered,
+    AbstractWrapping,
+    States,
+    Step,
+    Tick,
+)
+from energyam.flips.derived import scalar_energy
+
+
+class Replicas(NamedTuple):
+    """The replicas of one chain, from the coldest to the hottest: states, carries and energies."""
+
+    states: PyTree[Array]
+    carries: Any
+    energies: Float[Array, " R"]
+
+
+class Prepared(NamedTuple):
+    """The memory, and what the rule of the replicas reads of it."""
+
+    memory: Any
+    inner: Any
+
+
+class Tempering(AbstractWrapping, AbstractCarriesEnergy):
+    """Replica exchange: one step of `update` at each temperature, then neighbours offer to change places.
+
+        P(exchange of i and j) = min(1, exp((1/T_i − 1/T_j) (E_i − E_j)))
+
+    Even pairs offer after even steps, odd pairs after odd ones (of two replicas, after each). Hot replicas
+    cross the barriers, and what they find comes down: the chain that is returned is the coldest, which tends
+    to exp(−E/T) at the lowest temperature. `Samples.acceptance` is the share of exchanges accepted; aim at
+    .2 to .4 by the spacing.
+
+    **Arguments:** `temperatures` (R,): R ≥ 2, above 0, in any order; `update`: a rule that can be taken `at`
+    other temperatures (`AbstractTempered`), say `HeatBath(1.0)`; its own temperature isn't read. All
+    replicas start alike; R states are kept per chain. Raises `ValueError` for others.
+
+    Hukushima & Nemoto, J. Phys. Soc. Jpn. 65 (1996).
+    """
+
+    temperatures: Float[Array, " R"]
+    update: AbstractTempered
+
+    def __init__(self, temperatures: ArrayLike | Sequence[float], update: AbstractTempered):
+        checks.positive("temperatures", temperatures)
+        temperatures = checks.as_floats("temperatures", temperatures, "R")
+        if temperatures.shape[0] < 2:
+            raise ValueError(f"temperatures must be at least 2; got {temperatures.shape[0]}")
+        self.temperatures = jnp.sort(temperatures)
+        self.update = checks.instance("update", update, AbstractTempered)
+
+    def prepare(self, memory: Any) -> Prepared:
+        return Prepared(memory, self.update.prepare(memory))
+
+    def init(self, prepared: Prepared, state: PyTree[Array], tick: Tick) -> Replicas:
+        def one(temperature, own):
+            return self.update.at(temperature).init(prepared.inner, state, _replica_of(tick, own))
+
+        carries = jax.vmap(one)(self.temperatures, self._own_keys(tick))
+        states = jax.tree.map(lambda leaf: jnp.stack([leaf] * self.temperatures.shape[0]), state)
+        return Replicas(states, carries, jax.vmap(scalar_energy(prepared.memory))(states))
+
+    def energy(self, carry: Replicas) -> Float[Array, ""]:
+        return carry.energies[0]
+
+    def step(self, prepared: Prepared, state: PyTree[Array], carry: Replicas, tick: Tick, clamp: Any) -> Step:
+        def one(temperature, own, state, inner):
+            rule, its_tick = self.update.at(temperature), _replica_of(tick, own)
+            step = rule.step(prepared.inner, state, inner, its_tick, clamp)
+            return step.state, step.carry, step.energies[-1]
+
+        replicas = Replicas(
+            *jax.vmap(one)(self.temperatures, self._own_keys(tick), carry.states, carry.carries)
+        )
+        pairs = self.temperatures.shape[0] - 1
+        offers = jnp.arange(pairs) % 2 == tick.index % min(pairs, 2)
+        u = uniform_within(offers.shape, replicas.energies.dtype, key=jr.fold_in(tick.own, 0))
+        taken = offers & self.exchanges(replicas.energies, u)
+        places = _exchanged(taken)
+        replicas = jax.tree.map(lambda leaf: leaf[places], replicas)
+        coldest = jax.tree.map(lambda leaf: leaf[0], replicas.states)
+        record = States(jax.tree.map(lambda leaf: leaf[None], coldest))
+        share = taken.sum() / offers.sum()
+        return Step(coldest, replicas, replicas.energies[:1], record, jnp.zeros((), bool), share)
+
+    def exchanges(self, energies: Float[Array, " R"], u: Float[Array, " n"]) -> Bool[Array, " n"]:
+        """Whether each replica would change places with the next hotter one, for uniform numbers u."""
+        cold, hot = 1 / self.temperatures[:-1], 1 / self.temperatures[1:]
+        return (cold - hot) * (energies[:-1] - energies[1:]) > jnp.log(u)
+
+    def _own_keys(self, tick):
+        numbers = 1 + jnp.arange(self.temperatures.shape[0])
+        return jax.vmap(lambda r: jr.fold_in(tick.own, r))(numbers)
+
+
+def _replica_of(tick, own):
+    """The tick of a replica: noise of its own, and the order of updates in common."""
+    return Tick(tick.index, tick.shared, own)
+
+
+def _exchanged(taken: Bool[Array, " n"]) -> Int[Array, " R"]:
+    """Which replica each place takes, where no two exchanges share a place."""
+    places = jnp.arange(taken.shape[0] + 1)
+    return places + jnp.pad(taken, (0, 1)) * 1 - jnp.pad(taken, (1, 0)) * 1

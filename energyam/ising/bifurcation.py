@@ -1,0 +1,91 @@
+"""Simulated bifurcation: all neurons of a network at once, as positions that a growing force parts."""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax.numpy as jnp
+import jax.random as jr
+from jax.typing import ArrayLike
+from jaxtyping import Array, Bool, Float
+
+from energyam import checks
+from energyam.dynamics.update import AbstractUpdate, States, Step, Tick
+from energyam.linalg import dot
+from energyam.memories.hopfield import HopfieldNetwork
+
+_SPREAD = 0.1  # positions and momenta start between −.1 and .1
+
+
+class _Network(NamedTuple):
+    memory: HopfieldNetwork
+    couplings: Float[Array, "D D"]  # without the diagonal
+    bias: Float[Array, " D"]
+    strength: Float[Array, ""]  # c = ½ √(D − 1) / ‖J‖
+
+
+class _Motion(NamedTuple):
+    positions: Float[Array, " D"]
+    momenta: Float[Array, " D"]
+
+
+class SimulatedBifurcation(AbstractUpdate):
+    """A search for the lowest state of a `HopfieldNetwork`: one matrix product moves all its neurons.
+
+    Positions u and momenta v, from small random ones, with J the couplings without their diagonal:
+
+        v ← v + dt (−(1 − a) u + c (J z + b)),   u ← u + dt v,   c = ½ √(D − 1) / ‖J‖
+
+    while a grows from 0 to 1. Where |u| > 1, u becomes its sign and v becomes 0. z = u (ballistic) or
+    sign u (discrete), and the state of the recall is sign u. The query says which values clamped neurons
+    have, and how many chains there are; the others start anew. It never settles: the last state is the
+    answer, which sweeps of `Asynchronous()` bring to a minimum.
+
+    **Arguments:** `num_steps`: steps until a = 1; give `recall` as many as `max_steps`; `step_size`: dt;
+    `discrete`: which of the two. Raises `ValueError` for `num_steps` below 1, a step size not above 0, and in
+    `recall` for another memory or a missing key.
+
+    Goto et al., Science Advances 7 (2021).
+    """
+
+    num_steps: int = eqx.field(static=True)
+    step_size: Float[Array, ""]
+    discrete: bool = eqx.field(static=True)
+
+    def __init__(self, num_steps: int, step_size: ArrayLike = 0.5, discrete: bool = True):
+        self.num_steps = checks.count("num_steps", num_steps)
+        self.step_size = checks.positive_float("step_size", step_size)
+        self.discrete = checks.flag("discrete", discrete)
+
+    def prepare(self, memory: Any) -> _Network:
+        memory = checks.instance("memory", memory, HopfieldNetwork)
+        couplings = jnp.fill_diagonal(memory.weights, 0, inplace=False)
+        D, norm = memory.num_neurons, jnp.linalg.norm(couplings)
+        bias = jnp.zeros(D) if memory.bias is None else memory.bias
+        strength = 0.5 * (D - 1) ** 0.5 / jnp.where(norm > 0, norm, 1)
+        return _Network(memory, couplings, bias, strength)
+
+    def init(self, prepared: _Network, state: Float[Array, " D"], tick: Tick) -> _Motion:
+        return _Motion(*jr.uniform(tick.own, (2, *state.shape), state.dtype, -_SPREAD, _SPREAD))
+
+    def step(
+        self,
+        prepared: _Network,
+        state: Float[Array, " D"],
+        carry: _Motion,
+        tick: Tick,
+        clamp: Bool[Array, " D"],
+    ) -> Step:
+        u = jnp.where(clamp, state, carry.positions)
+        grown = jnp.minimum(tick.index / self.num_steps, 1)
+        force = dot(_sign(u) if self.discrete else u, prepared.couplings) + prepared.bias
+        v = carry.momenta + self.step_size * (prepared.strength * force - (1 - grown) * u)
+        u = u + self.step_size * v
+        beyond = jnp.abs(u) > 1
+        u, v = jnp.where(beyond, _sign(u), u), jnp.where(beyond, 0, v)
+        new = jnp.where(clamp, state, _sign(u))
+        energy = prepared.memory.energy(new)
+        return Step(new, _Motion(u, v), energy[None], States(new[None]), jnp.zeros((), bool))
+
+
+def _sign(u):
+    return jnp.where(u < 0, -1, 1).astype(u.dtype)

@@ -1,0 +1,138 @@
+"""Problems of optimisation as Hopfield networks, and back: QUBO, Max-Cut, graph files, dimod's models."""
+
+import gzip
+import pathlib
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from energyam import checks
+from energyam.files import as_path
+from energyam.linalg import dot
+from energyam.memories.base import as_state
+from energyam.memories.hopfield import HopfieldNetwork
+
+
+def from_qubo(Q: ArrayLike) -> tuple[HopfieldNetwork, Float[Array, ""]]:
+    """The network and the offset with zᵀQz = E(x) + offset, for bits z = (1 + x)/2.
+
+    **Arguments:** `Q` (D, D): any square matrix, say upper triangular or symmetric: zᵀQz depends on Q + Qᵀ
+    alone. Minimise E and read z = (1 + x)/2.
+
+    Raises `ValueError` for a matrix that is not square, or not finite.
+    """
+    matrix = checks.as_square("Q", Q)
+    matrix = 0.5 * matrix + 0.5 * matrix.T
+    pairs, alone = jnp.fill_diagonal(matrix, 0, inplace=False), jnp.sum(matrix, axis=1)
+    offset = 0.25 * (jnp.sum(alone) + jnp.trace(matrix))
+    return HopfieldNetwork(-0.5 * pairs, -0.5 * alone), offset
+
+
+def max_cut(weights: ArrayLike) -> HopfieldNetwork:
+    """The network whose lowest states cut a graph best: couplings −w.
+
+    The neurons' values are the two sides, and cut = (Σ_{i<j} w_ij − E)/2, see `cut_value`.
+
+    **Arguments:** `weights` (D, D): symmetric weights of the edges, 0 for none; a diagonal counts for
+    nothing. Raises `ValueError` for a matrix that is not square, not symmetric or not finite.
+    """
+    weights = checks.as_square("weights", weights)
+    return HopfieldNetwork(-jnp.fill_diagonal(weights, 0, inplace=False))
+
+
+def cut_value(weights: ArrayLike, state: ArrayLike) -> Float[Array, ""]:
+    """The weight of the edges between the two sides of a cut: Σ_{i<j} w_ij (1 − x_i x_j)/2.
+
+    **Arguments:** `weights` (D, D): symmetric, as in `max_cut`; `state` (D,): ±1. Raises `ValueError` for
+    other shapes.
+    """
+    weights = checks.as_square("weights", weights)
+    state = as_state(state, weights.shape[0])
+    return 0.25 * (jnp.sum(weights) - dot(dot(weights, state), state))
+
+
+def read_gset(path: str | pathlib.Path) -> Float[Array, "D D"]:
+    """The weights (D, D) of a graph file as in the G-set; one that ends in `.gz` is unpacked.
+
+    The first line holds the numbers of vertices and edges, `n m`; each further one an edge, `i j w`, with
+    vertices from 1 to n. Weights of an edge that comes twice add up.
+
+    Raises `ValueError` with the number of the line that is malformed, joins a vertex to itself, or names a
+    vertex out of range; and where there are fewer or more than m edges.
+    """
+    path = as_path(path, "path")
+    with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as file:
+        lines = [(number, line.split()) for number, line in enumerate(file, 1) if line.strip()]
+    if not lines:
+        raise ValueError(f"{path} must start with a line 'n m'; it is empty")
+    n, m = _numbers(path, *lines[0], (int, int), "n m")
+    if n < 1 or m < 0:
+        raise ValueError(f"{path}, line {lines[0][0]}: n must be at least 1 and m at least 0; got {n} {m}")
+    edges = [_edge(path, number, words, n) for number, words in lines[1:]]
+    if len(edges) != m:
+        raise ValueError(f"{path} must have m = {m} edges, as line {lines[0][0]} says; got {len(edges)}")
+    weights = np.zeros((n, n))
+    for i, j, w in edges:
+        weights[i - 1, j - 1] += w
+        weights[j - 1, i - 1] += w
+    return jnp.asarray(weights, jnp.result_type(float))
+
+
+def _edge(path, number, words, n):
+    i, j, w = _numbers(path, number, words, (int, int, float), "i j w")
+    for vertex in (i, j):
+        if not 1 <= vertex <= n:
+            raise ValueError(f"{path}, line {number}: vertices must be from 1 to {n}; got {vertex}")
+    if i == j:
+        raise ValueError(f"{path}, line {number}: an edge must join two vertices; got {i} twice")
+    if not np.isfinite(w):
+        raise ValueError(f"{path}, line {number}: a weight must be finite; got {w}")
+    return i, j, w
+
+
+def _numbers(path, number, words, kinds, wanted):
+    try:
+        return [kind(word) for kind, word in zip(kinds, words, strict=True)]
+    except ValueError:
+        raise ValueError(f"{path}, line {number}: must be {wanted!r}; got {' '.join(words)!r}") from None
+
+
+def from_bqm(bqm: Any) -> tuple[HopfieldNetwork, Float[Array, ""]]:
+    """The network and the offset of a dimod `BinaryQuadraticModel`: its energy is E(x) + offset.
+
+    Neuron k is the k-th of `bqm.variables`; a model of bits z is read as x = 2z − 1.
+
+    Raises `ValueError` for what has no such views: `bqm.spin` with `linear`, `quadratic` and `offset`.
+    """
+    spin: Any = getattr(bqm, "spin", None)
+    if not all(hasattr(spin, name) for name in ("linear", "quadratic", "offset")):
+        raise ValueError(f"bqm must be a dimod.BinaryQuadraticModel; got {type(bqm).__name__}")
+    index = {variable: k for k, variable in enumerate(bqm.variables)}
+    weights, bias = np.zeros((len(index), len(index))), np.zeros(len(index))
+    for variable, h in spin.linear.items():
+        bias[index[variable]] = -h
+    for (u, v), coupling in spin.quadratic.items():
+        weights[index[u], index[v]] = weights[index[v], index[u]] = -coupling
+    return HopfieldNetwork(weights, bias), jnp.asarray(float(spin.offset))
+
+
+def to_bqm(memory: HopfieldNetwork, offset: ArrayLike = 0.0) -> Any:
+    """A network as a dimod `BinaryQuadraticModel` of spins, of energy E(x) + `offset`; variables 0 … D − 1.
+
+    Raises `ValueError` for another memory, and `ImportError` without dimod (the extra `ising`).
+    """
+    memory = checks.instance("memory", memory, HopfieldNetwork)
+    offset = checks.number("offset", offset)
+    try:
+        import dimod
+    except ImportError:
+        raise ImportError('dimod is missing: pip install "energyam[ising]"') from None
+    weights = np.asarray(memory.weights, np.float64)
+    bias = np.zeros(len(weights)) if memory.bias is None else np.asarray(memory.bias, np.float64)
+    rows, columns = np.nonzero(np.triu(weights, 1))
+    quadratic = {(int(i), int(j)): -float(weights[i, j]) for i, j in zip(rows, columns, strict=True)}
+    linear = {i: -float(b) for i, b in enumerate(bias)}
+    return dimod.BinaryQuadraticModel(linear, quadratic, offset - 0.5 * float(np.trace(weights)), "SPIN")

@@ -1,0 +1,91 @@
+"""Memories by distance: Gaussian and Epanechnikov energies, the logarithms of kernel densities."""
+
+from typing import ClassVar
+
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Bool, Float, Num
+
+from energyam.flips.derived import similarities_of
+from energyam.memories.base import AbstractProvesRest, as_state
+from energyam.memories.dense import AbstractDenseAM
+from energyam.memories.neurons import Free
+from energyam.memories.separation import LogSumExp
+from energyam.memories.similarity import AbstractSimilarity, NegativeDistance
+from energyam.memories.sparse import LogSumReLU
+
+
+class GaussianDenseAM(AbstractDenseAM):
+    """The memory of mean shift: E(x) = −1/β log Σ_μ exp(−β/2 ‖x − ξ_μ‖²).
+
+    The energy is that of a mixture of Gaussians of variance 1/β. One synchronous step is mean shift,
+    x ← Ξᵀ softmax(−β/2 ‖x − ξ‖²): that of `ModernHopfield` with a bias −½‖ξ‖² for each pattern, so that the
+    length of a pattern lends it no weight. Recall is never exact: every pattern pulls a little.
+
+    **Arguments:** `patterns` (K, D): real numbers; `beta`: β, one over the variance. Raises `ValueError` for
+    patterns that are not finite or β ≤ 0.
+
+    Fukunaga & Hostetler, IEEE Trans. Inf. Theory 21 (1975); Saha, Krotov, Zaki & Ram, "End-to-end
+    differentiable clustering with associative memories", ICML 2023.
+    """
+
+    patterns: Num[Array, "K D"]
+    separation: LogSumExp
+    neurons: Free
+    similarity: ClassVar[AbstractSimilarity] = NegativeDistance()
+
+    def __init__(self, patterns: ArrayLike, beta: ArrayLike):
+        self.neurons = Free()
+        self.patterns = self.neurons.check("patterns", patterns, "K D")
+        self.separation = LogSumExp(beta)
+
+    def __check_init__(self):
+        self.neurons.check("patterns", self.patterns, "K D")
+
+
+class EpanechnikovDenseAM(AbstractDenseAM, AbstractProvesRest):
+    """The memory of compact support: E(x) = −1/β log Σ_μ max(0, 1 − β/2 ‖x − ξ_μ‖²).
+
+    A pattern is in reach of x if it is nearer than the radius ρ = √(2/β). One synchronous step goes to the
+    mean of the patterns in reach. The energy never rises and there are finitely many sets, so recall ends;
+    that it has ended is proved by equality of the sets before and after. A set S of patterns makes a minimum,
+    its mean m, if max_S ‖ξ − m‖ < ρ < min_{not S} ‖ξ − m‖. So a pattern alone in reach of itself is recalled
+    exactly, but for the rounding of one division, in one step from every x nearer to it than min(ρ, r − ρ), r
+    the distance of its nearest neighbour. And there are minima that nobody stored.
+
+    With no pattern in reach the energy is +∞ and flat: the state stays where it is, and recall says that it
+    ended "not finite".
+
+    **Arguments:** `patterns` (K, D): real numbers; `beta`: β = 2/ρ². Raises `ValueError` for patterns that
+    are not finite or β ≤ 0.
+
+    Hoover et al., "Dense associative memory with Epanechnikov energy" (2025).
+    """
+
+    patterns: Num[Array, "K D"]
+    separation: LogSumReLU
+    neurons: Free
+    similarity: ClassVar[AbstractSimilarity] = NegativeDistance()
+
+    def __init__(self, patterns: ArrayLike, beta: ArrayLike):
+        self.neurons = Free()
+        self.patterns = self.neurons.check("patterns", patterns, "K D")
+        self.separation = LogSumReLU(beta)
+
+    def __check_init__(self):
+        self.neurons.check("patterns", self.patterns, "K D")
+
+    @property
+    def radius(self) -> Float[Array, ""]:
+        """ρ = √(2/β): patterns nearer than this are in reach."""
+        return jnp.sqrt(2 / self.separation.beta)
+
+    def in_reach(self, state: ArrayLike) -> Bool[Array, " K"]:
+        """Which patterns are in reach of a state (D,): those that its energy and its step see."""
+        state = as_state(state, self.num_neurons)
+        similarities = similarities_of(self.similarity, self.patterns, state)
+        return self.separation.relative(similarities, jnp.zeros((), similarities.dtype))[1] > 0
+
+    def proves_rest(self, before: Float[Array, " D"], after: Float[Array, " D"]) -> Bool[Array, ""]:
+        in_reach = self.in_reach(after)
+        return (in_reach == self.in_reach(before)).all() & in_reach.any()

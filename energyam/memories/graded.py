@@ -1,0 +1,253 @@
+"""Graded neurons: layers whose energy R is the Legendre dual of a Lagrangian L, and which answer with ∇L.
+
+For the answer g = ∇L(x) to a field x, R(g) = x · g − L(x) (Fenchel and Young). The numbers of a layer, its β
+or its gain, are leaves, so that they can be trained.
+
+Krotov & Hopfield, ICLR 2021; Krotov, "Hierarchical associative memory" (2021).
+"""
+
+import abc
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.scipy.special import xlog1py, xlogy
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Shaped
+
+from energyam import checks
+from energyam.memories.neurons import AbstractCoupled, AbstractNeurons, Shape
+from energyam.roots import held_field
+
+
+class AbstractGraded(AbstractNeurons):
+    """Neurons with a convex Lagrangian L: `respond` is ∇L, and `energy` its Legendre dual."""
+
+    @abc.abstractmethod
+    def lagrangian(self, field: Float[Array, "..."]) -> Float[Array, ""]:
+        """L(x), a scalar for the field of one layer; ∇L is the answer to it."""
+
+
+class Rectified(AbstractGraded):
+    """Neurons of at least 0: R = ½‖g‖², and the answer to a field is max(field, 0).
+
+    L(x) = ½ Σ max(x, 0)². `shape`: that of the layer.
+    """
+
+    shape: Shape = eqx.field(static=True, default=None)
+
+    def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
+        return in_range(name, states, dims, 0, math.inf)
+
+    def energy(self, state: Float[Array, "..."]) -> Float[Array, ""]:
+        return 0.5 * jnp.sum(state**2)
+
+    def respond(
+        self, field: Float[Array, "..."], state: Float[Array, "..."], curvature: ArrayLike = 0.0
+    ) -> Float[Array, "..."]:
+        return jax.nn.relu(field) / (1 + jnp.asarray(curvature, field.dtype))
+
+    def retract(self, state: Float[Array, "..."]) -> Float[Array, "..."]:
+        return jnp.maximum(state, 0)
+
+    def lagrangian(self, field: Float[Array, "..."]) -> Float[Array, ""]:
+        return 0.5 * jnp.sum(jax.nn.relu(field) ** 2)
+
+
+class Tanh(AbstractGraded):
+    """Neurons from −1 to 1: the answer to a field is tanh(β · field), as in Hopfield's graded network.
+
+    R(g) = Σ [(1+g) ln(1+g) + (1−g) ln(1−g)] / 2β and L(x) = Σ ln cosh(βx) / β. With temperature T = 1/β this
+    is mean-field annealing: R is −T times the entropy of independent ±1 neurons of mean g, save D T ln 2.
+    At ±1 the slope of R is taken to be that of the next number inside.
+
+    **Arguments:** `beta`: β, the steepness; `shape`: that of the layer. Raises `ValueError` for β ≤ 0.
+
+    Hopfield, PNAS 81 (1984); Peterson & Anderson, Complex Systems 1 (1987).
+    """
+
+    beta: Float[Array, ""]
+    shape: Shape = eqx.field(static=True, default=None)
+
+    def __init__(self, beta: ArrayLike, shape: Shape = None):
+        self.beta = checks.positive_float("beta", beta)
+        self.shape = shape
+
+    def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
+        return in_range(name, states, dims, -1, 1)
+
+    def energy(self, state: Float[Array, "..."]) -> Float[Array, ""]:
+        g = moved_into(state, *_open(state, -1))
+        return jnp.sum(xlog1py(1 + g, g) + xlog1py(1 - g, -g)) / (2 * self.beta)
+
+    def respond(
+        self, field: Float[Array, "..."], state: Float[Array, "..."], curvature: ArrayLike = 0.0
+    ) -> Float[Array, "..."]:
+        def activation(u):
+            value = jnp.tanh(self.beta * u)
+            return value, self.beta * (1 - value**2)
+
+        return activation(held_field(activation, field, curvature, -1, 1))[0]
+
+    def retract(self, state: Float[Array, "..."]) -> Float[Array, "..."]:
+        return jnp.clip(state, *_open(state, -1))
+
+    def lagrangian(self, field: Float[Array, "..."]) -> Float[Array, ""]:
+        # ln cosh x = softplus(2x) − x − ln 2, from the side on which nothing overflows.
+        size = jnp.abs(field)
+        return jnp.sum(size + (jnp.log1p(jnp.exp(-2 * self.beta * size)) - math.log(2)) / self.beta)
+
+
+class Sigmoid(AbstractGraded):
+    """Neurons from 0 to 1: the answer to a field is the logistic function σ(β · field).
+
+    R(g) = Σ [g ln g + (1−g) ln(1−g)] / β and L(x) = Σ softplus(βx) / β. At 0 and 1 the slope of R is taken to
+    be that of the next number inside.
+
+    **Arguments:** `beta`: β, the steepness; `shape`: that of the layer. Raises `ValueError` for β ≤ 0.
+    """
+
+    beta: Float[Array, ""]
+    shape: Shape = eqx.field(static=True, default=None)
+
+    def __init__(self, beta: ArrayLike, shape: Shape = None):
+        self.beta = checks.positive_float("beta", beta)
+        self.shape = shape
+
+    def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
+        return in_range(name, states, dims, 0, 1)
+
+    def energy(self, state: Float[Array, "..."]) -> Float[Array, ""]:
+        g = moved_into(state, jnp.finfo(state.dtype).tiny, _open(state, 0)[1])
+        return jnp.sum(xlogy(g, g) + xlog1py(1 - g, -g)) / self.beta
+
+    def respond(
+        self, field: Float[Array, "..."], state: Float[Array, "..."], curvature: ArrayLike = 0.0
+    ) -> Float[Array, "..."]:
+        def activation(u):
+            value = jax.nn.sigmoid(self.beta * u)
+            return value, self.beta * value * (1 - value)
+
+        return activation(held_field(activation, field, curvature, 0, 1))[0]
+
+    def retract(self, state: Float[Array, "..."]) -> Float[Array, "..."]:
+        return jnp.clip(state, *_open(state, 0))
+
+    def lagrangian(self, field: Float[Array, "..."]) -> Float[Array, ""]:
+        return jnp.sum(jax.nn.softplus(self.beta * field)) / self.beta
+
+
+class LayerNorm(AbstractCoupled, AbstractGraded):
+    """Neurons that answer a field with its layer norm, along the last axis of D neurons.
+
+    The answer to x is γ (x − x̄) / √(var + ε) + δ; with L(x) = D γ √(var + ε) + δ · x and, for g − δ of mean 0
+    and of length at most √D γ, R(g) = −√(Dε) √(Dγ² − ‖g − δ‖²); sums over all axes but the last.
+
+    **Arguments:** `gain`: γ, above 0; `offset`: δ, a number or (D,); `eps`: ε, above 0; `shape`: that of the
+    layer. Raises `ValueError` for others.
+
+    Ba, Kiros & Hinton, "Layer normalization" (2016); as a Lagrangian, Hoover et al., "Energy transformer",
+    NeurIPS 2023.
+    """
+
+    gain: Float[Array, ""]
+    offset: Float[Array, "..."]
+    eps: Float[Array, ""]
+    shape: Shape = eqx.field(static=True, default=None)
+
+    def __init__(
+        self, gain: ArrayLike = 1.0, offset: ArrayLike = 0.0, eps: ArrayLike = 1e-5, shape: Shape = None
+    ):
+        self.gain = checks.positive_float("gain", gain)
+        self.offset = checks.as_floats("offset", offset, "..." if jnp.ndim(offset) == 0 else "D")
+        self.eps = checks.positive_float("eps", eps)
+        self.shape = shape
+
+    def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
+        states = checks.as_floats(name, states, dims)
+        shape = states.shape
+        if self.offset.shape not in ((), shape[-1:]):
+            raise ValueError(f"{name} must be (..., {self.offset.shape[0]}), as offset is; got shape {shape}")
+        sizes = checks.now(lambda x: self._sizes(x.astype(float)), states)
+        if not checks.passes(lambda sizes: ((jnp.abs(sizes) < 1 + 1e-2) & ~jnp.isnan(sizes)).all(), sizes):
+            raise ValueError(
+                f"{name} minus the offset must have mean 0 and length at most √D · gain; "
+                "got others (neurons.retract(state) is the nearest such state)"
+            )
+        return states
+
+    def energy(self, state: Float[Array, "..."]) -> Float[Array, ""]:
+        D = state.shape[-1]
+        room = D * self.gain**2 - jnp.sum(self._from_offset(state) ** 2, axis=-1)
+        return -jnp.sum(jnp.sqrt(D * self.eps) * _root(room))
+
+    def respond(
+        self, field: Float[Array, "..."], state: Float[Array, "..."], curvature: ArrayLike = 0.0
+    ) -> Float[Array, "..."]:
+        c, most = jnp.asarray(curvature, field.dtype), field.shape[-1] ** 0.5 * self.gain
+        h = field - c * self._broadcast(field)
+        h = h - jnp.mean(h, axis=-1, keepdims=True)
+
+        def activation(u):
+            spread = u**2 + field.shape[-1] * self.eps
+            return most * u / jnp.sqrt(spread), most * field.shape[-1] * self.eps / spread**1.5
+
+        size = _root(jnp.sum(h**2, axis=-1, keepdims=True))
+        left = held_field(activation, size, c, 0, most)
+        # The answer is along h, by activation(left) / |h|; for h = 0, and without curvature, 1 / √(…).
+        spread = jnp.sqrt(left**2 + field.shape[-1] * self.eps)
+        ratio = jnp.where(size > 0, left / jnp.where(size > 0, size, 1), 1)
+        return h * (ratio * most / spread) + self._broadcast(field)
+
+    def retract(self, state: Float[Array, "..."]) -> Float[Array, "..."]:
+        g = self._from_offset(state)
+        g = g - jnp.mean(g, axis=-1, keepdims=True)
+        most = g.shape[-1] ** 0.5 * self.gain * (1 - jnp.finfo(g.dtype).eps)
+        size = _root(jnp.sum(g**2, axis=-1, keepdims=True))
+        return g * jnp.where(size > most, most / jnp.where(size > 0, size, 1), 1) + self._broadcast(state)
+
+    def lagrangian(self, field: Float[Array, "..."]) -> Float[Array, ""]:
+        roots = jnp.sqrt(jnp.var(field, axis=-1) + self.eps)
+        return jnp.sum(field.shape[-1] * self.gain * roots) + jnp.sum(self._broadcast(field) * field)
+
+    def _broadcast(self, like):
+        return jnp.broadcast_to(self.offset.astype(like.dtype), like.shape)
+
+    def _from_offset(self, state):
+        return state - self._broadcast(state)
+
+    def _sizes(self, states):
+        """The lengths of g − δ over √D γ, NaN where the mean is not 0."""
+        g = self._from_offset(states)
+        centred = jnp.abs(jnp.mean(g, axis=-1)) < 1e-2 * self.gain
+        return jnp.where(centred, jnp.sqrt(jnp.mean(g**2, axis=-1)) / self.gain, jnp.nan)
+
+
+def in_range(name: str, states: ArrayLike, dims: str, low: float, high: float) -> Array:
+    """States as floats; raises `ValueError` for any below `low` or above `high`."""
+    states = checks.as_floats(name, states, dims)
+    if not checks.passes(lambda x: ((x >= low) & (x <= high)).all(), states):
+        wanted = f"from {low} to {high}" if high < math.inf else f"of at least {low}"
+        raise ValueError(
+            f"{name} must be {wanted}; got entries from {states.min():.4g} to {states.max():.4g} "
+            "(neurons.retract(state) is the nearest state that these neurons can take)"
+        )
+    return states
+
+
+def _open(state, low):
+    """`low` and 1, moved to the inside by the least that floats near 1 can hold."""
+    least = jnp.finfo(state.dtype).eps
+    return low + least, 1 - least
+
+
+def moved_into(state: Float[Array, "..."], low: ArrayLike, high: ArrayLike) -> Float[Array, "..."]:
+    """`state` from `low` to `high`, with the derivatives of the state itself: slopes there stay finite."""
+    return state + lax.stop_gradient(jnp.clip(state, low, high) - state)
+
+
+def _root(square):
+    """√max(square, 0), of slope 0 where the square is not above 0."""
+    return jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)

@@ -1,0 +1,190 @@
+"""Hierarchical memories: layers of any neurons, coupled by any synapses, under one energy."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, PyTree
+
+from energyam import checks
+from energyam.memories.base import AbstractLayered
+from energyam.memories.neurons import AbstractNeurons
+from energyam.memories.synapses import AbstractTokenwise
+
+Synapse = Callable[..., Float[Array, ""]]
+Shape = tuple[int, ...]
+
+
+class HierarchicalMemory(AbstractLayered):
+    """Layers of neurons and the synapses between them: E(g) = Σ_layers R_l(g_l) − Σ_synapses P_s(g).
+
+    A state is a dictionary of activations, one array for each layer; `recall` takes leading batch axes on all
+    of them. With a convex Lagrangian L_l of the literature R_l is its dual, so this is the energy
+    Σ_l (x_l · g_l − L_l(x_l)) − Σ_s P_s.
+
+    **Arguments:** `neurons`: a name → neurons with a shape, in the order in which `Blockwise` visits them;
+    `synapses`: pairs of a synapse and the names of its layers, `(synapse, ("image", "hidden"))`. A synapse
+    is any function or module from the activations of its layers, in that order, to a scalar.
+
+    Raises `ValueError` for neurons without a shape, names of layers that don't exist, and a synapse that does
+    not take layers of these shapes or gives anything but a scalar.
+
+    Krotov, "Hierarchical associative memory" (2021); Hoover et al., "A universal abstraction for hierarchical
+    Hopfield networks" (2022).
+    """
+
+    neurons: dict[str, AbstractNeurons]
+    synapses: tuple[Synapse, ...]
+    connections: tuple[tuple[str, ...], ...] = eqx.field(static=True)  # the layers of each synapse
+    names: tuple[str, ...] = eqx.field(static=True)  # of the layers: dictionaries are sorted by jit
+
+    def __init__(
+        self,
+        neurons: Mapping[str, AbstractNeurons],
+        synapses: Sequence[tuple[Synapse, Sequence[str]]],
+    ):
+        self.neurons = _checked_neurons(neurons)
+        pairs = [_checked_pair(i, pair, self.neurons) for i, pair in enumerate(_checked_list(synapses))]
+        self.synapses = tuple(synapse for synapse, _ in pairs)
+        self.connections = tuple(names for _, names in pairs)
+        self.names = tuple(neurons)
+
+    def __check_init__(self):
+        for i, (synapse, names) in enumerate(zip(self.synapses, self.connections, strict=True)):
+            _check_fits(f"synapses[{i}] ({_called(synapse)})", synapse, names, self.state_shape)
+
+    @property
+    def state_shape(self) -> dict[str, Shape]:
+        """A layer's name → its shape."""
+        return {name: tuple(map(int, neurons.shape or ())) for name, neurons in self.neurons.items()}
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The names of the layers, in the order given."""
+        return self.names
+
+    @property
+    def tokens(self) -> dict[str, bool]:
+        """The layers in which P is not convex as a whole, and whether it is in each of their tokens."""
+        found: dict[str, bool] = {}
+        for synapse, names in zip(self.synapses, self.connections, strict=True):
+            if isinstance(synapse, AbstractTokenwise):
+                found |= {name: found.get(name, True) and synapse.convex_in_tokens for name in names}
+        return found
+
+    def energy(self, state: Mapping[str, ArrayLike]) -> Float[Array, ""]:
+        """E(g), a scalar for one state; raises `ValueError` for other layers or shapes."""
+        return _energy(self, self._checked(state))
+
+    def potential(self, state: Mapping[str, ArrayLike]) -> Float[Array, ""]:
+        """Σ_s P_s, whose gradients are the fields at the layers; raises `ValueError` as `energy` does."""
+        return _potential(self, self._checked(state))
+
+    def field(self, state: Mapping[str, ArrayLike]) -> dict[str, Float[Array, "..."]]:
+        """∂P/∂g, what pulls at each neuron, a dictionary like the state."""
+        return _field(self, self._checked(state))
+
+    def _checked(self, state) -> dict[str, Array]:
+        if not isinstance(state, Mapping) or state.keys() != self.neurons.keys():
+            got = sorted(state) if isinstance(state, Mapping) else type(state).__name__
+            raise ValueError(f"state must be a dictionary of the layers {list(self.order)}; got {got}")
+        return {name: _checked_layer(name, state[name], shape) for name, shape in self.state_shape.items()}
+
+
+@eqx.filter_jit
+def _energy(memory, state):
+    costs = [neurons.energy(state[name]) for name, neurons in memory.neurons.items()]
+    return sum(costs) - _potential(memory, state)
+
+
+@eqx.filter_jit
+def _potential(memory, state):
+    found = [
+        synapse(*(state[name] for name in names))
+        for synapse, names in zip(memory.synapses, memory.connections, strict=True)
+    ]
+    return sum(found, jnp.zeros((), jnp.result_type(float)))
+
+
+@eqx.filter_jit
+def _field(memory, state):
+    return jax.grad(lambda state: _potential(memory, state))(state)
+
+
+def _checked_layer(name: str, layer: ArrayLike, shape: Shape) -> PyTree[Array]:
+    array = jnp.asarray(layer)
+    if array.shape != shape:
+        raise ValueError(
+            f"state[{name!r}] must be {shape}, the layer's shape; got shape {array.shape} "
+            "(use jax.vmap for a batch)"
+        )
+    if jnp.issubdtype(array.dtype, jnp.complexfloating):
+        raise ValueError(f"state[{name!r}] must be real; got dtype {array.dtype}")
+    return array.astype(jnp.promote_types(array.dtype, jnp.result_type(float)))
+
+
+def _checked_neurons(neurons):
+    if not isinstance(neurons, Mapping) or not neurons:
+        raise ValueError(
+            f"neurons must be a dictionary from names of layers to neurons; got {type(neurons).__name__}"
+            + (" without layers" if isinstance(neurons, Mapping) else "")
+        )
+    for name, one in neurons.items():
+        if not isinstance(name, str):
+            raise ValueError(f"neurons must have strings as names of layers; got {name!r}")
+        checks.instance(f"neurons[{name!r}]", one, AbstractNeurons)
+        if not _is_shape(one.shape):
+            kind = type(one).__name__
+            raise ValueError(
+                f"neurons[{name!r}] must have a shape, a tuple of whole numbers above 0; got {one.shape!r} "
+                f"(say {kind}(shape=(D,)))"
+            )
+    return dict(neurons)
+
+
+def _is_shape(shape):
+    return isinstance(shape, tuple) and all(isinstance(size, int | np.integer) and size > 0 for size in shape)
+
+
+def _checked_list(synapses):
+    if isinstance(synapses, Mapping) or not isinstance(synapses, Sequence):
+        got = type(synapses).__name__
+        raise ValueError(f"synapses must be a list of pairs (synapse, names of its layers); got {got}")
+    return synapses
+
+
+def _checked_pair(i, pair, neurons):
+    if not isinstance(pair, tuple | list) or len(pair) != 2 or not callable(pair[0]):
+        raise ValueError(f"synapses[{i}] must be a pair (synapse, names of its layers); got {pair!r:.80}")
+    synapse, names = pair
+    if isinstance(synapse, type):
+        raise ValueError(f"synapses[{i}] must have a synapse, not the class {synapse.__name__}; make one")
+    if isinstance(names, str) or not isinstance(names, Sequence) or not names:
+        raise ValueError(f"synapses[{i}] must name its layers in a tuple, such as ('image',); got {names!r}")
+    for name in names:
+        if name not in neurons:
+            raise ValueError(
+                f"synapses[{i}] ({_called(synapse)}) must name layers of the memory, {list(neurons)}; "
+                f"got {name!r}"
+            )
+    return synapse, tuple(names)
+
+
+def _check_fits(label, synapse, names, shapes):
+    """Trace the synapse with layers of these shapes; raises `ValueError` unless it gives a scalar."""
+    layers = ", ".join(f"{name!r} {shapes[name]}" for name in names)
+    like = [jax.ShapeDtypeStruct(shapes[name], jnp.result_type(float)) for name in names]
+    try:
+        found = jax.eval_shape(lambda *layers: synapse(*layers), *like)
+    except Exception as error:
+        raise ValueError(f"{label} does not fit its layers, {layers}: {error}") from error
+    if getattr(found, "shape", None) != () or not jnp.issubdtype(found.dtype, jnp.floating):
+        got = f"shape {found.shape}, dtype {found.dtype}" if hasattr(found, "shape") else f"{found!r:.80}"
+        raise ValueError(f"{label} must give a real scalar for its layers, {layers}; got {got}")
+
+
+def _called(synapse):
+    return getattr(synapse, "__name__", type(synapse).__name__)

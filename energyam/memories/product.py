@@ -1,0 +1,151 @@
+"""Products of memories: all pairs of two tables' patterns, read, ranked and recalled from the tables."""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int, Num
+
+from energyam import checks
+from energyam.flips.capabilities import AbstractEnclosures, AbstractFlips, AbstractHasFlips
+from energyam.flips.derived import similarities_of
+from energyam.flips.joined import JoinedFlips, split
+from energyam.memories.base import AbstractMemory, Pull, as_state
+from energyam.memories.dense import AbstractDenseAM
+from energyam.memories.neurons import AbstractCoupled, AbstractNeurons
+from energyam.memories.reads import nearest
+from energyam.memories.separation import LogSumExp
+
+
+class Ranked(NamedTuple):
+    """The k patterns most like a state, best first.
+
+    `indices` (k, L): of the pattern in each of the L tables; `similarities` (k,); `weights` (k,): their
+    shares of the softmax over all patterns.
+    """
+
+    indices: Int[Array, "k L"]
+    similarities: Float[Array, " k"]
+    weights: Float[Array, " k"]
+
+
+class ProductDenseAM(AbstractMemory, AbstractHasFlips):
+    """A memory of all combinations of other memories' patterns: [c_a; d_b] for all pairs (a, b).
+
+        log Σ_{ab} exp β(c_a · x₁ + d_b · x₂) = log Σ_a exp(β c_a · x₁) + log Σ_b exp(β d_b · x₂)
+
+    So K₁ · K₂ patterns are held by K₁ + K₂ rows, and energy, field, softmax read, flips and ranking are those
+    of the patterns written out, at the cost of the tables. A state is the parts' states, one after another.
+    What it can't do: store some of the pairs alone, or let one part say which pattern the other takes.
+
+    **Arguments:** `memories`: two or more with a `LogSumExp` of one β, of one kind:
+    `ExponentialDenseAM` (±1), `ModernHopfield` (real), or `DenseAM` with such
+    parts. Raises `ValueError` for others, and for neurons
+    that constrain one another, as those of a sphere.
+    """
+
+    memories: tuple[AbstractDenseAM, ...]
+
+    def __init__(self, memories: tuple[AbstractDenseAM, ...] | list[AbstractDenseAM]):
+        if not isinstance(memories, tuple | list):
+            raise ValueError(f"memories must be a list of memories; got {type(memories).__name__}")
+        self.memories = tuple(memories)
+
+    def __check_init__(self):
+        if len(self.memories) < 2:
+            raise ValueError(f"memories must be two or more; got {len(self.memories)}")
+        for memory in self.memories:
+            _check_part(memory, self.memories[0])
+
+    @property  # type: ignore[misc]
+    def neurons(self) -> AbstractNeurons:  # type: ignore[override]
+        """The neurons of all parts."""
+        return self.memories[0].neurons
+
+    @property
+    def num_neurons(self) -> int:
+        return sum(self._sizes)
+
+    @property
+    def num_patterns(self) -> int:
+        """How many patterns there are: the product of the tables' numbers of rows."""
+        return int(np.prod([memory.patterns.shape[0] for memory in self.memories], dtype=object))
+
+    def pattern(self, indices: ArrayLike | tuple[int, ...]) -> Num[Array, " D"]:
+        """The pattern (D,) of one row of each table, `indices` (L,): from 0 to the table's K − 1."""
+        indices = checks.as_array("indices", indices, "L")
+        if indices.shape != (len(self.memories),) or not jnp.issubdtype(indices.dtype, jnp.integer):
+            raise ValueError(
+                f"indices must be {len(self.memories)} whole numbers, one for each memory; "
+                f"got shape {indices.shape}, dtype {indices.dtype}"
+            )
+        for i, memory in zip(indices, self.memories, strict=True):
+            checks.within("indices", i, 0, memory.patterns.shape[0] - 1)
+        rows = [memory.patterns[i] for i, memory in zip(indices, self.memories, strict=True)]
+        return jnp.concatenate(rows)
+
+    def pull(self, state: Float[Array, " D"]) -> Pull:
+        parts = zip(self.memories, split(state, self._sizes), strict=True)
+        potentials, fields, curvatures = zip(*(memory.pull(x) for memory, x in parts), strict=True)
+        # The weights of all parts sum to the same number, so their curvatures are one.
+        return Pull(jnp.sum(jnp.stack(potentials)), jnp.concatenate(fields), curvatures[0])
+
+    def flips(self) -> AbstractFlips | None:
+        parts = [memory.flips() for memory in self.memories]
+        bounded = tuple(part for part in parts if isinstance(part, AbstractEnclosures))
+        return JoinedFlips(bounded, self._sizes) if len(bounded) == len(parts) else None
+
+    def ranked(self, state: ArrayLike, k: int) -> Ranked:
+        """The k patterns most similar to a state (D,), out of all combinations.
+
+        Exact: a pattern among the k best has each of its rows among the k best of its table. The k·k sums of
+        two lists are ranked, and then those with the next list. All patterns where there are fewer than k.
+        Raises `ValueError` for another shape and k below 1.
+        """
+        return _ranked(self, as_state(state, self.num_neurons), checks.count("k", k))
+
+    @property
+    def _sizes(self):
+        return tuple(memory.num_neurons for memory in self.memories)
+
+
+@eqx.filter_jit
+def _ranked(memory, state, k):
+    found, indices = jnp.zeros(1, state.dtype), jnp.zeros((1, 0), int)
+    for part, x in zip(memory.memories, split(state, memory._sizes), strict=True):
+        similar = lambda rows, part=part, x=x: similarities_of(part.similarity, rows, x)  # noqa: E731
+        best, rows = nearest(similar, (part.patterns,), k)
+        sums = (found[:, None] + best[None]).reshape(-1)
+        found, places = lax.top_k(sums, min(k, sums.size))
+        earlier, last = indices[places // best.size], rows[places % best.size]
+        indices = jnp.concatenate([earlier, last[:, None]], axis=1)
+    separation, potential = memory.memories[0].separation, memory.pull(state).potential
+    potential = potential if separation.divided else potential / separation.beta
+    return Ranked(indices, found, jnp.exp(separation.beta * (found - potential)))
+
+
+def _check_part(memory, first):
+    if not isinstance(memory, AbstractDenseAM) or type(memory.separation) is not LogSumExp:
+        raise ValueError(
+            "memories must be dense memories with a LogSumExp, such as ExponentialDenseAM or ModernHopfield; "
+            f"got {type(memory).__name__} with {type(getattr(memory, 'separation', None)).__name__}"
+        )
+    if isinstance(memory.neurons, AbstractCoupled):
+        raise ValueError(
+            f"memories must have neurons independent of one another; got {type(memory.neurons).__name__}"
+        )
+    kinds = [
+        (type(m.neurons).__name__, type(m.similarity).__name__, m.separation.divided)  # type: ignore[union-attr]
+        for m in (memory, first)
+    ]
+    if kinds[0] != kinds[1]:
+        raise ValueError(
+            "memories must be of one kind, with the same neurons, similarity and LogSumExp(divided=…); "
+            f"got {kinds[1]} and {kinds[0]}"
+        )
+    betas = memory.separation.beta, first.separation.beta
+    if not checks.passes(lambda a, b: a == b, *betas):
+        raise ValueError(f"memories must have one beta; got {float(betas[1]):g} and {float(betas[0]):g}")

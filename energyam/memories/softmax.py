@@ -1,0 +1,91 @@
+"""Softmax neurons: a layer whose activity sums to 1."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.scipy.special import xlogy
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Shaped
+
+from energyam import checks
+from energyam.memories.graded import AbstractGraded, in_range, moved_into
+from energyam.memories.neurons import AbstractCoupled, Shape
+from energyam.roots import entmax, held_field, increasing_root
+
+
+class Softmax(AbstractCoupled, AbstractGraded):
+    """Neurons that share 1 among them, along the last axis: the answer to a field is softmax(β · field).
+
+    R(g) = Σ g ln g / β and L(x) = Σ ln Σ exp(βx) / β, the outer sum over all axes but the last. At 0 the
+    slope of R is taken to be that of the smallest number above.
+
+    **Arguments:** `beta`: β, the inverse temperature; `shape`: that of the layer. Raises `ValueError` for
+    β ≤ 0.
+    """
+
+    beta: Float[Array, ""]
+    shape: Shape = eqx.field(static=True, default=None)
+
+    def __init__(self, beta: ArrayLike, shape: Shape = None):
+        self.beta = checks.positive_float("beta", beta)
+        self.shape = shape
+
+    def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
+        states = in_range(name, states, dims, 0, 1)
+        totals = checks.now(lambda x: jnp.sum(x.astype(float), axis=-1), states)
+        if not checks.passes(lambda total: (jnp.abs(total - 1) < 1e-2).all(), totals):
+            raise ValueError(
+                f"{name} must sum to 1 along the last axis; got sums from {totals.min():.4g} to "
+                f"{totals.max():.4g} (divide by the sum first)"
+            )
+        return states
+
+    def energy(self, state: Float[Array, "..."]) -> Float[Array, ""]:
+        g = moved_into(state, jnp.finfo(state.dtype).tiny, jnp.inf)
+        return jnp.sum(xlogy(g, g)) / self.beta
+
+    def respond(
+        self, field: Float[Array, "..."], state: Float[Array, "..."], curvature: ArrayLike = 0.0
+    ) -> Float[Array, "..."]:
+        return jax.nn.softmax(self.beta * self._held(field, curvature), axis=-1)
+
+    def retract(self, state: Float[Array, "..."]) -> Float[Array, "..."]:
+        nearest = entmax(state, jnp.asarray(2.0, state.dtype))  # the Euclidean projection
+        least = jnp.finfo(state.dtype).eps
+        return (nearest + least) / (1 + state.shape[-1] * least)
+
+    def lagrangian(self, field: Float[Array, "..."]) -> Float[Array, ""]:
+        return jnp.sum(jax.nn.logsumexp(self.beta * field, axis=-1)) / self.beta
+
+    def _held(self, field, curvature):
+        """The u = field − curvature · softmax(βu), by the normaliser λ for which Σ exp(βu − λ) is 1."""
+        c = jnp.asarray(curvature, field.dtype)
+        c = jnp.where(c >= 0, c, 0)
+        beta = lax.stop_gradient(self.beta)
+        top = jax.nn.logsumexp(beta * field, axis=-1, keepdims=True)
+
+        def field_of(level):
+            def activation(u):
+                value = jnp.exp(beta * u - level)
+                return value, beta * value
+
+            most = jnp.maximum(1, (field - level / beta) / jnp.where(c > 0, c, 1))
+            return held_field(activation, field, c, 0, most)
+
+        def missing(level):
+            p = jnp.exp(beta * field_of(level) - level)
+            slope = jnp.sum(p / (1 + c * beta * p), axis=-1, keepdims=True)
+            return 1 - jnp.sum(p, axis=-1, keepdims=True), slope
+
+        fixed = lax.stop_gradient(field_of(increasing_root(missing, top - c * beta, top, top)))
+        return self._with_derivatives(fixed, field, c)
+
+    def _with_derivatives(self, u, field, c):
+        """One of Newton's steps for u + c softmax(βu) = field, whose matrix is diagonal and of rank one."""
+        p = jax.nn.softmax(self.beta * u, axis=-1)
+        excess, fixed = u + c * p - field, lax.stop_gradient(p)
+        held = 1 + lax.stop_gradient(c * self.beta) * fixed
+        pull = jnp.sum(fixed * excess / held, axis=-1, keepdims=True)
+        pull = pull / jnp.sum(fixed / held, axis=-1, keepdims=True)
+        return u - (excess + (held - 1) * pull) / held

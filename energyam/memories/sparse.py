@@ -1,0 +1,193 @@
+"""Separations that give exact zeros: most patterns weigh nothing, and retrieval can be exact.
+
+Of `Entmax` and `KSubsets` the weights of one pattern need the similarities of all, so a read takes two
+passes: the similarities of all patterns, 4 bytes for each and for each query, and then the weighted sum. The
+sums of `LogSumReLU` join block by block.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from energyam import checks
+from energyam.flips.capabilities import AbstractWeights
+from energyam.memories.separation import AbstractBlocks, AbstractSeparation, Pair
+from energyam.roots import entmax, increasing_root
+
+
+class Entmax(AbstractSeparation, AbstractWeights):
+    """Softmax with exact zeros: the patterns that lie far behind the nearest weigh nothing.
+
+        potential(s) = max_p p · s − Ω(p) / β,   Ω(p) = (Σ p^α − 1) / (α (α − 1)),   p on the simplex
+        weights(s) = [(α−1) β s − τ]_+^{1/(α−1)}, with the τ for which they sum to 1
+
+    α → 1 is `LogSumExp`, α = 2 sparsemax. All weight lies on similarities above max s − 1 / ((α−1) β). So a
+    pattern ξ of `DenseAM(patterns, Entmax(beta, alpha), Continuous())` is a fixed point, exactly, if
+    ξ · (ξ − ξ_ν) ≥ 1 / ((α−1) β) for all others, and one step takes every state to it that is nearer to ξ
+    than the least of [ξ · (ξ − ξ_ν) − 1 / ((α−1) β)] / ‖ξ − ξ_ν‖.
+
+    **Arguments:** `beta`: β > 0, the inverse temperature; `alpha`: 1 < α ≤ 3. Both are leaves, with exact
+    derivatives. Raises `ValueError` for others.
+
+    Peters, Niculae & Martins, ACL 2019; as a memory, Hu et al., NeurIPS 2023, and Martins, Niculae & McNamee,
+    "Sparse modern Hopfield networks" (2023).
+    """
+
+    beta: Float[Array, ""]
+    alpha: Float[Array, ""]
+
+    def __init__(self, beta: ArrayLike, alpha: ArrayLike = 1.5):
+        self.beta = checks.positive_float("beta", beta)
+        self.alpha = checks.as_floats("alpha", alpha, "")
+        self.__check_init__()
+
+    def __check_init__(self):
+        if not checks.passes(lambda alpha: (alpha > 1) & (alpha <= 3), self.alpha):
+            raise ValueError(
+                f"alpha must be above 1 and at most 3; got {self.alpha} (1 is eam.LogSumExp(beta))"
+            )
+
+    def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+        return _entmax_potential(similarities, *self._numbers(similarities))
+
+    def weights(self, similarities: Float[Array, " K"]) -> Float[Array, " K"]:
+        beta, alpha = self._numbers(similarities)
+        return entmax(beta * (similarities - jnp.max(similarities)), alpha)
+
+    def _numbers(self, similarities):
+        return self.beta.astype(similarities.dtype), self.alpha.astype(similarities.dtype)
+
+
+class KSubsets(AbstractSeparation, AbstractWeights):
+    """Associations of k patterns: weights from 0 to 1 that sum to k, and are k ones where k patterns lead.
+
+        potential(s) = max_p p · s − ‖p‖² / 2β,   0 ≤ p ≤ 1, Σ p = k
+        weights(s) = clip(β s − τ, 0, 1), with the τ for which they sum to k
+
+    For k = 1 this is `Entmax(beta, 2)`, its potential less 1 / 2β.
+
+    **Arguments:** `beta`: β > 0, a leaf; `k`: how many, at least 1. Raises `ValueError` for others, and where
+    there are fewer than k patterns.
+
+    Niculae et al., "SparseMAP", ICML 2018; as a memory, Santos, Niculae, McNamee & Martins, "Sparse and
+    structured Hopfield networks", ICML 2024.
+    """
+
+    beta: Float[Array, ""]
+    k: int = eqx.field(static=True)
+
+    def __init__(self, beta: ArrayLike, k: int):
+        self.beta = checks.positive_float("beta", beta)
+        self.k = checks.count("k", k)
+
+    def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+        return _subsets_potential(similarities, self.beta.astype(similarities.dtype), self._k(similarities))
+
+    def weights(self, similarities: Float[Array, " K"]) -> Float[Array, " K"]:
+        return _subsets(similarities, self.beta.astype(similarities.dtype), self._k(similarities))
+
+    def _k(self, similarities):
+        K = similarities.shape[0]
+        if self.k > K:
+            raise ValueError(f"k must be at most K = {K}, the number of patterns; got {self.k}")
+        return self.k
+
+
+class LogSumReLU(AbstractBlocks):
+    """A logarithm of sums with compact support: patterns beyond reach weigh nothing, those within alike.
+
+        potential(s) = 1/β log Σ_μ max(0, 1 + β s_μ),   weights(s) = 1[1 + β s > 0] / Σ_μ max(0, 1 + β s_μ)
+
+    With s = −½ ‖x − ξ‖² this is the kernel of Epanechnikov, of radius √(2/β). With no pattern within reach
+    the potential is −∞ and flat: the weights are 0. The weights don't sum to 1.
+
+    **Arguments:** `beta`: β > 0, a leaf. Raises `ValueError` for others.
+
+    Hoover et al., "Dense associative memory with Epanechnikov energy" (2025).
+    """
+
+    beta: Float[Array, ""]
+
+    def __init__(self, beta: ArrayLike):
+        self.beta = checks.positive_float("beta", beta)
+
+    def scale(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+        return jnp.zeros((), similarities.dtype)
+
+    def relative(self, similarities: Float[Array, "..."], scale: Float[Array, ""]) -> Pair:
+        heights = jax.nn.relu(1 + self.beta * similarities)
+        return heights, (heights > 0).astype(heights.dtype)
+
+    def total(self, scale: Float[Array, ""], total: Float[Array, ""]) -> Pair:
+        some = total > 0
+        safe = jnp.where(some, total, 1)
+        return jnp.where(some, jnp.log(safe) / self.beta, -jnp.inf), jnp.where(some, 1 / safe, 0)
+
+
+@jax.custom_jvp
+def _entmax_potential(s, beta, alpha):
+    top = lax.stop_gradient(jnp.max(s))
+    p = entmax(beta * (s - top), alpha)
+    behind = jnp.where(p > 0, s - top, 0)
+    return top + jnp.sum(p * behind) - _cost(p, alpha) / beta
+
+
+@_entmax_potential.defjvp
+def _entmax_potential_jvp(primals, tangents):
+    # The maximum over p does not move to first order as p does: only s, β and α count.
+    s, beta, alpha = primals
+    p = entmax(beta * (s - lax.stop_gradient(jnp.max(s))), alpha)
+    in_alpha = jax.grad(_cost, argnums=1)(p, alpha)
+    slope = jnp.vdot(p, tangents[0]) + _cost(p, alpha) / beta**2 * tangents[1] - in_alpha / beta * tangents[2]
+    return _entmax_potential(s, beta, alpha), slope
+
+
+def _cost(p, alpha):
+    """Ω(p) = Σ p (p^{α−1} − 1) / (α (α−1)), with no cancelling where α is near 1."""
+    logs = jnp.log(jnp.where(p > 0, p, 1))
+    return jnp.sum(p * jnp.expm1((alpha - 1) * logs)) / (alpha * (alpha - 1))
+
+
+def _subsets(s, beta, k):
+    """clip(β s − τ, 0, 1), by t = β s_(k) − τ from 0 to 1, s_(k) the k-th largest."""
+    return _clipped(beta * (s - lax.stop_gradient(lax.top_k(s, k)[0][-1])), jnp.asarray(k, s.dtype))
+
+
+@jax.custom_jvp
+def _clipped(scores, total):
+    def excess(t):
+        raised = scores + t
+        inside = (raised > 0) & (raised < 1)
+        return jnp.sum(jnp.clip(raised, 0, 1)) - total, jnp.sum(inside, dtype=scores.dtype)
+
+    zero, one = jnp.zeros((), scores.dtype), jnp.ones((), scores.dtype)
+    return jnp.clip(scores + increasing_root(excess, zero, one, 0.5 * one), 0, 1)
+
+
+@_clipped.defjvp
+def _clipped_jvp(primals, tangents):
+    p = _clipped(*primals)
+    inside = ((p > 0) & (p < 1)).astype(p.dtype)
+    mean = jnp.vdot(inside, tangents[0]) / jnp.maximum(jnp.sum(inside), 1)
+    return p, inside * (tangents[0] - mean)
+
+
+def _subsets_potential(s, beta, k):
+    return _subsets_value(s, beta, jnp.asarray(k, s.dtype), lax.top_k(s, k)[0][-1])
+
+
+@jax.custom_jvp
+def _subsets_value(s, beta, k, least):
+    p = _clipped(beta * (s - least), k)
+    return k * least + jnp.sum(p * (s - least)) - jnp.sum(p**2) / (2 * beta)
+
+
+@_subsets_value.defjvp
+def _subsets_value_jvp(primals, tangents):
+    s, beta, k, least = primals
+    p = _clipped(beta * (s - lax.stop_gradient(least)), k)
+    slope = jnp.vdot(p, tangents[0]) + jnp.sum(p**2) / (2 * beta**2) * tangents[1]
+    return _subsets_value(*primals), slope

@@ -1,0 +1,274 @@
+"""Synapses: what couples the layers of a hierarchical memory, each a potential P of its layers' activations.
+
+    E(g) = Σ_layers R_l(g_l) − Σ_synapses P_s(g_a, g_b, …)
+
+Any function or module that gives a scalar is a synapse. Hoover et al., "A universal abstraction for
+hierarchical Hopfield networks" (2022), whose energies of synapses are −P.
+"""
+
+import abc
+from collections.abc import Callable
+from typing import Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.typing import ArrayLike
+from jaxtyping import Array, Bool, Float, Num, Shaped
+
+from energyam import checks
+from energyam.linalg import dot, overlaps
+from energyam.memories.separation import AbstractSeparation
+
+
+class AbstractTokenwise(eqx.Module):
+    """Of a synapse: P is not convex in a whole layer, and perhaps not even in one of its tokens.
+
+    Rules that descend block by block read it; synapses that don't declare it are taken at their word.
+    """
+
+    @property
+    @abc.abstractmethod
+    def convex_in_tokens(self) -> bool:
+        """Whether P is convex in each token, the others being fixed."""
+
+
+class Dense(eqx.Module):
+    """All neurons of two layers with each other: P = g₁ᵀ W g₂.
+
+    **Arguments:** `weights` (*shape of the first layer, *shape of the second), for layers of one axis
+    (D₁, D₂). Raises `ValueError` for NaN, and for layers of other shapes. A layer coupled with itself counts
+    every pair twice, and P is convex in it if W + Wᵀ is positive semidefinite.
+    """
+
+    weights: Float[Array, "..."]
+
+    def __init__(self, weights: Shaped[ArrayLike, "..."]):
+        self.weights = checks.as_floats("weights", weights, "...")
+
+    def __call__(self, first: Float[Array, "..."], second: Float[Array, "..."]) -> Float[Array, ""]:
+        if self.weights.shape != first.shape + second.shape:
+            raise ValueError(
+                f"weights must be {first.shape + second.shape} for layers of {first.shape} and "
+                f"{second.shape}; got shape {self.weights.shape}"
+            )
+        weights = self.weights.reshape(first.size, second.size)
+        return dot(first.reshape(-1), dot(weights, second.reshape(-1)))
+
+
+class Bias(eqx.Module):
+    """A constant field at each neuron of a layer: P = b · g.
+
+    **Arguments:** `bias`, of the layer's shape or its last axes. Raises `ValueError` for others, and NaN.
+    """
+
+    bias: Float[Array, "..."]
+
+    def __init__(self, bias: Shaped[ArrayLike, "..."]):
+        self.bias = checks.as_floats("bias", bias, "...")
+
+    def __call__(self, layer: Float[Array, "..."]) -> Float[Array, ""]:
+        if layer.shape[layer.ndim - self.bias.ndim :] != self.bias.shape:
+            raise ValueError(f"bias must be {layer.shape} or its last axes; got shape {self.bias.shape}")
+        return dot(layer.reshape(-1, self.bias.size), self.bias.reshape(-1)).sum()
+
+
+class Convolution(eqx.Module):
+    """Neighbourhoods of one layer with the neurons of another: P = ⟨g₂, kernel ∗ g₁⟩.
+
+    The first layer is (channels, *space), the second (features, *space), as `jax.lax.conv` has them; the
+    field at the first is the transposed convolution of the second.
+
+    **Arguments:** `kernel` (features, channels, *window); `stride`: positive, the same for all axes;
+    `padding`: `"SAME"` or `"VALID"`. Raises `ValueError` for others, and for layers of other shapes.
+
+    Lee et al., ICML 2009, for stacks of such layers.
+    """
+
+    kernel: Float[Array, "..."]
+    stride: int = eqx.field(static=True)
+    padding: str = eqx.field(static=True)
+
+    def __init__(
+        self, kernel: Shaped[ArrayLike, "..."], stride: int = 1, padding: Literal["SAME", "VALID"] = "SAME"
+    ):
+        self.kernel = checks.as_floats("kernel", kernel, "... features channels window")
+        self.stride = checks.count("stride", stride)
+        if padding not in ("SAME", "VALID"):
+            raise ValueError(f"padding must be 'SAME' or 'VALID'; got {padding!r}")
+        self.padding = padding
+
+    def __call__(self, first: Float[Array, "..."], second: Float[Array, "..."]) -> Float[Array, ""]:
+        if first.ndim != self.kernel.ndim - 1 or first.shape[0] != self.kernel.shape[1]:
+            raise ValueError(
+                f"the first layer of a Convolution must be (channels, *space) for a kernel (features, "
+                f"channels, *window) of shape {self.kernel.shape}; got shape {first.shape}"
+            )
+        found = self.features(first)
+        if second.shape != found.shape:
+            raise ValueError(
+                f"the second layer of a Convolution must be {found.shape} for a first layer of "
+                f"{first.shape}; got shape {second.shape}"
+            )
+        return dot(found.reshape(-1), second.reshape(-1))
+
+    def features(self, first: Float[Array, "..."]) -> Float[Array, "..."]:
+        """kernel ∗ g₁ (features, *space), the field at the second layer."""
+        dtype = jnp.promote_types(first.dtype, self.kernel.dtype)
+        strides = (self.stride,) * (first.ndim - 1)
+        window = first[None].astype(dtype), self.kernel.astype(dtype)
+        return lax.conv_general_dilated(*window, strides, self.padding, precision="highest")[0]
+
+
+class Patterns(eqx.Module):
+    """A dense associative memory of a layer: P = Σ potential(Ξ g), summed over the vectors of its last axis.
+
+    The potential is convex in the layer if the separation's is convex and grows with each similarity.
+
+    **Arguments:** `patterns` (K, D), D the last axis of the layer; `separation`: how the
+    overlaps are weighed. Raises `ValueError` for others.
+
+    Krotov & Hopfield, ICLR 2021.
+    """
+
+    patterns: Num[Array, "K D"]
+    separation: AbstractSeparation
+
+    def __init__(self, patterns: Shaped[ArrayLike, "K D"], separation: AbstractSeparation):
+        self.patterns = checks.as_array("patterns", patterns, "K D")
+        self.separation = checks.instance("separation", separation, AbstractSeparation)
+
+    def __call__(self, layer: Float[Array, "..."]) -> Float[Array, ""]:
+        if layer.shape[-1:] != self.patterns.shape[1:]:
+            raise ValueError(
+                f"patterns (K, D) must have D = {layer.shape[-1:]} for a layer of {layer.shape}; "
+                f"got shape {self.patterns.shape}"
+            )
+        potential_of = lambda token: self.separation.potential(overlaps(self.patterns, token))  # noqa: E731
+        return jax.vmap(potential_of)(layer.reshape(-1, layer.shape[-1])).sum()
+
+
+class Prediction(eqx.Module):
+    """A layer that predicts another, as in predictive coding: P = g₂ · f(g₁) − ½ ‖f(g₁)‖².
+
+    With the ½‖g₂‖² of `Continuous` neurons, R − P is ½ ‖g₂ − f(g₁)‖², the squared error of the prediction.
+    P is not convex in the first layer: `Blockwise` gives no guarantee there, `LineSearch` and
+    `GradientDescent` do.
+
+    **Arguments:** `predict`: f, a function or module (`eqx.nn.Linear`, say) from the first layer to the
+    second's shape. Raises `ValueError` for others.
+
+    Rao & Ballard, Nature Neuroscience 2 (1999).
+    """
+
+    predict: Callable[[Array], Array]
+
+    def __check_init__(self):
+        if not callable(self.predict):
+            raise ValueError(f"predict must be a function or a module; got {self.predict!r:.80}")
+
+    def __call__(self, first: Float[Array, "..."], second: Float[Array, "..."]) -> Float[Array, ""]:
+        found = self.predict(first)
+        if jnp.shape(found) != second.shape:
+            raise ValueError(f"predict must give {second.shape}; got shape {jnp.shape(found)}")
+        return jnp.sum((second - found / 2) * found)
+
+
+class Attention(AbstractTokenwise):
+    """Tokens that find one another: P = 1/β Σ_h Σ_C log Σ_B exp(β K_hB · Q_hC), K = W_k g, Q = W_q g.
+
+    Token C looks at all tokens B ≠ C, or at its neighbours in a graph; a token without any adds 0. P is
+    convex in each token while the others are fixed, but not with `own`, and not in all tokens at once.
+
+    **Arguments:** `query_weights` and `key_weights` (H, Y, D): heads, size of a head, size of a token;
+    `beta`: positive, by default 1/√Y; `own`: whether tokens see themselves too, B = C; `adjacency` (N, N)
+    bool: [C, B] says whether C looks at B, in place of B ≠ C. Raises `ValueError` for others, and for an
+    adjacency together with `own`.
+
+    Hoover et al., "Energy transformer", NeurIPS 2023.
+    """
+
+    query_weights: Float[Array, "H Y D"]
+    key_weights: Float[Array, "H Y D"]
+    beta: Float[Array, ""]
+    adjacency: Bool[Array, "N N"] | None
+    own: bool = eqx.field(static=True)
+
+    def __init__(
+        self,
+        query_weights: Shaped[ArrayLike, "H Y D"],
+        key_weights: Shaped[ArrayLike, "H Y D"],
+        beta: ArrayLike | None = None,
+        *,
+        own: bool = False,
+        adjacency: Shaped[ArrayLike, "N N"] | None = None,
+    ):
+        self.query_weights = checks.as_floats("query_weights", query_weights, "H Y D")
+        self.key_weights = checks.as_floats("key_weights", key_weights, "H Y D")
+        if self.query_weights.shape != self.key_weights.shape:
+            raise ValueError(
+                "query_weights and key_weights must agree in (H, Y, D); got shapes "
+                f"{self.query_weights.shape} and {self.key_weights.shape}"
+            )
+        beta = self.query_weights.shape[1] ** -0.5 if beta is None else beta
+        self.beta = checks.positive_float("beta", beta)
+        self.adjacency = None if adjacency is None else _checked_adjacency(adjacency, own)
+        self.own = checks.flag("own", own) or _has_loops(self.adjacency)
+
+    @property
+    def convex_in_tokens(self) -> bool:
+        return not self.own
+
+    def __call__(self, tokens: Float[Array, "N D"]) -> Float[Array, ""]:
+        scores, seen = self.scores(tokens), self.seen(tokens)
+        # Log-sum-exp over those seen; where there are none, 0 takes the place of log 0.
+        some = seen.any(axis=-1)
+        masked = jnp.where(seen | ~some[:, None], scores, -jnp.inf)
+        return jnp.where(some, jax.nn.logsumexp(masked, axis=-1), 0).sum() / self.beta
+
+    def weights(self, tokens: Float[Array, "N D"]) -> Float[Array, "H N N"]:
+        """The attention map: how much token C looks at token B, [h, C, B], rows summing to 1 (or to 0)."""
+        seen = self.seen(tokens)
+        masked = jnp.where(seen | ~seen.any(axis=-1, keepdims=True), self.scores(tokens), -jnp.inf)
+        return jnp.where(seen, jax.nn.softmax(masked, axis=-1), 0)
+
+    def scores(self, tokens: Float[Array, "N D"]) -> Float[Array, "H N N"]:
+        """β K_hB · Q_hC as [h, C, B]."""
+        self._check(tokens)
+        keys = dot(tokens, jnp.swapaxes(self.key_weights, 1, 2))
+        queries = dot(tokens, jnp.swapaxes(self.query_weights, 1, 2))
+        return self.beta * dot(queries, jnp.swapaxes(keys, 1, 2))
+
+    def seen(self, tokens: Float[Array, "N D"]) -> Bool[Array, "N N"]:
+        """Which tokens B token C looks at, [C, B]."""
+        N = tokens.shape[0]
+        if self.adjacency is not None:
+            return self.adjacency
+        return jnp.ones((N, N), bool) if self.own else ~jnp.eye(N, dtype=bool)
+
+    def _check(self, tokens):
+        D = self.query_weights.shape[2]
+        if tokens.ndim != 2 or tokens.shape[1] != D:
+            raise ValueError(f"tokens must be (N, {D}), as the weights have it; got shape {tokens.shape}")
+        if self.adjacency is not None and self.adjacency.shape[0] != tokens.shape[0]:
+            raise ValueError(
+                f"adjacency must be ({tokens.shape[0]}, {tokens.shape[0]}) for as many tokens; "
+                f"got shape {self.adjacency.shape}"
+            )
+
+
+def _has_loops(adjacency):
+    """Whether a known graph has nodes that look at themselves."""
+    if adjacency is None or not checks.is_known(adjacency):
+        return False
+    return bool(checks.now(lambda a: jnp.diagonal(a).any(), adjacency))
+
+
+def _checked_adjacency(adjacency, own):
+    array = checks.as_array("adjacency", adjacency, "N N")
+    if array.dtype != bool or array.shape[0] != array.shape[1]:
+        raise ValueError(f"adjacency must be (N, N) bool; got shape {array.shape}, dtype {array.dtype}")
+    if own:
+        raise ValueError("own must be False with an adjacency, whose diagonal says it; got True")
+    return array

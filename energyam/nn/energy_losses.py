@@ -1,0 +1,178 @@
+"""Losses that train an energy: differentiable in whatever float arrays the memory is made of."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from energyam import checks
+from energyam.dynamics.asynchronous import check_flips
+from energyam.dynamics.gradient import check_real
+from energyam.dynamics.sampling import sample
+from energyam.dynamics.states import Layers, as_working, checked_states, flat_view, layers_of
+from energyam.dynamics.update import AbstractUpdate, flips_neurons
+from energyam.flips.capabilities import AbstractCouplings
+from energyam.flips.derived import EnergyFlips, flips_of, moved_by, scalar_energy, similarities_of
+from energyam.memories.dense import AbstractDenseAM
+from energyam.memories.neurons import Binary
+
+
+def pseudo_likelihood(
+    memory: Any, states: PyTree[ArrayLike], temperature: ArrayLike = 1.0
+) -> Float[Array, ""]:
+    """Minus the log-likelihood of each ±1 neuron given all others, summed over neurons, the mean over states.
+
+        mean_x Σ_i softplus(change_i / T),   change_i = E(x) − E(x with i flipped)
+
+    It needs no samples and no partition function, and where the data are exp(−E/T) of some parameters these
+    are its minimum. Divide a loss of this kind by the number of neurons to compare sizes.
+
+    **Arguments:** `memory`: one of ours with ±1 neurons, or an object with a differentiable `energy(state)`
+    (patterns must be floats to be trained, `DenseAM(patterns * 1.0, …)`); `states` (*batch, D), or a pytree
+    of layers, of which those ±1 are flipped; `temperature`: T > 0. A dense memory takes B·D·K floats.
+    Raises `ValueError` for others.
+
+    Besag, The Statistician 24 (1975).
+    """
+    T = checks.positive_float("temperature", temperature)
+    return _mean_over_flips(memory, states, lambda changes: jax.nn.softplus(changes / T))
+
+
+def probability_flow(
+    memory: Any, states: PyTree[ArrayLike], temperature: ArrayLike = 1.0
+) -> Float[Array, ""]:
+    """How fast probability would flow from the states to their neighbours: minimum probability flow.
+
+        mean_x Σ_i exp(change_i / 2T),   change_i = E(x) − E(x with i flipped)
+
+    It asks that each state lie below all its neighbours, with a margin: trained by it a `HopfieldNetwork`
+    stores more patterns than by Storkey's rule or the pseudo-inverse. Arguments and errors are those of
+    `pseudo_likelihood`.
+
+    Sohl-Dickstein, Battaglino & DeWeese, Phys. Rev. Lett. 107 (2011); Hillar,
+    Sohl-Dickstein & Koepsell, arXiv:1204.2916 (2012).
+    """
+    T = checks.positive_float("temperature", temperature)
+    return _mean_over_flips(memory, states, lambda changes: jnp.exp(changes / (2 * T)))
+
+
+def contrastive_divergence(
+    memory: Any,
+    states: PyTree[ArrayLike],
+    update: AbstractUpdate,
+    num_steps: int,
+    *,
+    key: PRNGKeyArray,
+    start: PyTree[ArrayLike] | None = None,
+) -> tuple[Float[Array, ""], PyTree[Array]]:
+    """The mean energy of the states less that of chains, and where the chains ended.
+
+        mean E(states) − mean E(chains),   the chains being `num_steps` steps of `update` from `start`
+
+    Its gradient is T times that of −log p(states) where the chains sample exp(−E/T); with few steps from the
+    states themselves (the default) it is biased towards energies that keep the states where they are. Give
+    the ends back as the next `start` and the chains go on (persistent contrastive divergence). The value
+    itself means little.
+
+    **Arguments:** `states` (*batch, D) or a pytree of layers; `update`: say `HeatBath(1.0)`; `num_steps`: at
+    least 1; `key`; `start` (*chains, D): where the chains start. Raises `ValueError` as `sample` does.
+
+    Hinton, Neural Computation 14 (2002); Tieleman, ICML 2008.
+    """
+    update = checks.instance("update", update, AbstractUpdate)
+    num_steps = checks.count("num_steps", num_steps)
+    held = jax.tree.map(lambda leaf: jax.lax.stop_gradient(leaf) if eqx.is_array(leaf) else leaf, memory)
+    begin = states if start is None else start
+    found = sample(held, begin, update, 1, key=key, every=num_steps)
+    axes = found.acceptance.ndim
+    ends = jax.tree.map(lambda leaf: jnp.squeeze(leaf, axis=axes), found.states)
+    layers = layers_of(memory, states, flips_neurons(update), "states")
+    energy = lambda given, name: _mean(layers, given, name, scalar_energy(memory))  # noqa: E731
+    return energy(states, "states") - energy(ends, "start"), ends
+
+
+def denoising_score_matching(
+    memory: Any,
+    states: PyTree[ArrayLike],
+    noise: ArrayLike,
+    temperature: ArrayLike = 1.0,
+    *,
+    key: PRNGKeyArray,
+) -> Float[Array, ""]:
+    """How far the slope of the energy at noisy states is from pointing back to the clean ones.
+
+        mean ½ ‖σ ∇E(x + σ ε) / T − ε‖²,   ε ~ N(0, 1)
+
+    Its minimum is the density of the *noisy* states: of Gaussian data of variance v, E = x²T / 2(v + σ²).
+
+    **Arguments:** `memory`: an energy of real neurons; `states` (*batch, D), or a pytree of layers; `noise`:
+    σ > 0; `temperature`: T > 0; `key`. Raises `ValueError` for others, and for ±1 neurons.
+
+    Vincent, Neural Computation 23 (2011).
+    """
+    sigma = checks.positive_float("noise", noise)
+    T = checks.positive_float("temperature", temperature)
+    checks.key("key", key)
+    check_real(memory, "denoising_score_matching")
+    layers = layers_of(memory, states, False, "states")
+    flat = _flat(layers, states, "states")
+    keys = jr.split(key, jax.tree.leaves(flat)[0].shape[0])
+
+    def loss(key, state):
+        leaves, structure = jax.tree.flatten(state)
+        drawn = [
+            jr.normal(k, leaf.shape, leaf.dtype)
+            for k, leaf in zip(jr.split(key, len(leaves)), leaves, strict=True)
+        ]
+        noisy = [leaf + sigma * e for leaf, e in zip(leaves, drawn, strict=True)]
+        slopes = jax.tree.leaves(jax.grad(scalar_energy(memory))(jax.tree.unflatten(structure, noisy)))
+        return 0.5 * sum(jnp.sum((sigma * s / T - e) ** 2) for s, e in zip(slopes, drawn, strict=True))
+
+    return jax.vmap(loss)(keys, flat).mean()
+
+
+def changes_by_flips(memory: Any, state: PyTree[Array], flippable: tuple[bool, ...]) -> Float[Array, " N"]:
+    """E(x) − E(x with i flipped) for each ±1 neuron (N,) of one state, differentiable in the memory."""
+    x, rebuild = flat_view(state, flippable)
+    flips = flips_of(memory, rebuild)
+    if isinstance(flips, AbstractCouplings):
+        # Fields as slopes of the energy, so that the gradient of symmetric couplings is symmetric.
+        slope = jax.grad(lambda x: scalar_energy(memory)(rebuild(x)))(x)
+        return 2 * (flips.own_couplings() + x * slope)
+    neurons = jnp.arange(x.shape[0])
+    if isinstance(memory, AbstractDenseAM) and type(memory.neurons) is Binary:
+        # By the potential: changes in whole numbers have no gradient.
+        patterns = jnp.asarray(memory.patterns, x.dtype)
+        before = similarities_of(memory.similarity, patterns, x)
+
+        def after(i):
+            return memory.separation.potential(before + moved_by(memory.similarity, patterns, x, i, before))
+
+        return jax.vmap(after)(neurons) - memory.separation.potential(before)
+    energy = EnergyFlips(memory, rebuild)
+    here = energy.start(x)
+    return here - jax.vmap(lambda i: energy.flip(here, x, i))(neurons)
+
+
+def _mean_over_flips(memory, states, loss):
+    check_flips(memory)
+    layers = layers_of(memory, states, True, "states")
+    return _mean(
+        layers, states, "states", lambda x: loss(changes_by_flips(memory, x, layers.flippable)).sum()
+    )
+
+
+def _mean(layers: Layers, states: PyTree[ArrayLike], name: str, function: Any) -> Float[Array, ""]:
+    """The mean of a function of one state over a batch of them."""
+    return jax.vmap(function)(_flat(layers, states, name)).mean()
+
+
+def _flat(layers, states, name):
+    """Checked states as floats with one leading axis."""
+    batch = checked_states(layers, states, name)
+    working = as_working(batch.states, batch.axes)
+    return working if batch.axes else jax.tree.map(lambda leaf: leaf[None], working)

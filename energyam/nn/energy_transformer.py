@@ -1,0 +1,236 @@
+"""The energy transformer: tokens that go down one energy of attention and of patterns, T steps of it.
+
+    g = layer norm of the tokens x
+    E(g) = −1/β Σ_h Σ_C log Σ_{B≠C} exp(β K_hB · Q_hC) − ½ Σ_B Σ_μ max(ξ_μ · g_B, 0)²
+    x ← x − α ∂E/∂g
+
+Hoover, Liang, Pham, Panda, Strobelt, Chau, Zaki & Krotov, "Energy transformer", NeurIPS 2023.
+"""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+from jax import lax
+from jax.typing import ArrayLike
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, Shaped
+
+from energyam import checks
+from energyam.memories.graded import LayerNorm
+from energyam.memories.hierarchical import HierarchicalMemory, Synapse
+from energyam.memories.polynomial import Polynomial
+from energyam.memories.synapses import Attention, Patterns
+
+
+class Descent(NamedTuple):
+    """How tokens went down their energy: `tokens` x (N, D) at the end, `energies` (T+1,) from the start."""
+
+    tokens: Float[Array, "N D"]
+    energies: Float[Array, " T+1"]
+
+
+class EnergyTransformer(eqx.Module):
+    """Patches or features of nodes in, the same completed out, by descent on one energy.
+
+    A patch becomes a token by a linear map, or the mask token where it is hidden; positions are added; the
+    tokens go down the energy; a layer norm and a linear map make patches of them again.
+
+    **Arguments:** `num_tokens`: N; `patch_size`: P, numbers in a patch; `size`: D, of a token; `num_heads`:
+    H; `head_size`: Y; `num_patterns`: M; `num_steps`: T; `step_size`: α, not trained; `own`: whether a token
+    attends to itself too (the paper's don't, its code's do); `positions`: whether tokens have places, as
+    patches do and the nodes of a graph don't; `checkpointed`: whether gradients take the steps again in place
+    of keeping them (memory for one step in place of T); `key`. Weights start as in the published code: .002
+    for tokens and attention, .02 for patterns. Raises `ValueError` for sizes below 1 and α ≤ 0.
+    """
+
+    embed: eqx.nn.Linear
+    decode: eqx.nn.Linear
+    mask_token: Float[Array, " D"]
+    places: Float[Array, "N D"] | None
+    query_weights: Float[Array, "H Y D"]
+    key_weights: Float[Array, "H Y D"]
+    patterns: Float[Array, "M D"]
+    gain: Float[Array, ""]
+    offset: Float[Array, " D"]
+    out_norm: eqx.nn.LayerNorm
+    step_size: Float[Array, ""]
+    num_steps: int = eqx.field(static=True)
+    own: bool = eqx.field(static=True)
+    checkpointed: bool = eqx.field(static=True)
+
+    def __init__(
+        self,
+        num_tokens: int,
+        patch_size: int,
+        size: int,
+        *,
+        num_heads: int = 4,
+        head_size: int = 16,
+        num_patterns: int = 256,
+        num_steps: int = 12,
+        step_size: ArrayLike = 0.1,
+        own: bool = False,
+        positions: bool = True,
+        checkpointed: bool = False,
+        key: PRNGKeyArray,
+    ):
+        N, D = checks.count("num_tokens", num_tokens), checks.count("size", size)
+        H, Y = checks.count("num_heads", num_heads), checks.count("head_size", head_size)
+        P, M = checks.count("patch_size", patch_size), checks.count("num_patterns", num_patterns)
+        embed, decode, token, places, queries, keys, patterns = jr.split(key, 7)
+        self.embed = eqx.nn.Linear(P, D, key=embed)
+        self.decode = eqx.nn.Linear(D, P, key=decode)
+        self.mask_token = 0.002 * jr.normal(token, (D,))
+        self.places = 0.002 * jr.normal(places, (N, D)) if checks.flag("positions", positions) else None
+        self.query_weights = 0.002 * jr.normal(queries, (H, Y, D))
+        self.key_weights = 0.002 * jr.normal(keys, (H, Y, D))
+        self.patterns = 0.02 * jr.normal(patterns, (M, D))
+        self.gain, self.offset = jnp.ones(()), jnp.zeros(D)
+        self.out_norm = eqx.nn.LayerNorm(D)
+        self.step_size = checks.positive_float("step_size", step_size)
+        self.num_steps = checks.count("num_steps", num_steps)
+        self.own = checks.flag("own", own)
+        self.checkpointed = checks.flag("checkpointed", checkpointed)
+
+    @property
+    def norm(self) -> LayerNorm:
+        """The layer norm g of tokens x."""
+        return self._norm(None)
+
+    def _norm(self, shape):
+        return LayerNorm(self.gain, self.offset, shape=shape)
+
+    def memory(self, num_tokens: int, adjacency: Bool[ArrayLike, "N N"] | None = None) -> HierarchicalMemory:
+        """The energy as a memory of one layer, "tokens" (N, D), for `recall` and `Blockwise`."""
+        own = self.own and adjacency is None
+        attention = Attention(self.query_weights, self.key_weights, own=own, adjacency=adjacency)
+        patterns = Patterns(self.patterns, Polynomial(2))
+        synapses: list[tuple[Synapse, tuple[str]]] = [(attention, ("tokens",)), (patterns, ("tokens",))]
+        return HierarchicalMemory({"tokens": self._norm((num_tokens, self.patterns.shape[1]))}, synapses)
+
+    def tokens(
+        self, patches: Float[Array, "N P"], hidden: Bool[Array, " N"] | None = None
+    ) -> Float[Array, "N D"]:
+        """The tokens x (N, D) of patches, the mask token in place of those that are hidden."""
+        x = jax.vmap(self.embed)(patches)
+        if hidden is not None:
+            x = jnp.where(hidden[:, None], self.mask_token[None], x)
+        return x if self.places is None else x + self.places
+
+    def descend(
+        self,
+        tokens: Float[Array, "N D"],
+        adjacency: Bool[ArrayLike, "N N"] | None = None,
+        num_steps: int | None = None,
+    ) -> Descent:
+        """T steps x ← x − α ∂E/∂g from tokens x (N, D), in which token C looks at B where adjacency[C, B]."""
+        num_steps = self.num_steps if num_steps is None else checks.count("num_steps", num_steps, least=0)
+        potential = self.memory(tokens.shape[0], adjacency).potential
+        rate = lax.stop_gradient(self.step_size)
+
+        def step(x, _):
+            value, field = jax.value_and_grad(potential)({"tokens": self.norm.respond(x, x)})
+            return x + rate * field["tokens"], -value
+
+        step = jax.checkpoint(step) if self.checkpointed else step
+        x, energies = lax.scan(step, tokens, None, num_steps)
+        last = -potential({"tokens": self.norm.respond(x, x)})
+        return Descent(x, jnp.concatenate([energies, last[None]]))
+
+    def __call__(
+        self,
+        patches: Shaped[ArrayLike, "N P"],
+        hidden: Bool[ArrayLike, " N"] | None = None,
+        adjacency: Bool[ArrayLike, "N N"] | None = None,
+        num_steps: int | None = None,
+    ) -> Float[Array, "N P"]:
+        """Patches (N, P), of which those in `hidden` (N,) are not looked at, completed: (N, P).
+
+        `adjacency` (N, N) bool: which nodes of a graph see each other; `num_steps`: in place of T. Raises
+        `ValueError` for other shapes.
+        """
+        patches = checks.as_floats("patches", patches, "N P")
+        if patches.shape[1] != self.embed.in_features:
+            raise ValueError(f"patches must be (N, {self.embed.in_features}); got shape {patches.shape}")
+        if self.places is not None and patches.shape[0] != self.places.shape[0]:
+            raise ValueError(
+                f"patches must be ({self.places.shape[0]}, P), as there are positions; got {patches.shape}"
+            )
+        hidden = None if hidden is None else _checked_hidden(hidden, patches.shape[0])
+        x = self.descend(self.tokens(patches, hidden), adjacency, num_steps).tokens
+        return jax.vmap(lambda token: self.decode(self.out_norm(token)))(x)
+
+
+class MaskedCompletion(eqx.Module):
+    """A loss for `train`: mask some patches of pictures, and complete them.
+
+    Of each picture drawn, round(`masked` · N) patches count in the loss, the mean squared error in units of
+    the data's variance; of these a share `shown_as_hidden` is hidden by the mask token, the rest left as is.
+
+    **Arguments:** `patches` (pictures, N, P); `batch_size`; `masked` and `shown_as_hidden`: shares in (0, 1];
+    `adjacency` (N, N) bool, of a graph. Raises `ValueError` for others. Loss and evaluation take a key.
+    """
+
+    patches: Float[Array, "S N P"]
+    adjacency: Bool[Array, "N N"] | None
+    batch_size: int = eqx.field(static=True)
+    masked: float = eqx.field(static=True)
+    shown_as_hidden: float = eqx.field(static=True)
+
+    def __init__(
+        self,
+        patches: Shaped[ArrayLike, "S N P"],
+        batch_size: int = 64,
+        masked: float = 0.5,
+        shown_as_hidden: float = 0.9,
+        adjacency: Bool[ArrayLike, "N N"] | None = None,
+    ):
+        self.patches = checks.as_floats("patches", patches, "S N P")
+        self.batch_size = checks.count("batch_size", batch_size)
+        self.masked = checks.number("masked", masked, 0, 1)
+        self.shown_as_hidden = checks.number("shown_as_hidden", shown_as_hidden, 0, 1)
+        if round(self.masked * self.patches.shape[1]) < 1:
+            raise ValueError(
+                f"masked must hide at least one of {self.patches.shape[1]} patches; got {masked}"
+            )
+        self.adjacency = None if adjacency is None else jnp.asarray(adjacency, bool)
+
+    def __call__(self, model: EnergyTransformer, key: PRNGKeyArray) -> Float[Array, ""]:
+        """The normalised squared error of one batch on its masked patches, a scalar."""
+        draw, mask = jr.split(key)
+        chosen = jr.choice(draw, self.patches.shape[0], (self.batch_size,))
+        keys = jr.split(mask, self.batch_size)
+        patches = self.patches[chosen]
+        counted, hidden = jax.vmap(self._masks)(keys)
+        completed = jax.vmap(lambda x, h: model(x, h, self.adjacency))(patches, hidden)
+        errors = jnp.mean((completed - patches) ** 2, axis=-1)
+        return jnp.sum(errors * counted) / jnp.sum(counted) / jnp.var(self.patches)
+
+    def _masks(self, key):
+        """Which patches of one picture count (N,), and which of these are hidden."""
+        order, hide = jr.split(key)
+        N = self.patches.shape[1]
+        counted = jr.permutation(order, N) < round(self.masked * N)
+        return counted, counted & jr.bernoulli(hide, self.shown_as_hidden, (N,))
+
+
+def as_patches(pictures: Shaped[ArrayLike, "*batch H W"], side: int) -> Float[Array, "*batch N P"]:
+    """Pictures (*batch, H, W) as patches of side · side numbers, row by row: (*batch, N, side²).
+
+    Raises `ValueError` unless `side` divides H and W.
+    """
+    array, side = checks.as_floats("pictures", pictures, "... H W"), checks.count("side", side)
+    *batch, H, W = array.shape
+    if H % side or W % side:
+        raise ValueError(f"side must divide the height and width of pictures, {(H, W)}; got {side}")
+    blocks = array.reshape(*batch, H // side, side, W // side, side)
+    return jnp.moveaxis(blocks, -3, -2).reshape(*batch, H // side * (W // side), side**2)
+
+
+def _checked_hidden(hidden, num_tokens):
+    array = checks.as_array("hidden", hidden, "N")
+    if array.dtype != bool or array.shape != (num_tokens,):
+        raise ValueError(f"hidden must be ({num_tokens},) bool; got shape {array.shape}, dtype {array.dtype}")
+    return array

@@ -1,0 +1,97 @@
+"""Hopfield layers that learn one side of the association.
+
+    HopfieldPooling      the queries are learned: a set of patterns is summed up in a few vectors
+    HopfieldLookup       the stored patterns are learned: a trainable memory
+
+Ramsauer et al., "Hopfield networks is all you need", ICLR 2021.
+"""
+
+import equinox as eqx
+import jax.numpy as jnp
+import jax.random as jr
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, PRNGKeyArray, Shaped
+
+from energyam import checks
+from energyam.nn.hopfield_layers import Association, HopfieldAttention
+
+
+class HopfieldPooling(eqx.Module):
+    """A set summed up by learned queries: each recalls from the set, whatever its size.
+
+    **Arguments:** `attention`: how queries and set are associated; `num_queries`: how many vectors come out;
+    `key`: draws the first queries, normal with variance 1. Raises `ValueError` for num_queries below 1.
+
+    Ramsauer et al. 2021 (`HopfieldPooling`); as pooling for multiple-instance learning, Widrich et al. 2020.
+    """
+
+    queries: Float[Array, "T D"]
+    attention: HopfieldAttention
+
+    def __init__(self, attention: HopfieldAttention, num_queries: int = 1, *, key: PRNGKeyArray):
+        self.attention = attention
+        self.queries = jr.normal(key, (checks.count("num_queries", num_queries), attention.size))
+
+    def __call__(
+        self, stored: Shaped[ArrayLike, "..."], mask: Shaped[ArrayLike, "..."] | None = None
+    ) -> Float[Array, "T Dout"]:
+        """The set `stored` (K, Ds) as (T, Dout); `mask` (K,) or (T, K) bool says which of it take part.
+
+        In the dtype of the set if that is one of floats, else in that of the queries.
+        """
+        return _as_the_set(self.attention(self.queries, stored, mask=mask), stored)
+
+    def associate(
+        self, stored: Shaped[ArrayLike, "..."], mask: Shaped[ArrayLike, "..."] | None = None
+    ) -> Association:
+        """The same as a call, with the weights of the set and the energies, head by head."""
+        found = self.attention.associate(self.queries, stored, mask=mask)
+        return found._replace(out=_as_the_set(found.out, stored))
+
+
+class HopfieldLookup(eqx.Module):
+    """A memory with learned stored patterns, and learned values if they have a size of their own.
+
+    **Arguments:** `attention`: how queries and stored patterns are associated; `num_patterns`: K;
+    `value_size`: if given, values (K, value_size) are learned as well and read in place of the stored
+    patterns; `key`: draws the first of both, normal with variance 1. Raises `ValueError` for counts below 1.
+
+    Ramsauer et al. 2021 (`HopfieldLayer`).
+    """
+
+    stored: Float[Array, "K Ds"]
+    values: Float[Array, "K Dv"] | None
+    attention: HopfieldAttention
+
+    def __init__(
+        self,
+        attention: HopfieldAttention,
+        num_patterns: int,
+        value_size: int | None = None,
+        *,
+        key: PRNGKeyArray,
+    ):
+        stored_key, value_key = jr.split(key)
+        K = checks.count("num_patterns", num_patterns)
+        self.attention = attention
+        self.stored = jr.normal(stored_key, (K, attention.stored_size))
+        self.values = None
+        if value_size is not None:
+            self.values = jr.normal(value_key, (K, checks.count("value_size", value_size)))
+
+    def __call__(
+        self, queries: Shaped[ArrayLike, "..."], mask: Shaped[ArrayLike, "..."] | None = None
+    ) -> Float[Array, "T Dout"]:
+        """What the queries (T, D) read: (T, Dout); `mask` (K,) or (T, K) bool says of which patterns."""
+        return self.attention(queries, self.stored, self.values, mask)
+
+    def associate(
+        self, queries: Shaped[ArrayLike, "..."], mask: Shaped[ArrayLike, "..."] | None = None
+    ) -> Association:
+        """The same as a call, with the weights of the learned patterns and the energies, head by head."""
+        return self.attention.associate(queries, self.stored, self.values, mask)
+
+
+def _as_the_set(out, stored):
+    dtype = jnp.asarray(stored).dtype
+    return out.astype(dtype) if jnp.issubdtype(dtype, jnp.floating) else out

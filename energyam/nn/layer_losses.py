@@ -1,0 +1,157 @@
+"""Learning by energy: gradients of memories of several layers, from states at rest and not back in time.
+
+    predictive coding         ∂E(s*),                          s* at rest with inputs and outputs clamped
+    contrastive Hebbian       ∂E(s⁺) − ∂E(s⁻),                 with outputs clamped, and left free
+    equilibrium propagation   [∂E(s_b) − ∂E(s_−b)] / 2b,       s_b at rest under E + b C for a cost C
+
+States at rest are held: only the energy is differentiated, which for couplings is the product of the neurons
+that they join.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, PyTree
+
+from energyam import checks
+from energyam.dynamics.recall import recall
+from energyam.dynamics.update import AbstractUpdate
+from energyam.memories.base import AbstractLayered
+
+Cost = Callable[[PyTree[Array], PyTree[Array]], Float[Array, ""]]
+
+
+class Nudged(AbstractLayered):
+    """A memory whose energy is E + strength · cost(state, target): what equilibrium propagation recalls from.
+
+    **Arguments:** `memory`: one with an energy and a potential; `cost`: a function to a scalar; `target`:
+    what it compares with; `strength`: b, of either sign.
+    """
+
+    memory: Any
+    cost: Cost
+    target: PyTree[Array]
+    strength: Float[Array, ""]
+
+    @property
+    def neurons(self) -> Any:
+        """Those of the memory."""
+        return self.memory.neurons
+
+    @property
+    def state_shape(self) -> Any:
+        """That of the memory."""
+        return self.memory.state_shape
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """That of the memory's layers, if it has one."""
+        return self.memory.order if isinstance(self.memory, AbstractLayered) else ()
+
+    @property
+    def tokens(self) -> dict[str, bool]:
+        """Those of the memory's layers that `Blockwise` must take token by token."""
+        return self.memory.tokens if isinstance(self.memory, AbstractLayered) else {}
+
+    def energy(self, state: PyTree[ArrayLike]) -> Float[Array, ""]:
+        """E(s) + b C(s)."""
+        return self.memory.energy(state) + self.strength * self.cost(state, self.target)
+
+    def potential(self, state: PyTree[ArrayLike]) -> Float[Array, ""]:
+        """P(s) − b C(s)."""
+        return self.memory.potential(state) - self.strength * self.cost(state, self.target)
+
+
+def equilibrium_propagation(
+    memory: Any,
+    queries: PyTree[ArrayLike],
+    targets: PyTree[ArrayLike],
+    cost: Cost,
+    update: AbstractUpdate | None = None,
+    max_steps: int = 100,
+    *,
+    clamp: Any,
+    strength: ArrayLike = 0.1,
+) -> Float[Array, ""]:
+    """A loss with the gradient [∂E(s_b) − ∂E(s_−b)] / 2b, near that of the cost at rest: its error is O(b²).
+
+    **Arguments:** `memory`, `update`, `max_steps`, `clamp` (of the inputs): as for `recall`; `queries`: a
+    batch of states (B, …), from which both recalls start; `targets` (B, …); `cost(state, target)` → scalar,
+    for one of them; `strength`: b > 0. The loss is the mean of (E(s_b) − E(s_−b)) / 2b over the batch, which
+    is an estimate of the cost's mean at small b. Raises `ValueError` as `recall` does.
+
+    Scellier & Bengio, Frontiers in Computational Neuroscience 11 (2017); Laborieux et al., Frontiers in
+    Neuroscience 15 (2021), for both signs.
+    """
+    b = checks.positive_float("strength", strength)
+
+    def of_one(query, target):
+        ends = [_at_rest(Nudged(memory, cost, target, s), query, update, max_steps, clamp) for s in (b, -b)]
+        return (memory.energy(ends[0]) - memory.energy(ends[1])) / (2 * b)
+
+    return jnp.mean(jax.vmap(of_one)(_arrays(queries), _arrays(targets)))
+
+
+def contrastive_hebbian(
+    memory: Any,
+    queries: PyTree[ArrayLike],
+    update: AbstractUpdate | None = None,
+    max_steps: int = 100,
+    *,
+    inputs: Mapping[str, ArrayLike],
+    outputs: Mapping[str, ArrayLike],
+) -> Float[Array, ""]:
+    """A loss with the gradient ∂E(s⁺) − ∂E(s⁻): what is right gets less energy, what was recalled gets more.
+
+    **Arguments:** `queries`: a batch of states (B, …) that hold the right outputs; `inputs` and `outputs`:
+    dictionaries of clamps, of what is held in both recalls, and in the first alone; the second starts where
+    the first ended. Others as for `recall`. Raises `ValueError` as it does.
+
+    Movellan (1991); Xie & Seung, Neural Computation 15 (2003).
+    """
+
+    def of_one(query):
+        right = _at_rest(memory, query, update, max_steps, {**inputs, **outputs})
+        free = _at_rest(memory, right, update, max_steps, inputs)
+        return memory.energy(right) - memory.energy(free)
+
+    return jnp.mean(jax.vmap(of_one)(_arrays(queries)))
+
+
+def predictive_coding(
+    memory: Any,
+    queries: PyTree[ArrayLike],
+    update: AbstractUpdate | None = None,
+    max_steps: int = 100,
+    *,
+    clamp: Any,
+) -> Float[Array, ""]:
+    """A loss with the gradient ∂E(s*) at rest, which is that of min_s E(s), inputs and outputs being held.
+
+    For layers that predict each other (`synapses.Prediction`) this is predictive coding. Of linear layers of
+    weights W₁ … W_L, with a free input, the lowest energy is ½ eᵀ S⁻¹ e, where e = y − W_L … W₁ x and
+    S = I + Σ_{l≥2} (W_L … W_l)(W_L … W_l)ᵀ.
+
+    **Arguments:** `queries`: a batch of states (B, …) with inputs and outputs in place; `clamp`: which layers
+    these are. Others as for `recall`. Raises `ValueError` as it does.
+
+    Rao & Ballard, Nature Neuroscience 2 (1999); Whittington & Bogacz, Neural Computation 29 (2017).
+    """
+    of_one = lambda query: memory.energy(_at_rest(memory, query, update, max_steps, clamp))  # noqa: E731
+    return jnp.mean(jax.vmap(of_one)(_arrays(queries)))
+
+
+def _at_rest(memory, query, update, max_steps, clamp):
+    """Where a recall ends, as a constant."""
+    arrays, rest = eqx.partition((memory, query), eqx.is_inexact_array)
+    memory, query = eqx.combine(lax.stop_gradient(arrays), rest)
+    return lax.stop_gradient(recall(memory, query, update, max_steps, clamp=clamp, record=False).state)
+
+
+def _arrays(tree):
+    return jax.tree.map(jnp.asarray, tree)

@@ -1,0 +1,53 @@
+"""A separation over some of the patterns alone: masks of attention."""
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Float, Shaped
+
+from energyam.flips.capabilities import AbstractWeights
+from energyam.flips.derived import weights_of
+from energyam.memories.separation import AbstractBlocks, AbstractSeparation
+
+
+class Masked(AbstractSeparation, AbstractWeights):
+    """Another separation over some of the patterns; the others, and all if none is left, weigh 0.
+
+    Of a separation whose sums join block by block the others leave the sums. Of any other they get the lowest
+    similarity, so its potential must not grow where similarities fall.
+    """
+
+    separation: AbstractSeparation
+    mask: Bool[Array, " K"]
+
+    def __init__(self, separation: AbstractSeparation, mask: Shaped[Array, "..."]):
+        self.separation = separation
+        self.mask = jnp.asarray(mask)
+
+    def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+        if isinstance(self.separation, AbstractBlocks):
+            return self._joined(self.separation, similarities)[0]
+        return self.separation.potential(self._lowered(similarities))
+
+    def weights(self, similarities: Float[Array, " K"]) -> Float[Array, " K"]:
+        if isinstance(self.separation, AbstractBlocks):
+            return self._joined(self.separation, similarities)[1]
+        return jnp.where(self.mask, weights_of(self.separation, self._lowered(similarities)), 0)
+
+    def _joined(self, separation: AbstractBlocks, similarities):
+        """Potential and weights by the sums over those that take part; a very low potential if none does."""
+        some = self.mask.any()
+        least = jnp.min(similarities, where=self.mask, initial=jnp.inf)
+        filled = jnp.where(self.mask, similarities, jnp.where(some, least, 0))
+        scale = lax.stop_gradient(separation.scale(filled))
+        terms, weights = separation.relative(filled, scale)
+        total = jnp.where(some, jnp.sum(jnp.where(self.mask, terms, 0)), 1)
+        potential, unit = separation.total(scale, total)
+        return jnp.where(some, potential, _lowest(similarities)), jnp.where(self.mask, unit * weights, 0)
+
+    def _lowered(self, similarities):
+        return jnp.where(self.mask, similarities, _lowest(similarities))
+
+
+def _lowest(similarities):
+    # A finite low value: −inf would make NaN of a set that is masked wholly.
+    return jnp.finfo(similarities.dtype).min / 4

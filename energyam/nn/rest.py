@@ -1,0 +1,96 @@
+"""Gradients at rest: how a recalled state moves with the memory, without going back through the steps."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.typing import ArrayLike
+from jaxtyping import Array, PyTree
+
+from energyam import checks
+from energyam.dynamics.defaults import default_update
+from energyam.dynamics.recall import recall
+from energyam.dynamics.states import as_working, checked_clamp, checked_states, layers_of
+from energyam.dynamics.synchronous import held, is_still
+from energyam.dynamics.update import AbstractFlipping, AbstractUpdate, Tick
+
+
+def recall_at_rest(
+    memory: Any,
+    query: PyTree[ArrayLike],
+    update: AbstractUpdate | None = None,
+    max_steps: int = 200,
+    *,
+    clamp: Any = None,
+    tol: float = 1e-6,
+) -> PyTree[Array]:
+    """The state that a recall from `query` ends in, with implicit gradients, which need no memory for steps.
+
+    At rest g = f(θ, g), one step of the rule f. For a cotangent v of g, λ = v + (∂f/∂g)ᵀ λ is solved by
+    iteration, which converges as fast as the recall does, and θ gets (∂f/∂θ)ᵀ λ. Clamped neurons get their
+    own gradients, and where a free neuron started does not matter. Exact only at rest: give steps enough.
+
+    **Arguments:** those of `recall`, for one state (use `jax.vmap`) and a rule without randomness that is
+    differentiable; `max_steps` and `tol` also end the iteration for λ. Raises `ValueError` for a batch, a
+    rule that flips, and as `recall` does.
+
+    Bai, Kolter & Koltun, "Deep equilibrium models", NeurIPS 2019; Almeida (1987), Pineda (1987).
+    """
+    update = default_update(memory, query) if update is None else update
+    if not isinstance(update, AbstractUpdate) or isinstance(update, AbstractFlipping):
+        raise ValueError(f"update must be a differentiable rule, not one of flips; got {update!r:.80}")
+    max_steps, tol = checks.count("max_steps", max_steps), checks.number("tol", tol, 0)
+    layers = layers_of(memory, query, False)
+    batch = checked_states(layers, query, "query")
+    if batch.axes:
+        raise ValueError(f"query must be one state; got leading axes {batch.axes} (use jax.vmap)")
+    clamp = checked_clamp(layers, clamp, ())[0]
+    theta, rest = eqx.partition((memory, update), eqx.is_inexact_array)
+    return _with_gradients(rest, max_steps, tol)(theta, as_working(batch.states, ()), clamp)
+
+
+def _with_gradients(rest, max_steps, tol):
+    """The recall as a function of θ, the query and the clamp, with the gradients that it has at rest."""
+
+    @jax.custom_vjp
+    def end(theta, query, clamp):
+        memory, update = eqx.combine(theta, rest)
+        return recall(memory, query, update, max_steps, clamp=clamp, record=False).state
+
+    def forward(theta, query, clamp):
+        state = end(theta, query, clamp)
+        return state, (theta, state, clamp)
+
+    def backward(kept, cotangent):
+        theta, state, clamp = kept
+        step = lambda theta, state: _step(eqx.combine(theta, rest), state, clamp)  # noqa: E731
+        pull = jax.vjp(step, theta, state)[1]
+        nothing = jax.tree.map(jnp.zeros_like, cotangent)
+
+        # What is true of every round: λ is 0 at clamped neurons, which no step moves.
+        def go_on(at):
+            i, change, solution = at
+            return (i < max_steps) & ~is_still(solution, change, jnp.asarray(tol, float))
+
+        def improve(at):
+            i, _, old = at
+            new = jax.tree.map(jnp.add, cotangent, pull(old)[1])
+            return i + 1, old, held(clamp, nothing, new)
+
+        first = held(clamp, nothing, cotangent)
+        solution = lax.while_loop(go_on, improve, (0, nothing, first))[2]
+        of_theta, of_state = pull(solution)
+        of_query = jax.tree.map(lambda v, w: v + w, cotangent, of_state)
+        return of_theta, held(clamp, of_query, nothing), None
+
+    end.defvjp(forward, backward)
+    return end
+
+
+def _step(parts: tuple[Any, AbstractUpdate], state: PyTree[Array], clamp: PyTree[Array]) -> PyTree[Array]:
+    """One step of the rule from `state`."""
+    memory, update = parts
+    prepared, tick = update.prepare(memory), Tick(jnp.zeros((), int), None, None)
+    return update.step(prepared, state, update.init(prepared, state, tick), tick, clamp).state

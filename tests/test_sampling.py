@@ -1,0 +1,286 @@
+"""Samples of ±1 neurons against enumeration of all states, for every binary memory and every rule."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+from scipy.stats import chi2
+from zoo import BINARY, all_states, patterns
+
+import energyam as eam
+from energyam.flips.derived import flips_of
+from energyam.flips.sweep import visit
+
+
+class Counted(eqx.Module):
+    """A user's own memory: nothing but an energy."""
+
+    patterns: jax.Array
+
+    def energy(self, x):
+        return -jnp.sum(jnp.abs(self.patterns @ x) ** 1.5)
+
+
+class Bipartite(eqx.Module):
+    """Two layers of ±1 neurons."""
+
+    weights: jax.Array
+    state_shape = {"seen": (2, 2), "hidden": (3,)}  # noqa: RUF012
+    neurons = eam.Binary()
+
+    def energy(self, state):
+        return -state["seen"].reshape(-1) @ self.weights @ state["hidden"] - 0.3 * state["hidden"].sum()
+
+
+class Parallel(eam.AbstractFlipping):
+    """All neurons at once by the odds of a heat bath: not a sampler of exp(−E/T)."""
+
+    temperature: jax.Array
+
+    def prepare(self, memory):
+        return memory
+
+    def init(self, prepared, state, tick):
+        return ()
+
+    def step(self, prepared, state, carry, tick, clamp):
+        energies = jax.vmap(prepared.energy)(state[None] * (1 - 2 * jnp.eye(state.size)))
+        odds = (prepared.energy(state) - energies) / self.temperature
+        new = jnp.where(jr.uniform(tick.own, state.shape) < jax.nn.sigmoid(odds), -state, state)
+        return eam.Step(new, (), prepared.energy(new)[None], eam.States(new[None]), jnp.zeros((), bool))
+
+
+MEMORIES = BINARY | {"energy_alone": lambda X: Counted(X.astype(float))}
+RULES = {"heat_bath": eam.HeatBath, "metropolis": eam.Metropolis}
+
+
+def energies_of(memory, D):
+    return np.asarray(jax.vmap(memory.energy)(all_states(D)), float)
+
+
+def boltzmann(energies, T):
+    weights = np.exp(-(energies - energies.min()) / T)
+    return weights / weights.sum()
+
+
+def telling_temperature(energies):
+    """A high temperature at which E/T varies by 3, so that a T wrong by a tenth shows."""
+    for T in energies.std() / np.linspace(0.3, 3, 28):
+        p = boltzmann(energies, T)
+        if p @ energies**2 - (p @ energies) ** 2 > 3 * T**2:
+            return float(T)
+    raise AssertionError("no temperature tells")
+
+
+def counted(states):
+    """How often each of the 2^D states came."""
+    flat = np.asarray(states).reshape(-1, states.shape[-1])
+    return np.bincount((flat < 0) @ (2 ** np.arange(flat.shape[1])), minlength=2 ** flat.shape[1])
+
+
+def p_value(counts, p):
+    """Pearson's test; states expected less than 5 times count as one."""
+    expected = counts.sum() * p
+    rare = expected < 5
+    pool = lambda a: np.append(a[~rare], a[rare].sum())  # noqa: E731
+    observed, expected = pool(counts), pool(expected)
+    return chi2.sf(((observed - expected) ** 2 / np.maximum(expected, 1e-9)).sum(), observed.size - 1)
+
+
+@pytest.mark.parametrize("name", MEMORIES)
+def test_one_try_is_in_detailed_balance(name):
+    # The share of u at which a try flips is found by bisection, so no noise hides a slightly wrong rule.
+    D, memory = 5, MEMORIES[name](patterns(1, 3, 5))
+    energies, states, flips = energies_of(memory, 5), all_states(5), flips_of(memory)
+    T = energies.std()
+    rules = [make(float(T)) for make in RULES.values()]
+    thresholds = lambda u: jnp.stack([T * r.threshold(u[j]) for j, r in enumerate(rules)])  # noqa: E731
+
+    def flipped(x, i, threshold):
+        return visit(flips, x, i[None], jnp.ones(D, bool), threshold[None]).flips[0] >= 0
+
+    neurons = jnp.arange(D)
+    grid = jax.vmap(jax.vmap(flipped, (None, 0, 0)), (0, None, 0))  # states × neurons
+    every = jax.jit(lambda u: jax.vmap(lambda t: grid(states, neurons, t))(thresholds(u)))
+    low, high = np.zeros((2, 2**D, D)), np.ones((2, 2**D, D))
+    for _ in range(22):
+        middle = (low + high) / 2
+        flips_here = np.asarray(every(jnp.asarray(middle, jnp.float32)))
+        low, high = np.where(flips_here, middle, low), np.where(flips_here, high, middle)
+    other = np.arange(2**D)[:, None] ^ 2 ** np.arange(D)
+    pi = boltzmann(energies, T)[:, None]
+    flow = pi * low
+    np.testing.assert_allclose(flow, flow[:, other, np.arange(D)], atol=2e-6)
+    for wrong in (1.15, 0.5):
+        flow = boltzmann(energies, wrong * T)[:, None] * low
+        assert np.abs(flow - flow[:, other, np.arange(D)]).max(axis=(1, 2)).min() > 1e-4
+    assert (low[1] >= low[0] - 1e-6).all()  # Metropolis takes more
+
+
+CASES = [(name, eam.HeatBath) for name in MEMORIES]
+CASES += [("exponential", eam.Metropolis), ("exponential", lambda T: eam.DiscreteLangevin(1.5, T))]
+CASES += [("chn", lambda T: eam.Tempering([T, 2 * T, 4 * T], eam.HeatBath(1.0)))]
+
+
+@pytest.mark.parametrize(("name", "make"), CASES)
+def test_chains_sample_all_states_as_often_as_they_should(name, make, getkey):
+    D, chains = 8, 16384
+    memory = MEMORIES[name](patterns(1, 3, D))
+    energies = energies_of(memory, D)
+    T = telling_temperature(energies)
+    start = jr.rademacher(getkey(), (chains, D), dtype="int8")
+    counts = counted(eam.sample(memory, start, make(T), 1, key=getkey(), discard=60).states)
+    assert p_value(counts, boltzmann(energies, T)) > 1e-4
+    assert p_value(counts, boltzmann(energies, 1.1 * T)) < 1e-6
+    assert p_value(counts, boltzmann(energies, T / 1.1)) < 1e-6
+
+
+def test_the_same_test_rejects_parallel_flips(getkey):
+    memory = eam.CHN(patterns(1, 3, 8))
+    energies = energies_of(memory, 8)
+    T = telling_temperature(energies)
+    start = jr.rademacher(getkey(), (8192, 8), dtype="int8")
+    counts = counted(eam.sample(memory, start, Parallel(jnp.asarray(T)), 1, key=getkey(), discard=40).states)
+    assert p_value(counts, boltzmann(energies, T)) < 1e-6
+
+
+def test_chains_are_the_same_however_they_are_run(getkey):
+    key, X = getkey(), patterns(3, 4, 12)
+    memory, rule = eam.ExponentialDenseAM(X, 0.4), eam.HeatBath(1.5)
+    start = jr.rademacher(getkey(), (3, 2, 12), dtype="int8")
+    all_steps = eam.sample(memory, start, rule, 25, key=key)
+    assert all_steps.states.shape == (3, 2, 25, 12) and all_steps.states.dtype == jnp.int8
+    assert all_steps.energies.shape == (3, 2, 25) and all_steps.acceptance.shape == (3, 2)
+    assert len({bytes(chain) for chain in np.asarray(all_steps.states).reshape(6, -1)}) == 6
+    np.testing.assert_allclose(
+        all_steps.energies, jax.vmap(jax.vmap(jax.vmap(memory.energy)))(all_steps.states), atol=1e-5
+    )
+    some = eam.sample(memory, start, rule, 7, key=key, every=3, discard=4)
+    np.testing.assert_array_equal(some.states, all_steps.states[:, :, 6::3])
+    alone = eam.sample(memory, start[0, 0], rule, 7, key=key, every=3, discard=4)
+    np.testing.assert_array_equal(alone.states, some.states[0, 0])
+    np.testing.assert_allclose(alone.acceptance, some.acceptance[0, 0], rtol=1e-6)
+    shown = eam.sample(memory, start, rule, 7, key=key, every=3, discard=4, progress=True)
+    assert eqx.tree_equal(shown, some)
+    inside = eqx.filter_jit(eam.sample)(memory, start, rule, 7, key=key, every=3, discard=4)
+    np.testing.assert_array_equal(inside.states, some.states)
+
+
+def test_other_numbers_of_steps_and_temperatures_compile_nothing(getkey):
+    traced = []
+
+    class Own(Counted):
+        def energy(self, x):
+            traced.append(1)
+            return -jnp.sum(jnp.abs(self.patterns @ x) ** 1.5)
+
+    memory = Own(patterns(1, 3, 6).astype(float))
+    start = jnp.ones((4, 6))
+    eam.sample(memory, start, eam.HeatBath(1.0), 3, key=getkey(), every=2)
+    before = len(traced)
+    eam.sample(memory, start, eam.HeatBath(2.0), 3, key=getkey(), every=50, discard=1000)
+    assert len(traced) == before
+
+
+def test_acceptance_is_that_of_enumeration_and_nan_where_a_rule_proposes_nothing(getkey):
+    D, T = 6, 4.0
+    memory = eam.CHN(patterns(2, 3, D))
+    energies = energies_of(memory, D)
+    change = energies[:, None] - energies[np.arange(2**D)[:, None] ^ 2 ** np.arange(D)]
+    start = jr.rademacher(getkey(), (2000, D), dtype="int8")
+    for rule, accept in [
+        (eam.HeatBath(T), 1 / (1 + np.exp(-change / T))),
+        (eam.Metropolis(T), np.exp(np.minimum(0, change / T))),
+    ]:
+        result = eam.sample(memory, start, rule, 10, key=getkey(), discard=20)
+        expected = (boltzmann(energies, T) @ accept).mean()
+        assert abs(result.acceptance.mean() - expected) < 0.01
+    result = eam.sample(memory, start[:3], Parallel(jnp.asarray(T)), 2, key=getkey())
+    assert jnp.isnan(result.acceptance).all()
+
+
+def test_clamped_neurons_stay_and_the_others_are_sampled_given_them(getkey):
+    D, chains = 7, 8192
+    weights = jr.normal(getkey(), (D, D))
+    memory = eam.HopfieldNetwork((weights + weights.T) / 3, jnp.linspace(-1, 1, D))
+    clamp = jnp.arange(D) < 3
+    start = jnp.where(clamp, jnp.array([1, -1, 1, 1, 1, 1, 1]), jr.rademacher(getkey(), (chains, D)))
+    result = eam.sample(memory, start, eam.HeatBath(1.3), 1, key=getkey(), discard=40, clamp=clamp)
+    np.testing.assert_array_equal(result.states[:, 0, :3], start[:, :3])
+    states = np.asarray(all_states(D))
+    given = (states[:, :3] == np.array([1, -1, 1])).all(axis=1)
+    p = np.where(given, boltzmann(energies_of(memory, D), 1.3), 0)
+    assert p_value(counted(result.states), p / p.sum()) > 1e-4
+    assert p_value(counted(result.states), boltzmann(energies_of(memory, D), 1.3)) < 1e-6
+
+
+def test_states_of_several_layers_are_sampled(getkey):
+    memory = Bipartite(jr.normal(getkey(), (4, 3)))
+    states = np.asarray(all_states(7))
+    split = lambda x: {"seen": x[..., :4].reshape(*x.shape[:-1], 2, 2), "hidden": x[..., 4:]}  # noqa: E731
+    energies = np.asarray(jax.vmap(memory.energy)(split(states)), float)
+    start = split(jr.rademacher(getkey(), (8192, 7)))
+    result = eam.sample(memory, start, eam.HeatBath(2.0), 1, key=getkey(), discard=30)
+    assert result.states["seen"].shape == (8192, 1, 2, 2)
+    seen = result.states["seen"].reshape(8192, 4)
+    flat = np.concatenate([seen, result.states["hidden"][:, 0]], axis=1)
+    assert p_value(counted(flat), boltzmann(energies, 2.0)) > 1e-4
+    assert p_value(counted(flat), boltzmann(energies, 2.2)) < 1e-6
+
+
+@pytest.mark.parametrize("order", ["permutation", "uniform"])
+@pytest.mark.parametrize("make", RULES.values(), ids=RULES)
+def test_annealing_ends_in_minima_and_is_settled_only_at_temperature_0(make, order, getkey):
+    memory = eam.CHN(patterns(4, 6, 20))
+    start = jr.rademacher(getkey(), (50, 20), dtype="int8")
+    schedule = lambda step: jnp.maximum(60 - 5 * step, 0)  # noqa: E731
+    result = eam.recall(memory, start, make(schedule, order), 200, key=getkey())
+    assert result.converged.all() and (result.num_steps > 12).all()
+    assert eam.is_local_minimum(memory, result.state).all()
+    short = eam.recall(memory, start, make(schedule, order), 12, key=getkey())
+    assert not short.converged.any()
+    quench = eam.recall(memory, start, key=getkey())
+    last = lambda result: result.energies[:, -1].mean()  # noqa: E731
+    assert last(result) < last(quench)
+
+
+def test_tempering_crosses_a_barrier_that_one_temperature_does_not(getkey):
+    memory = eam.CHN(patterns(5, 1, 16))  # ± one pattern: E = −½ (ξ·x)², from −128 to 0
+    start = jnp.tile(memory.patterns, (200, 1))
+    cold = eam.sample(memory, start, eam.HeatBath(5.0), 1, key=getkey(), discard=200)
+    rule = eam.Tempering([5.0, 9.0, 14.0, 20.0], eam.HeatBath(1.0))
+    tempered = eam.sample(memory, start, rule, 1, key=getkey(), discard=200)
+    overlap = lambda result: np.asarray(result.states[:, 0] @ memory.patterns[0]) / 16  # noqa: E731
+    assert (overlap(cold) > 0).all()
+    assert abs((overlap(tempered) > 0).mean() - 0.5) < 0.15
+    assert (0.1 < tempered.acceptance).all() and (tempered.acceptance < 0.9).all()
+
+
+def test_exchanges_are_in_detailed_balance():
+    rule = eam.Tempering([3.0, 1.0, 2.0], eam.HeatBath(1.0))
+    np.testing.assert_array_equal(rule.temperatures, [1.0, 2.0, 3.0])
+    energies = jnp.array([-1.0, -2.0, -1.5])
+    chance = np.exp((1 - 1 / 2) * (-1 + 2)), np.exp((1 / 2 - 1 / 3) * (-2 + 1.5))
+    for u in (0.01, 0.5, chance[1] - 1e-3, chance[1] + 1e-3, 0.999):
+        exchanged = rule.exchanges(energies, jnp.full(2, u))
+        np.testing.assert_array_equal(exchanged, [u < chance[0], u < chance[1]])
+
+
+def test_an_energy_that_is_not_finite_stays_visible(getkey):
+    class Broken(eqx.Module):
+        def energy(self, x):
+            return jnp.where(x[0] > 0, jnp.nan, x.sum())
+
+    result = eam.sample(Broken(), jnp.ones(4), eam.HeatBath(1.0, "sequential"), 3, key=getkey())
+    assert jnp.isnan(result.energies).all()
+
+
+def test_a_proposal_of_discrete_langevin_is_that_of_its_formula(getkey):
+    memory, T, step_size = eam.ExponentialDenseAM(patterns(1, 3, 6), 0.4), 1.7, 0.8
+    x = jr.rademacher(getkey(), (6,), dtype=float)
+    slope = jax.grad(memory.energy)(x)
+    rule = eam.DiscreteLangevin(step_size, T)
+    log_q = [-0.5 * slope / T * move - move**2 / (2 * step_size) for move in (-2 * x, 0 * x)]
+    np.testing.assert_allclose(rule.log_odds(x, slope), log_q[0] - log_q[1], rtol=1e-5)

@@ -1,0 +1,117 @@
+"""Wrong use of every public name: an error that names the argument, from the tables in `wrong_use_rows`.
+
+A new public name needs rows, or `test_every_public_name_has_rows` fails. Add them to a table there, such as
+
+    (lambda v: eam.NewMemory(X, v), "beta", ONE_POSITIVE)
+
+or write a file `test_wrong_use_<part>.py` of your own that calls the name (`eam.NewMemory(`): the test looks
+for the name in all these files. Names that can't be called wrongly need none: see `needs_rows`.
+"""
+
+import importlib
+import inspect
+import pathlib
+import pkgutil
+import re
+import types
+
+import pytest
+import wrong_use_rows
+
+import energyam as eam
+
+HERE = pathlib.Path(__file__).parent
+MODULES = [found.name for found in pkgutil.iter_modules(wrong_use_rows.__path__)]
+TABLES = {name: getattr(importlib.import_module(f"wrong_use_rows.{name}"), "ROWS", []) for name in MODULES}
+ROWS = [(name, index) for name, rows in TABLES.items() for index in range(len(rows))]
+
+# What the library makes for its users, who don't call these.
+MADE_FOR_USERS = {
+    "Animation": "plotting.animate",
+    "log_of": "hypercube, of numbers it has checked",
+    "Recall": "recall",
+    "Samples": "sample",
+    "Flips": "a rule",
+    "States": "a rule",
+    "GPT2": "lm.load",
+    "Llama": "lm.load",
+    "MemoryStore": "lm.remember",
+}
+
+
+@pytest.mark.parametrize(("table", "index"), ROWS, ids=lambda part: str(part))
+def test_wrong_values_are_refused_by_the_name_of_the_argument(table, index):
+    call, argument, values = TABLES[table][index]
+    word = re.compile(rf"(?<!\w){re.escape(argument)}(?!\w)")
+    for value in values:
+        try:
+            result = call(value)
+        except (ValueError, TypeError, OSError) as error:
+            assert word.search(str(error)), f"{argument} = {value!r:.80}: {error}"
+            assert len(str(error)) < 700, str(error)
+        else:
+            raise AssertionError(f"{argument} = {value!r:.80} gave {result!r:.200}")
+
+
+def test_there_are_at_least_500_rows():
+    assert sum(len(values) for rows in TABLES.values() for _, _, values in rows) >= 500
+
+
+def spaces():
+    """The public namespaces, by the name that users write before a dot."""
+    own = {name: value for name, value in vars(eam).items() if isinstance(value, types.ModuleType)}
+    named = {name for name, value in own.items() if value.__name__.startswith("energyam.")}
+    packages = {"memories", "dynamics", "flips"}  # what is public in these is exported by energyam itself
+    inner = {name for name in named if name in eam._LAZY}
+    return {"": eam} | {name: getattr(eam, name) for name in sorted({*eam._LAZY, *inner} - packages)}
+
+
+def public_names():
+    for space, module in spaces().items():
+        is_package = hasattr(module, "__path__")
+        for name, value in vars(module).items():
+            home = getattr(value, "__module__", "") or ""
+            ours = home.startswith("energyam") if is_package else home == module.__name__
+            if ours and callable(value) and not name.startswith("_"):
+                yield f"{space}.{name}".strip("."), value
+
+
+def needs_rows(name, value):
+    """Not abstract classes, of which a test is below, nor named tuples, nor what takes no argument."""
+    if isinstance(value, type) and (value.__name__.startswith("Abstract") or issubclass(value, tuple)):
+        return False
+    if not isinstance(value, type | types.FunctionType) and not hasattr(value, "__wrapped__"):
+        return False  # a type alias, such as a Literal
+    return bool(inspect.signature(value).parameters) and name.split(".")[-1] not in MADE_FOR_USERS
+
+
+# Of other parts of the library, without rows yet: take a name away when its rows are written.
+AWAITED = {
+    *("DenseSequence", "DistributedDenseAM", "ProductDenseAM", "Tempering", "sample", "nn.EnergyTransformer"),
+    *("nn.MaskedCompletion", "nn.Nudged", "nn.as_patches", "nn.contrastive_divergence"),
+    *("nn.contrastive_hebbian", "nn.denoising_score_matching", "nn.equilibrium_propagation"),
+    *("nn.predictive_coding", "nn.probability_flow", "nn.pseudo_likelihood", "nn.recall_at_rest"),
+}
+
+
+def test_every_public_name_has_rows():
+    files = [*HERE.glob("test_wrong_use*.py"), *HERE.glob("wrong_use_rows/*.py")]
+    text = "\n".join(file.read_text(encoding="utf-8") for file in files)
+    names = dict(public_names())
+    assert len(names) > 150
+    missing = [
+        name
+        for name, value in names.items()
+        if needs_rows(name, value)
+        and name not in AWAITED
+        and not re.search(rf"\.{name.split('.')[-1]}\b", text)
+    ]
+    assert not missing, f"no rows of wrong use for {missing}: see the head of {pathlib.Path(__file__).name}"
+
+
+def test_abstract_classes_say_what_must_be_written():
+    for name, value in public_names():
+        if isinstance(value, type) and getattr(value, "__abstractmethods__", ()):
+            with pytest.raises(TypeError, match=f"abstract class {value.__name__}"):
+                value()
+            assert value.__name__ == name.split(".")[-1]
