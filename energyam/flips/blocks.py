@@ -6,10 +6,13 @@ import jax
 import jax.numpy as jnp
 from equinox.internal import unvmap_any
 from jax import lax
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, PyTree
 
-from energyam.flips.capabilities import Change
+from energyam.flips.capabilities import AbstractCouplings, AbstractEnclosures, Change
 from energyam.flips.seldom import where_needed
+
+At = tuple[Float[Array, " b"], Any, Float[Array, ""]]  # states of the block, what is kept, and the energy
+Decided = tuple[Any, Float[Array, " b"], Float[Array, " b"]]  # kept, energies and steps at each place
 
 
 def exceeds(change: Change, threshold: Float[Array, "..."]) -> Bool[Array, "..."]:
@@ -29,7 +32,14 @@ class _Bounded(NamedTuple):
     steps: Any  # (b,) what each place has changed its neuron by
 
 
-def bounded_block(flips, allowed, same, at, thresholds, descending):
+def bounded_block(
+    flips: AbstractEnclosures,
+    allowed: Bool[Array, " b"],
+    same: Bool[Array, "b b"],
+    at: At,
+    thresholds: Float[Array, " b"],
+    descending: bool,
+) -> Decided:
     """A block by bounds: after a flip the bounds of the later places are taken anew.
 
     Invariant: the places before the first of `may_flip` are decided as one after another would decide.
@@ -76,7 +86,14 @@ def _exactly(flips, kept, x, place, threshold):
     return exceeds(flips.change(kept, x, place), threshold)
 
 
-def coupled_block(flips, allowed, same, at, thresholds, descending):
+def coupled_block(
+    flips: AbstractCouplings,
+    allowed: Bool[Array, " b"],
+    same: Bool[Array, "b b"],
+    at: At,
+    thresholds: Float[Array, " b"],
+    descending: bool,
+) -> Decided:
     """A block by couplings: a flip moves the fields of the later places by its row of couplings."""
     x, kept, energy = at
     decide = _from_flip_to_flip if descending else _from_place_to_place  # few flip in descent
@@ -133,11 +150,12 @@ def _from_flip_to_flip(flips, allowed, same, at, thresholds):
     return lowered(energy, jnp.cumsum(falls)), steps
 
 
-def select(condition, new, old):
+def select(condition: Bool[Array, ""], new: PyTree[Array], old: PyTree[Array]) -> PyTree[Array]:
+    """`new` where the condition holds, else `old`."""
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)
 
 
-def lowered(energy, change):
+def lowered(energy: Float[Array, "..."], change: Float[Array, "..."]) -> Float[Array, "..."]:
     """energy − change, within the range of floats."""
     largest = jnp.finfo(energy.dtype).max
     return jnp.clip(energy - change, -largest, largest)
