@@ -83,7 +83,7 @@ def in_format_1(path, change=lambda content: None):
     save_file(load_file(path), path, {"energyam": json.dumps(content)})
 
 
-@pytest.mark.parametrize("name", MEMORIES.keys() - {"bfloat16"})
+@pytest.mark.parametrize("name", sorted(MEMORIES.keys() - {"bfloat16"}))
 def test_files_of_format_1_are_read(name, tmp_path):
     path = tmp_path / "memory"
     eam.save(path, MEMORIES[name])
