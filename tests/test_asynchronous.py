@@ -24,7 +24,9 @@ class Counted(eqx.Module):
         return -jnp.sum(self.size(self.patterns @ x) ** 1.5)
 
 
-MEMORIES = BINARY | OWN_BINARY | {"counted": lambda X: Counted(X.astype(float))}
+OWN = ("sdm", "float_patterns", "own_separation", "own_similarity")  # one for each way to flip
+MEMORIES = BINARY | {name: OWN_BINARY[name] for name in OWN}
+MEMORIES |= {"counted": lambda X: Counted(X.astype(float))}
 
 
 def lowest_neighbour(memory, states):
