@@ -26,6 +26,28 @@ def sdm_energy(X, S):
     return -running[((X.shape[1] - X @ S) / 2).round().astype(int)].sum(axis=0)
 
 
+def best_weights(weights, total):
+    """The weights(τ) (K, N) that fall with τ and sum to `total`, by bisection."""
+    low, high = -100.0, 100.0
+    for _ in range(80):
+        tau = (low + high) / 2
+        more = weights(tau).sum(axis=0) > total
+        low, high = np.where(more, tau, low), np.where(more, high, tau)
+    return weights(low)
+
+
+def entmax_energy(s, beta):
+    """−max_p p·s − Ω(p)/β for α = 3/2."""
+    p = best_weights(lambda tau: np.maximum(0.5 * beta * s - tau, 0) ** 2, 1)
+    return -(p * s).sum(0) + ((p**1.5).sum(0) - 1) / (0.75 * beta)
+
+
+def subsets_energy(s, beta, k):
+    """−max_p p·s − ‖p‖²/2β over weights from 0 to 1 that sum to k."""
+    p = best_weights(lambda tau: np.clip(beta * s - tau, 0, 1), k)
+    return -(p * s).sum(0) + (p**2).sum(0) / (2 * beta)
+
+
 def hebb(X):
     W = X.T @ X / X.shape[1]
     return W - np.diag(np.diag(W))
@@ -50,6 +72,11 @@ ENERGIES = {
     "float_patterns": lambda X, S, r: -log_sum_exp(0.6 * (X + r) @ S) / 0.6,
     "float_quadratic": lambda X, S, r: -0.5 * (((X + r) @ S) ** 2).sum(0),
     "distances": lambda X, S, r: -log_sum_exp(0.7 * (X @ S - X.shape[1])) / 0.7,
+    "product": lambda X, S, r: -log_sum_exp(0.7 * X[:, :5] @ S[:5]) - log_sum_exp(0.7 * X[:, 5:] @ S[5:]),
+    "entmax": lambda X, S, r: entmax_energy(X @ S, 0.3),
+    "subsets": lambda X, S, r: subsets_energy(X @ S, 0.2, 2),
+    "cosine": lambda X, S, r: -log_sum_exp(9 * X @ S / X.shape[1]) / 9,
+    "compact": lambda X, S, r: -99 * np.log((1 + (X @ S - X.shape[1]) / 99).sum(0)),
     "own_separation": lambda X, S, r: -np.cosh(X @ S / 3).sum(0),
     "own_similarity": lambda X, S, r: -log_sum_exp(0.8 * own_similarity(X, S)) / 0.8,
     "energy_alone": lambda X, S, r: -(np.abs(X @ S) ** 1.5).sum(0) - r @ S,
@@ -110,7 +137,7 @@ def test_the_test_of_changes_rejects_wrong_factors_and_signs(factors):
         check_changes(np.where(truth > 0, *factors) * truth, 0 * truth, truth)
 
 
-BOUNDED = ("polynomial_3", "polynomial_4_plain", "polynomial_2.5", "exponential", "relu", "sdm")
+BOUNDED = ("polynomial_3", "polynomial_4_plain", "polynomial_2.5", "exponential", "relu", "sdm", "product")
 
 
 @pytest.mark.parametrize("name", BOUNDED)
@@ -124,8 +151,8 @@ def test_enclosures_hold_the_true_change_for_all_states_and_neurons(name):
     def enclosed(flips):
         def of_state(x):
             kept = flips.start(x)
-            laid_out = flips.laid_out().enclosure(kept, x, jnp.asarray(some))
-            return flips.enclosure(kept, x, None), flips.enclosure(kept, x, jnp.asarray(some)), laid_out
+            seen = flips.seen_from(jnp.asarray(some)), flips.laid_out().seen_from(jnp.asarray(some))
+            return flips.enclosure(kept, x), *(block.enclosure(kept, x[some]) for block in seen)
 
         return jax.vmap(of_state)(all_states(D))
 
@@ -149,13 +176,15 @@ def test_couplings_give_all_changes_at_once_and_what_a_flip_does_to_them(name):
     np.testing.assert_allclose(value, truth, rtol=1e-5, atol=1e-5 * size)
     assert (np.asarray(error) <= 1e-4 * size).all()
 
-    neurons = jnp.array([5, 2, 0])
-    W = flips.couplings(neurons)
+    x, some = states[37], np.array([5, 2, 0])
+    block = flips.seen_from(jnp.asarray(some))
+    value, _ = block.changes(flips.start(x), x[some])
+    np.testing.assert_allclose(value, truth[37, some], rtol=1e-5, atol=1e-5 * size)
+    W = block.couplings()
     np.testing.assert_allclose(W, W.T, rtol=1e-6)
-    np.testing.assert_allclose(jnp.diagonal(W), flips.own_couplings()[neurons], rtol=1e-6)
-    # Two neurons at once: the changes add, but for what their coupling makes of it.
-    x = states[37]
-    steps = jnp.array([-2 * x[5], 0.0, -2 * x[0]])
-    moved, _ = flips.fields(flips.moved(flips.start(x), neurons, steps), None)
-    again, _ = flips.fields(flips.start(x.at[5].multiply(-1).at[0].multiply(-1)), None)
-    np.testing.assert_allclose(moved, again, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(W, flips.couplings()[some][:, some], rtol=1e-6)
+    np.testing.assert_allclose(jnp.diagonal(W), flips.own_couplings()[some], rtol=1e-6)
+    # Two neurons at once: what is kept is that of the state they lead to.
+    after, _ = flips.fields(block.moved(flips.start(x), jnp.array([-2 * x[5], 0.0, -2 * x[0]])))
+    afresh, _ = flips.fields(flips.start(x.at[5].multiply(-1).at[0].multiply(-1)))
+    np.testing.assert_allclose(after, afresh, rtol=1e-5, atol=1e-5)
