@@ -155,7 +155,7 @@ def _make_ready(out: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
 
 
-def _demo(noise: float, queries: int, n: int, beta: float, key: PRNGKeyArray, out: Path) -> None:
+def _demo(noise: int | float, queries: int, n: int, beta: int | float, key: PRNGKeyArray, out: Path) -> None:
     """Fill the table line by line, then draw what each memory recalled and how the last one did."""
     picking, damage, order = jr.split(key, 3)
     glyphs = jr.permutation(picking, jnp.asarray(eam.datasets.glyphs().reshape(-1, 48 * 48)))
@@ -204,11 +204,11 @@ def _line(name: str, *cells: str) -> str:
     return name.ljust(17) + "".join(cell.rjust(w) for cell, w in zip(cells, _WIDTHS, strict=True))
 
 
-def _name(memory: Memory, n: int, beta: float) -> str:
+def _name(memory: Memory, n: int, beta: int | float) -> str:
     return {"chn": "CHN", "polynomial": f"polynomial {n}", "exponential": f"exponential {beta:g}"}[memory]
 
 
-def _build(memory: Memory, patterns: Any, n: int, beta: float) -> Any:
+def _build(memory: Memory, patterns: Any, n: int, beta: int | float) -> Any:
     if memory is Memory.chn:
         return eam.CHN(patterns)
     if memory is Memory.polynomial:
@@ -234,7 +234,7 @@ def _draw(result: eam.Recall, shape: tuple[int, int], original: Any, out: Path) 
         out.write_bytes(animation.gif() if suffix == ".gif" else animation.video(suffix))
 
 
-def _damaged(key: PRNGKeyArray, picture: Array, noise: float, mask: Side | None) -> tuple[Array, Array]:
+def _damaged(key: PRNGKeyArray, picture: Array, noise: int | float, mask: Side | None) -> tuple[Array, Array]:
     """The picture (D,), bits flipped and one half lost; clamped is what is left, unless it has noise."""
     flipping, masking = jr.split(key)
     noisy = eam.datasets.flip_bits(picture.reshape(-1), noise, key=flipping).reshape(picture.shape)

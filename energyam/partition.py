@@ -80,9 +80,9 @@ class Mixture(NamedTuple):
 
     patterns: Float[np.ndarray, "K D"]
     offsets: Float[np.ndarray, " K"]  # of a pattern
-    beta: float
+    beta: int | float
     copies: int  # p
-    curvature: float
+    curvature: int | float
     binary: bool
 
     def log_partition(self) -> float:
@@ -108,7 +108,7 @@ class Mixture(NamedTuple):
         return logs + 0.5 * (h**2).sum(axis=1) / a + 0.5 * D * math.log(2 * math.pi / a)
 
 
-def mixture_at(memory: Any, temperature: float) -> Mixture | None:
+def mixture_at(memory: Any, temperature: int | float) -> Mixture | None:
     """exp(−E/T) of a log-sum-exp memory as a mixture, where it is one of few enough terms; else None."""
     known = isinstance(memory, AbstractDenseAM) and type(memory.separation) is LogSumExp
     if not known or type(memory.similarity) not in (Dot, NegativeDistance):

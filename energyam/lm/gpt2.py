@@ -87,7 +87,7 @@ def gpt2_from_huggingface(weights: Weights, dtype: DTypeLike) -> GPT2:
     )
 
 
-def _blocks(weights: Weights, layer: str, D: int, eps: float, dtype: DTypeLike) -> GPT2Block:
+def _blocks(weights: Weights, layer: str, D: int, eps: int | float, dtype: DTypeLike) -> GPT2Block:
     layers, inner = weights.count("n_layer"), weights.count("n_inner", 4 * D)
 
     def stack(name, *shape):

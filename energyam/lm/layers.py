@@ -28,7 +28,7 @@ class LayerNorm(eqx.Module):
 
     scale: Float[Array, "*L D"]
     bias: Float[Array, "*L D"]
-    eps: float = eqx.field(static=True)
+    eps: int | float = eqx.field(static=True)
 
     def __call__(self, x: Float[Array, "T D"]) -> Float[Array, "T D"]:
         wide = x.astype(precise(x.dtype))
@@ -45,7 +45,7 @@ class RMSNorm(eqx.Module):
     """
 
     scale: Float[Array, "*L D"]
-    eps: float = eqx.field(static=True)
+    eps: int | float = eqx.field(static=True)
 
     def __call__(self, x: Float[Array, "T D"]) -> Float[Array, "T D"]:
         wide = x.astype(precise(x.dtype))

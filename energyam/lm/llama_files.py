@@ -62,7 +62,7 @@ class _Sizes(NamedTuple):
     head_size: int
     vocabulary: int
     context: int
-    eps: float
+    eps: int | float
 
 
 class _Parts(NamedTuple):

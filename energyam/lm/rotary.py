@@ -16,9 +16,9 @@ class Linear(NamedTuple):
     Chen et al., "Extending context window of large language models via positional interpolation", 2023.
     """
 
-    factor: float
+    factor: int | float
 
-    def stretched(self, plain: np.ndarray, base: float) -> np.ndarray:
+    def stretched(self, plain: np.ndarray, base: int | float) -> np.ndarray:
         """The frequencies (d/2,) in use, from the plain ones."""
         return plain / self.factor
 
@@ -37,12 +37,12 @@ class Llama3(NamedTuple):
     Grattafiori et al., "The Llama 3 herd of models", 2024; the numbers are in the model's configuration.
     """
 
-    factor: float
-    low: float
-    high: float
-    original: float
+    factor: int | float
+    low: int | float
+    high: int | float
+    original: int | float
 
-    def stretched(self, plain: np.ndarray, base: float) -> np.ndarray:
+    def stretched(self, plain: np.ndarray, base: int | float) -> np.ndarray:
         """The frequencies (d/2,) in use, from the plain ones."""
         turns = self.original * plain / (2 * math.pi)
         kept = np.clip((turns - self.low) / (self.high - self.low), 0, 1)
@@ -64,14 +64,14 @@ class Yarn(NamedTuple):
     Peng et al., "YaRN: efficient context window extension of large language models", ICLR 2024.
     """
 
-    factor: float
-    original: float
-    length: float
-    fast: float = 32.0
-    slow: float = 1.0
+    factor: int | float
+    original: int | float
+    length: int | float
+    fast: int | float = 32.0
+    slow: int | float = 1.0
     whole: bool = True
 
-    def stretched(self, plain: np.ndarray, base: float) -> np.ndarray:
+    def stretched(self, plain: np.ndarray, base: int | float) -> np.ndarray:
         """The frequencies (d/2,) in use, from the plain ones."""
         d = 2 * plain.size
         first, last = (
@@ -94,7 +94,7 @@ class Rotary(NamedTuple):
     Su et al., "RoFormer: enhanced transformer with rotary position embedding", 2021.
     """
 
-    base: float
+    base: int | float
     scaling: Linear | Llama3 | Yarn | None = None
     divisors: tuple[float, ...] | None = None
 

@@ -66,7 +66,7 @@ def _yarn(rope: Weights, context: int) -> Yarn:
     return Yarn(factor, original, length, fast, slow, rope.flag("truncate", True))
 
 
-def _lengthening(factor: float, slope: float = 1.0) -> float:
+def _lengthening(factor: int | float, slope: int | float = 1.0) -> float:
     """0.1 slope ln(factor) + 1, the square root of YaRN's 1/t; 1 where nothing is stretched."""
     return 0.1 * slope * math.log(factor) + 1 if factor > 1 else 1.0
 

@@ -225,7 +225,7 @@ class LayerNorm(AbstractCoupled, AbstractGraded):
         return jnp.where(centred, jnp.sqrt(jnp.mean(g**2, axis=-1)) / self.gain, jnp.nan)
 
 
-def in_range(name: str, states: ArrayLike, dims: str, low: float, high: float) -> Array:
+def in_range(name: str, states: ArrayLike, dims: str, low: int | float, high: int | float) -> Array:
     """States as floats; raises `ValueError` for any below `low` or above `high`."""
     states = checks.as_floats(name, states, dims)
     if not checks.passes(lambda x: ((x >= low) & (x <= high)).all(), states):

@@ -176,15 +176,15 @@ class MaskedCompletion(eqx.Module):
     patches: Float[Array, "S N P"]
     adjacency: Bool[Array, "N N"] | None
     batch_size: int = eqx.field(static=True)
-    masked: float = eqx.field(static=True)
-    shown_as_hidden: float = eqx.field(static=True)
+    masked: int | float = eqx.field(static=True)
+    shown_as_hidden: int | float = eqx.field(static=True)
 
     def __init__(
         self,
         patches: Shaped[ArrayLike, "S N P"],
         batch_size: int = 64,
-        masked: float = 0.5,
-        shown_as_hidden: float = 0.9,
+        masked: int | float = 0.5,
+        shown_as_hidden: int | float = 0.9,
         adjacency: Bool[ArrayLike, "N N"] | None = None,
     ):
         self.patches = checks.as_floats("patches", patches, "S N P")

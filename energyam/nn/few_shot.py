@@ -131,9 +131,9 @@ class Accuracy(NamedTuple):
     `mean`; `half_width` of its 95 % interval, 1.96 std / √episodes; `std` between single episodes.
     """
 
-    mean: float
-    half_width: float
-    std: float
+    mean: int | float
+    half_width: int | float
+    std: int | float
 
 
 def episode_accuracy(

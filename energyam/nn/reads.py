@@ -73,9 +73,11 @@ class AttractorRead(AbstractRead):
     hopfield: HopfieldAttention
     memory: str = eqx.field(static=True)
     num_inner: int = eqx.field(static=True)
-    rate: float | None = eqx.field(static=True)
+    rate: int | float | None = eqx.field(static=True)
 
-    def __init__(self, size: int, memory: str = "storkey", num_inner: int = 1, rate: float | None = None):
+    def __init__(
+        self, size: int, memory: str = "storkey", num_inner: int = 1, rate: int | float | None = None
+    ):
         self.memory = checks.one_of("memory", memory, ("storkey", "hopfield", "none"))
         self.norm = eqx.nn.LayerNorm(checks.count("size", size))
         self.hopfield = HopfieldAttention(size)

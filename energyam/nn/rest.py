@@ -24,7 +24,7 @@ def recall_at_rest(
     max_steps: int = 200,
     *,
     clamp: Any = None,
-    tol: float = 1e-6,
+    tol: int | float = 1e-6,
 ) -> PyTree[Array]:
     """The state that a recall from `query` ends in, with implicit gradients, which need no memory for steps.
 

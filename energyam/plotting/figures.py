@@ -102,7 +102,7 @@ def energy_panels(
     return panels[0], panels[1], reached.round().astype(int)
 
 
-def new_figure(width: float, height: float, dpi: int = 100) -> "Figure":
+def new_figure(width: int | float, height: int | float, dpi: int = 100) -> "Figure":
     """An empty figure of so many inches, without a window, that a notebook shows by itself."""
     return _figure_class()(figsize=(width, height), dpi=dpi, layout="constrained")
 

@@ -25,8 +25,8 @@ class BetaFit(NamedTuple):
 
     beta: float  # the least-squares slope
     published_beta: float  # β · N/(N−1) for N points, as the paper's program computes it
-    intercept: float
-    r_squared: float
+    intercept: int | float
+    r_squared: int | float
 
 
 def fit_beta(

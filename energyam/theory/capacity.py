@@ -163,5 +163,5 @@ def _log_order(num_neurons: Whole, n: Whole) -> float:
     return k * math.log(D) - (math.lgamma(2 * k + 1) - k * math.log(2) - math.lgamma(k + 1))
 
 
-def _exp(log: float) -> float:
+def _exp(log: int | float) -> float:
     return math.exp(log) if log < math.log(1.7e308) else math.inf

@@ -101,7 +101,7 @@ def check_noise(noise: str, allowed: tuple[str, ...] = NOISES) -> None:
         raise ValueError(f"noise must be one of {', '.join(allowed)}; got {noise!r}")
 
 
-def log_deviation(n: Whole, radius: Whole, log_m: float, log_r: float, noise: str) -> np.ndarray:
+def log_deviation(n: Whole, radius: Whole, log_m: int | float, log_r: int | float, noise: str) -> np.ndarray:
     """log σ(x) of the field of a read at distance x = 0..n: float64 (n + 1,), finite also where σ is 0."""
     log_n, log_p = log_shared(n, radius, log_r), float(log_fractions(n)[radius])
     log_others = log_less(log_m, 1)
@@ -151,7 +151,7 @@ def log_capacity(n: Whole, radius: Whole, num_neurons: Number, probability: Numb
     return float(np.logaddexp(0, log_n[0] + signal + math.log1p(-math.exp(-signal)) - others))
 
 
-def log_capacity_fraction(z: float, log_r: float) -> float:
+def log_capacity_fraction(z: int | float, log_r: int | float) -> float:
     """The log of the root p of 2 r² p³ − 3 r z² p² − z² = 0, found as p = s u with u³ − a u² − 1 = 0."""
     log_s = (2 * math.log(z) - math.log(2) - 2 * log_r) / 3
     a = math.exp(math.log(1.5) + 2 * math.log(z) - log_r - log_s)
@@ -169,11 +169,11 @@ def quantile(n: Whole, probability: Number) -> float:
     return -NormalDist().inv_cdf(tail)
 
 
-def log_shared(n: Whole, radius: Whole, log_r: float) -> np.ndarray:
+def log_shared(n: Whole, radius: Whole, log_r: int | float) -> np.ndarray:
     """log N(x), the number of neurons within the radius of both of two points at distance x = 0..n."""
     return log_circle_intersection(n, check_radius(n, radius)) + log_r - n * math.log(2)
 
 
-def log_less(log_number: float, less: int) -> float:
+def log_less(log_number: int | float, less: int) -> float:
     """log max(number − less, 0), for numbers that may exceed any float."""
     return log_number if log_number > 40 else float(log_of(max(math.exp(log_number) - less, 0.0)))
