@@ -1,5 +1,6 @@
 """The examples of the README and of the pages in docs run as they stand."""
 
+import json
 import pathlib
 import re
 
@@ -39,6 +40,18 @@ def test_the_architecture_names_files_and_classes_that_exist():
     assert files and {name for name in files if not name.startswith("tests/")} <= sources.keys()
     code = "".join(path.read_text("utf-8") for path in sources.values())
     assert all(f"class {name}(" in code for name in re.findall(r"\bAbstract\w+", text))
+
+
+def test_every_cost_in_the_readme_is_one_that_its_command_printed():
+    text = (ROOT / "README.md").read_text("utf-8")
+    kept = json.loads((ROOT / "benchmarks" / "results" / "recall.json").read_text("utf-8"))
+    printed = {row["case"]: row for row in kept["results"]}
+    table = re.search(r"\| µs per flip tried .*?\n\n", text, re.DOTALL)[0]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
+    assert len(rows) == 5
+    for case, *numbers in rows:
+        keys = ("us a flip tried", "us, naive twin", "x naive")
+        assert numbers == [f"{printed[case][key]:.3g}" for key in keys], case
 
 
 def test_there_are_examples():
