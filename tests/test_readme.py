@@ -47,7 +47,7 @@ def test_every_cost_in_the_readme_is_one_that_its_command_printed():
     kept = json.loads((ROOT / "benchmarks" / "results" / "recall.json").read_text("utf-8"))
     printed = {row["case"]: row for row in kept["results"]}
     table = re.search(r"\| µs per flip tried .*?\n\n", text, re.DOTALL)[0]
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.strip().splitlines()[2:]]
     assert len(rows) == 5
     for case, *numbers in rows:
         keys = ("us a flip tried", "us, naive twin", "x naive")
