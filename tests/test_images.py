@@ -225,9 +225,9 @@ def test_one_pixel_of_ink_is_enough(tmp_path):
 
 @pytest.mark.usefixtures("no_hook")
 def test_what_is_no_path_is_named():
-    with pytest.raises(ValueError, match="file must be a path"):
+    with pytest.raises(ValueError, match="file must be the path of a file"):
         load_image(5)
-    with pytest.raises(ValueError, match="folder must be a path"):
+    with pytest.raises(ValueError, match="folder must be the path of a file"):
         load_images(None)
 
 
