@@ -218,7 +218,7 @@ def one_of(name: str, value: Any, choices: Iterable[str]) -> str:
     """`value`, if it is one of the words in `choices`; raises `ValueError` for anything else."""
     choices = tuple(choices)
     if not isinstance(value, str) or value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}; got {_got(value)}")
+        raise ValueError(f"{name} must be one of {', '.join(choices)}; got {_got(value)}")
     return value
 
 
@@ -287,9 +287,11 @@ def _got(value: Any) -> str:
 def _as_jax(value: Any) -> Array:
     """`value` as a JAX array; whole numbers too large for its integers become floats and don't wrap."""
     try:
-        array = jnp.asarray(value)
+        with np.errstate(over="ignore"):  # what no float32 holds becomes infinite, and is refused as such
+            array = jnp.asarray(value)
     except OverflowError:
-        return jnp.asarray(np.asarray(value, dtype=np.float64))
+        with np.errstate(over="ignore"):
+            return jnp.asarray(np.asarray(value, dtype=np.float64))
     whole = isinstance(value, np.ndarray | np.integer) and np.issubdtype(value.dtype, np.integer)
     wraps = whole and array.dtype.itemsize < value.dtype.itemsize and not np.array_equal(array, value)
     return jnp.asarray(np.asarray(value, dtype=np.float64)) if wraps else array

@@ -124,7 +124,8 @@ def _start(model, prompt, memory, lookup, max_new_tokens, temperature, top_k):
             f"prompt and new tokens must be at most the context, {model.context_length}; got {total}"
         )
     checks.count("top_k", top_k)
-    checks.not_negative("temperature", temperature)
+    if not checks.passes(lambda t: t >= 0, checks.as_floats("temperature", temperature, "")):
+        raise ValueError(f"temperature must be 0 or positive; got {temperature}")
     return token_ids, access, checks.as_floats("temperature", temperature, "").astype(float)
 
 
