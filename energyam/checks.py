@@ -139,9 +139,7 @@ def as_pairs(keys: Any, values: Any) -> tuple[Shaped[Array, "K Dk"], Shaped[Arra
 
 def positive(name: str, value: Any) -> None:
     """Raise `ValueError` unless every entry of `value` is a finite number above 0."""
-    numbers = _numbers(name, value) if is_known(value) else np.ones(())
-    if not bool(np.all(np.isfinite(numbers) & (numbers > 0))):
-        raise ValueError(f"{name} must be positive and finite; got {_got(value)}")
+    _must(name, value, lambda x: np.isfinite(x) & (x > 0), "be positive and finite")
 
 
 def positive_float(name: str, value: Any) -> Array:
@@ -167,9 +165,7 @@ def instance(name: str, value: Any, cls: type) -> Any:
 
 def not_negative(name: str, value: Any) -> None:
     """Raise `ValueError` unless every entry of `value` is a finite number of at least 0."""
-    numbers = _numbers(name, value) if is_known(value) else np.zeros(())
-    if not bool(np.all(np.isfinite(numbers) & (numbers >= 0))):
-        raise ValueError(f"{name} must be finite and not negative; got {_got(value)}")
+    _must(name, value, lambda x: np.isfinite(x) & (x >= 0), "be finite and not negative")
 
 
 def count(name: str, value: Any, least: int = 1, most: int | None = 2**31 - 1) -> int:
@@ -254,9 +250,12 @@ def key(name: str, value: Any) -> None:
 
 def fraction(name: str, value: Any) -> None:
     """Raise `ValueError` unless every entry of `value` is a number from 0 to 1."""
-    numbers = _numbers(name, value) if is_known(value) else np.zeros(())
-    if not bool(np.all((numbers >= 0) & (numbers <= 1))):
-        raise ValueError(f"{name} must lie between 0 and 1; got {_got(value)}")
+    _must(name, value, lambda x: (x >= 0) & (x <= 1), "lie between 0 and 1")
+
+
+def _must(name: str, value: Any, test: Callable, wanted: str) -> None:
+    if is_known(value) and not bool(np.all(test(_numbers(name, value)))):
+        raise ValueError(f"{name} must {wanted}; got {_got(value)}")
 
 
 def _numbers(name: str, value: Any) -> np.ndarray:
@@ -286,15 +285,14 @@ def _got(value: Any) -> str:
 
 def _as_jax(value: Any) -> Array:
     """`value` as a JAX array; whole numbers too large for its integers become floats and don't wrap."""
-    try:
-        with np.errstate(over="ignore"):  # what no float32 holds becomes infinite, and is refused as such
+    with np.errstate(over="ignore"):  # what no float32 holds becomes infinite, and is refused as such
+        try:
             array = jnp.asarray(value)
-    except OverflowError:
-        with np.errstate(over="ignore"):
+        except OverflowError:
             return jnp.asarray(np.asarray(value, dtype=np.float64))
-    whole = isinstance(value, np.ndarray | np.integer) and np.issubdtype(value.dtype, np.integer)
-    wraps = whole and array.dtype.itemsize < value.dtype.itemsize and not np.array_equal(array, value)
-    return jnp.asarray(np.asarray(value, dtype=np.float64)) if wraps else array
+        whole = isinstance(value, np.ndarray | np.integer) and np.issubdtype(value.dtype, np.integer)
+        wraps = whole and array.dtype.itemsize < value.dtype.itemsize and not np.array_equal(array, value)
+        return jnp.asarray(np.asarray(value, dtype=np.float64)) if wraps else array
 
 
 def _shown(dims: str) -> str:

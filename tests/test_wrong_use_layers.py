@@ -59,7 +59,7 @@ def test_memories_that_do_not_fit(neurons, synapses, message):
 
 
 def test_a_shape_that_is_a_number():
-    with pytest.raises(ValueError, match="shape must be a tuple of whole numbers, .*; got 4"):
+    with pytest.raises(ValueError, match=r"shape must be a tuple of whole numbers, .*; got 4"):
         memory({"image": eam.Continuous(shape=4)}, [])
 
 
