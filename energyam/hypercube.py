@@ -211,7 +211,7 @@ def log_number(name: str, value: Number) -> float:
     return math.log(value)
 
 
-def log_of(values: ArrayLike) -> np.ndarray:
+def log_of(values: ArrayLike) -> Any:
     """log, with −inf for 0."""
     with np.errstate(divide="ignore"):
         return np.log(values)
