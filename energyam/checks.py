@@ -236,7 +236,9 @@ def is_key(value: Any) -> bool:
     """True for one JAX random key: a typed one, or the uint32 numbers, (2,) or (4,), of a raw one."""
     if _is_typed(value):
         return value.shape == ()
-    return _is_array(value) and value.dtype == np.uint32 and value.shape in ((2,), (4,))
+    return (
+        isinstance(value, jax.Array | np.ndarray) and value.dtype == np.uint32 and value.shape in ((2,), (4,))
+    )
 
 
 def key(name: str, value: Any) -> None:
@@ -267,12 +269,8 @@ def _numbers(name: str, value: Any) -> np.ndarray:
         raise ValueError(f"{name} must be a number that a float can hold; got {_got(value)}") from None
 
 
-def _is_array(value: Any) -> bool:
-    return isinstance(value, jax.Array | np.ndarray)
-
-
 def _is_typed(value: Any) -> bool:
-    return _is_array(value) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
+    return isinstance(value, jax.Array | np.ndarray) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
 
 
 def _got(value: Any) -> str:
@@ -285,6 +283,8 @@ def _got(value: Any) -> str:
 
 def _as_jax(value: Any) -> Array:
     """`value` as a JAX array; whole numbers too large for its integers become floats and don't wrap."""
+    if isinstance(value, str):
+        raise TypeError(f"got the text {value[:40]!r}")
     with np.errstate(over="ignore"):  # what no float32 holds becomes infinite, and is refused as such
         try:
             array = jnp.asarray(value)

@@ -2,6 +2,7 @@
 
 import gzip
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -16,7 +17,7 @@ from energyam.memories.base import as_state
 from energyam.memories.hopfield import HopfieldNetwork
 
 
-def from_qubo(Q: ArrayLike) -> tuple[HopfieldNetwork, Float[Array, ""]]:
+def from_qubo(Q: ArrayLike | Sequence[Sequence[int | float]]) -> tuple[HopfieldNetwork, Float[Array, ""]]:
     """The network and the offset with zᵀQz = E(x) + offset, for bits z = (1 + x)/2.
 
     **Arguments:** `Q` (D, D): any square matrix, say upper triangular or symmetric: zᵀQz depends on Q + Qᵀ

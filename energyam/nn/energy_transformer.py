@@ -79,6 +79,7 @@ class EnergyTransformer(eqx.Module):
         N, D = checks.count("num_tokens", num_tokens), checks.count("size", size)
         H, Y = checks.count("num_heads", num_heads), checks.count("head_size", head_size)
         P, M = checks.count("patch_size", patch_size), checks.count("num_patterns", num_patterns)
+        checks.key("key", key)
         embed, decode, token, places, queries, keys, patterns = jr.split(key, 7)
         self.embed = eqx.nn.Linear(P, D, key=embed)
         self.decode = eqx.nn.Linear(D, P, key=decode)
