@@ -72,7 +72,7 @@ ENERGIES = {
     "float_patterns": lambda X, S, r: -log_sum_exp(0.6 * (X + r) @ S) / 0.6,
     "float_quadratic": lambda X, S, r: -0.5 * (((X + r) @ S) ** 2).sum(0),
     "distances": lambda X, S, r: -log_sum_exp(0.7 * (X @ S - X.shape[1])) / 0.7,
-    "product": lambda X, S, r: -log_sum_exp(0.7 * X[:, :5] @ S[:5]) - log_sum_exp(0.7 * X[:, 5:] @ S[5:]),
+    "product": lambda X, S, r: -log_sum_exp(0.7 * X[:, :3] @ S[:3]) - log_sum_exp(0.7 * X[:, 3:] @ S[3:]),
     "entmax": lambda X, S, r: entmax_energy(X @ S, 0.3),
     "subsets": lambda X, S, r: subsets_energy(X @ S, 0.2, 2),
     "cosine": lambda X, S, r: -log_sum_exp(9 * X @ S / X.shape[1]) / 9,

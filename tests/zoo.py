@@ -43,7 +43,7 @@ BINARY = {
     "relu": lambda X: eam.DenseAM(X, eam.ReLU(), eam.Binary()),
     "topk": lambda X: eam.DenseAM(X, eam.TopK(eam.LogSumExp(0.5), 2), eam.Binary()),
     "product": lambda X: eam.ProductDenseAM(
-        [eam.ExponentialDenseAM(X[:, :5], 0.7), eam.ExponentialDenseAM(X[:, 5:], 0.7)]
+        [eam.ExponentialDenseAM(X[:, :3], 0.7), eam.ExponentialDenseAM(X[:, 3:], 0.7)]
     ),
     "hopfield": lambda X: eam.HopfieldNetwork(eam.hebbian(X)),
 }
