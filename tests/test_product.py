@@ -16,7 +16,9 @@ SIZES = [(20, 7), (30, 9)]  # K and D of each table
 
 def written_out(tables):
     """All combinations of rows, the last table's fastest."""
-    return jnp.stack([jnp.concatenate(rows) for rows in itertools.product(*tables)])
+    return jnp.asarray(
+        np.stack([np.concatenate(rows) for rows in itertools.product(*map(np.asarray, tables))])
+    )
 
 
 def binary(sizes=SIZES, beta=0.4):
