@@ -30,6 +30,11 @@ def now(function: Callable, *values: Any) -> Any:
         return function(*values)
 
 
+def has_method(value: Any, name: str) -> bool:
+    """Whether `value` has a method, or a function, of that name. Of a class's own methods none is bound."""
+    return callable(getattr(type(value), name, None)) or callable(getattr(value, name, None))
+
+
 def passes(test: Callable, *values: Any) -> bool:
     """Whether `test(*values)` holds; values that are not known pass."""
     return not all(map(is_known, values)) or bool(now(test, *values))
@@ -41,7 +46,7 @@ def as_array(name: str, value: Any, dims: str) -> Shaped[Array, "..."]:
     Raises `ValueError` for ragged, complex or non-numeric input, another rank, or an axis of length 0.
     """
     try:
-        array = now(_as_jax, value)
+        array = value if isinstance(value, jax.Array) else now(_as_jax, value)
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{name} must be a numeric array of shape ({_shown(dims)}); {error}") from None
     if not jnp.issubdtype(array.dtype, jnp.number) and array.dtype != bool:

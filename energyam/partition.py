@@ -182,7 +182,7 @@ def _enumerate(memory, function, T):
 def _enumerable(memory):
     """The structure and shapes of the states of a memory; raises `ValueError` unless they are ±1 and few."""
     name = type(memory).__name__
-    if not callable(getattr(memory, "energy", None)):
+    if not checks.has_method(memory, "energy"):
         raise ValueError(f"memory must have an energy(state); {name} has none")
     if getattr(memory, "state_shape", None) is None:
         raise ValueError(f"memory must say state_shape, for its states to be enumerated; {name} has none")

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float, Int, PyTree
 
+from energyam import checks
 from energyam.dynamics.states import flat_view, layers_of
 from energyam.dynamics.update import AbstractCarriesEnergy, AbstractFlipping, Flips, Step, Tick
 from energyam.flips.capabilities import AbstractFlippable, AbstractFlips, AbstractHasFlips
@@ -105,7 +106,7 @@ def prepare_flips(memory: Any) -> Prepared:
 def check_flips(memory: Any) -> None:
     """Raise `ValueError` unless the memory has an energy, and ±1 neurons or none declared."""
     name = type(memory).__name__
-    if not callable(getattr(memory, "energy", None)):
+    if not checks.has_method(memory, "energy"):
         raise ValueError(f"memory must have an energy(x) for flips; {name} has none (use eam.Synchronous())")
     is_neurons = lambda node: isinstance(node, AbstractNeurons)  # noqa: E731
     neurons = jax.tree.leaves(getattr(memory, "neurons", None), is_leaf=is_neurons)

@@ -6,6 +6,7 @@ import jax
 from jax.typing import ArrayLike
 from jaxtyping import PyTree
 
+from energyam import checks
 from energyam.dynamics.asynchronous import Asynchronous
 from energyam.dynamics.blockwise import Blockwise, tokens_of
 from energyam.dynamics.states import layers_of
@@ -18,13 +19,13 @@ def check_memory(memory: Any) -> None:
     """Raise `ValueError` unless `memory` is an object with an energy or a field."""
     if isinstance(memory, type):
         raise ValueError(f"memory must be an object, not the class {memory.__name__}; make one first")
-    if not callable(getattr(memory, "energy", None)) and not callable(getattr(memory, "field", None)):
+    if not checks.has_method(memory, "energy") and not checks.has_method(memory, "field"):
         raise ValueError(f"memory must have an energy(state) method; got {type(memory).__name__}")
 
 
 def default_update(memory: Any, query: PyTree[ArrayLike]) -> AbstractUpdate:
     """The rule that suits a memory; raises `ValueError` where none is known to."""
-    has_energy = callable(getattr(memory, "energy", None))
+    has_energy = checks.has_method(memory, "energy")
     neurons = getattr(memory, "neurons", None)
     if neurons is None and has_energy:
         layers = layers_of(memory, query, True)
@@ -38,7 +39,7 @@ def default_update(memory: Any, query: PyTree[ArrayLike]) -> AbstractUpdate:
     if has_energy and neurons is not None and all(layers_of(memory, query, True).flippable):
         return Asynchronous()
     layered = neurons is not None and not isinstance(neurons, AbstractNeurons)
-    if has_energy and layered and callable(getattr(memory, "potential", None)):
+    if has_energy and layered and checks.has_method(memory, "potential"):
         return Blockwise(tokens=tuple(tokens_of(memory)))
     if has_field(memory):
         return Synchronous()

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from energyam import checks
 from energyam.dynamics.states import layers_of
 from energyam.memories.neurons import AbstractNeurons, Free
 
@@ -14,7 +15,7 @@ def check_potential(memory: Any, rule: str) -> None:
     """Raise `ValueError` unless the memory has a potential, an energy, and neurons that answer a field."""
     name = type(memory).__name__
     for wanted in ("energy", "potential"):
-        if not callable(getattr(memory, wanted, None)):
+        if not checks.has_method(memory, wanted):
             raise ValueError(
                 f"{rule} needs a memory with a {wanted}(state); {name} has none "
                 "(use eam.GradientDescent(step_size))"

@@ -63,7 +63,7 @@ def retracted(memory: Any, state: PyTree[Array]) -> PyTree[Array]:
 def check_real(memory: Any, rule: str) -> None:
     """Raise `ValueError` for a memory without an energy, or with neurons that flip."""
     name = type(memory).__name__
-    if not callable(getattr(memory, "energy", None)):
+    if not checks.has_method(memory, "energy"):
         raise ValueError(f"{rule} needs a memory with an energy(x); {name} has none (use eam.Synchronous())")
     is_neurons = lambda node: isinstance(node, AbstractNeurons)  # noqa: E731
     neurons = jax.tree.leaves(getattr(memory, "neurons", None), is_leaf=is_neurons)

@@ -7,7 +7,6 @@ return is checked when traced.
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -15,6 +14,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, Shaped
 
+from energyam import checks
 from energyam.dynamics.update import AbstractCarriesEnergy, AbstractUpdate, Flips, States, Step, Tick
 from energyam.flips.derived import scalar_energy
 
@@ -28,16 +28,16 @@ Recordable = jax.Array | np.ndarray | np.generic | bool | int | float
 Stop = Callable[[PyTree[Array], Float[Array, ""]], Any]
 
 
-class Run(eqx.Module):
+class Run(NamedTuple):
     """What is run: all that stays the same from step to step."""
 
     memory: Any
     update: AbstractUpdate
-    clamp: PyTree[Bool[Array, "..."]]
+    clamp: PyTree[Bool[Array | np.ndarray, "..."]]
     stop: Stop | None
-    batched: bool = eqx.field(static=True)
-    clamp_batched: bool = eqx.field(static=True)
-    stops_early: bool = eqx.field(static=True)  # recall does, sampling never
+    batched: bool
+    clamp_batched: bool
+    stops_early: bool  # recall does, sampling never
 
 
 class Progress(NamedTuple):
@@ -165,7 +165,7 @@ def _one_bool(value, message):
 
 def _energy_of(memory):
     """The energy of a state, NaN for a network that has none."""
-    if callable(getattr(memory, "energy", None)):
+    if checks.has_method(memory, "energy"):
         return scalar_energy(memory)
     return lambda state: jnp.full((), jnp.nan)
 

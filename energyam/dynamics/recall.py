@@ -8,6 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, Shaped
 
@@ -273,7 +274,7 @@ def _trimmed(result: Recall, max_steps: int) -> Recall:
         return result
     axes = result.status.ndim
     all_steps = jax.tree.leaves(result.record)[0].shape[axes]
-    steps = int(result.num_steps.max(initial=0))
+    steps = int(np.asarray(result.num_steps).max(initial=0))
     if steps == all_steps:
         return result
     updates = result.energies.shape[-1] // all_steps * steps

@@ -72,7 +72,7 @@ def sample(
     steps = checks.count("discard + num_samples · every", discard + num_samples * every)
     checks.key("key", key)
     check_memory(memory)
-    if not callable(getattr(memory, "energy", None)):
+    if not checks.has_method(memory, "energy"):
         raise ValueError(f"memory must have an energy(state) to sample; {type(memory).__name__} has none")
     check_steps(update, steps)
     layers = layers_of(memory, start, flips_neurons(update), "start")

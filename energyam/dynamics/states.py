@@ -142,7 +142,7 @@ def as_working(states: PyTree[Array], axes: tuple[int, ...]) -> PyTree[Array]:
 
 def checked_clamp(
     layers: Layers, clamp: Any, axes: tuple[int, ...]
-) -> tuple[PyTree[Bool[Array, "..."]], bool]:
+) -> tuple[PyTree[Bool[Array | np.ndarray, "..."]], bool]:
     """The clamp as bools for every layer, and whether it has the batch axis (made one).
 
     A clamp is None, bools that broadcast against a layer with or without its leading axes, True or False
@@ -154,12 +154,11 @@ def checked_clamp(
         for label, shape, neurons, value in zip(*layers[1:], given, strict=True)
     ]
     batched = any(array.ndim > len(shape) for array, shape in zip(arrays, layers.shapes, strict=True))
-    full = [
-        jnp.broadcast_to(array, (*axes, *shape)).reshape(math.prod(axes), *shape)
-        if batched
-        else jnp.broadcast_to(array, shape)
-        for array, shape in zip(arrays, layers.shapes, strict=True)
-    ]
+    full = []
+    for array, shape in zip(arrays, layers.shapes, strict=True):
+        broadcast_to = jnp.broadcast_to if isinstance(array, jax.Array) else np.broadcast_to
+        array = broadcast_to(array, (*axes, *shape) if batched else shape)
+        full.append(array.reshape(math.prod(axes), *shape) if batched else array)
     return jax.tree.unflatten(layers.structure, full), batched
 
 
@@ -196,11 +195,13 @@ def _clamp_at(clamp, path, layers):
 
 
 def _checked_clamp(name, value, shape, axes, neurons):
-    try:
-        array = jnp.asarray(None if isinstance(value, str) else value)
+    try:  # bools of the host stay there: an operation on the device costs more than the call
+        if not isinstance(value, jax.Array):
+            host = isinstance(value, bool | np.ndarray)
+            value = np.asarray(value) if host else jnp.asarray(None if isinstance(value, str) else value)
     except (TypeError, ValueError):
         raise ValueError(f"{name} must be bools; got {value!r}") from None
-    fits = array.dtype == bool
+    array, fits = value, value.dtype == bool
     try:
         fits = fits and jnp.broadcast_shapes(array.shape, (*axes, *shape)) == (*axes, *shape)
     except ValueError:

@@ -74,9 +74,9 @@ class Synchronous(AbstractCarriesEnergy):
 
 def has_field(memory: Any) -> bool:
     """Whether synchronous recall can run: the memory has a field, or a potential and neurons."""
-    if isinstance(memory, AbstractPulls) or callable(getattr(memory, "field", None)):
+    if isinstance(memory, AbstractPulls) or checks.has_method(memory, "field"):
         return True
-    return callable(getattr(memory, "potential", None)) and hasattr(memory, "neurons")
+    return checks.has_method(memory, "potential") and hasattr(memory, "neurons")
 
 
 def _rests(memory, before, after, tol):
@@ -92,7 +92,7 @@ def _rests(memory, before, after, tol):
 def _felt(memory, state):
     pull, has_potential = _pull(memory, state)
     _check_field(memory, state, pull.field)
-    if not has_potential or not callable(getattr(memory, "energy", None)):
+    if not has_potential or not checks.has_method(memory, "energy"):
         return Felt(pull, jnp.full((), jnp.nan))
     neurons = layers_of(memory, state, False).neurons
     costs = [one.energy(leaf) for one, leaf in zip(neurons, jax.tree.leaves(state), strict=True)]
@@ -103,7 +103,7 @@ def _pull(memory, state):
     """What a state feels, and whether the potential in it is known."""
     if isinstance(memory, AbstractPulls):
         return memory.pull(state), True
-    if callable(getattr(memory, "potential", None)):
+    if checks.has_method(memory, "potential"):
         name = f"potential of {type(memory).__name__}"
         potential, field = jax.value_and_grad(lambda x: one_number(memory.potential(x), name))(state)
         curvature = jax.tree.map(lambda leaf: jnp.zeros((), leaf.dtype), state)

@@ -21,7 +21,7 @@ _ROUNDINGS = 4  # units of rounding that a potential or an energy may be wrong b
 
 def weights_of(separation: Any, similarities: Float[Array, " K"]) -> Float[Array, " K"]:
     """The weights of a separation at similarities (K,): its own, or else the gradient of its potential."""
-    if isinstance(separation, type) or not callable(getattr(separation, "potential", None)):
+    if isinstance(separation, type) or not checks.has_method(separation, "potential"):
         raise ValueError(f"separation must have a potential(similarities); got {separation!r:.80}")
     similarities = checks.as_array("similarities", similarities, "K")
     if isinstance(separation, AbstractWeights):
@@ -125,7 +125,7 @@ def flips_of(memory: Any, rebuild: Any = lambda state: state) -> AbstractFlips:
 
     `rebuild` makes the whole state of the ±1 neurons (N,), where there are others beside them.
     """
-    if isinstance(memory, type) or not callable(getattr(memory, "energy", None)):
+    if isinstance(memory, type) or not checks.has_method(memory, "energy"):
         raise ValueError(f"memory must have an energy(state); got {memory!r:.80}")
     declared = memory.flips() if isinstance(memory, AbstractHasFlips) else None
     return EnergyFlips(memory, rebuild) if declared is None else declared

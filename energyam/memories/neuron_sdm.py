@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jax import lax
 from jax.typing import ArrayLike
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt32
+from jaxtyping import Array, Bool, Float, Int, Num, PRNGKeyArray, UInt32
 
 from energyam import checks
 from energyam.hypercube import check_radius
@@ -118,9 +118,7 @@ class NeuronSDM(eqx.Module):
         Where a sum is 0, or no location is active, an autoassociative memory gives the address itself back,
         and a heteroassociative one (Dw ≠ D) gives 0. Raises `ValueError` for another width or entries not ±1.
         """
-        place = self._one_address(address).astype(float)
-        field = _field(self, place)
-        return self.neurons.respond(field, place if field.shape == place.shape else jnp.zeros_like(field))
+        return _read(self, self._one_address(address))
 
     def active(self, address: ArrayLike) -> Bool[Array, " N"]:
         """Which hard locations an address (D,) activates. Raises `ValueError` as `read` does."""
@@ -136,14 +134,25 @@ class NeuronSDM(eqx.Module):
         return _field(self, state)
 
     def _one_address(self, address: Any) -> Any:
-        return self._checked("address", checks.as_binary("address", address, "D"), self.dim)[0]
+        return _of_width("address", checks.as_binary("address", address, "D"), self.dim)
 
     def _checked(self, name: str, rows: Any, width: int) -> Any:
         rows = checks.as_array(name, rows, "... D")
-        rows = checks.as_binary(name, rows[None] if rows.ndim == 1 else rows, "K D")
-        if rows.shape[1] != width:
-            raise ValueError(f"{name} must have {width} entries each; got shape {rows.shape}")
-        return rows
+        return _of_width(name, checks.as_binary(name, rows[None] if rows.ndim == 1 else rows, "K D"), width)
+
+
+def _of_width(name, rows, width):
+    if rows.shape[-1] != width:
+        raise ValueError(f"{name} must have {width} entries each; got shape {rows.shape}")
+    return rows
+
+
+@jax.jit
+def _read(memory: NeuronSDM, address: Num[Array, " D"]) -> Float[Array, " Dw"]:
+    """The signs of the field at an address; where it is 0, the address's own."""
+    place = address.astype(float)
+    field = _field(memory, place)
+    return memory.neurons.respond(field, place if field.shape == place.shape else jnp.zeros_like(field))
 
 
 @jax.jit
