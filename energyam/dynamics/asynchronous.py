@@ -5,18 +5,16 @@ from typing import Any, Literal, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import jax.random as jr
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array, Float, PyTree
 
 from energyam import checks
+from energyam.dynamics.orders import checked_order, drawn_order
 from energyam.dynamics.states import flat_view, layers_of
 from energyam.dynamics.update import AbstractCarriesEnergy, AbstractFlipping, Flips, Step, Tick
 from energyam.flips.capabilities import AbstractFlippable, AbstractFlips, AbstractHasFlips
 from energyam.flips.derived import EnergyFlips, scalar_energy
 from energyam.flips.sweep import any_descent, descend
 from energyam.memories.neurons import AbstractNeurons
-
-ORDERS = ("permutation", "uniform", "sequential")
 
 
 class Prepared(NamedTuple):
@@ -73,27 +71,6 @@ class Asynchronous(AbstractFlipping, AbstractCarriesEnergy):
             settled = settled & ~any_descent(flips, x, free)[0]
         record = Flips(swept.flips.astype(jnp.int32))
         return Step(rebuild(swept.state), swept.energy, swept.energies, record, settled)
-
-
-def checked_order(order: str) -> str:
-    """`order`, if it is one of `ORDERS`; raises `ValueError` otherwise."""
-    if not isinstance(order, str) or order not in ORDERS:
-        raise ValueError(f"order must be 'permutation', 'uniform' or 'sequential'; got {order!r}")
-    return order
-
-
-def drawn_order(order: str, num_neurons: int, tick: Tick) -> Int[Array, " N"]:
-    """The neurons of one step in the order they are tried, shared by the batch."""
-    if order == "sequential":
-        return jnp.arange(num_neurons)
-    if not tick.has_key:
-        raise ValueError(
-            f"key must be given, as the order is {order!r}; got None "
-            "(pass key=jax.random.key(0), or an update rule with order='sequential')"
-        )
-    if order == "permutation":
-        return jr.permutation(tick.shared, num_neurons)
-    return jr.randint(tick.shared, (num_neurons,), 0, num_neurons)
 
 
 def prepare_flips(memory: Any) -> Prepared:

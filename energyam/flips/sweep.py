@@ -144,7 +144,6 @@ def _one_by_one(flips, at, order, free, thresholds):
 def _in_blocks(flips, at, order, free, thresholds):
     t, descending = order.shape[0], thresholds is None
     coupled = isinstance(flips, AbstractCouplings)
-    one_block = coupled_block if coupled else bounded_block
     size = min((COUPLED_BLOCK if descending else WARM_BLOCK) if coupled else BLOCK, t)
     thresholds = jnp.zeros(t, at[0].dtype) if descending else thresholds
     orders = jnp.pad(order, (0, -t % size), constant_values=-1).reshape(-1, size)
@@ -156,7 +155,15 @@ def _in_blocks(flips, at, order, free, thresholds):
         same = neurons[:, None] == neurons[None]  # a neuron may come twice
         allowed, seen = (neurons >= 0) & free[neurons], flips.seen_from(neurons)
         start = state[neurons], kept, energy
-        kept, energies, steps = one_block(seen, allowed, same, start, thresholds, descending)
+        if coupled:
+            may_flip = allowed & exceeds(seen.changes(kept, start[0]), thresholds)
+            # Seen anew inside: where no query flips a neuron, rows of couplings are not even read.
+            at = start, thresholds, descending
+            flip = lambda: coupled_block(flips.seen_from(neurons), allowed, same, *at)  # noqa: E731
+            stay = lambda: (kept, jnp.full(size, energy), jnp.zeros(size, state.dtype))  # noqa: E731
+            kept, energies, steps = lax.cond(unvmap_any(may_flip.any()), flip, stay)
+        else:
+            kept, energies, steps = bounded_block(seen, allowed, same, start, thresholds, descending)
         outside = jnp.where(neurons < 0, state.shape[0], neurons)
         state = state.at[outside].add(steps, mode="drop")
         return (state, kept, energies[-1]), (energies, jnp.where(steps != 0, neurons, -1))
