@@ -23,7 +23,7 @@ step "a small language model for the tests that want a real one"
 "$bin/energyam" lm fetch || echo "not fetched: those tests use the tiny models alone"
 
 step "tests"
-"$bin/python" -m pytest -n 2 --durations 15
+"$bin/python" -m pytest -n 2 --dist loadfile --durations 15
 
 step "tutorials, at small sizes"
 "$bin/python" -m pytest -n 2 -p no:cacheprovider --override-ini addopts= --override-ini filterwarnings= \

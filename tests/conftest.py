@@ -1,5 +1,6 @@
 """Strict settings for every test: no silent rank promotion, and a fresh key on demand."""
 
+import gc
 import importlib
 import inspect
 import os
@@ -36,6 +37,14 @@ def x64():
     place = jax if hasattr(jax, "enable_x64") else importlib.import_module("jax.experimental")
     with place.enable_x64(True):
         yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _no_more_programs_than_fit():
+    """Forgets what a file compiled: a process may map memory 65,530 times, and some 2,700 tests come near."""
+    yield
+    jax.clear_caches()
+    gc.collect()
 
 
 @pytest.fixture(autouse=True)

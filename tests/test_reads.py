@@ -130,3 +130,17 @@ def test_blocks_lower_for_accelerators(separation, platform):
 
     exported = export.export(jax.jit(read), platforms=[platform])(KEYS, QUERIES)
     assert exported.platforms == (platform,)
+
+
+@pytest.mark.parametrize("k", [1, 7])
+@pytest.mark.parametrize("values", ["real", "few", "equal"])
+def test_nearest_by_groups_equals_a_whole_sort(k, values, getkey):
+    """2,000 rows are 62 groups and a rest; equals lie in the same and in several groups, and in the rest."""
+    found = {
+        "real": lambda: jr.normal(getkey(), (20, 2000)),
+        "few": lambda: jr.randint(getkey(), (20, 2000), 0, 150).astype(float),
+        "equal": lambda: jnp.zeros((20, 2000)),
+    }[values]()
+    one = lambda row: reads.nearest(lambda rows: rows[:, 0], (row[:, None],), k)  # noqa: E731
+    for got, wanted in zip(jax.vmap(one)(found), jax.lax.top_k(found, k), strict=True):
+        np.testing.assert_array_equal(got, wanted)

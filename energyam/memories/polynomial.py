@@ -11,6 +11,7 @@ from energyam.flips.bounds import Enclosure, enclose_terms, of_terms
 from energyam.flips.capabilities import AbstractBounds, AbstractGains, AbstractGrowing, Bounds, Change
 from energyam.flips.integer_powers import (
     MAX_ORDER,
+    largest_order,
     limbs_for,
     power,
     power_changes,
@@ -59,8 +60,9 @@ class Polynomial(AbstractBlocks, AbstractGains, AbstractBounds, AbstractGrowing)
 
     def relative(self, similarities: Float[Array, "..."], scale: Float[Array, ""]) -> Pair:
         s = self._rectified(similarities) / scale
-        weights = power(s, self.n - 1)
-        terms = s * weights if self._whole else power(s, self.n)
+        most = largest_order(self.limbs)
+        weights = power(s, self.n - 1, most)
+        terms = s * weights if self._whole else power(s, self.n, most)
         return terms, jnp.where(s > 0, weights, 0) if self.rectified else weights
 
     def total(self, scale: Float[Array, ""], total: Float[Array, ""]) -> Pair:

@@ -14,6 +14,8 @@ from energyam.linalg import BLOCK, by_lane, dot
 from energyam.memories.separation import AbstractBlocks, AbstractSeparation, TopK
 
 Rows = tuple[Num[Array, "K _"], ...]
+_NEAREST_BLOCK = 8192  # rows of which the nearest are found at a time
+_GROUP = 32  # rows that stand for one another in the search for the nearest
 
 
 def read(
@@ -21,7 +23,7 @@ def read(
     similarities: Callable[..., Float[Array, " K"]],
     gather: Callable[..., Any],
     rows: Rows,
-    block: int = BLOCK,
+    block: int | None = None,
     counts: Callable[..., Float[Array, " K"]] | None = None,
 ) -> tuple[Float[Array, ""], Any]:
     """The potential of `similarities(*rows)`, and `gather(weights, *rows)`, in one pass over the rows.
@@ -64,7 +66,7 @@ def read(
         terms, weights = separation.relative(scales, scale)
         return scale, add(terms * totals), jax.tree.map(lambda s: add(_times(weights, s)), sums)
 
-    scale, total, sums = join(_fold(rows, block, part_of, join))
+    scale, total, sums = join(_fold(rows, block or BLOCK, part_of, join))
     potential, unit = separation.total(scale, total)
     return potential, jax.tree.map(lambda s: unit * s, sums)
 
@@ -74,7 +76,7 @@ def read_pairs(
     keys: Num[Array, "K Dk"],
     values: Num[Array, "K Dv"],
     query: Float[Array, " Dk"],
-    block: int = BLOCK,
+    block: int | None = None,
 ) -> tuple[Float[Array, ""], Float[Array, " Dv"]]:
     """The potential of K q, and the values read, Vᵀ weights(K q): `read` of keys and values."""
     # dot(query, keysᵀ), in this order: under vmap the similarities of one query lie together.
@@ -88,14 +90,14 @@ def read_pairs(
 
 
 def nearest(
-    similarities: Callable[..., Float[Array, " K"]], rows: Rows, k: int, block: int = BLOCK
+    similarities: Callable[..., Float[Array, " K"]], rows: Rows, k: int, block: int | None = None
 ) -> tuple[Float[Array, " k"], Int[Array, " k"]]:
     """The k largest of `similarities(*rows)`, falling, and the indices of their rows, equals in their order.
 
     All K of them where there are fewer than k. Raises `ValueError` for k below 1.
     """
     k = min(checks.count("k", k), rows[0].shape[0])
-    largest = lax.top_k if jax.device_count() == 1 else _top_k
+    largest = _top_k_by_groups if jax.device_count() == 1 else _top_k
 
     def part_of(first, *rows):
         found, indices = largest(similarities(*rows), min(k, rows[0].shape[0]))
@@ -108,7 +110,7 @@ def nearest(
         best, places = largest(found, k)
         return best, indices[places]
 
-    return join(_fold(rows, block, part_of, join), largest=lax.top_k)
+    return join(_fold(rows, block or _NEAREST_BLOCK, part_of, join), largest=lax.top_k)
 
 
 def _times(weights, sums):
@@ -117,6 +119,19 @@ def _times(weights, sums):
 
 def _sum_of_lanes(parts):
     return jnp.sum(parts, axis=0)
+
+
+def _top_k_by_groups(values, k):
+    """`lax.top_k` of many values, which lie in the k groups of the largest maxima: these alone are ranked."""
+    n = values.shape[0]
+    whole = n - n % _GROUP
+    if whole < 4 * k * _GROUP:
+        return lax.top_k(values, k)
+    groups = lax.top_k(values[:whole].reshape(-1, _GROUP).max(axis=1), k)[1]
+    places = jnp.sort(groups)[:, None] * _GROUP + jnp.arange(_GROUP)[None]  # equals stay in their order
+    places = jnp.concatenate([places.reshape(-1), jnp.arange(whole, n)])
+    found, at = lax.top_k(values[places], k)
+    return found, places[at]
 
 
 def _top_k(values, k):
