@@ -13,7 +13,7 @@ from energyam import checks
 from energyam.dynamics import loop
 from energyam.dynamics.defaults import check_memory
 from energyam.dynamics.states import as_working, checked_clamp, checked_states, layers_of
-from energyam.dynamics.update import AbstractUpdate, check_steps, flips_neurons
+from energyam.dynamics.update import AbstractUpdate, check_run, flips_neurons
 
 _CHUNKS = 100  # of a run that shows its progress
 
@@ -74,7 +74,7 @@ def sample(
     check_memory(memory)
     if not callable(getattr(memory, "energy", None)):
         raise ValueError(f"memory must have an energy(state) to sample; {type(memory).__name__} has none")
-    check_steps(update, steps)
+    check_run(update, memory, steps)
     layers = layers_of(memory, start, flips_neurons(update), "start")
     batch = checked_states(layers, start, "start")
     clamp, clamp_batched = checked_clamp(layers, clamp, batch.axes)
