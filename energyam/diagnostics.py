@@ -1,8 +1,8 @@
 """Diagnostics of chains: how many independent samples they are worth, and whether they agree."""
 
-import jax.numpy as jnp
+from statistics import NormalDist
+
 import numpy as np
-from jax.scipy.special import ndtri
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
@@ -66,8 +66,8 @@ def _normal_scores(chains: Float[np.ndarray, "M S"]) -> Float[np.ndarray, "M S"]
     _, which, counts = np.unique(chains, return_inverse=True, return_counts=True)
     ranks = np.cumsum(counts) - (counts - 1) / 2
     shares = (ranks - 0.375) / (chains.size + 0.25)
-    tails = np.asarray(ndtri(jnp.asarray(np.minimum(shares, 1 - shares), float)), np.float64)
-    return np.where(shares < 0.5, tails, -tails)[which].reshape(chains.shape)
+    scores = np.asarray([NormalDist().inv_cdf(share) for share in shares.tolist()])
+    return scores[which].reshape(chains.shape)
 
 
 def _halves(values: ArrayLike) -> Float[np.ndarray, "M S"]:

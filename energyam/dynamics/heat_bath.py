@@ -28,9 +28,10 @@ from energyam.dynamics.update import (
     Step,
     Tick,
 )
-from energyam.flips.capabilities import AbstractFlips
+from energyam.flips.capabilities import AbstractCouplings, AbstractFlips
 from energyam.flips.derived import scalar_energy
 from energyam.flips.sweep import any_descent, visit_on
+from energyam.flips.warm import visit_once
 
 Order = Literal["permutation", "uniform", "sequential"]
 _AFRESH = 100  # sweeps until what flips keep is computed anew, before rounding adds up
@@ -81,7 +82,9 @@ class AbstractFlipsAtRandom(AbstractFlipping, AbstractCarriesEnergy, AbstractTem
         temperature = temperature_at(self.temperature, tick.index).astype(x.dtype)
         thresholds = temperature * self.threshold(uniform_within(order.shape, x.dtype, key=tick.own))
         kept = self._kept(flips, carry, x, tick, temperature)
-        swept, kept = visit_on(flips, kept, x, order, free, thresholds)
+        once = self.order != "uniform" and isinstance(flips, AbstractCouplings)
+        visit = visit_once if once else visit_on
+        swept, kept = visit(flips, kept, x, order, free, thresholds)
         flipped = swept.flips >= 0
         settled = (temperature == 0) & ~flipped.any()
         if self.order == "uniform":  # which leaves some neurons out

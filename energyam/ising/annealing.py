@@ -13,8 +13,10 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from energyam import checks
 from energyam.dynamics.asynchronous import Asynchronous, check_flips
 from energyam.dynamics.recall import is_local_minimum, recall
+from energyam.flips.capabilities import AbstractCouplings
 from energyam.flips.derived import flips_of
 from energyam.flips.sweep import visit_on
+from energyam.flips.warm import visit_once
 from energyam.memories.hopfield import HopfieldNetwork
 
 _HOT, _COLD = 1.2, 0.05  # where cooling starts and ends, in typical fields
@@ -130,6 +132,7 @@ def _annealed(memory, states, temperatures, key):
     """The states after a sweep at each of the temperatures."""
     flips, (num_chains, D) = flips_of(memory), states.shape
     start, free = jax.vmap(flips.start), jnp.ones(D, bool)
+    visit = visit_once if isinstance(flips, AbstractCouplings) else visit_on
 
     def sweep(at, now):
         states, kept = at
@@ -140,7 +143,7 @@ def _annealed(memory, states, temperatures, key):
 
         def sweep_one(state, kept, chain):
             thresholds = temperature * jr.logistic(jr.fold_in(of_noise, chain), (D,), state.dtype)
-            swept, kept = visit_on(flips, kept, state, order, free, thresholds)
+            swept, kept = visit(flips, kept, state, order, free, thresholds)
             return swept.state, kept
 
         return jax.vmap(sweep_one)(states, kept, jnp.arange(num_chains)), None
