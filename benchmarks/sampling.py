@@ -1,9 +1,10 @@
 """Sampling: tries per processor-second of heat bath, against chains, neurons and temperature, beside peers.
 
-A try draws one neuron of one chain anew. Seconds are processor seconds of this process, without compilation,
-so runs beside other work can be compared. The floors: descent (`Asynchronous`) over as many tries, and a plain
-scan of ten lines that reads the memory's energy alone. Peers are asked if they are installed: dwave-samplers,
-openjij and simulated-bifurcation on a dense spin glass, thrml on a square lattice (where it should win).
+A try draws one neuron of one chain anew. Seconds are processor seconds of this process, without
+compilation, so runs beside other work can be compared. The floors: descent (`Asynchronous`) over as many
+tries, and a plain scan of ten lines that reads the memory's energy alone. Peers are asked if they are
+installed: dwave-samplers, openjij and simulated-bifurcation on a dense spin glass, thrml on a square lattice
+(where it should win).
 """
 
 import importlib.util
@@ -35,12 +36,11 @@ class Cubes(eqx.Module):
 
 def run(quick: bool) -> list[dict]:
     rows = []
-    sizes = ((40, 5),) if quick else ((100, 400), (500, 100), (2000, 20), (5000, 6))
+    sizes = ((40, 5),) if quick else ((100, 200), (500, 50), (2000, 10), (5000, 4))
     for D, sweeps in sizes:
-        for chains in (2,) if quick else (1, 16, 64, 256):
+        for chains in (2,) if quick else (1, 64) if D == 5000 else (1, 64, 256):
             rows.append(glass(D, chains, max(2, sweeps * 64 // max(chains, 16))))
-    for T in (1.0,) if quick else (8.0, 1.0, 0.4, 0.25, 0.17, 0.12):
-        rows += at_temperature(40 if quick else 1000, T, 3 if quick else 50)
+    rows += at_temperatures(*((40, (1.0,), 3) if quick else (1000, (8.0, 1.0, 0.4, 0.25, 0.17, 0.12), 30)))
     for name in MEMORIES:
         rows += beside_descent(name, *((3, 20, 2, 2) if quick else (50, 500, 64, 10)))
     rows += own_potential(*((3, 12, 2, 2) if quick else (20, 100, 64, 20)))
@@ -55,20 +55,23 @@ def glass(D, chains, sweeps):
     return row | speed(D * chains * sweeps, seconds) | {"acceptance": float(result.acceptance.mean())}
 
 
-def at_temperature(D, T, sweeps):
-    """Blocks, for 64 chains and for one, beside fields carried from flip to flip, at one temperature."""
-    memory, chains = eam.ising.sherrington_kirkpatrick(D, key=jr.key(D)), 64
-    cold = eam.ising.minimize(memory, chains, 200 if D > 100 else 5, key=jr.key(2))
-    rows, row = [], {"case": f"SK {D}", "sweeps": sweeps, "T": T}
-    for n in (chains, 1):
-        result, seconds = sampled(memory, eam.HeatBath(T), D, n, sweeps)
-        found = {"acceptance": float(result.acceptance.mean())} | speed(D * n * sweeps, seconds)
-        rows.append(row | {"by": "HeatBath, blocks", "chains": n} | found)
-    start = jnp.where(jr.bernoulli(jr.key(1), shape=(D,)), 1.0, -1.0) if T > 1 else cold.state
-    carry = lambda: carried_fields(memory.weights, start, jnp.asarray(T), sweeps, jr.key(3))  # noqa: E731
-    (_, flips), seconds = timed(carry)
-    found = {"acceptance": float(flips) / (D * sweeps)} | speed(D * sweeps, seconds)
-    return [*rows, row | {"by": "carried fields", "chains": 1} | found]
+def at_temperatures(D, temperatures, sweeps):
+    """Blocks, for 64 chains and for one, beside fields carried from flip to flip, from hot to cold."""
+    memory = eam.ising.sherrington_kirkpatrick(D, key=jr.key(D))
+    lowest = eam.ising.minimize(memory, 64, 200 if D > 100 else 5, key=jr.key(2)).state
+    rows = []
+    for T in temperatures:
+        row = {"case": f"SK {D}", "sweeps": sweeps, "T": T}
+        for chains in (64, 1):
+            start = jnp.tile(lowest, (chains, 1))
+            result, seconds = sampled(memory, eam.HeatBath(T), D, chains, sweeps, start)
+            found = {"acceptance": float(result.acceptance.mean())} | speed(D * chains * sweeps, seconds)
+            rows.append(row | {"by": "HeatBath, blocks", "chains": chains} | found)
+        carry = lambda T=T: carried_fields(memory.weights, lowest, jnp.asarray(T), sweeps, jr.key(3))  # noqa: E731
+        (_, flips), seconds = timed(carry)
+        found = {"acceptance": float(flips) / (D * sweeps)} | speed(D * sweeps, seconds)
+        rows.append(row | {"by": "carried fields", "chains": 1} | found)
+    return rows
 
 
 @eqx.filter_jit
@@ -147,8 +150,8 @@ def plain_scan(memory, start, T, sweeps, key):
     return jax.vmap(chain)(start, jr.split(key, len(start)))
 
 
-def sampled(memory, rule, D, chains, sweeps):
-    start = jr.rademacher(jr.key(1), (chains, D), dtype="int8")
+def sampled(memory, rule, D, chains, sweeps, start=None):
+    start = jr.rademacher(jr.key(1), (chains, D), dtype="int8") if start is None else start
     return timed(lambda: eam.sample(memory, start, rule, 1, key=jr.key(2), every=sweeps))
 
 
@@ -183,9 +186,8 @@ def by_dwave(memory, sweeps, reads=16):
     from dwave.samplers import SimulatedAnnealingSampler
 
     model = eam.ising.to_bqm(memory)
-    return annealed(
-        lambda s: SimulatedAnnealingSampler().sample(model, num_reads=reads, num_sweeps=s), sweeps
-    )
+    sampler = SimulatedAnnealingSampler()
+    return annealed(lambda s: sampler.sample(model, num_reads=reads, num_sweeps=s, seed=1), sweeps)
 
 
 def by_openjij(memory, sweeps, reads=16):
@@ -194,7 +196,8 @@ def by_openjij(memory, sweeps, reads=16):
     h = dict.fromkeys(range(memory.num_neurons), 0.0)
     pairs = zip(*np.triu_indices(memory.num_neurons, 1), strict=True)
     J = {(int(i), int(j)): -float(memory.weights[i, j]) for i, j in pairs}
-    return annealed(lambda s: openjij.SASampler().sample_ising(h, J, num_reads=reads, num_sweeps=s), sweeps)
+    sampler = openjij.SASampler()
+    return annealed(lambda s: sampler.sample_ising(h, J, num_reads=reads, num_sweeps=s, seed=1), sweeps)
 
 
 def annealed(search, sweeps):
@@ -226,9 +229,8 @@ def lattice(side, sweeps):
 
     nodes = [thrml.SpinNode() for _ in range(side**2)]
     at = np.arange(side**2).reshape(side, side)
-    edges = [
-        (a, b) for axis in (0, 1) for a, b in zip(at.ravel(), np.roll(at, -1, axis).ravel(), strict=True)
-    ]
+    next_to = [np.roll(at, -1, axis).ravel() for axis in (0, 1)]
+    edges = [(int(a), int(b)) for other in next_to for a, b in zip(at.ravel(), other, strict=True)]
     W = np.zeros((side**2, side**2), np.float32)
     for a, b in edges:
         W[a, b] = W[b, a] = 1

@@ -22,9 +22,8 @@ FLOW, OTHER = "probability flow", "other data"
 
 def run(quick: bool) -> list[dict]:
     D, steps, repeats = (16, 100, 1) if quick else (64, 1500, 3)
-    rows = [
-        stored(D, K, steps, repeats) for K in ((8, 20) if quick else (8, 16, 24, 32, 48, 64, 80, 96, 112))
-    ]
+    sizes = (8, 20) if quick else (8, 16, 32, 48, 64, 80, 96, 112)
+    rows = [stored(D, K, steps, repeats) for K in sizes]
     chains = 200 if quick else 40_000
     return rows + [bias(n, chains) for n in ((1, 10) if quick else (1, 2, 4, 8, 16, 32))]
 
@@ -33,9 +32,8 @@ def stored(D, K, steps, repeats):
     """The shares stored, the mean over some sets of patterns."""
     shares = {}
     for repeat in range(repeats):
-        X, others = (
-            eam.datasets.random_patterns(K, D, key=jr.key(1000 * repeat + 2 * K + i)) for i in (0, 1)
-        )
+        keys = jr.split(jr.fold_in(jr.key(K), repeat))
+        X, others = (eam.datasets.random_patterns(K, D, key=key) for key in keys)
         ways = {FLOW: fit(X, steps)} | {name: rule(X) for name, rule in RULES.items()}
         for name, weights in (ways | {OTHER: fit(others, steps)}).items():
             shares.setdefault(name, []).append(share_of_minima(weights, X))

@@ -5,13 +5,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-from jax.scipy.special import logit
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PyTree
 
 from energyam import checks
 from energyam.dynamics.asynchronous import check_flips
-from energyam.dynamics.heat_bath import uniform_within
+from energyam.dynamics.heat_bath import logit, uniform_within
 from energyam.dynamics.states import flat_view, layers_of
 from energyam.dynamics.temperature import (
     Schedule,

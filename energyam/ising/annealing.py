@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from energyam import checks
 from energyam.dynamics.asynchronous import Asynchronous, check_flips
+from energyam.dynamics.heat_bath import logit, uniform_within
 from energyam.dynamics.recall import is_local_minimum, recall
 from energyam.flips.capabilities import AbstractCouplings
 from energyam.flips.derived import flips_of
@@ -142,7 +143,8 @@ def _annealed(memory, states, temperatures, key):
         order = jr.permutation(of_order, D)
 
         def sweep_one(state, kept, chain):
-            thresholds = temperature * jr.logistic(jr.fold_in(of_noise, chain), (D,), state.dtype)
+            u = uniform_within((D,), state.dtype, key=jr.fold_in(of_noise, chain))
+            thresholds = temperature * logit(u)
             swept, kept = visit(flips, kept, state, order, free, thresholds)
             return swept.state, kept
 
