@@ -25,13 +25,20 @@ MEMORIES = {
 }
 
 
-class Cubes(eqx.Module):
-    """A user's own potential: nothing but an energy."""
+class Powers(eam.AbstractSeparation):
+    """A user's own potential, of which nothing is declared."""
+
+    def potential(self, similarities):
+        return 0.1 * jnp.sum(jnp.abs(similarities) ** 1.5)
+
+
+class Alone(eqx.Module):
+    """The same as nothing but an energy."""
 
     patterns: jax.Array
 
     def energy(self, x):
-        return -jnp.sum(jnp.abs(self.patterns @ x) ** 1.5) / x.size**0.5
+        return -Powers().potential(self.patterns @ x)
 
 
 def run(quick: bool) -> list[dict]:
@@ -116,14 +123,16 @@ def beside_descent(name, K, D, chains, sweeps):
 
 
 def own_potential(K, D, chains, sweeps):
-    """A potential with nothing declared beside the plain scan that anybody would write."""
-    memory = Cubes(eam.datasets.random_patterns(K, D, key=jr.key(1)) * 1.0)
-    row = {"case": f"own energy, K {K}, D {D}", "chains": chains, "sweeps": sweeps, "T": 2.0}
-    result, seconds = sampled(memory, eam.HeatBath(2.0), D, chains, sweeps)
-    energy = {"mean": float(result.energies.mean())}
-    rows = [row | {"by": "HeatBath"} | speed(D * chains * sweeps, seconds) | energy]
+    """A potential with nothing declared, and an energy alone, beside the scan that anybody would write."""
+    X, T, rows = eam.datasets.random_patterns(K, D, key=jr.key(1)), 4.0, []
+    memories = {"potential alone": eam.DenseAM(X, Powers(), eam.Binary()), "energy alone": Alone(X * 1.0)}
+    row = {"case": f"own potential, K {K}, D {D}", "chains": chains, "sweeps": sweeps, "T": T}
+    for name, memory in memories.items():
+        result, seconds = sampled(memory, eam.HeatBath(T), D, chains, sweeps)
+        energy = {"mean": float(result.energies.mean())}
+        rows.append(row | {"by": f"HeatBath, {name}"} | speed(D * chains * sweeps, seconds) | energy)
     start = jr.rademacher(jr.key(1), (chains, D), dtype=float)
-    ends, seconds = timed(lambda: plain_scan(memory, start, 2.0, sweeps, jr.key(2)))
+    ends, seconds = timed(lambda: plain_scan(memory, start, T, sweeps, jr.key(2)))
     energy = {"mean": float(jax.vmap(memory.energy)(ends).mean())}
     return [*rows, row | {"by": "plain scan"} | speed(D * chains * sweeps, seconds) | energy]
 
