@@ -12,7 +12,7 @@ from zoo import BINARY, OWN_BINARY, patterns
 import energyam as eam
 from energyam.dynamics.heat_bath import AbstractFlipsAtRandom
 
-D, K, CHAINS = 10, 3, 4096
+D, K, CHAINS = 10, 3, 2048
 MEMORIES = BINARY | OWN_BINARY
 
 
@@ -74,11 +74,11 @@ class Parallel(eam.AbstractFlipping):
         return eam.Step(new, (), prepared.energy(new)[None], eam.States(new[None]), jnp.zeros((), bool))
 
 
-def samples(memory, rule, key, every=10, discard=20):
-    """How often each state comes, two samples of each chain."""
+def samples(memory, rule, key, every=8, discard=16):
+    """How often each state comes, three samples of each chain."""
     of_start, of_chains = jr.split(key)
     start = jr.rademacher(of_start, (CHAINS, D), dtype="int8")
-    return counted(eam.sample(memory, start, rule, 2, key=of_chains, every=every, discard=discard).states)
+    return counted(eam.sample(memory, start, rule, 3, key=of_chains, every=every, discard=discard).states)
 
 
 def check(counts, energies, T):
@@ -122,7 +122,7 @@ def test_block_gibbs_samples_a_log_sum_exp_where_it_is_a_mixture(copies, getkey)
     memory = eam.ExponentialDenseAM(patterns(33, K, D), 0.8)
     energies, T = energies_of(memory, D), 1 / copies
     check(samples(memory, eam.BlockGibbs(T), getkey(), discard=60), energies, T)
-    exact = eam.evaluation.sample_exactly(memory, 2 * CHAINS, T, key=getkey())
+    exact = eam.evaluation.sample_exactly(memory, 3 * CHAINS, T, key=getkey())
     check(counted(exact), energies, T)
 
 

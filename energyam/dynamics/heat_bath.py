@@ -82,9 +82,10 @@ class AbstractFlipsAtRandom(AbstractFlipping, AbstractCarriesEnergy, AbstractTem
         temperature = temperature_at(self.temperature, tick.index).astype(x.dtype)
         thresholds = temperature * self.threshold(uniform_within(order.shape, x.dtype, key=tick.own))
         kept = self._kept(flips, carry, x, tick, temperature)
-        once = self.order != "uniform" and isinstance(flips, AbstractCouplings)
-        visit = visit_once if once else visit_on
-        swept, kept = visit(flips, kept, x, order, free, thresholds)
+        if self.order != "uniform" and isinstance(flips, AbstractCouplings):
+            swept, kept = visit_once(flips, kept, x, order, free, thresholds)
+        else:
+            swept, kept = visit_on(flips, kept, x, order, free, thresholds)
         flipped = swept.flips >= 0
         settled = (temperature == 0) & ~flipped.any()
         if self.order == "uniform":  # which leaves some neurons out

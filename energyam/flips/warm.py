@@ -31,12 +31,12 @@ def visit_once(
     by_block = lambda a, fill: jnp.pad(a, (0, -t % size), constant_values=fill).reshape(-1, size)  # noqa: E731
     orders = by_block(order, 0)
     allowed = by_block(free[order], False)
-    flips = flips.laid_out()
+    laid_out: Any = flips.laid_out()
 
     def try_block(at, block):
         neurons, allowed, x, thresholds = block
         kept, energy = at
-        seen = flips.seen_from(neurons)
+        seen = laid_out.seen_from(neurons)
         field, error = seen.fields(kept)
         lowest = thresholds + jnp.where(thresholds == 0, 2 * error, 0)
         lowest = jnp.where(allowed, lowest, jnp.inf)

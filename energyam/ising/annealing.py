@@ -140,7 +140,6 @@ def _annealed(memory, states, temperatures, key):
 def _swept(memory, states, temperatures, num_sweeps, key):
     flips, (num_chains, D) = flips_of(memory), states.shape
     start, free = jax.vmap(flips.start), jnp.ones(D, bool)
-    visit = visit_once if isinstance(flips, AbstractCouplings) else visit_on
 
     def sweep(index, at):
         states, kept = at
@@ -152,7 +151,10 @@ def _swept(memory, states, temperatures, num_sweeps, key):
         def sweep_one(state, kept, chain):
             u = uniform_within((D,), state.dtype, key=jr.fold_in(of_noise, chain))
             thresholds = temperature * logit(u)
-            swept, kept = visit(flips, kept, state, order, free, thresholds)
+            if isinstance(flips, AbstractCouplings):
+                swept, kept = visit_once(flips, kept, state, order, free, thresholds)
+            else:
+                swept, kept = visit_on(flips, kept, state, order, free, thresholds)
             return swept.state, kept
 
         return jax.vmap(sweep_one)(states, kept, jnp.arange(num_chains))

@@ -81,12 +81,12 @@ class AbstractDenseAM(AbstractMemory, AbstractHasFlips, AbstractHasRedraws):
         return SimilarityFlips(patterns, None, self.similarity, self.separation, gains)
 
     def redraws(self) -> AbstractRedraws | None:
-        parts = self.separation, self.similarity, self.neurons
-        if not all(map(isinstance, parts, (AbstractMixes, AbstractFields, AbstractDrawn))):
+        separation, similarity, neurons = self.separation, self.similarity, self.neurons
+        if not (isinstance(separation, AbstractMixes) and isinstance(similarity, AbstractFields)):
             return None
-        return PatternRedraws(
-            self.patterns, self.similarity, self.separation, self.separation.hidden(), self.neurons
-        )  # type: ignore[attr-defined]
+        if not isinstance(neurons, AbstractDrawn):
+            return None
+        return PatternRedraws(self.patterns, similarity, separation, separation.hidden(), neurons)
 
     def with_patterns(self: Memory, patterns: ArrayLike) -> Memory:
         """The same memory with more patterns (n, D), after those there and in their dtype.
