@@ -139,14 +139,24 @@ from energyam.dynamics.synchronous import Synchronous as Synchronous
 
 # sampling
 from energyam.dynamics.sampling import Samples as Samples, sample as sample
+from energyam.dynamics.block_gibbs import BlockGibbs as BlockGibbs
 from energyam.dynamics.heat_bath import HeatBath as HeatBath, Metropolis as Metropolis
 from energyam.dynamics.discrete_langevin import DiscreteLangevin as DiscreteLangevin
 from energyam.dynamics.langevin import Langevin as Langevin
 from energyam.dynamics.tempering import Tempering as Tempering
 from energyam.dynamics.update import (
     AbstractScheduled as AbstractScheduled,
+    AbstractSuited as AbstractSuited,
     AbstractTempered as AbstractTempered,
     AbstractWrapping as AbstractWrapping,
+)
+from energyam.memories.hidden import (
+    AbstractDrawn as AbstractDrawn,
+    AbstractHasRedraws as AbstractHasRedraws,
+    AbstractHiddenUnits as AbstractHiddenUnits,
+    AbstractMixes as AbstractMixes,
+    AbstractMultilinear as AbstractMultilinear,
+    AbstractRedraws as AbstractRedraws,
 )
 from energyam.memories.neurons import AbstractCurved as AbstractCurved
 

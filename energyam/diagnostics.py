@@ -1,5 +1,7 @@
 """Diagnostics of chains: how many independent samples they are worth, and whether they agree."""
 
+from statistics import NormalDist
+
 import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Float
@@ -34,20 +36,38 @@ def effective_sample_size(values: ArrayLike) -> float:
 
 
 def split_rhat(values: ArrayLike) -> float:
-    """Split-R̂: by how much the spread of all chains exceeds that within their halves; near 1 if they agree.
+    """Split-R̂ of ranks: by how much the spread of all chains exceeds that within their halves.
 
-    √((S−1)/S + B/W) for halves of S samples, B the variance of their means and W the mean of their variances.
-    Below 1.01 is the usual demand; values that agree prove nothing. NaN where nothing varies.
+    √((S−1)/S + B/W) for halves of S samples, B the variance of their means and W the mean of their variances,
+    once of the values' normal scores and once of those of |value − median|, the larger of the two. So chains
+    that differ in scale alone, or whose variance is infinite, are found too. Below 1.01 is the usual demand;
+    values that agree prove nothing. NaN where nothing varies.
 
     **Arguments:** `values` (chains, S), S at least 8. Raises `ValueError` for other shapes, NaN or infinity.
 
-    Gelman & Rubin, Statistical Science 7 (1992); Vehtari et al., Bayesian Analysis 16 (2021), without their
-    rank normalisation.
+    Gelman & Rubin, Statistical Science 7 (1992); Vehtari, Gelman, Simpson, Carpenter & Bürkner, Bayesian
+    Analysis 16 (2021).
     """
-    within, pooled = _variances(_halves(values))
+    chains = _halves(values)
+    folded = np.abs(chains - np.median(chains))
+    found = [_rhat(_normal_scores(each)) for each in (chains, folded)]
+    return max((one for one in found if not np.isnan(one)), default=float("nan"))
+
+
+def _rhat(chains):
+    within, pooled = _variances(chains)
     if within == 0:
         return float("nan") if pooled == 0 else float("inf")
     return float(np.sqrt(pooled / within))
+
+
+def _normal_scores(chains: Float[np.ndarray, "M S"]) -> Float[np.ndarray, "M S"]:
+    """Φ⁻¹((r − 3/8) / (n + 1/4)) of the rank r of each of all n values; equal ones share their mean rank."""
+    _, which, counts = np.unique(chains, return_inverse=True, return_counts=True)
+    ranks = np.cumsum(counts) - (counts - 1) / 2
+    shares = (ranks - 0.375) / (chains.size + 0.25)
+    scores = np.asarray([NormalDist().inv_cdf(share) for share in shares.tolist()])
+    return scores[which].reshape(chains.shape)
 
 
 def _halves(values: ArrayLike) -> Float[np.ndarray, "M S"]:

@@ -27,7 +27,11 @@ from energyam.outcomes import (
     outcome as outcome,
     retrieved as retrieved,
 )
-from energyam.partition import expectation as expectation, log_partition as log_partition
+from energyam.partition import (
+    expectation as expectation,
+    log_partition as log_partition,
+    sample_exactly as sample_exactly,
+)
 
 
 class Share(NamedTuple):

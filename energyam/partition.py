@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import jax.random as jr
 import numpy as np
 from jax import lax
 from jax.scipy.special import logsumexp
-from jaxtyping import Array, ArrayLike, Float, PyTree
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree
 
 from energyam import checks
 from energyam.dynamics.states import layers_of
@@ -42,9 +43,7 @@ def log_partition(memory: Any, temperature: ArrayLike) -> float:
     In the precision of the memory's energies. Raises `ValueError` for T ≤ 0, and where none of this is
     feasible, with what would be.
     """
-    T = checks.number("temperature", temperature)
-    if T <= 0:
-        raise ValueError(f"temperature must be positive and finite; got {temperature}")
+    T = _checked_temperature(temperature)
     mixture = mixture_at(memory, T)
     if mixture is not None:
         return mixture.log_partition()
@@ -63,13 +62,53 @@ def expectation(
 
     **Arguments:** `function`: one state → a pytree of arrays. Raises `ValueError` as `log_partition` does.
     """
-    T = checks.number("temperature", temperature)
-    if T <= 0:
-        raise ValueError(f"temperature must be positive and finite; got {temperature}")
+    T = _checked_temperature(temperature)
     logs, means = _enumerate(memory, function, T)
     weights = np.exp(logs - _finite(float(np.logaddexp.reduce(logs))))
     mean = lambda of_blocks: np.asarray(np.tensordot(weights, np.asarray(of_blocks, float), 1))  # noqa: E731
     return jax.tree.map(mean, means)
+
+
+def sample_exactly(
+    memory: Any, num_samples: int, temperature: ArrayLike = 1.0, *, key: PRNGKeyArray
+) -> Float[Array, "S D"]:
+    """Independent samples of exp(−E/T), where that is a mixture in closed form: no chain, no burn-in.
+
+    Of log-sum-exp memories by overlaps or distances, where 1/T counts whole copies of the sum: an
+    `ExponentialDenseAM` at T = 1, ½, …, a `ModernHopfield` at T = 1/β, 1/2β, …. A pattern, or several, are
+    drawn as often as their terms weigh, then all neurons at once, as `BlockGibbs` does.
+
+    **Arguments:** `num_samples`: S; `temperature`: T > 0; `key`. Raises `ValueError` for others, and for a
+    memory that is no such mixture at T, with where one is.
+    """
+    T = _checked_temperature(temperature)
+    num_samples = checks.count("num_samples", num_samples)
+    checks.key("key", key)
+    mixture = mixture_at(memory, T)
+    if mixture is None:
+        raise ValueError(
+            f"memory must be a mixture in closed form at temperature {T:g}; {type(memory).__name__} is none "
+            "there (log-sum-exp memories are where 1/T is a whole number: ExponentialDenseAM at T = 1, 1/2, "
+            "…, ModernHopfield at T = 1/β, 1/2β, …; eam.sample takes any memory)"
+        )
+    of_term, of_neurons = jr.split(key)
+    blocks = [(members, mixture.log_weights(members, counts)) for members, counts in mixture.terms()]
+    members, logs = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    shares = np.cumsum(np.exp(logs - logs.max()))
+    u = np.asarray(jr.uniform(of_term, (num_samples,)), float)
+    chosen = np.minimum(np.searchsorted(shares / shares[-1], u, side="right"), len(members) - 1)
+    h = jnp.asarray(mixture.beta * mixture.patterns[members[chosen]].sum(axis=1), float)
+    if mixture.binary:
+        return jnp.where(2 * h > jr.logistic(of_neurons, h.shape, h.dtype), 1.0, -1.0)
+    a = mixture.curvature
+    return h / a + jr.normal(of_neurons, h.shape, h.dtype) / a**0.5
+
+
+def _checked_temperature(temperature):
+    T = checks.number("temperature", temperature)
+    if T <= 0:
+        raise ValueError(f"temperature must be positive and finite; got {temperature}")
+    return T
 
 
 class Mixture(NamedTuple):

@@ -99,12 +99,23 @@ def compare(mesh):
         alone = eam.recall(memory, QUERIES, rule, 4, key=jr.key(1))
         spread = eam.recall(sharded, queries, rule, 4, key=jr.key(1))
         same[name] = bool((host(spread.state) == np.asarray(alone.state)).all())
+    same["sampled"] = sampled(mesh)
     real = queries.astype(jnp.float32)
     for name, memory in {"softmax": PAIRS, "nearest": NEAREST}.items():
         sharded = sharding.shard_patterns(memory, mesh, "patterns")
         alone, spread = reads(memory, QUERIES.astype(np.float32)), reads(sharded, real)
         same[f"read_{name}"] = bool(np.allclose(host(spread), alone, rtol=1e-5, atol=1e-6))
     return same
+
+
+def sampled(mesh):
+    """Whether chains spread over the mesh are those of one device, flip for flip."""
+    memory, rule = RECALLS["chn_asynchronous"][0], eam.HeatBath(20.0)
+    sharded = sharding.shard_patterns(memory, mesh, "patterns")
+    alone = eam.sample(memory, QUERIES, rule, 3, key=jr.key(1)).states
+    spread = eam.sample(sharded, sharding.shard_queries(QUERIES, mesh, "queries"), rule, 3, key=jr.key(1))
+    moved = (np.asarray(alone[:, -1]) != QUERIES).any()
+    return bool(moved and (host(spread.states) == np.asarray(alone)).all())
 
 
 def shards(mesh):

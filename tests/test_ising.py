@@ -14,7 +14,8 @@ import pytest
 from zoo import BINARY, all_states, patterns
 
 import energyam as eam
-from energyam.flips import sweep
+from energyam.dynamics import heat_bath
+from energyam.flips import sweep, warm
 
 
 def whole_network(D, key, size=3):
@@ -152,6 +153,58 @@ def test_blocks_take_the_flips_of_one_by_one(block, monkeypatch, getkey):
         np.testing.assert_array_equal(swept.state[chain], state)
         assert swept.energy[chain] == swept.energies[chain, -1] == memory.energy(state)
         assert 5 < (swept.flips[chain] >= 0).sum() < D + 10
+
+
+@pytest.mark.parametrize("block", [1, 32, 64])
+def test_blocks_that_are_decided_at_once_take_the_flips_of_one_by_one(block, monkeypatch, getkey):
+    monkeypatch.setattr(warm, "BLOCK", block)
+    D, chains = 48, 6
+    memory = whole_network(D, getkey(), size=6)
+    states = jr.rademacher(getkey(), (chains, D), dtype="float32")
+    order, free = jr.permutation(getkey(), D), jnp.arange(D) % 7 != 3
+    hot = 8 * jr.logistic(getkey(), (chains, D))
+    thresholds = hot.at[1].set(0).at[2].set(-1000)  # descent, and a chain in which every try flips
+    flips = memory.flips()
+    run = jax.jit(lambda x, t: warm.visit_once(flips, flips.start(x), x, order, free, t))
+    swept, kept = jax.vmap(run)(states, thresholds)
+    held = jnp.where(free[order], thresholds, jnp.inf)
+    for chain in range(chains):
+        state, flipped = one_by_one(memory, states[chain], order, held[chain])
+        np.testing.assert_array_equal(swept.flips[chain], flipped)
+        np.testing.assert_array_equal(swept.state[chain], state)
+        np.testing.assert_array_equal(kept[chain], flips.start(jnp.asarray(state, float)))
+        assert swept.energy[chain] == swept.energies[chain, -1] == memory.energy(state)
+    assert ((swept.flips[2] >= 0) == free[order]).all()
+
+
+@pytest.mark.parametrize("name", ["network", "polynomial_3"])
+def test_neither_blocks_nor_what_is_carried_between_sweeps_changes_a_heat_bath(name, monkeypatch, getkey):
+    D, key = 20, getkey()
+    memory = whole_network(D, getkey()) if name == "network" else BINARY[name](patterns(1, 3, D))
+    start, clamp = jr.rademacher(getkey(), (D,), dtype=float), jnp.arange(D) == 4
+    T = 6.0 if name == "network" else 300.0
+
+    def chain(rule):
+        prepared = rule.prepare(memory)
+
+        def step(at, index):
+            tick = eam.Tick(index, jr.fold_in(key, 2 * index), jr.fold_in(key, 2 * index + 1))
+            step = rule.step(prepared, *at, tick, clamp)
+            return (step.state, step.carry), step.record.indices
+
+        first = rule.init(prepared, start, eam.Tick(jnp.zeros((), int), key, key))
+        (end, _), flips = jax.lax.scan(step, (start, first), jnp.arange(30))
+        return end, flips
+
+    def run(afresh, block):
+        monkeypatch.setattr(heat_bath, "_AFRESH", afresh)
+        monkeypatch.setattr(warm, "BLOCK", block)
+        return jax.jit(lambda: chain(eam.HeatBath(T)))()
+
+    (end, flips), (again, same) = run(1000, 64), run(1, 3)
+    np.testing.assert_array_equal(flips, same)
+    np.testing.assert_array_equal(end, again)
+    assert 0.1 < (flips >= 0).mean() < 0.6 and end[4] == start[4]
 
 
 def test_what_is_kept_goes_on_where_it_was(getkey):

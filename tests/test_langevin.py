@@ -7,6 +7,7 @@ import jax.random as jr
 import numpy as np
 import pytest
 from scipy.special import iv
+from scipy.stats import ks_2samp
 
 import energyam as eam
 from energyam import checks
@@ -86,6 +87,13 @@ def test_a_modern_hopfield_network_is_sampled_as_its_mixture_of_gaussians(getkey
     products = x[:, :, None] * x[:, None]
     assert deviates(products, second) < 4.5 and deviates(products, second + 0.1 * np.eye(3) / beta) > 6
     assert 0.6 < result.acceptance.mean() < 0.999
+    # Beside independent samples of the same mixture: as like as two samples of one distribution.
+    exact, colder = (
+        jax.vmap(memory.energy)(eam.evaluation.sample_exactly(memory, 20_000, T, key=getkey()))
+        for T in (1 / beta, 1 / beta / 2)
+    )
+    assert ks_2samp(result.energies[:, 0], exact).pvalue > 1e-4
+    assert ks_2samp(result.energies[:, 0], colder).pvalue < 1e-6
 
 
 def test_unit_vectors_are_sampled_along_great_circles(getkey):

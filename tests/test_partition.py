@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.stats import norm, rankdata
 from zoo import BINARY, all_states, patterns
 
 import energyam as eam
@@ -99,6 +100,31 @@ def test_states_of_several_layers_are_enumerated():
     )
 
 
+def rhat_by_ranks(chains):
+    """Split-R̂ of normal scores and of folded ones, by scipy."""
+
+    def scored(values):
+        ranks = rankdata(values).reshape(values.shape)
+        z = norm.ppf((ranks - 0.375) / (values.size + 0.25))
+        S = z.shape[1]
+        return np.sqrt((S - 1) / S + z.mean(axis=1).var(ddof=1) / z.var(axis=1, ddof=1).mean())
+
+    half = chains.shape[1] // 2
+    halves = np.concatenate([chains[:, :half], chains[:, -half:]])
+    return max(scored(halves), scored(np.abs(halves - np.median(halves))))
+
+
+def test_rhat_is_that_of_ranks_and_sees_what_means_do_not():
+    rng = np.random.default_rng(1)
+    whole = rng.integers(-3, 4, (3, 101)) * 1.0  # with ties, and a sample in the middle
+    for x in (autoregressive(0.5, 4, 200, 1), whole):
+        np.testing.assert_allclose(split_rhat(x), rhat_by_ranks(x), rtol=1e-5)
+    wider = rng.normal(size=(4, 1000)) * np.array([1, 1, 1, 3])[:, None]  # the means agree
+    wild = rng.standard_cauchy((4, 1000)) + np.array([0, 0, 0, 3])[:, None]  # variance is infinite
+    assert split_rhat(wider) > 1.1 and split_rhat(wild) > 1.05
+    assert split_rhat(rng.standard_cauchy((4, 1000))) < 1.01
+
+
 def autoregressive(phi, chains, S, seed):
     rng, x = np.random.default_rng(seed), np.zeros((chains, S))
     x[:, 0] = rng.normal(size=chains) / np.sqrt(1 - phi**2)
@@ -119,5 +145,5 @@ def test_effective_sample_size_and_rhat_of_chains_that_are_known():
     assert split_rhat(drifting) > 1.1
     halves = np.concatenate([apart[:, :500], apart[:, 500:]])
     W, B = halves.var(axis=1, ddof=1).mean(), halves.mean(axis=1).var(ddof=1)
-    np.testing.assert_allclose(split_rhat(apart), np.sqrt(499 / 500 + B / W))
+    assert split_rhat(apart) > 0.8 * np.sqrt(499 / 500 + B / W)
     assert np.isnan(split_rhat(np.ones((2, 20)))) and np.isnan(effective_sample_size(np.ones((2, 20))))

@@ -6,15 +6,23 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jax.typing import ArrayLike
-from jaxtyping import Array, Bool, Float, PyTree
+from jaxtyping import Array, Float, PyTree
 
 from energyam import checks
 from energyam.dynamics.asynchronous import check_flips
-from energyam.dynamics.heat_bath import uniform_within
+from energyam.dynamics.heat_bath import logit, uniform_within
 from energyam.dynamics.states import flat_view, layers_of
+from energyam.dynamics.temperature import (
+    Schedule,
+    Temperature,
+    check_schedule,
+    checked_temperature,
+    temperature_at,
+)
 from energyam.dynamics.update import (
     AbstractCarriesEnergy,
     AbstractFlipping,
+    AbstractScheduled,
     AbstractTempered,
     States,
     Step,
@@ -30,28 +38,32 @@ class Slope(NamedTuple):
     gradient: Float[Array, " N"]
 
 
-class DiscreteLangevin(AbstractFlipping, AbstractCarriesEnergy, AbstractTempered):
+class DiscreteLangevin(AbstractFlipping, AbstractCarriesEnergy, AbstractTempered, AbstractScheduled):
     """Each ±1 neuron flips by itself with probability σ(x_i ∂_iE/T − 2/α); all flips are accepted or none.
 
     Accepted with probability min(1, exp(−E(x′)/T) q(x|x′) / exp(−E(x)/T) q(x′|x)), so that chains tend to
     exp(−E/T) exactly. One gradient serves for the whole step: good where the energy is smooth and D is large.
     The energy must be differentiable, and make sense between ±1.
 
-    **Arguments:** `step_size`: α > 0: the larger, the more flips are proposed; `temperature`: T > 0. Raises
-    `ValueError` for others, and in `sample` and `recall` for a memory without ±1 neurons or a missing key.
+    **Arguments:** `step_size`: α > 0: the larger, the more flips are proposed; `temperature`: T above 0, or a
+    schedule of the step, which may reach 0. Raises `ValueError` for others, and in `sample` and `recall` for
+    a memory without ±1 neurons, a missing key, and a schedule that falls below 0 within the run.
 
     Zhang, Liu & Liu, ICML 2022.
     """
 
     step_size: Float[Array, ""]
-    temperature: Float[Array, ""]
+    temperature: Temperature
 
-    def __init__(self, step_size: ArrayLike, temperature: ArrayLike = 1.0):
+    def __init__(self, step_size: ArrayLike, temperature: ArrayLike | Schedule = 1.0):
         self.step_size = checks.positive_float("step_size", step_size)
-        self.temperature = checks.positive_float("temperature", temperature)
+        self.temperature = checked_temperature(temperature)
 
     def at(self, temperature: Float[Array, ""]) -> "DiscreteLangevin":
         return DiscreteLangevin(self.step_size, temperature)
+
+    def check_steps(self, num_steps: int) -> None:
+        check_schedule(self.temperature, num_steps)
 
     def prepare(self, memory: Any) -> Any:
         check_flips(memory)
@@ -69,30 +81,34 @@ class DiscreteLangevin(AbstractFlipping, AbstractCarriesEnergy, AbstractTempered
         x, rebuild = flat_view(state, flippable)
         free = ~flat_view(clamp, flippable).neurons
         flips_key, accept_key = jr.split(tick.own)
-        odds = self.log_odds(x, carry.gradient)
-        flips = free & (uniform_within(x.shape, x.dtype, key=flips_key) < jax.nn.sigmoid(odds))
+        temperature = temperature_at(self.temperature, tick.index).astype(x.dtype)
+        drive = self.drive(x, carry.gradient, temperature)
+        flips = free & (drive > temperature * logit(uniform_within(x.shape, x.dtype, key=flips_key)))
         new = jnp.where(flips, -x, x)
         proposed = _slope(prepared, rebuild, new)
-        gain = (carry.energy - proposed.energy) / self.temperature
-        gain = gain + _log_probability(self.log_odds(new, proposed.gradient), flips, free)
-        gain = gain - _log_probability(odds, flips, free)
-        accept = gain > jnp.log(uniform_within((), gain.dtype, key=accept_key))
+        back = self.drive(new, proposed.gradient, temperature)
+        gain = carry.energy - proposed.energy + _log_probability(back, flips, free, temperature)
+        gain = gain - _log_probability(drive, flips, free, temperature)
+        accept = gain > temperature * jnp.log(uniform_within((), gain.dtype, key=accept_key))
         x, carry = jax.tree.map(lambda a, b: jnp.where(accept, a, b), (new, proposed), (x, carry))
         state = rebuild(x)
         record = States(jax.tree.map(lambda leaf: leaf[None], state))
         accepted = accept.astype(carry.energy.dtype)
         return Step(state, carry, carry.energy[None], record, jnp.zeros((), bool), accepted)
 
-    def log_odds(self, state: Float[Array, " N"], gradient: Float[Array, " N"]) -> Float[Array, " N"]:
-        """log P(flip i) / P(keep i) of a proposal, for ±1 neurons (N,) at which ∇E is `gradient`."""
-        return state * gradient / self.temperature - 2 / self.step_size
+    def drive(
+        self, state: Float[Array, " N"], gradient: Float[Array, " N"], temperature: Float[Array, ""]
+    ) -> Float[Array, " N"]:
+        """T log(P(flip i) / P(keep i)) of a proposal, for ±1 neurons (N,) at which ∇E is `gradient`."""
+        return state * gradient - 2 * temperature / self.step_size
 
 
-def _log_probability(
-    odds: Float[Array, " N"], flips: Bool[Array, " N"], free: Bool[Array, " N"]
-) -> Float[Array, ""]:
-    """log q of the proposal that flips `flips` and keeps the other free neurons."""
-    return jnp.sum(jax.nn.log_sigmoid(jnp.where(flips, odds, -odds)), where=free)
+def _log_probability(drive, flips, free, temperature):
+    """T log q of the proposal that flips `flips` and keeps the other free neurons; its limit at T = 0."""
+    against = jnp.where(flips, -drive, drive)
+    safe = jnp.maximum(temperature, jnp.finfo(drive.dtype).tiny)
+    softplus = jax.nn.relu(against) + temperature * jnp.log1p(jnp.exp(-jnp.abs(against) / safe))
+    return -jnp.sum(softplus, where=free)
 
 
 def _slope(memory, rebuild, x):

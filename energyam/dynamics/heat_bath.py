@@ -1,7 +1,7 @@
 """Flips at a temperature: heat bath and Metropolis, whose chains sample exp(−E/T) of ±1 neurons."""
 
 import abc
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -28,10 +28,20 @@ from energyam.dynamics.update import (
     Step,
     Tick,
 )
+from energyam.flips.capabilities import AbstractCouplings, AbstractFlips
 from energyam.flips.derived import scalar_energy
-from energyam.flips.sweep import any_descent, visit
+from energyam.flips.sweep import any_descent, visit_on
+from energyam.flips.warm import visit_once
 
 Order = Literal["permutation", "uniform", "sequential"]
+_AFRESH = 100  # sweeps until what flips keep is computed anew, before rounding adds up
+
+
+class Chain(NamedTuple):
+    """The energy of a chain's state, and what its flips keep of it from sweep to sweep."""
+
+    energy: Float[Array, ""]
+    kept: Any
 
 
 class AbstractFlipsAtRandom(AbstractFlipping, AbstractCarriesEnergy, AbstractTempered, AbstractScheduled):
@@ -57,20 +67,25 @@ class AbstractFlipsAtRandom(AbstractFlipping, AbstractCarriesEnergy, AbstractTem
     def prepare(self, memory: Any) -> Prepared:
         return prepare_flips(memory)
 
-    def init(self, prepared: Prepared, state: PyTree[Array], tick: Tick) -> Float[Array, ""]:
-        return scalar_energy(prepared.memory)(state)
+    def init(self, prepared: Prepared, state: PyTree[Array], tick: Tick) -> Chain:
+        x, rebuild = flat_view(state, layers_of(prepared.memory, state, True).flippable)
+        return Chain(scalar_energy(prepared.memory)(state), prepared.flips(rebuild).start(x))
 
-    def energy(self, carry: Float[Array, ""]) -> Float[Array, ""]:
-        return carry
+    def energy(self, carry: Chain) -> Float[Array, ""]:
+        return carry.energy
 
-    def step(self, prepared: Prepared, state: PyTree[Array], carry: Any, tick: Tick, clamp: Any) -> Step:
+    def step(self, prepared: Prepared, state: PyTree[Array], carry: Chain, tick: Tick, clamp: Any) -> Step:
         flippable = layers_of(prepared.memory, state, True).flippable
         x, rebuild = flat_view(state, flippable)
         free = ~flat_view(clamp, flippable).neurons
         flips, order = prepared.flips(rebuild), drawn_order(self.order, x.shape[0], tick)
         temperature = temperature_at(self.temperature, tick.index).astype(x.dtype)
         thresholds = temperature * self.threshold(uniform_within(order.shape, x.dtype, key=tick.own))
-        swept = visit(flips, x, order, free, thresholds)
+        kept = self._kept(flips, carry, x, tick, temperature)
+        if self.order != "uniform" and isinstance(flips, AbstractCouplings):
+            swept, kept = visit_once(flips, kept, x, order, free, thresholds)
+        else:
+            swept, kept = visit_on(flips, kept, x, order, free, thresholds)
         flipped = swept.flips >= 0
         settled = (temperature == 0) & ~flipped.any()
         if self.order == "uniform":  # which leaves some neurons out
@@ -79,7 +94,17 @@ class AbstractFlipsAtRandom(AbstractFlipping, AbstractCarriesEnergy, AbstractTem
             )
         accepted = flipped.sum() / jnp.maximum(free[order].sum(), 1)
         record = Flips(swept.flips.astype(jnp.int32))
-        return Step(rebuild(swept.state), swept.energy, swept.energies, record, settled, accepted)
+        carry = Chain(swept.energy, kept)
+        return Step(rebuild(swept.state), carry, swept.energies, record, settled, accepted)
+
+    def _kept(
+        self, flips: AbstractFlips, carry: Chain, x: Float[Array, " N"], tick: Tick, temperature: Array
+    ) -> Any:
+        """What was kept of the state, now and then made afresh; always where a sweep may prove a minimum."""
+        afresh = tick.index % _AFRESH == 0
+        if callable(self.temperature):
+            afresh = afresh | (temperature == 0)
+        return lax.cond(afresh, lambda: flips.start(x), lambda: carry.kept)
 
 
 class HeatBath(AbstractFlipsAtRandom):
@@ -108,7 +133,7 @@ class HeatBath(AbstractFlipsAtRandom):
         self.order = checked_order(order)
 
     def threshold(self, u: Float[Array, "..."]) -> Float[Array, "..."]:
-        return jnp.log(u) - jnp.log1p(-u)
+        return logit(u)
 
 
 class Metropolis(AbstractFlipsAtRandom):
@@ -135,5 +160,13 @@ class Metropolis(AbstractFlipsAtRandom):
 
 
 def uniform_within(shape: tuple[int, ...], dtype: jnp.dtype, *, key: PRNGKeyArray) -> Float[Array, "..."]:
-    """Uniform numbers strictly between 0 and 1: those of jax, on a grid that includes 0, and half a step."""
-    return jr.uniform(key, shape, dtype) + jnp.finfo(dtype).eps / 2
+    """Uniform numbers strictly between 0 and 1: those of jax, on a grid that includes 0, and half a step.
+
+    The barrier keeps XLA from drawing them anew for each use, which took a third of a sweep.
+    """
+    return lax.optimization_barrier(jr.uniform(key, shape, dtype) + jnp.finfo(dtype).eps / 2)
+
+
+def logit(u: Float[Array, "..."]) -> Float[Array, "..."]:
+    """log(u / (1 − u)), for u on the grid of `uniform_within`, where 1 − u is exact."""
+    return lax.optimization_barrier(jnp.log(u / (1 - u)))

@@ -97,11 +97,18 @@ def advance(
 
 
 def repeat(
-    run: Run, progress: Progress, first: Int[Array, ""], steps: Int[Array, ""], *, key: PRNGKeyArray
+    run: Run,
+    progress: Progress,
+    first: Int[Array, ""],
+    steps: Int[Array, ""],
+    counted: Int[Array, ""],
+    *,
+    key: PRNGKeyArray,
 ) -> tuple[Progress, Float[Array, "*B"]]:
     """`steps` steps from number `first` on, without a history: memory does not grow with their number.
 
-    Also the sum over the steps of the shares of proposals accepted, NaN for rules that report none.
+    Also the sum of the shares of proposals accepted, over the steps from number `counted` on; NaN for rules
+    that report none.
     """
     prepared = run.update.prepare(run.memory)
 
@@ -109,7 +116,7 @@ def repeat(
         progress, accepted = at
         progress, step = _moved(run, prepared, progress, tick, clamp)
         share = jnp.nan if step.accepted is None else step.accepted
-        return progress, accepted + share
+        return progress, accepted + jnp.where(tick.index < counted, 0, share)
 
     def step_all(index, at):
         return _for_all(run, step_one, index, jr.fold_in(key, index), at, run.clamp)

@@ -18,7 +18,7 @@ from energyam.dynamics.asynchronous import check_flips
 from energyam.dynamics.defaults import check_memory, default_update
 from energyam.dynamics.states import as_working, checked_clamp, checked_states, flat_view, layers_of
 from energyam.dynamics.traces import frames_of_flips, frames_of_states
-from energyam.dynamics.update import AbstractUpdate, Flips, States, check_steps, flips_neurons
+from energyam.dynamics.update import AbstractUpdate, Flips, States, check_run, flips_neurons
 from energyam.flips.derived import flips_of
 from energyam.flips.sweep import any_descent
 
@@ -148,7 +148,7 @@ def recall(
     if stop is not None and not callable(stop):
         raise ValueError(f"stop must be a function of state and energy; got {stop!r}")
     record, progress = checks.flag("record", record), checks.flag("progress", progress)
-    check_steps(update, max_steps)
+    check_run(update, memory, max_steps)
     layers = layers_of(memory, query, flips_neurons(update))
     batch = checked_states(layers, query, "query")
     clamp, clamp_batched = checked_clamp(layers, clamp, batch.axes)

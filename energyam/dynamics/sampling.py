@@ -13,7 +13,7 @@ from energyam import checks
 from energyam.dynamics import loop
 from energyam.dynamics.defaults import check_memory
 from energyam.dynamics.states import as_working, checked_clamp, checked_states, layers_of
-from energyam.dynamics.update import AbstractUpdate, check_steps, flips_neurons
+from energyam.dynamics.update import AbstractUpdate, check_run, flips_neurons
 
 _CHUNKS = 100  # of a run that shows its progress
 
@@ -74,7 +74,7 @@ def sample(
     check_memory(memory)
     if not checks.has_method(memory, "energy"):
         raise ValueError(f"memory must have an energy(state) to sample; {type(memory).__name__} has none")
-    check_steps(update, steps)
+    check_run(update, memory, steps)
     layers = layers_of(memory, start, flips_neurons(update), "start")
     batch = checked_states(layers, start, "start")
     clamp, clamp_batched = checked_clamp(layers, clamp, batch.axes)
@@ -94,7 +94,7 @@ class _Plan(eqx.Module):
 
 @eqx.filter_jit
 def _all_at_once(run, start, axes, plan, key):
-    at = _begin(run, start, axes, plan, key)
+    at = _begin(run, start, axes, key)
     end, states, energies = _some(run, at, start, 0, plan, key)
     return _answer(start, axes, plan, states, energies, end[1])
 
@@ -108,7 +108,7 @@ def _with_progress(run, start, axes, plan, key):
     S, kept = plan.num_samples, []
     chunk = max(1, S // _CHUNKS)
     with tqdm(total=S, desc="sample", unit="sample") as bar:
-        at = eqx.filter_jit(_begin)(run, start, axes, plan, key)
+        at = eqx.filter_jit(_begin)(run, start, axes, key)
         for first in range(0, S, chunk):
             some = _Plan(min(chunk, S - first), plan.every, plan.discard)
             at, *found = _jitted_some(run, at, start, jnp.asarray(first), some, key)
@@ -118,10 +118,9 @@ def _with_progress(run, start, axes, plan, key):
     return _answer(start, axes, plan, states, energies, at[1])
 
 
-def _begin(run, start, axes, plan, key):
-    """The chains after the discarded steps, and 0 proposals accepted since."""
+def _begin(run, start, axes, key):
+    """The chains before the first step, and 0 proposals accepted."""
     at = loop.begin(run, as_working(start, axes), key=key)
-    at, _ = loop.repeat(run, at, jnp.zeros((), int), plan.discard, key=key)
     return at, jnp.zeros_like(at.energy)
 
 
@@ -129,9 +128,11 @@ def _some(run, at, start, first, plan, key):
     """The chains after further samples, `first` being the number of the first; states and energies."""
 
     def next_sample(at, number):
+        # The discarded steps are the first of those before sample 0, so that a step is compiled once.
         progress, accepted = at
-        begin = plan.discard + number * plan.every
-        progress, share = loop.repeat(run, progress, begin, plan.every, key=key)
+        begin = jnp.where(number == 0, 0, plan.discard + number * plan.every)
+        steps = plan.every + jnp.where(number == 0, plan.discard, 0)
+        progress, share = loop.repeat(run, progress, begin, steps, plan.discard, key=key)
         states = jax.tree.map(lambda new, old: new.astype(old.dtype), progress.state, start)
         return (progress, accepted + share), (states, progress.energy)
 

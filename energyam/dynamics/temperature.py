@@ -27,6 +27,17 @@ def temperature_at(temperature: Temperature, index: Int[Array, ""]) -> Float[Arr
     return jnp.asarray(temperature(index), float) if callable(temperature) else temperature
 
 
+def temperatures_of(temperature: Temperature, num_steps: int) -> Float[Array, " n"]:
+    """The temperatures of a run of so many steps: of a long schedule some thousands of them."""
+    if not callable(temperature):
+        return temperature[None]
+    return checks.now(jax.vmap(lambda step: temperature_at(temperature, step)), _looked_at(num_steps))
+
+
+def _looked_at(num_steps):
+    return jnp.linspace(0, num_steps - 1, min(num_steps, _LOOKED_AT)).astype(int)
+
+
 def check_schedule(temperature: Temperature, num_steps: int) -> None:
     """Raise `ValueError` if a schedule is below 0, or not finite, at one of so many steps.
 
@@ -34,9 +45,8 @@ def check_schedule(temperature: Temperature, num_steps: int) -> None:
     """
     if not callable(temperature) or num_steps == 0:
         return
-    looked_at = min(num_steps, _LOOKED_AT)
-    steps = jnp.linspace(0, num_steps - 1, looked_at).astype(int)
-    values = checks.now(jax.vmap(lambda step: temperature_at(temperature, step)), steps)
+    steps = _looked_at(num_steps)
+    values = temperatures_of(temperature, num_steps)
     if values.shape != steps.shape:
         raise ValueError(
             f"temperature must be a number for each step; got shape {values.shape[1:]} from its schedule"

@@ -13,11 +13,13 @@ from energyam import checks
 from energyam.dynamics.heat_bath import uniform_within
 from energyam.dynamics.update import (
     AbstractCarriesEnergy,
+    AbstractSuited,
     AbstractTempered,
     AbstractWrapping,
     States,
     Step,
     Tick,
+    check_run,
 )
 from energyam.flips.derived import scalar_energy
 
@@ -37,7 +39,7 @@ class Prepared(NamedTuple):
     inner: Any
 
 
-class Tempering(AbstractWrapping, AbstractCarriesEnergy):
+class Tempering(AbstractWrapping, AbstractCarriesEnergy, AbstractSuited):
     """Replica exchange: one step of `update` at each temperature, then neighbours offer to change places.
 
         P(exchange of i and j) = min(1, exp((1/T_i − 1/T_j) (E_i − E_j)))
@@ -64,6 +66,10 @@ class Tempering(AbstractWrapping, AbstractCarriesEnergy):
             raise ValueError(f"temperatures must be at least 2; got {temperatures.shape[0]}")
         self.temperatures = jnp.sort(temperatures)
         self.update = checks.instance("update", update, AbstractTempered)
+
+    def check_memory(self, memory: Any, num_steps: int) -> None:
+        for temperature in self.temperatures:
+            check_run(self.update.at(temperature), memory, num_steps)
 
     def prepare(self, memory: Any) -> Prepared:
         return Prepared(memory, self.update.prepare(memory))

@@ -123,6 +123,14 @@ class AbstractScheduled(AbstractUpdate):
         """Raise `ValueError` if a schedule has a wrong value at one of the first `num_steps` steps."""
 
 
+class AbstractSuited(AbstractUpdate):
+    """An update rule that can tell, before a run, whether a memory suits its temperatures."""
+
+    @abc.abstractmethod
+    def check_memory(self, memory: Any, num_steps: int) -> None:
+        """Raise `ValueError` if the memory can't be taken at one of the first `num_steps` steps."""
+
+
 class AbstractWrapping(AbstractUpdate):
     """An update rule that runs another one."""
 
@@ -136,7 +144,10 @@ def flips_neurons(update: AbstractUpdate) -> bool:
     return isinstance(update, AbstractFlipping)
 
 
-def check_steps(update: AbstractUpdate, num_steps: int) -> None:
-    """Raise `ValueError` if a schedule of the rule has a wrong value within so many steps."""
+def check_run(update: AbstractUpdate, memory: Any, num_steps: int) -> None:
+    """Raise `ValueError` if a schedule of the rule has a wrong value within so many steps, or one that does
+    not suit the memory."""
     if isinstance(update, AbstractScheduled):
         update.check_steps(num_steps)
+    if isinstance(update, AbstractSuited):
+        update.check_memory(memory, num_steps)

@@ -12,13 +12,17 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from energyam import checks
 from energyam.dynamics.asynchronous import Asynchronous, check_flips
+from energyam.dynamics.heat_bath import logit, uniform_within
 from energyam.dynamics.recall import is_local_minimum, recall
+from energyam.flips.capabilities import AbstractCouplings
 from energyam.flips.derived import flips_of
 from energyam.flips.sweep import visit_on
+from energyam.flips.warm import visit_once
 from energyam.memories.hopfield import HopfieldNetwork
 
 _HOT, _COLD = 1.2, 0.05  # where cooling starts and ends, in typical fields
 _AFRESH = 100  # sweeps until what flips keep is computed anew, before rounding adds up
+_LISTED = 4096  # the list of temperatures is as long as a multiple of this
 _DESCENT = 1000  # sweeps at T = 0, at most; few are needed
 
 
@@ -125,28 +129,37 @@ def _starts(key, num_chains, num_neurons):
     return jax.vmap(start)(jnp.arange(num_chains))
 
 
-@eqx.filter_jit
 def _annealed(memory, states, temperatures, key):
-    """The states after a sweep at each of the temperatures."""
+    """The states after a sweep at each of the temperatures, whose number compiles nothing up to `_LISTED`."""
+    num_sweeps = temperatures.shape[0]
+    padded = jnp.pad(temperatures.astype(states.dtype), (0, -num_sweeps % _LISTED))
+    return _swept(memory, states, padded, jnp.asarray(num_sweeps), key)
+
+
+@eqx.filter_jit
+def _swept(memory, states, temperatures, num_sweeps, key):
     flips, (num_chains, D) = flips_of(memory), states.shape
     start, free = jax.vmap(flips.start), jnp.ones(D, bool)
 
-    def sweep(at, now):
+    def sweep(index, at):
         states, kept = at
-        index, temperature = now
+        temperature = temperatures[index]
         kept = lax.cond(index % _AFRESH == 0, lambda: start(states), lambda: kept)
         of_order, of_noise = jr.split(jr.fold_in(key, index))
         order = jr.permutation(of_order, D)
 
         def sweep_one(state, kept, chain):
-            thresholds = temperature * jr.logistic(jr.fold_in(of_noise, chain), (D,), state.dtype)
-            swept, kept = visit_on(flips, kept, state, order, free, thresholds)
+            u = uniform_within((D,), state.dtype, key=jr.fold_in(of_noise, chain))
+            thresholds = temperature * logit(u)
+            if isinstance(flips, AbstractCouplings):
+                swept, kept = visit_once(flips, kept, state, order, free, thresholds)
+            else:
+                swept, kept = visit_on(flips, kept, state, order, free, thresholds)
             return swept.state, kept
 
-        return jax.vmap(sweep_one)(states, kept, jnp.arange(num_chains)), None
+        return jax.vmap(sweep_one)(states, kept, jnp.arange(num_chains))
 
-    sweeps = jnp.arange(temperatures.shape[0]), temperatures.astype(states.dtype)
-    return lax.scan(sweep, (states, start(states)), sweeps)[0][0]
+    return lax.fori_loop(0, num_sweeps, sweep, (states, start(states)))[0]
 
 
 @eqx.filter_jit

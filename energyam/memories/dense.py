@@ -22,6 +22,13 @@ from energyam.flips.derived import similarities_of, weights_of
 from energyam.flips.integer_powers import MAX_BASE
 from energyam.memories.base import AbstractMemory, Pull
 from energyam.memories.graded import AbstractGraded
+from energyam.memories.hidden import (
+    AbstractDrawn,
+    AbstractHasRedraws,
+    AbstractMixes,
+    AbstractRedraws,
+    PatternRedraws,
+)
 from energyam.memories.neurons import AbstractNeurons, Binary, Continuous, Spherical
 from energyam.memories.polynomial import Polynomial
 from energyam.memories.reads import read, read_pairs
@@ -32,7 +39,7 @@ from energyam.memories.similarity import AbstractSimilarity, Dot
 Memory = TypeVar("Memory", bound="AbstractDenseAM")
 
 
-class AbstractDenseAM(AbstractMemory, AbstractHasFlips):
+class AbstractDenseAM(AbstractMemory, AbstractHasFlips, AbstractHasRedraws):
     """A memory that sees a state through its similarities: E(x) = R(x) − potential(S(Ξ, x)).
 
     A new one is a choice of parts in an `__init__`.
@@ -72,6 +79,14 @@ class AbstractDenseAM(AbstractMemory, AbstractHasFlips):
             return declared
         gains = exact and isinstance(self.separation, AbstractGains)
         return SimilarityFlips(patterns, None, self.similarity, self.separation, gains)
+
+    def redraws(self) -> AbstractRedraws | None:
+        separation, similarity, neurons = self.separation, self.similarity, self.neurons
+        if not (isinstance(separation, AbstractMixes) and isinstance(similarity, AbstractFields)):
+            return None
+        if not isinstance(neurons, AbstractDrawn):
+            return None
+        return PatternRedraws(self.patterns, similarity, separation, separation.hidden(), neurons)
 
     def with_patterns(self: Memory, patterns: ArrayLike) -> Memory:
         """The same memory with more patterns (n, D), after those there and in their dtype.

@@ -11,6 +11,13 @@ from jaxtyping import Array, Float, PyTree
 
 from energyam import checks
 from energyam.memories.base import AbstractLayered
+from energyam.memories.hidden import (
+    AbstractDrawn,
+    AbstractHasRedraws,
+    AbstractMultilinear,
+    AbstractRedraws,
+    LayerRedraws,
+)
 from energyam.memories.neurons import AbstractNeurons
 from energyam.memories.synapses import AbstractTokenwise
 
@@ -18,7 +25,7 @@ Synapse = Callable[..., Float[Array, ""]]
 Shape = tuple[int, ...]
 
 
-class HierarchicalMemory(AbstractLayered):
+class HierarchicalMemory(AbstractLayered, AbstractHasRedraws):
     """Layers of neurons and the synapses between them: E(g) = Σ_layers R_l(g_l) − Σ_synapses P_s(g).
 
     A state is a dictionary of activations, one array for each layer; `recall` takes leading batch axes on all
@@ -74,6 +81,12 @@ class HierarchicalMemory(AbstractLayered):
             if isinstance(synapse, AbstractTokenwise):
                 found |= {name: found.get(name, True) and synapse.convex_in_tokens for name in names}
         return found
+
+    def redraws(self) -> AbstractRedraws | None:
+        linear = all(isinstance(synapse, AbstractMultilinear) for synapse in self.synapses)
+        once = all(len(set(names)) == len(names) for names in self.connections)
+        drawn = all(isinstance(neurons, AbstractDrawn) for neurons in self.neurons.values())
+        return LayerRedraws(self) if linear and once and drawn else None
 
     def energy(self, state: Mapping[str, ArrayLike]) -> Float[Array, ""]:
         """E(g), a scalar for one state; raises `ValueError` for other layers or shapes."""

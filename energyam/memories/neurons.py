@@ -4,11 +4,13 @@ import abc
 
 import equinox as eqx
 import jax.numpy as jnp
+import jax.random as jr
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
 from energyam import checks
 from energyam.flips.capabilities import AbstractFlippable
+from energyam.memories.hidden import AbstractDrawn
 
 Shape = tuple[int, ...] | None
 
@@ -63,7 +65,7 @@ class AbstractCurved(AbstractCoupled):
         """Where a tangent step leads, and the step as carried there: its opposite leads back."""
 
 
-class Binary(AbstractNeurons, AbstractFlippable):
+class Binary(AbstractNeurons, AbstractFlippable, AbstractDrawn):
     """Neurons ±1: R = 0, and the answer to a field is its sign."""
 
     shape: Shape = eqx.field(static=True, default=None)
@@ -85,8 +87,21 @@ class Binary(AbstractNeurons, AbstractFlippable):
     def flip(self, state: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
         return -state
 
+    def draw(
+        self,
+        field: Float[Array, "..."],
+        curvature: Float[Array, ""],
+        temperature: Float[Array, ""],
+        *,
+        key: PRNGKeyArray,
+    ) -> Float[Array, "..."]:
+        drive = 2 * field - temperature * jr.logistic(
+            key, field.shape, field.dtype
+        )  # P(x = 1) = σ(2 field/T)
+        return jnp.where(drive > 0, 1, jnp.where(drive <= 0, -1, drive)).astype(field.dtype)
 
-class Continuous(AbstractNeurons):
+
+class Continuous(AbstractNeurons, AbstractDrawn):
     """Real neurons: R = ½‖x‖², and the answer to a field is the field."""
 
     shape: Shape = eqx.field(static=True, default=None)
@@ -105,8 +120,18 @@ class Continuous(AbstractNeurons):
     def retract(self, state: Float[Array, "..."]) -> Float[Array, "..."]:
         return state
 
+    def draw(
+        self,
+        field: Float[Array, "..."],
+        curvature: Float[Array, ""],
+        temperature: Float[Array, ""],
+        *,
+        key: PRNGKeyArray,
+    ) -> Float[Array, "..."]:
+        return _normal(field, 1 + curvature, temperature, key=key)
 
-class Free(AbstractNeurons):
+
+class Free(AbstractNeurons, AbstractDrawn):
     """Real neurons that cost nothing, R = 0: for energies that hold their states by themselves.
 
     The answer to a field is field / curvature; where the curvature is 0 they stay.
@@ -128,6 +153,16 @@ class Free(AbstractNeurons):
 
     def retract(self, state: Float[Array, "..."]) -> Float[Array, "..."]:
         return state
+
+    def draw(
+        self,
+        field: Float[Array, "..."],
+        curvature: Float[Array, ""],
+        temperature: Float[Array, ""],
+        *,
+        key: PRNGKeyArray,
+    ) -> Float[Array, "..."]:
+        return _normal(field, curvature, temperature, key=key)
 
 
 class Spherical(AbstractCurved):
@@ -169,3 +204,10 @@ class Spherical(AbstractCurved):
         angle = jnp.sqrt(jnp.sum(step**2, axis=-1, keepdims=True))
         arrived = jnp.cos(angle) * state + jnp.sinc(angle / jnp.pi) * step
         return self.retract(arrived), jnp.cos(angle) * step - angle * jnp.sin(angle) * state
+
+
+def _normal(field, curvature, temperature, *, key):
+    """Numbers from exp((field x − ½ curvature x²)/T)."""
+    curvature = jnp.asarray(curvature, field.dtype)
+    noise = jr.normal(key, field.shape, field.dtype)
+    return field / curvature + jnp.sqrt(temperature / curvature).astype(field.dtype) * noise

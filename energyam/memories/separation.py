@@ -27,6 +27,7 @@ from energyam.flips.capabilities import (
     Change,
 )
 from energyam.flips.derived import rounding_of_potential, weights_of
+from energyam.memories.hidden import AbstractHiddenUnits, AbstractMixes, DrawnPatterns, GaussianUnits
 
 Pair = tuple[Float[Array, "..."], Float[Array, "..."]]
 
@@ -76,8 +77,11 @@ class AbstractBlocks(AbstractSeparation, AbstractWeights):
         return self.total(scale, jnp.sum(terms))[1] * weights
 
 
-class AbstractHalfSquares(AbstractBlocks):
+class AbstractHalfSquares(AbstractBlocks, AbstractMixes):
     """½ Σ s², with weights s: what `Quadratic` and `Linear` share."""
+
+    def hidden(self) -> AbstractHiddenUnits:
+        return GaussianUnits()
 
     def scale(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
         return jnp.ones((), similarities.dtype)
@@ -140,7 +144,7 @@ class ReLU(AbstractBlocks, AbstractGains, AbstractBounds, AbstractGrowing):
         return enclose_terms(bounds, products)
 
 
-class LogSumExp(AbstractBlocks, AbstractGains, AbstractBounds, AbstractGrowing):
+class LogSumExp(AbstractBlocks, AbstractGains, AbstractBounds, AbstractGrowing, AbstractMixes):
     """The log-sum-exp potential, whose weights are attention's softmax.
 
     potential(s) = logsumexp(β s) / β and weights(s) = softmax(β s); with `divided=False` both are β times
@@ -160,6 +164,9 @@ class LogSumExp(AbstractBlocks, AbstractGains, AbstractBounds, AbstractGrowing):
     def __init__(self, beta: ArrayLike, divided: bool = True):
         self.beta = checks.positive_float("beta", beta)
         self.divided = checks.flag("divided", divided)
+
+    def hidden(self) -> AbstractHiddenUnits:
+        return DrawnPatterns(self.beta, 1 / self.beta if self.divided else jnp.ones_like(self.beta))
 
     def scale(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
         return similarities.max()

@@ -19,6 +19,7 @@ from jaxtyping import Array, Bool, Float, Num, Shaped
 
 from energyam import checks
 from energyam.linalg import dot, overlaps
+from energyam.memories.hidden import AbstractMultilinear
 from energyam.memories.separation import AbstractSeparation
 
 
@@ -34,7 +35,7 @@ class AbstractTokenwise(eqx.Module):
         """Whether P is convex in each token, the others being fixed."""
 
 
-class Dense(eqx.Module):
+class Dense(AbstractMultilinear):
     """All neurons of two layers with each other: P = g₁ᵀ W g₂.
 
     **Arguments:** `weights` (*shape of the first layer, *shape of the second), for layers of one axis
@@ -57,7 +58,7 @@ class Dense(eqx.Module):
         return dot(first.reshape(-1), dot(weights, second.reshape(-1)))
 
 
-class Bias(eqx.Module):
+class Bias(AbstractMultilinear):
     """A constant field at each neuron of a layer: P = b · g.
 
     **Arguments:** `bias`, of the layer's shape or its last axes. Raises `ValueError` for others, and NaN.
@@ -74,7 +75,7 @@ class Bias(eqx.Module):
         return dot(layer.reshape(-1, self.bias.size), self.bias.reshape(-1)).sum()
 
 
-class Convolution(eqx.Module):
+class Convolution(AbstractMultilinear):
     """Neighbourhoods of one layer with the neurons of another: P = ⟨g₂, kernel ∗ g₁⟩.
 
     The first layer is (channels, *space), the second (features, *space), as `jax.lax.conv` has them; the

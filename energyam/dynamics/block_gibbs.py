@@ -1,0 +1,98 @@
+"""Block Gibbs: all neurons are drawn at once, given hidden units that are drawn given the neurons."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, PyTree
+
+from energyam.dynamics.temperature import (
+    Schedule,
+    Temperature,
+    check_schedule,
+    checked_temperature,
+    temperature_at,
+    temperatures_of,
+)
+from energyam.dynamics.update import (
+    AbstractCarriesEnergy,
+    AbstractScheduled,
+    AbstractSuited,
+    AbstractTempered,
+    States,
+    Step,
+    Tick,
+)
+from energyam.memories.hidden import AbstractHasRedraws, AbstractRedraws
+
+
+class Redrawn(NamedTuple):
+    """The energy of a state, and what is kept of it until the next draw."""
+
+    energy: Float[Array, ""]
+    kept: Any
+
+
+class BlockGibbs(AbstractCarriesEnergy, AbstractTempered, AbstractScheduled, AbstractSuited):
+    """Gibbs sampling by blocks: hidden units given the neurons, then all neurons at once given these.
+
+        quadratic:     z ~ N(Ξx/√T, 1),     P(x_i = 1) = σ(2 (Ξᵀz)_i/√T)
+        log-sum-exp:   μ ~ softmax(β Ξx),   x ~ exp(β ξ_μ · x):  attention that is sampled, not averaged
+        layers:        each layer given the others, P(x_i = 1) = σ(2 field_i/T) for ±1 neurons
+
+    Chains tend to exp(−E/T). A step costs two products with the patterns for any number of neurons, and is
+    made for accelerators; near a pattern that dominates, chains of any kind stay for long.
+
+    It takes memories that declare their hidden units (`AbstractHasRedraws`): dense ones under `Quadratic()`
+    or `LogSumExp`, by overlaps or distances, of ±1 or real neurons; and a `HierarchicalMemory` whose synapses
+    are linear in each layer (`Dense`, `Bias`, `Convolution`): restricted Boltzmann machines. A log-sum-exp
+    memory has hidden units only where 1/T counts whole copies of its sum: T = 1, ½, ⅓, … for an
+    `ExponentialDenseAM`, T = 1/β, 1/2β, … for others.
+
+    **Arguments:** `temperature`: T above 0, or a schedule of the step. Raises `ValueError` for others; in
+    `sample` and `recall` for another memory, a temperature at which it has no hidden units, or no key.
+
+    Geman & Geman, IEEE PAMI 6 (1984).
+    """
+
+    temperature: Temperature
+
+    def __init__(self, temperature: ArrayLike | Schedule = 1.0):
+        self.temperature = checked_temperature(temperature)
+
+    def at(self, temperature: Float[Array, ""]) -> "BlockGibbs":
+        return BlockGibbs(temperature)
+
+    def check_steps(self, num_steps: int) -> None:
+        check_schedule(self.temperature, num_steps)
+
+    def check_memory(self, memory: Any, num_steps: int) -> None:
+        self.prepare(memory).check(temperatures_of(self.temperature, num_steps))
+
+    def prepare(self, memory: Any) -> AbstractRedraws:
+        redraws = memory.redraws() if isinstance(memory, AbstractHasRedraws) else None
+        if redraws is None:
+            raise ValueError(
+                f"memory must have hidden units (under Quadratic() or LogSumExp, or layers with synapses "
+                f"linear in each) for BlockGibbs; got {type(memory).__name__} (use eam.HeatBath or "
+                "eam.Langevin)"
+            )
+        return redraws
+
+    def init(self, prepared: AbstractRedraws, state: PyTree[Array], tick: Tick) -> Redrawn:
+        kept = prepared.start(state)
+        return Redrawn(prepared.energy(kept, state).astype(float), kept)
+
+    def energy(self, carry: Redrawn) -> Float[Array, ""]:
+        return carry.energy
+
+    def step(
+        self, prepared: AbstractRedraws, state: PyTree[Array], carry: Redrawn, tick: Tick, clamp: Any
+    ) -> Step:
+        temperature = temperature_at(self.temperature, tick.index)
+        state = prepared.redrawn(carry.kept, state, clamp, temperature, key=tick.own)
+        kept = prepared.start(state)
+        carry = Redrawn(prepared.energy(kept, state).astype(float), kept)
+        record = States(jax.tree.map(lambda leaf: leaf[None], state))
+        return Step(state, carry, carry.energy[None], record, jnp.zeros((), bool))

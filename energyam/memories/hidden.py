@@ -1,0 +1,210 @@
+"""Hidden units: what makes the neurons of a memory independent of each other, so that all are drawn at once.
+
+Where exp(potential(s)/T) = ∫ exp(w · s/T) dν(w), the weights w are hidden units: given a state they are drawn
+from exp(w · s/T) dν(w), and given them the neurons x from exp((w · S(Ξ, x) − R(x))/T), each by itself.
+"""
+
+import abc
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+from jax import lax
+from jaxtyping import Array, Bool, Float, Num, PRNGKeyArray, PyTree
+
+from energyam import checks
+from energyam.flips.derived import scalar_energy, similarities_of
+
+_WHOLE = 1e-4  # how far a number of copies may be from a whole one, relative to it
+
+
+class AbstractHiddenUnits(eqx.Module):
+    """Weights of patterns as random numbers: how they are drawn given the similarities of a state."""
+
+    @abc.abstractmethod
+    def check(self, temperatures: Float[Array, " n"]) -> None:
+        """Raise `ValueError` for temperatures at which there are no such units."""
+
+    @abc.abstractmethod
+    def draw(
+        self, similarities: Float[Array, " K"], temperature: Float[Array, ""], *, key: PRNGKeyArray
+    ) -> Float[Array, " K"]:
+        """Weights w (K,) from a density proportional to exp(w · s/T) dν(w); NaN where there are none."""
+
+
+class AbstractMixes(eqx.Module):
+    """Of a separation: exp(potential/T) is a mixture of exponentials of the similarities."""
+
+    @abc.abstractmethod
+    def hidden(self) -> AbstractHiddenUnits:
+        """The hidden units that this mixture is over."""
+
+
+class AbstractDrawn(eqx.Module):
+    """Of neurons: they can be drawn at a temperature, given what pulls at them."""
+
+    @abc.abstractmethod
+    def draw(
+        self,
+        field: Float[Array, "..."],
+        curvature: Float[Array, ""],
+        temperature: Float[Array, ""],
+        *,
+        key: PRNGKeyArray,
+    ) -> Float[Array, "..."]:
+        """Neurons x from exp((field · x − ½ curvature ‖x‖² − R(x))/T), each by itself; R(x) their energy."""
+
+
+class AbstractMultilinear(eqx.Module):
+    """Of a synapse: its P is linear in each of its layers, as long as no layer is named twice."""
+
+
+class AbstractRedraws(eqx.Module):
+    """How all neurons of a memory are drawn anew. `kept` is what a state is remembered by between draws."""
+
+    @abc.abstractmethod
+    def check(self, temperatures: Float[Array, " n"]) -> None:
+        """Raise `ValueError` for temperatures at which they can't be."""
+
+    @abc.abstractmethod
+    def start(self, state: PyTree[Array]) -> Any:
+        """What is kept of a state."""
+
+    @abc.abstractmethod
+    def energy(self, kept: Any, state: PyTree[Array]) -> Float[Array, ""]:
+        """E(x)."""
+
+    @abc.abstractmethod
+    def redrawn(
+        self, kept: Any, state: PyTree[Array], clamp: Any, temperature: Float[Array, ""], *, key: PRNGKeyArray
+    ) -> PyTree[Array]:
+        """A state after each hidden unit and each neuron was drawn once; exp(−E/T) stays as it is."""
+
+
+class AbstractHasRedraws(eqx.Module):
+    """Of a memory: its neurons can be drawn all at once, given hidden units or other layers."""
+
+    @abc.abstractmethod
+    def redraws(self) -> AbstractRedraws | None:
+        """How; None where the parts of the memory don't allow it."""
+
+
+class GaussianUnits(AbstractHiddenUnits):
+    """One normal unit for each pattern: exp(s²/2T) = E exp(w s/T) for w ~ N(0, T), and w given s ~ N(s, T).
+
+    Hubbard, Phys. Rev. Lett. 3 (1959).
+    """
+
+    def check(self, temperatures: Float[Array, " n"]) -> None:
+        """Any temperature will do."""
+
+    def draw(
+        self, similarities: Float[Array, " K"], temperature: Float[Array, ""], *, key: PRNGKeyArray
+    ) -> Float[Array, " K"]:
+        noise = jr.normal(key, similarities.shape, similarities.dtype)
+        return similarities + jnp.sqrt(temperature).astype(similarities.dtype) * noise
+
+
+class DrawnPatterns(AbstractHiddenUnits):
+    """n patterns, each drawn from softmax(β s): (Σ exp(β s_μ))ⁿ is a sum of exponentials for whole n.
+
+    The potential is `scale` · log Σ exp(β s_μ), so n = scale/T must be a whole number of at least 1.
+    """
+
+    beta: Float[Array, ""]
+    scale: Float[Array, ""]
+
+    def check(self, temperatures: Float[Array, " n"]) -> None:
+        if not (checks.is_known(self.scale) and checks.is_known(temperatures)):
+            return
+        wrong = checks.now(lambda scale, T: ~_is_whole(scale / T), self.scale, temperatures)
+        if checks.now(jnp.any, wrong):
+            first = temperatures[checks.now(jnp.argmax, wrong)]
+            raise ValueError(
+                f"temperature must be {float(self.scale):g} divided by 1, 2, 3, …, where exp(−E/T) of this "
+                f"log-sum-exp memory is a mixture; got {float(first):g} (eam.HeatBath and eam.Langevin take "
+                "any)"
+            )
+
+    def draw(
+        self, similarities: Float[Array, " K"], temperature: Float[Array, ""], *, key: PRNGKeyArray
+    ) -> Float[Array, " K"]:
+        copies = self.scale / temperature
+        unit = jnp.where(_is_whole(copies), self.beta * temperature, jnp.nan).astype(similarities.dtype)
+
+        def add(copy, weights):
+            pattern = jr.categorical(jr.fold_in(key, copy), self.beta * similarities)
+            return weights.at[pattern].add(unit)
+
+        nothing = jnp.zeros_like(similarities) * unit  # NaN where n is not a whole number
+        return lax.fori_loop(0, jnp.round(copies).astype(int), add, nothing)
+
+
+def _is_whole(copies):
+    return (copies > 0.5) & (jnp.abs(copies - jnp.round(copies)) <= _WHOLE * copies)
+
+
+class PatternRedraws(AbstractRedraws):
+    """Hidden units are weights of patterns. What is kept: the similarities."""
+
+    patterns: Num[Array, "K D"]
+    similarity: Any
+    separation: Any
+    hidden: AbstractHiddenUnits
+    neurons: Any
+
+    def check(self, temperatures: Float[Array, " n"]) -> None:
+        self.hidden.check(temperatures)
+
+    def start(self, state: PyTree[Array]) -> Float[Array, " K"]:
+        return similarities_of(self.similarity, self.patterns, state)
+
+    def energy(self, kept: Float[Array, " K"], state: PyTree[Array]) -> Float[Array, ""]:
+        return self.neurons.energy(state) - self.separation.potential(kept)
+
+    def redrawn(
+        self,
+        kept: Float[Array, " K"],
+        state: Float[Array, " D"],
+        clamp: Bool[Array, " D"],
+        temperature: Float[Array, ""],
+        *,
+        key: PRNGKeyArray,
+    ) -> Float[Array, " D"]:
+        of_hidden, of_neurons = jr.split(key)
+        weights = self.hidden.draw(kept, temperature, key=of_hidden)
+        field, curvature = self.similarity.field(self.patterns, weights)
+        return jnp.where(clamp, state, self.neurons.draw(field, curvature, temperature, key=of_neurons))
+
+
+class LayerRedraws(AbstractRedraws):
+    """Layers that are independent neurons given the others, drawn layer after layer: nothing is kept."""
+
+    memory: Any
+
+    def check(self, temperatures: Float[Array, " n"]) -> None:
+        """Any temperature will do."""
+
+    def start(self, state: PyTree[Array]) -> tuple[()]:
+        return ()
+
+    def energy(self, kept: Any, state: PyTree[Array]) -> Float[Array, ""]:
+        return scalar_energy(self.memory)(state)
+
+    def redrawn(
+        self,
+        kept: Any,
+        state: dict[str, Array],
+        clamp: dict[str, Array],
+        temperature: Float[Array, ""],
+        *,
+        key: PRNGKeyArray,
+    ) -> dict[str, Array]:
+        state, flat = dict(state), jnp.zeros(())
+        for name, own in zip(self.memory.order, jr.split(key, len(self.memory.order)), strict=True):
+            field = jax.grad(lambda layer: self.memory.potential(state | {name: layer}))(state[name])  # noqa: B023
+            new = self.memory.neurons[name].draw(field, flat, temperature, key=own)
+            state[name] = jnp.where(clamp[name], state[name], new)
+        return state
