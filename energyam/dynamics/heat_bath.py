@@ -10,7 +10,8 @@ from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from energyam.dynamics.asynchronous import Prepared, checked_order, drawn_order, prepare_flips
+from energyam.dynamics.asynchronous import Prepared, prepare_flips
+from energyam.dynamics.orders import checked_order, drawn_order
 from energyam.dynamics.states import flat_view, layers_of
 from energyam.dynamics.temperature import (
     Schedule,

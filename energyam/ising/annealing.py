@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from energyam import checks
 from energyam.dynamics.asynchronous import Asynchronous, check_flips
 from energyam.dynamics.heat_bath import logit, uniform_within
+from energyam.dynamics.orders import shuffled
 from energyam.dynamics.recall import is_local_minimum, recall
 from energyam.flips.capabilities import AbstractCouplings
 from energyam.flips.derived import flips_of
@@ -146,7 +147,7 @@ def _swept(memory, states, temperatures, num_sweeps, key):
         temperature = temperatures[index]
         kept = lax.cond(index % _AFRESH == 0, lambda: start(states), lambda: kept)
         of_order, of_noise = jr.split(jr.fold_in(key, index))
-        order = jr.permutation(of_order, D)
+        order = shuffled(D, key=of_order)
 
         def sweep_one(state, kept, chain):
             u = uniform_within((D,), state.dtype, key=jr.fold_in(of_noise, chain))
