@@ -76,6 +76,18 @@ class AbstractBlocks(AbstractSeparation, AbstractWeights):
         return self.total(scale, jnp.sum(terms))[1] * weights
 
 
+class AbstractSparse(AbstractSeparation, AbstractWeights):
+    """A separation by a threshold: a pattern that weighs 0 does not count, nor do those less similar.
+
+    So where the least of the k largest similarities weighs 0 among these k alone, they are all that counts.
+    """
+
+    @property
+    @abc.abstractmethod
+    def fewest(self) -> int:
+        """How many similarities it takes at least."""
+
+
 class AbstractHalfSquares(AbstractBlocks):
     """½ Σ s², with weights s: what `Quadratic` and `Linear` share."""
 

@@ -1,8 +1,8 @@
 """Separations that give exact zeros: most patterns weigh nothing, and retrieval can be exact.
 
 Of `Entmax` and `KSubsets` the weights of one pattern need the similarities of all, so a read takes two
-passes: the similarities of all patterns, 4 bytes for each and for each query, and then the weighted sum. The
-sums of `LogSumReLU` join block by block.
+passes: the similarities of all patterns, 4 bytes for each and for each query, and then the weighted sum, of
+the few largest where these prove to be all that count. The sums of `LogSumReLU` join block by block.
 """
 
 import equinox as eqx
@@ -13,12 +13,11 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from energyam import checks
-from energyam.flips.capabilities import AbstractWeights
-from energyam.memories.separation import AbstractBlocks, AbstractSeparation, Pair
+from energyam.memories.separation import AbstractBlocks, AbstractSparse, Pair
 from energyam.roots import entmax, increasing_root
 
 
-class Entmax(AbstractSeparation, AbstractWeights):
+class Entmax(AbstractSparse):
     """Softmax with exact zeros: the patterns that lie far behind the nearest weigh nothing.
 
         potential(s) = max_p p · s − Ω(p) / β,   Ω(p) = (Σ p^α − 1) / (α (α − 1)),   p on the simplex
@@ -50,6 +49,10 @@ class Entmax(AbstractSeparation, AbstractWeights):
                 f"alpha must be above 1 and at most 3; got {self.alpha} (1 is eam.LogSumExp(beta))"
             )
 
+    @property
+    def fewest(self) -> int:
+        return 1
+
     def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
         return _entmax_potential(similarities, *self._numbers(similarities))
 
@@ -61,7 +64,7 @@ class Entmax(AbstractSeparation, AbstractWeights):
         return self.beta.astype(similarities.dtype), self.alpha.astype(similarities.dtype)
 
 
-class KSubsets(AbstractSeparation, AbstractWeights):
+class KSubsets(AbstractSparse):
     """Associations of k patterns: weights from 0 to 1 that sum to k, and are k ones where k patterns lead.
 
         potential(s) = max_p p · s − ‖p‖² / 2β,   0 ≤ p ≤ 1, Σ p = k
@@ -82,6 +85,10 @@ class KSubsets(AbstractSeparation, AbstractWeights):
     def __init__(self, beta: ArrayLike, k: int):
         self.beta = checks.positive_float("beta", beta)
         self.k = checks.count("k", k)
+
+    @property
+    def fewest(self) -> int:
+        return self.k
 
     def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
         return _subsets_potential(similarities, self.beta.astype(similarities.dtype), self._k(similarities))
