@@ -20,8 +20,8 @@ def increasing_root(
     """Where increasing functions, one for each entry, pass through 0 between `low` and `high`.
 
     `function(x)` gives values and slopes. Newton's steps, and halves of the bracket where these leave it or
-    don't halve (the first after a half may go as far as the bracket does), until no entry moves by more than the rounding of the bracket. Not differentiable: callers
-    differentiate implicitly.
+    don't halve (the first after a half may go as far as the bracket does), until no entry moves by more than
+    the rounding of the bracket. Not differentiable: callers differentiate implicitly.
     """
 
     def narrow(at):

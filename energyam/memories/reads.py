@@ -32,7 +32,7 @@ def read(
     `gather` gives sums over the rows that are linear in the weights, say Vᵀw: any pytree of them. Blocks
     join as in an online log-sum-exp: exactly, up to the rounding of the sums. `TopK` keeps the k nearest
     rows seen so far. A separation that is neither this nor `AbstractBlocks` is read at once; where it is
-    `AbstractSparse`, from the largest similarities alone if these prove, for all queries, to be all that count.
+    `AbstractSparse`, from the largest similarities alone if these prove to be all that count.
 
     `counts(*rows)`, for `AbstractBlocks` alone, is how often each row counts: Q(Σ_μ n_μ F(s_μ)); a row with
     n = 0 does not. Its similarity must be that of a row that does.
