@@ -25,6 +25,7 @@ FLOORS = (
     ("outcomes", "partition"),
     ("evaluation", "ising", "nn", "plotting"),
     ("__init__",),
+    ("pictures",),
     ("cli",),
     ("__main__",),
 )
