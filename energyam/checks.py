@@ -158,14 +158,16 @@ def positive_float(name: str, value: Any) -> Array:
     return number
 
 
-def instance(name: str, value: Any, cls: type) -> Any:
-    """`value`, if it is an instance of `cls`; raises `ValueError` for anything else, a class say."""
+def instance(name: str, value: Any, cls: type, such: str = "") -> Any:
+    """`value`, if it is an instance of `cls`; raises `ValueError`, with `such` a one, for anything else."""
     if isinstance(value, cls):
         return value
     called = f" (call it: {value.__name__}())" if isinstance(value, type) and issubclass(value, cls) else ""
     got = value.__name__ if isinstance(value, type) else repr(value)
     what = cls.__name__.removeprefix("Abstract").lower()
-    raise ValueError(f"{name} must be an instance of {cls.__name__}, some {what}; got {got[:80]}{called}")
+    raise ValueError(
+        f"{name} must be an instance of {cls.__name__}, some {what}; got {got[:80]}{called or such}"
+    )
 
 
 def not_negative(name: str, value: Any) -> None:
@@ -228,13 +230,6 @@ def picture_shape(shape: Sequence[int]) -> tuple[int, int]:
     if not isinstance(shape, tuple | list) or len(shape) != 2:
         raise ValueError(f"shape must be (H, W), the height and width of a picture; got {_got(shape)}")
     return count("shape[0]", shape[0]), count("shape[1]", shape[1])
-
-
-def layer_shape(name: str, value: Any) -> tuple[int, ...]:
-    """`value` as a layer's shape, a tuple of whole numbers above 0; raises `ValueError` for others."""
-    if not isinstance(value, tuple):
-        raise ValueError(f"{name} must be a tuple of whole numbers, such as (28, 28); got {_got(value)}")
-    return tuple(count(f"{name}[{i}]", size) for i, size in enumerate(value))
 
 
 def is_key(value: Any) -> bool:

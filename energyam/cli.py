@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -22,7 +23,7 @@ from jaxtyping import Array, PRNGKeyArray
 from tqdm import tqdm
 
 import energyam as eam
-from energyam import checks
+from energyam import checks, pictures
 
 app = typer.Typer(
     help="Associative memories: a memory is an energy, recall is descent on it.",
@@ -68,6 +69,22 @@ Degree = Annotated[int, typer.Option("--n", min=1, help="order of the polynomial
 Seed = Annotated[int, typer.Option(help="of the noise and the order of updates")]
 
 
+def _tell_version(asked: bool) -> bool:
+    if asked:
+        print(f"energyam {version('energyam')}")
+        raise typer.Exit
+    return asked
+
+
+@app.callback()
+def common(
+    told: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="print it and stop")
+    ] = False,
+) -> None:
+    """Associative memories: a memory is an energy, recall is descent on it."""
+
+
 @app.command()
 def demo(
     noise: Noise = 0.25,
@@ -90,25 +107,41 @@ def recall(
     query: Annotated[Path, typer.Option(help="picture to recall from")],
     noise: Noise = 0.0,
     mask: Annotated[Side | None, typer.Option(help="half of the query to take away")] = None,
-    memory: Annotated[Memory, typer.Option(help="the memory to use")] = Memory.exponential,
+    binary: Annotated[
+        bool, typer.Option("--binary", help="cut the pictures into black and white, as for stencils and text")
+    ] = False,
+    memory: Annotated[
+        Memory | None, typer.Option(help="of black and white pictures, exponential unless given")
+    ] = None,
     n: Degree = 30,
-    beta: Beta = 50.0,
+    beta: Annotated[float | None, typer.Option(help="inverse temperature; chosen unless given")] = None,
     size: Annotated[int, typer.Option(min=2, max=512, help="side of the stored pictures, in pixels")] = 48,
     seed: Seed = 0,
     out: Annotated[Path, typer.Option(help="a .gif, .mp4 or .webm, or a .png figure")] = _RECALL_FILE,
 ) -> None:
-    """Store a folder of your own pictures and recall one of them from a damaged copy."""
+    """Store a folder of your own pictures and recall one of them from a damaged copy.
+
+    Photographs stay grey; with --binary, or a --memory, pictures are cut into black and white.
+    """
     with _told_plainly():
         damage, order = jr.split(_key(seed))
         _make_ready(out)
-        shape = (size, size)
-        stored, names = eam.datasets.load_images(patterns, shape)
-        picture = eam.datasets.load_image(query, shape)
-        built = _build(memory, stored.reshape(len(stored), -1), n=n, beta=beta)
-        state, known = _damaged(damage, jnp.asarray(picture), noise, mask)
-        result = eam.recall(built, state, key=order, clamp=known, max_steps=_MAX_SWEEPS)
-        _tell(result, built.patterns, names)
-        _draw(result, shape, picture.reshape(-1), out)
+        binary = binary or memory is not None
+        stored = pictures.stored_pictures(patterns, (size, size), binary)
+        print(f"stored {len(stored.names)} pictures of {size} x {size} {'bits' if binary else 'greys'}")
+        picture = eam.datasets.load_image(query, (size, size), binary=binary)
+        picture = picture if binary else pictures.evened(picture)
+        built = (
+            _build(memory or Memory.exponential, stored.patterns, n, 50.0 if beta is None else beta)
+            if binary
+            else pictures.grey_memory(stored.patterns, beta)
+        )
+        print(f"recalling {query.name} ...", flush=True)
+        side = None if mask is None else cast(Any, mask.value)
+        state, known = pictures.damaged(damage, jnp.asarray(picture), noise, side, binary)
+        result = pictures.recalled(built, state, known, key=order, steps=_MAX_SWEEPS)
+        print("\n".join(pictures.told(built, stored, result)))
+        pictures.draw(result, stored, out)
         print(f"wrote {out}")
 
 
@@ -162,7 +195,7 @@ def _demo(noise: int | float, queries: int, n: int, beta: int | float, key: PRNG
     noisy = eam.datasets.flip_bits(glyphs[:queries], noise, key=damage)
     print("Pictures of 48 x 48 bits, recalled from copies with bits flipped; seconds after compilation.")
     print(_line(*_HEADER), flush=True)
-    answers = []
+    answers, names = [], []
     for memory, stored, fixed in tqdm(_CASES, desc="memories", leave=False, disable=None):
         degree = fixed or n
         built = _build(memory, glyphs[:stored], degree, beta)
@@ -171,14 +204,15 @@ def _demo(noise: int | float, queries: int, n: int, beta: int | float, key: PRNG
         tqdm.write(_line(name, f"{stored:,}", f"{noise:.0%}", *scores, f"{seconds:.2f}"))
         sys.stdout.flush()
         answers.append(result)
-    _draw_demo(glyphs, noisy, answers[1:], out)
+        names.append(f"{name}\n{stored:,} stored")
+    _draw_demo(glyphs, noisy, answers[1:], names[1:], out)
 
 
-def _draw_demo(glyphs: Array, noisy: Array, answers: list[eam.Recall], out: Path) -> None:
+def _draw_demo(glyphs: Array, noisy: Array, answers: list[eam.Recall], names: list[str], out: Path) -> None:
     shown = min(10, len(noisy))
     rows = jnp.concatenate([glyphs[:shown], noisy[:shown], *(answer.state[:shown] for answer in answers)])
-    title = "glyphs; noisy; recalled by CHN, both polynomials and exponential"
-    eam.plotting.show_patterns(rows, title=title, columns=shown).savefig(out / "memories.png")
+    named = ["stored", "query", *names]
+    eam.plotting.show_patterns(rows, columns=shown, rows=named).savefig(out / "memories.png")
     eam.plotting.animate(answers[-1]).save(out / "recall.gif")
     print(f"wrote {out / 'recall.gif'} and {out / 'memories.png'}")
 
@@ -214,31 +248,3 @@ def _build(memory: Memory, patterns: Any, n: int, beta: int | float) -> Any:
     if memory is Memory.polynomial:
         return eam.PolynomialDenseAM(patterns, n)
     return eam.ExponentialDenseAM(patterns, beta)
-
-
-def _tell(result: eam.Recall, patterns: Array, names: list[str]) -> None:
-    """Say which picture came out, and how near it is."""
-    nearest = int(eam.evaluation.nearest_pattern(patterns, result.state))
-    bits = int(jnp.sum(patterns[nearest] == result.state))
-    print(f"stored {len(names)} pictures of {result.state.size:,} bits")
-    print(f"recalled {names[nearest]}: {bits:,} bits of it{', all' if bits == result.state.size else ''}")
-    print(f"sweeps: {result.num_steps}{'' if result.converged else ', and not settled yet'}")
-
-
-def _draw(result: eam.Recall, shape: tuple[int, int], original: Any, out: Path) -> None:
-    suffix = out.suffix.lower()
-    if suffix == ".png":
-        eam.plotting.show_recall(result, shape, original=original).savefig(out, format="png")
-    else:
-        animation = eam.plotting.animate(result, shape)
-        out.write_bytes(animation.gif() if suffix == ".gif" else animation.video(suffix))
-
-
-def _damaged(key: PRNGKeyArray, picture: Array, noise: int | float, mask: Side | None) -> tuple[Array, Array]:
-    """The picture (D,), bits flipped and one half lost; clamped is what is left, unless it has noise."""
-    flipping, masking = jr.split(key)
-    noisy = eam.datasets.flip_bits(picture.reshape(-1), noise, key=flipping).reshape(picture.shape)
-    if mask is None:
-        return noisy.reshape(-1), jnp.zeros(picture.size, bool)
-    masked, known = eam.datasets.mask_half(noisy, cast(Any, mask.value), key=masking)
-    return masked.reshape(-1), known.reshape(-1) & (noise == 0)

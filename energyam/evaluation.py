@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped
+from jaxtyping import Array, ArrayLike, Bool, Float, Int, PRNGKeyArray, Shaped
 
 from energyam import checks
 from energyam.datasets.noise import flip_bits
@@ -16,6 +16,7 @@ from energyam.diagnostics import effective_sample_size as effective_sample_size,
 from energyam.dynamics.recall import recall
 from energyam.dynamics.update import AbstractUpdate
 from energyam.linalg import dot
+from energyam.log_scale import log_sizes
 from energyam.outcomes import (
     KINDS as KINDS,
     OUTCOMES as OUTCOMES,
@@ -50,6 +51,19 @@ class SuccessCurve(NamedTuple):
     nearest: Share  # the nearest stored pattern is the one asked for
     exact: Share  # every entry of the state is that of the pattern
     outcomes: Float[np.ndarray, "S N O"]  # shares of `OUTCOMES`
+
+
+def log_energies(energies: Shaped[ArrayLike, "..."]) -> Float[np.ndarray, "..."]:
+    """sign(E) · log(1 + |E|) of energies as a memory or a recall gives them: in their order, and drawable.
+
+    The energies of `PolynomialDenseAM` span hundreds of decades. Where floats can't hold them a memory gives
+    them compressed, which is undone here. **Arguments:** `energies` (...): of `memory.energy` or of a
+    `Recall`, in their dtype. Raises `ValueError` for what is not real numbers.
+    """
+    array = np.asarray(checks.as_array("energies", energies, "..."))
+    if not np.issubdtype(array.dtype, np.floating):
+        array = np.asarray(checks.as_floats("energies", array, "..."))
+    return np.sign(array) * np.logaddexp(0, log_sizes(array))
 
 
 def success_curve(

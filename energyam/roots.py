@@ -20,8 +20,8 @@ def increasing_root(
     """Where increasing functions, one for each entry, pass through 0 between `low` and `high`.
 
     `function(x)` gives values and slopes. Newton's steps, and halves of the bracket where these leave it or
-    don't shrink, until no entry moves by more than the rounding of the bracket. Not differentiable: callers
-    differentiate implicitly.
+    don't halve (the first after a half may go as far as the bracket does), until no entry moves by more than
+    the rounding of the bracket. Not differentiable: callers differentiate implicitly.
     """
 
     def narrow(at):
@@ -32,12 +32,12 @@ def increasing_root(
         good = (slope > 0) & (newton >= low) & (newton <= high) & (2 * jnp.abs(newton - x) <= last)
         new = jnp.where(good, newton, low + 0.5 * (high - low))
         step = jnp.abs(new - x)
-        return new, low, high, step, step > least, count + 1
+        return new, low, high, jnp.where(good, step, 2 * step), step > least, count + 1
 
     shapes = jnp.broadcast_shapes(*map(jnp.shape, (low, high, start)))
     low, high, start = (lax.stop_gradient(jnp.broadcast_to(x, shapes)) for x in (low, high, start))
     least = jnp.finfo(start.dtype).eps * jnp.maximum(jnp.abs(low), jnp.abs(high))
-    at = start, low, high, high - low, low < high, 0
+    at = start, low, high, 2 * (high - low), low < high, 0
     return lax.while_loop(lambda at: at[4].any() & (at[5] < _MOST_STEPS), narrow, at)[0]
 
 

@@ -51,6 +51,14 @@ RECALLS = {
 }
 
 
+REAL = {
+    "gaussian": eam.GaussianDenseAM(PATTERNS * 1.0, 0.3),
+    "epanechnikov": eam.EpanechnikovDenseAM(PATTERNS * 1.0, 2 / 70),
+    "entmax": eam.DenseAM(PATTERNS * 1.0, eam.Entmax(0.3), eam.Continuous()),
+    "subsets": eam.DenseAM(PATTERNS * 1.0, eam.KSubsets(0.2, 2), eam.Continuous()),
+}
+
+
 def host(array):
     """The whole array on this host, whatever holds it."""
     if array.is_fully_addressable:
@@ -101,6 +109,11 @@ def compare(mesh):
         same[name] = bool((host(spread.state) == np.asarray(alone.state)).all())
     same["sampled"] = sampled(mesh)
     real = queries.astype(jnp.float32)
+    for name, memory in REAL.items():
+        sharded = sharding.shard_patterns(memory, mesh, "patterns")
+        alone = eam.recall(memory, QUERIES.astype(np.float32), max_steps=2).state
+        spread = eam.recall(sharded, real, max_steps=2).state
+        same[name] = bool(np.allclose(host(spread), alone, rtol=1e-4, atol=1e-5))
     for name, memory in {"softmax": PAIRS, "nearest": NEAREST}.items():
         sharded = sharding.shard_patterns(memory, mesh, "patterns")
         alone, spread = reads(memory, QUERIES.astype(np.float32)), reads(sharded, real)

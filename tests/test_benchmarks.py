@@ -21,7 +21,7 @@ def test_an_unknown_benchmark_is_refused(capsys):
     assert "invalid choice: 'speed'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["reads", "sync", "sdm"])
+@pytest.mark.parametrize("name", ["reads", "separations", "sync", "sdm"])
 def test_benchmarks_run_and_keep_their_results(name, tmp_path, capsys):
     main(["--quick", "--only", name, "--json", str(tmp_path)])
     kept = json.loads((tmp_path / f"{name}.json").read_text())

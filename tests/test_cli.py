@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -44,24 +45,87 @@ def test_recall_of_a_picture_of_ones_own(memory, folder, tmp_path):
     flags = ["--memory", memory, "--noise", 0.2, "--size", 16, "--out", out]
     result = run("recall", "--patterns", folder, "--query", folder / "3.png", *flags)
     assert result.exit_code == 0, result.output
-    assert "stored 12 pictures of 256 bits" in result.output and "sweeps: " in result.output
-    assert ("recalled 3.png: 256 bits of it, all" in result.output) == (memory != "chn")
+    assert "stored 12 pictures of 16 x 16 bits" in result.output and "steps: " in result.output
+    assert "the query is most like 3.png 0." in result.output
+    assert ("recalled 3.png: 256 of its 256 bits, all" in result.output) == (memory != "chn")
+    if memory == "chn":
+        assert "a mixture of pictures" in result.output or "a spurious answer" in result.output
     assert out.stat().st_size > 1000
 
 
 def test_half_a_picture_is_completed_and_animated(folder, tmp_path):
     out = tmp_path / "animation.gif"
-    flags = ["--mask", "bottom", "--size", 16, "--out", out]
+    flags = ["--mask", "bottom", "--binary", "--size", 16, "--out", out]
     result = run("recall", "--patterns", folder, "--query", folder / "5.png", *flags)
-    assert "recalled 5.png: 256 bits of it, all" in result.output
+    assert "recalled 5.png: 256 of its 256 bits, all" in result.output
     with Image.open(out) as animation:
         assert animation.format == "GIF" and 2 <= animation.n_frames <= 100
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory):
+    """Ten smooth grey pictures of different brightness and contrast; the last two are equal."""
+    folder, rng = tmp_path_factory.mktemp("photographs"), np.random.default_rng(0)
+    x, y = np.meshgrid(*2 * [np.linspace(0, 1, 40)])
+    for i in range(10):
+        if i < 9:
+            waves = sum(np.sin(a * x + b * y + c) for a, b, c in rng.uniform(-9, 9, (4, 3)))
+        grey = 60 + 15 * i + (6 + 2 * i) * waves
+        Image.fromarray(grey.clip(0, 255).astype(np.uint8)).convert("RGB").save(folder / f"{i}.jpg")
+    return folder
+
+
+@pytest.mark.parametrize("i", [0, 4, 7])  # dark and pale, and bright with more contrast
+def test_a_photograph_stays_grey_and_is_not_won_by_the_brightest(i, photographs, tmp_path):
+    out, flags = tmp_path / "a.gif", ["--noise", 0.5, "--size", 20]
+    result = run(
+        "recall", "--patterns", photographs, "--query", photographs / f"{i}.jpg", *flags, "--out", out
+    )
+    assert result.exit_code == 0, result.output
+    assert result.output.startswith("stored 10 pictures of 20 x 20 greys")
+    assert f"the answer is most like {i}.jpg 1.00" in result.output
+    assert f"recalled {i}.jpg, but for 0." in result.output and "resembles nothing" not in result.output
+    with Image.open(out) as animation:
+        assert 5 < animation.n_frames <= 61
+        animation.seek(animation.n_frames - 1)
+        assert len(set(np.asarray(animation.convert("L"))[:160, :160].ravel())) > 12  # shades
+
+
+def test_half_a_photograph_is_completed(photographs, tmp_path):
+    flags = ["--mask", "left", "--size", 20, "--out", tmp_path / "a.png"]
+    result = run("recall", "--patterns", photographs, "--query", photographs / "6.jpg", *flags)
+    assert "recalled 6.jpg, but for 0." in result.output, result.output
+
+
+def test_a_query_that_resembles_nothing_is_told(photographs, tmp_path):
+    Image.fromarray(np.random.default_rng(1).integers(0, 255, (40, 40)).astype(np.uint8)).save(
+        tmp_path / "q.png"
+    )
+    flags = ["--size", 40, "--out", tmp_path / "a.png"]
+    result = run("recall", "--patterns", photographs, "--query", tmp_path / "q.png", *flags)
+    assert "it resembles nothing that is stored" in result.output, result.output
+
+
+def test_an_inverse_is_called_so(folder, tmp_path):
+    pixels = np.asarray(Image.open(folder / "4.png"))
+    Image.fromarray(255 - pixels).save(tmp_path / "q.png")
+    flags = ["--memory", "chn", "--size", 16, "--out", tmp_path / "a.png"]
+    (tmp_path / "few").mkdir()
+    for i in (4, 5):
+        shutil.copy(folder / f"{i}.png", tmp_path / "few")
+    result = run("recall", "--patterns", tmp_path / "few", "--query", tmp_path / "q.png", *flags)
+    assert "recalled the inverse of 4.png: black for white" in result.output, result.output
+
+
+def test_the_version_is_that_of_the_package():
+    result = run("--version")
+    assert result.exit_code == 0 and result.output == f"energyam {version('energyam')}\n"
 
 
 @pytest.mark.parametrize(("name", "kind"), [("X.GIF", "GIF"), ("X.PNG", "PNG")])
 def test_endings_in_capitals_are_endings(name, kind, folder, tmp_path):
     out = tmp_path / "new" / name
-    flags = ["--noise", 0.1, "--size", 8, "--out", out]
+    flags = ["--noise", 0.1, "--binary", "--size", 8, "--out", out]
     result = run("recall", "--patterns", folder, "--query", folder / "5.png", *flags)
     assert result.exit_code == 0, result.output
     with Image.open(out) as picture:

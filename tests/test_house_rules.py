@@ -17,7 +17,7 @@ TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in FILES.items(
 # From the ground up. A file imports from its own room and from rooms on floors below it.
 FLOORS = (
     ("checks",),
-    ("files", "linalg", "least_squares", "roots"),
+    ("files", "linalg", "least_squares", "roots", "log_scale"),
     ("tensor_files", "hypersphere", "learning", "datasets", "flips", "diagnostics"),
     ("hypercube", "structure"),
     ("memories", "theory", "saving"),
@@ -25,6 +25,7 @@ FLOORS = (
     ("outcomes", "partition"),
     ("evaluation", "ising", "nn", "plotting"),
     ("__init__",),
+    ("pictures",),
     ("cli",),
     ("__main__",),
 )

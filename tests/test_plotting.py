@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import energyam as eam
-from energyam.plotting import animate, show_landscape, show_patterns, show_recall
+from energyam.plotting import animate, animate_landscape, show_landscape, show_patterns, show_recall
 from energyam.plotting.pixels import GAP, GREYS, as_grid, as_pictures, shades
 
 SHAPE = (12, 9)
@@ -65,8 +65,8 @@ def test_pictures_take_states_and_pictures_alike(patterns):
 
 def test_the_last_frame_of_an_animation_is_the_answer(single):
     animation = animate(single, SHAPE, every=10)
-    T = single.energies.shape[-1]
-    assert len(animation.frames) == -(-T // 10) + 1
+    last = int(np.flatnonzero(np.asarray(single.record.indices).ravel() >= 0).max()) + 1
+    assert len(animation.frames) == -(-last // 10) + 1
     times = animation.frames.shape[1] // 14
     pixels = animation.frames[-1][times : 13 * times : times, times : 10 * times : times]
     shown = animation.palette[pixels][..., 0]
@@ -93,6 +93,49 @@ def test_a_recall_of_no_steps_is_one_frame(patterns):
     result = eam.recall(eam.CHN(patterns), patterns[0], eam.Synchronous(), max_steps=0)
     animation = animate(result, SHAPE)
     assert len(animation.frames) == 1 and animation.gif() and len(show_recall(result, SHAPE).axes) == 2
+
+
+def test_an_animation_ends_with_the_last_change_and_has_about_sixty_frames(batch):
+    shown = animate(batch, SHAPE).frames
+    states = shown[:, :, : shown.shape[2] - 250]
+    assert (states[-1] != states[-2]).any() and 30 < len(shown) <= 61
+    last = int(np.flatnonzero((np.asarray(batch.record.indices).reshape(7, -1) >= 0).any(0)).max()) + 1
+    assert len(animate(batch, SHAPE, every=1).frames) <= 100 and last < batch.energies.shape[-1] - D
+
+
+def test_gradient_descent_is_drawn_step_by_step(getkey):
+    memory = eam.ModernHopfield(jr.normal(getkey(), (4, 16)), 2.0)
+    result = eam.recall(memory, jr.normal(getkey(), (16,)), eam.GradientDescent(0.1), max_steps=20)
+    assert len(animate(result).frames) == 21
+
+
+def test_what_stands_beside_an_animation_stands_still(single, patterns):
+    shown = animate(single, SHAPE, every=40, beside=patterns[0], columns=2).frames
+    times = shown.shape[1] // 14
+    still = shown[:, : 13 * times, 10 * times : 20 * times]
+    assert (still == still[:1]).all() and (shown[0] != shown[-1]).any()
+
+
+def test_rows_and_columns_have_their_names_and_numbers_a_bar(patterns):
+    figure = show_patterns(patterns[:6], SHAPE, columns=["a", "b", "c"], rows=["first", "second"])
+    (ax,) = figure.axes
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["a", "b", "c"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["first", "second"]
+    assert list(ax.get_yticks()) == [6.5, 19.5] and figure._repr_png_()
+    bar = show_patterns(0.1 * jnp.arange(-108.0, 108.0).reshape(2, D), SHAPE).axes[1]
+    assert bar.get_ylim() == pytest.approx((-10.8, 10.8))
+
+
+def test_energies_of_many_decades_are_drawn_by_their_logarithm(patterns):
+    query = eam.datasets.flip_bits(patterns[0], 0.2, key=jr.key(1))
+    for n, title in ((3, "energy"), (30, "sign(E) · log₁₀(1 + |E|), E the energy")):
+        result = eam.recall(eam.PolynomialDenseAM(patterns, n), query, key=jr.key(2))
+        ax = show_recall(result, SHAPE).axes[-1]
+        heights = ax.lines[0].get_ydata()
+        assert ax.get_title() == title
+        assert heights[-1] < heights[0] and (np.diff(heights) <= 1e-6 * abs(heights[0])).all()
+        assert np.ptp(heights) > 0.1 * abs(heights[-1])  # it falls visibly
+    assert heights[-1] == pytest.approx(-30 * np.log10(D) + np.log10(30), rel=1e-3)
 
 
 def test_long_recalls_and_large_batches_are_thinned():
@@ -157,6 +200,23 @@ def test_landscapes_of_memories_and_plain_energies(getkey):
     assert len(show_landscape(lambda x: jnp.sum(x**2), single, (0, 1), resolution=8).axes[0].lines) == 2
 
 
+def test_states_roll_down_a_landscape(getkey):
+    memory = eam.ModernHopfield(jnp.array([[1.0, 0.5], [-1.0, 0.7], [0.0, -1.2]]), 4.0)
+    starts = jnp.array([[1.5, 1.5], [-0.2, -0.4]])
+    result = eam.recall(memory, starts, eam.GradientDescent(0.1), max_steps=200)
+    rolling = animate_landscape(memory, result, resolution=32)
+    pixels = rolling.palette[rolling.frames].astype(int)
+    red = pixels[..., 0] - pixels[..., 2] > 80
+    assert 30 < len(rolling.frames) <= 60 and rolling.gif()
+    assert (np.diff(red.sum(axis=(1, 2))) >= -20).all() and red[-1].sum() > 2 * red[0].sum() > 100
+    ax = show_landscape(memory, resolution=32)
+    ax.canvas.draw()
+    for states, frame in ((starts, red[0]), (result.state, red[-1])):
+        for x, y in ax.axes[0].transData.transform(states).round().astype(int):
+            assert frame[frame.shape[0] - y, x]
+    assert len(animate_landscape(memory, np.ones((5, 2)), resolution=8).frames) == 1
+
+
 def test_video_needs_ffmpeg_and_says_so(single, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(RuntimeError, match="ffmpeg, which is not installed"):
@@ -188,6 +248,9 @@ def test_ffmpeg_is_given_every_pixel(single, tmp_path, monkeypatch):
         (lambda x, r: show_patterns(x, (0, 12)), r"shape\[0\] must be an integer of at least 1"),
         (lambda x, r: show_patterns(x * jnp.nan, SHAPE), "patterns must be finite"),
         (lambda x, r: show_patterns(x, SHAPE, columns=0), "columns must be an integer"),
+        (lambda x, r: show_patterns(x, SHAPE, columns=["a"], rows=["b"]), "rows must be 40 names.*got 1"),
+        (lambda x, r: show_patterns(x, SHAPE, columns="abc"), "columns must be a list of names or a number"),
+        (lambda x, r: show_patterns(x, SHAPE, rows=3), "rows must be a list of names; got 3"),
         (lambda x, r: show_recall(x, SHAPE), "query must be given"),
         (lambda x, r: show_recall(r, SHAPE, original=x[:, :5]), r"original must be \(..., 108\)"),
         (lambda x, r: animate(r, SHAPE, every=0), "every must be an integer"),
@@ -202,6 +265,9 @@ def test_ffmpeg_is_given_every_pixel(single, tmp_path, monkeypatch):
         (lambda x, r: show_landscape(3), "memory must be an energy"),
         (lambda x, r: show_landscape(jnp.sum, limits=(1, -1)), "limits must be"),
         (lambda x, r: show_landscape(jnp.sum, x), r"paths must be \(F, 2\)"),
+        (lambda x, r: animate_landscape(jnp.sum, None), "paths must be a Recall or states; got None"),
+        (lambda x, r: animate_landscape(jnp.sum, x), r"paths must be \(F, 2\)"),
+        (lambda x, r: animate_landscape(jnp.sum, np.ones((3, 2)), fps=0), "fps must be an integer"),
     ],
 )
 def test_bad_input_is_named(call, message, patterns, single):

@@ -1,5 +1,7 @@
 """Separations: weights against autodiff, gains against the potential, and against whole numbers."""
 
+import math
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -9,6 +11,7 @@ import pytest
 from zoo import SEPARATIONS
 
 import energyam as eam
+from energyam.log_scale import compressed, is_beyond, log_sizes
 
 
 @pytest.mark.parametrize("separation", SEPARATIONS.values(), ids=SEPARATIONS)
@@ -79,8 +82,9 @@ def test_polynomials_never_overflow(n, K, getkey):
     assert np.isfinite(values).all()
     assert np.isfinite(separation.weights(similarities)).all()
     exact = sum(max(int(s), 0) ** n for s in similarities) / n
-    largest = float(jnp.finfo(jnp.float32).max)
-    assert separation.potential(similarities) == pytest.approx(min(exact, largest), rel=2e-5)
+    assert log_sizes(np.asarray(separation.potential(similarities))) == pytest.approx(
+        math.log(exact), rel=1e-6
+    )
 
 
 @pytest.mark.parametrize("beta", [1e-3, 1.0, 1e3])
@@ -97,7 +101,53 @@ def test_logsumexp_is_finite_and_exact_for_extreme_betas(beta, K):
 
 def test_potential_of_a_sum_that_fits_although_its_terms_do_not():
     # scaleⁿ = 2^128 overflows float32, but scaleⁿ / n does not.
-    assert eam.Polynomial(32).potential(jnp.array([16.0])) == pytest.approx(2.0**123, rel=1e-5)
+    potential = np.asarray(eam.Polynomial(32).potential(jnp.array([16.0])))
+    assert log_sizes(potential) == pytest.approx(123 * math.log(2), rel=1e-6)
+
+
+def whole_energies(X, states, n):
+    """−n E of states, in whole numbers."""
+    overlaps = np.asarray(X, int) @ np.asarray(states, int).T
+    return [sum(max(int(s), 0) ** n for s in column) for column in overlaps.T]
+
+
+@pytest.mark.parametrize("n", [12, 14, 40, 200])
+def test_states_keep_the_order_of_energies_that_floats_cannot_hold(n):
+    X = jr.rademacher(jr.key(n), (30, 400), dtype="int8")
+    memory = eam.PolynomialDenseAM(X, n)
+    states = jnp.where(jnp.arange(400)[None] < 8 * jnp.arange(25)[:, None], -1, 1).astype("int8") * X[:25]
+    energies = np.asarray(jax.jit(jax.vmap(memory.energy))(states.astype(float)))
+    exact = whole_energies(X, states, n)
+    logs = np.array([math.log(size) for size in exact])
+    by_energy = logs[np.argsort(energies)]
+    assert (np.diff(by_energy) <= 4e-7 * n * np.log(400)).all()  # the best first, up to rounding
+    assert len(np.unique(energies)) == 25
+    np.testing.assert_allclose(eam.evaluation.log_energies(energies), math.log(n) - logs, rtol=1e-6)
+    saturated = np.minimum(logs, math.log(jnp.finfo(jnp.float32).max))
+    assert n < 15 or len(np.unique(saturated)) < 25  # as floats some would be one number, the largest
+
+
+@pytest.mark.parametrize("n", [30, 40])
+def test_recorded_energies_fall_at_every_flip(n):
+    X = jr.rademacher(jr.key(3), (40, 300), dtype="int8")
+    result = eam.recall(
+        eam.PolynomialDenseAM(X, n), eam.datasets.flip_bits(X[:4], 0.25, key=jr.key(1)), key=jr.key(2)
+    )
+    energies = np.concatenate([result.initial_energy[:, None], result.energies], axis=1)
+    flipped = np.asarray(result.record.indices).reshape(4, -1) >= 0
+    assert (np.diff(energies, axis=1)[flipped] < 0).all() and flipped.sum() > 250
+    np.testing.assert_allclose(np.diff(energies, axis=1)[~flipped], 0, atol=1e-6 * np.abs(energies).max())
+
+
+def test_compressed_energies_join_the_others_and_grow(x64):
+    for dtype in ("float32", "float64"):
+        limit = (jnp.finfo(dtype).maxexp - 18) * math.log(2)
+        logs = jnp.asarray(
+            [0.9 * limit, limit * (1 - 1e-6), limit * (1 + 1e-6), 1.1 * limit, 100 * limit], dtype
+        )
+        values = np.asarray(jnp.where(is_beyond(logs), compressed(jnp.ones(5, dtype), logs), jnp.exp(logs)))
+        assert np.isfinite(values).all() and (np.diff(values) > 0).all() and values[2] / values[1] < 1.002
+        np.testing.assert_allclose(log_sizes(values), logs, rtol=2e-6 if dtype == "float32" else 1e-12)
 
 
 def test_sweeps_over_beta_and_n_compile_once():

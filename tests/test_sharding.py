@@ -51,7 +51,7 @@ def on_devices(tmp_path_factory):
 
 
 def test_eight_devices_recall_and_read_what_one_does(on_devices):
-    assert on_devices["devices"] == 8 and len(on_devices["same"]) == 7
+    assert on_devices["devices"] == 8 and len(on_devices["same"]) == 11
     assert all(on_devices["same"].values()), on_devices["same"]
 
 

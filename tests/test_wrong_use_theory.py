@@ -74,6 +74,8 @@ TABLE = [
         ]
     ],
     (lambda v: theory.fit_beta(v, 3), "n", WHOLE),
+    (theory.suggest_beta, "patterns", [None, "text", [[1, 2], [1]], 1j, np.ones(4), np.ones((3, 4))]),
+    (lambda v: theory.suggest_beta(np.eye(4), v), "noise", [-0.1, math.nan, "3", None, [1.0, 2.0], 1e6]),
     (lambda v: theory.fit_beta(16, v), "radius", RADIUS),
     (lambda v: theory.fit_beta(16, 5, v), "kind", NAME),
     (

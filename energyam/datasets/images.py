@@ -26,14 +26,16 @@ _TURNS = {  # what brings a picture upright, by its orientation in EXIF
 
 
 class Images(NamedTuple):
-    """Pictures (K, H, W), ±1 int8, and the file name of each."""
+    """Pictures (K, H, W), ±1 int8 or grey float32, and the file name of each."""
 
-    patterns: Int8[np.ndarray, "K H W"]
+    patterns: Int8[np.ndarray, "K H W"] | Float32[np.ndarray, "K H W"]
     names: list[str]
 
 
-def load_images(folder: str | Path, shape: Sequence[int] = (48, 48)) -> Images:
+def load_images(folder: str | Path, shape: Sequence[int] = (48, 48), binary: bool = True) -> Images:
     """All pictures in a folder, in order of their file names, as ±1 patterns of one shape (H, W).
+
+    With `binary=False` they stay grey, from −1 (black) to 1 (white).
 
     Sub-folders and hidden files are passed over, and so are files without a picture's ending, such as
     `notes.txt`, which a warning names.
@@ -54,11 +56,15 @@ def load_images(folder: str | Path, shape: Sequence[int] = (48, 48)) -> Images:
     if len(pictures) < len(files):
         others = _listed(file.name for file in files if file not in pictures)
         warnings.warn(f"passed over in {str(folder)!r}, no pictures by their endings: {others}", stacklevel=2)
-    return Images(np.stack([load_image(file, shape) for file in pictures]), [file.name for file in pictures])
+    return Images(
+        np.stack([load_image(file, shape, binary) for file in pictures]), [file.name for file in pictures]
+    )
 
 
-def load_image(file: str | Path, shape: Sequence[int] = (48, 48)) -> Int8[np.ndarray, "H W"]:
-    """One picture as a ±1 pattern (H, W): dark −1, light +1.
+def load_image(
+    file: str | Path, shape: Sequence[int] = (48, 48), binary: bool = True
+) -> Int8[np.ndarray, "H W"] | Float32[np.ndarray, "H W"]:
+    """One picture as a ±1 pattern (H, W): dark −1, light +1; with `binary=False` in grey, from −1 to 1.
 
     The middle is cropped to the shape's proportions and scaled; transparent parts are paper. The threshold
     is each picture's own: the grey that parts its pixels best into two groups. The lightest and the darkest
@@ -70,6 +76,7 @@ def load_image(file: str | Path, shape: Sequence[int] = (48, 48)) -> Int8[np.nda
     N. Otsu, "A threshold selection method from gray-level histograms", 1979.
     """
     H, W = checks.picture_shape(shape)
+    binary = checks.flag("binary", binary)
     path = as_path(file, "file")
     try:
         with Image.open(path) as image:
@@ -86,6 +93,8 @@ def load_image(file: str | Path, shape: Sequence[int] = (48, 48)) -> Int8[np.nda
     pixels = np.asarray(ImageOps.fit(picture, (W, H), Image.Resampling.BOX)).round().astype(np.uint8)
     if pixels.min() == pixels.max():
         raise ValueError(f"file must show light and dark; got {str(path)!r}, which is all of one shade")
+    if not binary:
+        return (pixels / 127.5 - 1).astype(np.float32)
     return np.where(pixels <= _otsu_threshold(pixels), -1, 1).astype(np.int8)
 
 

@@ -141,7 +141,7 @@ def recall(
     """
     check_memory(memory)
     update = default_update(memory, query) if update is None else update
-    update = checks.instance("update", update, AbstractUpdate)
+    update = checks.instance("update", update, AbstractUpdate, " (say eam.Asynchronous())")
     max_steps = checks.count("max_steps", max_steps, least=0)
     if key is not None:
         checks.key("key", key)

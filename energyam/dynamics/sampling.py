@@ -66,7 +66,7 @@ def sample(
     does not suit the memory; counts below 1 (`discard`: below 0), or more than 2^31 steps; another key or
     clamp; `progress` inside `jit`.
     """
-    update = checks.instance("update", update, AbstractUpdate)
+    update = checks.instance("update", update, AbstractUpdate, " (say eam.HeatBath(temperature))")
     num_samples, every = checks.count("num_samples", num_samples), checks.count("every", every)
     discard = checks.count("discard", discard, least=0)
     steps = checks.count("discard + num_samples · every", discard + num_samples * every)

@@ -36,7 +36,9 @@ class KeyValueMemory(eqx.Module):
         separation: AbstractSeparation,
     ):
         self.keys, self.values = checks.as_pairs(keys, values)
-        self.separation = checks.instance("separation", separation, AbstractSeparation)
+        self.separation = checks.instance(
+            "separation", separation, AbstractSeparation, " (say eam.LogSumExp(beta))"
+        )
 
     def __check_init__(self):
         checks.as_pairs(self.keys, self.values)

@@ -153,8 +153,10 @@ class DenseAM(AbstractDenseAM):
         neurons: AbstractNeurons,
         similarity: AbstractSimilarity | None = None,
     ):
-        self.separation = checks.instance("separation", separation, AbstractSeparation)
-        self.neurons = checks.instance("neurons", neurons, AbstractNeurons)
+        self.separation = checks.instance(
+            "separation", separation, AbstractSeparation, " (say eam.LogSumExp(beta))"
+        )
+        self.neurons = checks.instance("neurons", neurons, AbstractNeurons, " (say eam.Binary())")
         similarity = Dot() if similarity is None else similarity
         self.similarity = checks.instance("similarity", similarity, AbstractSimilarity)
         self.patterns = as_patterns(patterns, self.neurons)
@@ -205,7 +207,9 @@ class CHN(AbstractDenseAM):
 class PolynomialDenseAM(AbstractDenseAM):
     """Dense associative memory of order n: E(x) = −Σ_μ F_n(ξ_μ · x), x ∈ {±1}^D.
 
-    F_n(s) = max(s, 0)ⁿ / n, or sⁿ / n with `rectified=False`.
+    F_n(s) = max(s, 0)ⁿ / n, or sⁿ / n with `rectified=False`. Energies that floats can't hold are compressed,
+    −L (1 + log(|E| / L)) beyond L = 2^110, so that states keep their order; `evaluation.log_energies` gives
+    −log |E| of all.
 
     **Arguments:** `patterns` (K, D): entries ±1; `n`: the order, at least 1; `rectified`. Raises
     `ValueError` for other patterns, n below 1, or n not whole where not rectified.
@@ -232,8 +236,9 @@ class PolynomialDenseAM(AbstractDenseAM):
 class ExponentialDenseAM(AbstractDenseAM):
     """The exponential memory: E(x) = −log Σ_μ exp(β ξ_μ · x), x ∈ {±1}^D.
 
-    **Arguments:** `patterns` (K, D): entries ±1; `beta`: β, per unit of overlap. Raises `ValueError` for
-    other patterns or β ≤ 0.
+    **Arguments:** `patterns` (K, D): entries ±1; `beta`: β, per unit of overlap, 1 unless given, as
+    published: enough for D ≥ 100 or so, as `theory.suggest_beta` tells. Raises `ValueError` for other
+    patterns or β ≤ 0.
 
     Demircigil et al., J. Stat. Phys. 168 (2017).
     """
@@ -243,7 +248,7 @@ class ExponentialDenseAM(AbstractDenseAM):
     neurons: Binary
     similarity: ClassVar[AbstractSimilarity] = Dot()
 
-    def __init__(self, patterns: ArrayLike, beta: ArrayLike):
+    def __init__(self, patterns: ArrayLike, beta: ArrayLike = 1.0):
         self.neurons = Binary()
         self.patterns = self.neurons.check("patterns", patterns, "K D")
         self.separation = LogSumExp(beta, divided=False)

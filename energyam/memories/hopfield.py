@@ -45,7 +45,10 @@ class HopfieldNetwork(AbstractMemory, AbstractHasFlips):
         weights = checks.as_square("weights", self.weights)
         if not checks.passes(_symmetric, weights):
             gap = checks.now(lambda w: jnp.abs(w - w.T).max(), weights)
-            raise ValueError(f"weights must be symmetric; got |W − Wᵀ| up to {float(gap):.3g}")
+            raise ValueError(
+                f"weights must be symmetric; got |W − Wᵀ| up to {float(gap):.3g} (the weights that store "
+                "patterns are eam.hebbian(patterns); those of a sequence go into eam.SequenceNetwork)"
+            )
 
     @property
     def num_neurons(self) -> int:

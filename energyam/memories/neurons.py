@@ -26,7 +26,7 @@ class AbstractNeurons(eqx.Module):
 
     def __check_init__(self):
         if self.shape is not None:
-            checks.layer_shape("shape", self.shape)
+            _check_shape("shape", self.shape)
 
     @abc.abstractmethod
     def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
@@ -211,3 +211,11 @@ def _normal(field, curvature, temperature, *, key):
     curvature = jnp.asarray(curvature, field.dtype)
     noise = jr.normal(key, field.shape, field.dtype)
     return field / curvature + jnp.sqrt(temperature / curvature).astype(field.dtype) * noise
+
+
+def _check_shape(name, value):
+    """Raise `ValueError` unless a layer's shape is a tuple of whole numbers above 0."""
+    if not isinstance(value, tuple):
+        raise ValueError(f"{name} must be a tuple of whole numbers, such as (28, 28); got {value!r:.80}")
+    for i, size in enumerate(value):
+        checks.count(f"{name}[{i}]", size)

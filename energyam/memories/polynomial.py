@@ -17,6 +17,7 @@ from energyam.flips.integer_powers import (
     power_changes,
     with_exact_sign,
 )
+from energyam.log_scale import compressed, is_beyond
 from energyam.memories.separation import AbstractBlocks, Pair, saturated
 
 
@@ -24,7 +25,8 @@ class Polynomial(AbstractBlocks, AbstractGains, AbstractBounds, AbstractGrowing)
     """F(s) = max(s, 0)ⁿ/n (rectified) or sⁿ/n: dense associative memory of order n.
 
     potential(s) = Σ_μ F(s_μ), weights(s) = max(s, 0)ⁿ⁻¹ or sⁿ⁻¹. Powers are taken relative to the largest
-    similarity. A whole `n` decides gains of whole similarities exactly, in integers where floats can't.
+    similarity. Sums beyond L = 2^110 (in 32-bit floats) are given as L (1 + log(sum / L)): finite, and in
+    their order. A whole `n` decides gains of whole similarities exactly, in integers where floats can't.
 
     **Arguments:** `n`: the order, from 1 to 1000, and whole unless rectified; an array leaf, so that a sweep
     over n compiles seldom (once for each doubling of the integers' size). `rectified`: whether negative
@@ -68,7 +70,7 @@ class Polynomial(AbstractBlocks, AbstractGains, AbstractBounds, AbstractGrowing)
     def total(self, scale: Float[Array, ""], total: Float[Array, ""]) -> Pair:
         largest = jnp.finfo(total.dtype).max
         unit = jnp.minimum(scale ** (self.n - 1.0), largest / 2.0**32)
-        return saturated(self._in_units(total, scale)), unit
+        return self._value(total, scale), unit
 
     def gain(self, similarities: Float[Array, " K"], direction: Num[Array, " K"], step: ArrayLike) -> Change:
         before, after = similarities, similarities + step * direction
@@ -95,7 +97,7 @@ class Polynomial(AbstractBlocks, AbstractGains, AbstractBounds, AbstractGrowing)
             powers = jnp.where((around < 0) & (self.n % 2 == 1), -powers, powers)
         low, here, high = powers
         unit = self._in_units(jnp.ones((), scale.dtype), scale)
-        potential = saturated(self._in_units(jnp.sum(here), scale))
+        potential = self._value(jnp.sum(here), scale)
         return of_terms(high - here, here - low, unit, potential, 2 * error)
 
     def enclose(self, bounds: Bounds, products: Float[Array, " t"], step: ArrayLike) -> Enclosure:
@@ -104,6 +106,14 @@ class Polynomial(AbstractBlocks, AbstractGains, AbstractBounds, AbstractGrowing)
     @property
     def _whole(self):
         return jnp.issubdtype(self.n.dtype, jnp.integer)
+
+    def _value(self, relative, scale):
+        """relative · scaleⁿ / n, compressed beyond the limit."""
+        size = jnp.abs(relative)
+        log_size = jnp.log(jnp.where(size > 0, size, 1)) + self.n * jnp.log(scale) - jnp.log(self.n)
+        beyond = is_beyond(log_size) & (size > 0)
+        plain = self._in_units(relative, jnp.where(beyond, 1, scale))
+        return jnp.where(beyond, compressed(jnp.sign(relative), log_size), plain)
 
     def _in_units(self, relative, scale):
         """relative · scaleⁿ / n, in two halves: scaleⁿ may overflow where the whole does not."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from equinox.internal import unvmap_any
 from jax import lax
 from jaxtyping import Array, Float, Int, Num
 
@@ -12,6 +13,9 @@ from energyam import checks
 from energyam.flips.derived import weights_of
 from energyam.linalg import BLOCK, by_lane, dot
 from energyam.memories.separation import AbstractBlocks, AbstractSeparation, TopK
+from energyam.memories.sparse import AbstractSparse
+
+_SCREEN = 64  # similarities that a sparse separation looks at first
 
 Rows = tuple[Num[Array, "K _"], ...]
 _NEAREST_BLOCK = 8192  # rows of which the nearest are found at a time
@@ -30,7 +34,8 @@ def read(
 
     `gather` gives sums over the rows that are linear in the weights, say Vᵀw: any pytree of them. Blocks
     join as in an online log-sum-exp: exactly, up to the rounding of the sums. `TopK` keeps the k nearest
-    rows seen so far. A separation that is neither this nor `AbstractBlocks` is read at once.
+    rows seen so far. A separation that is neither this nor `AbstractBlocks` is read at once; where it is
+    `AbstractSparse`, from the largest similarities alone if these prove to be all that count.
 
     `counts(*rows)`, for `AbstractBlocks` alone, is how often each row counts: Q(Σ_μ n_μ F(s_μ)); a row with
     n = 0 does not. Its similarity must be that of a row that does.
@@ -49,8 +54,7 @@ def read(
         potential = separation.separation.potential(nearest_ones)
         return potential, gather(weights, *(array[indices] for array in rows))
     if not isinstance(separation, AbstractBlocks):
-        found = similarities(*rows)
-        return separation.potential(found), gather(weights_of(separation, found), *rows)
+        return _read_at_once(separation, similarities(*rows), gather, rows)
 
     def part_of(first, *rows):
         found = similarities(*rows)
@@ -111,6 +115,23 @@ def nearest(
         return best, indices[places]
 
     return join(_fold(rows, block or _NEAREST_BLOCK, part_of, join), largest=lax.top_k)
+
+
+def _read_at_once(separation, found, gather, rows):
+    def of_all():
+        return separation.potential(found), gather(weights_of(separation, found), *rows)
+
+    screen = max(_SCREEN, 2 * separation.fewest) if isinstance(separation, AbstractSparse) else found.size
+    if 4 * screen > found.size or jax.device_count() > 1:  # of sharded values, XLA gathers all for a top_k
+        return of_all()
+    largest, indices = lax.top_k(found, screen)
+    weights = separation.weights(largest)
+    missed = unvmap_any(lax.stop_gradient(weights[-1]) > 0)
+
+    def of_largest():
+        return separation.potential(largest), gather(weights, *(array[indices] for array in rows))
+
+    return lax.cond(missed, of_all, of_largest)
 
 
 def _times(weights, sums):

@@ -54,9 +54,9 @@ class NegativeDistance(AbstractSimilarity, AbstractManySimilarities, AbstractMov
         return -0.5 * jnp.sum((state - pattern) ** 2)
 
     def of_all(self, patterns: Num[Array, "K D"], state: Float[Array, " D"]) -> Float[Array, " K"]:
-        sizes = _squares(patterns, state.dtype)
+        halves = 0.5 * _squares(patterns, state.dtype)
         # No distance is negative: where it is nearly 0, rounding may say so.
-        return jnp.minimum(overlaps(patterns, state) - 0.5 * (sizes + dot(state, state)), 0)
+        return jnp.minimum(_side_by_side(patterns, state) - halves - 0.5 * dot(state, state), 0)
 
     def moved(
         self, patterns: Num[Array, "K D"], state: Float[Array, " D"], i: Int[Array, ""]
@@ -81,7 +81,7 @@ class Cosine(AbstractSimilarity, AbstractManySimilarities, AbstractMovable, Abst
 
     def of_all(self, patterns: Num[Array, "K D"], state: Float[Array, " D"]) -> Float[Array, " K"]:
         sizes = _norms(_squares(patterns, state.dtype)) * _norms(dot(state, state))
-        return overlaps(patterns, state) / sizes
+        return _side_by_side(patterns, state) / sizes
 
     def moved(
         self, patterns: Num[Array, "K D"], state: Float[Array, " D"], i: Int[Array, ""]
@@ -97,9 +97,14 @@ class Cosine(AbstractSimilarity, AbstractManySimilarities, AbstractMovable, Abst
         return field, dot(field, state) / jnp.where(square > 0, square, 1)
 
 
+def _side_by_side(patterns, state):
+    """Ξx; under vmap those of one state lie together, as what follows wants them."""
+    return dot(state, patterns.T) if patterns.dtype == state.dtype else overlaps(patterns, state)
+
+
 def _squares(patterns, dtype):
     """‖ξ‖² of each pattern, without a copy of the patterns in another dtype."""
-    return jnp.einsum("kd,kd->k", patterns, patterns, preferred_element_type=dtype, precision="highest")
+    return jnp.sum(jnp.square(patterns.astype(dtype)), axis=1)
 
 
 def _norms(squares):

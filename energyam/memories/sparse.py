@@ -1,9 +1,11 @@
 """Separations that give exact zeros: most patterns weigh nothing, and retrieval can be exact.
 
 Of `Entmax` and `KSubsets` the weights of one pattern need the similarities of all, so a read takes two
-passes: the similarities of all patterns, 4 bytes for each and for each query, and then the weighted sum. The
-sums of `LogSumReLU` join block by block.
+passes: the similarities of all patterns, 4 bytes for each and for each query, and then the weighted sum, of
+the few largest where these prove to be all that count. The sums of `LogSumReLU` join block by block.
 """
+
+import abc
 
 import equinox as eqx
 import jax
@@ -18,7 +20,19 @@ from energyam.memories.separation import AbstractBlocks, AbstractSeparation, Pai
 from energyam.roots import entmax, increasing_root
 
 
-class Entmax(AbstractSeparation, AbstractWeights):
+class AbstractSparse(AbstractSeparation, AbstractWeights):
+    """A separation by a threshold: a pattern that weighs 0 does not count, nor do those less similar.
+
+    So where the least of the k largest similarities weighs 0 among these k alone, they are all that counts.
+    """
+
+    @property
+    @abc.abstractmethod
+    def fewest(self) -> int:
+        """How many similarities it takes at least."""
+
+
+class Entmax(AbstractSparse):
     """Softmax with exact zeros: the patterns that lie far behind the nearest weigh nothing.
 
         potential(s) = max_p p · s − Ω(p) / β,   Ω(p) = (Σ p^α − 1) / (α (α − 1)),   p on the simplex
@@ -50,6 +64,10 @@ class Entmax(AbstractSeparation, AbstractWeights):
                 f"alpha must be above 1 and at most 3; got {self.alpha} (1 is eam.LogSumExp(beta))"
             )
 
+    @property
+    def fewest(self) -> int:
+        return 1
+
     def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
         return _entmax_potential(similarities, *self._numbers(similarities))
 
@@ -61,7 +79,7 @@ class Entmax(AbstractSeparation, AbstractWeights):
         return self.beta.astype(similarities.dtype), self.alpha.astype(similarities.dtype)
 
 
-class KSubsets(AbstractSeparation, AbstractWeights):
+class KSubsets(AbstractSparse):
     """Associations of k patterns: weights from 0 to 1 that sum to k, and are k ones where k patterns lead.
 
         potential(s) = max_p p · s − ‖p‖² / 2β,   0 ≤ p ≤ 1, Σ p = k
@@ -82,6 +100,10 @@ class KSubsets(AbstractSeparation, AbstractWeights):
     def __init__(self, beta: ArrayLike, k: int):
         self.beta = checks.positive_float("beta", beta)
         self.k = checks.count("k", k)
+
+    @property
+    def fewest(self) -> int:
+        return self.k
 
     def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
         return _subsets_potential(similarities, self.beta.astype(similarities.dtype), self._k(similarities))

@@ -1,6 +1,7 @@
 """Animations: the states of a recall beside their falling energy, as GIF or, with ffmpeg, as video."""
 
 import base64
+import dataclasses
 import io
 import math
 import shutil
@@ -18,11 +19,12 @@ from PIL import Image
 
 from energyam import checks
 from energyam.dynamics.recall import Recall
+from energyam.dynamics.update import Flips
 from energyam.files import as_path, check_target
 from energyam.plotting.figures import energy_curve, energy_panels
 from energyam.plotting.pixels import GAP, GREYS, as_grid, as_pictures, enlarged, shades
 
-_MOST_FRAMES = 100
+_MOST_FRAMES, _FRAMES = 100, 60  # at most, and about, unless told
 _MOST_PICTURES = 100
 _PIXELS = 250  # of the longer side of what is drawn for the states
 _VIDEO_SUFFIXES = (".mp4", ".webm")
@@ -103,10 +105,11 @@ class Animation:
 def animate(
     result: Recall | ArrayLike,
     shape: Sequence[int] | None = None,
-    every: int = 64,
+    every: int | None = None,
     energies: ArrayLike | None = None,
     columns: int | None = None,
     fps: int = 12,
+    beside: ArrayLike | None = None,
 ) -> Animation:
     """The states of a recall, or of a batch of them as a grid, beside their falling energy.
 
@@ -114,35 +117,68 @@ def animate(
 
     - `result`: a `Recall`, or states along the way, (F, D) or (B, F, D).
     - `shape`: (H, W) of a picture; square by default. +1 is drawn white, −1 black.
-    - `every`: how many updates (neurons tried, or steps of all) lie between frames; more where there would
-      be over 100 frames.
+    - `every`: how many updates (neurons tried, or steps of all) lie between frames; by default as many as
+      make about 60 frames, and more where there would be over 100. The last frame is that of the last change.
     - `energies` (F,) or (B, F): to be drawn beside states given as an array.
     - `columns`: of the grid; about square by default. Of a batch, the first 100 are drawn.
     - `fps`: frames a second.
+    - `beside`: pictures (..., D) that stand still behind the others, such as what was asked for.
 
     Raises `ValueError` for a recall without a record, and states that are not pictures of that shape.
     """
     fps = checks.count("fps", fps)
     of: Any = _of_recall if isinstance(result, Recall) else _of_arrays
-    updates, pictures, curve = of(result, shape, checks.count("every", every), energies)
+    every = None if every is None else checks.count("every", every)
+    updates, pictures, curve = of(result, shape, every, energies)
+    end = _frames_to_the_last_change(pictures)
+    updates, pictures, curve = updates[:end], pictures[:, :end], None if curve is None else curve[:, :end]
+    if beside is not None:
+        still = as_pictures("beside", beside, pictures.shape[-2:])
+        still = np.broadcast_to(
+            still.reshape(-1, 1, *still.shape[-2:]), (still.size // pictures[0, 0].size, *pictures.shape[1:])
+        )
+        pictures = np.concatenate([pictures, still])
     grid = enlarged(as_grid(shades(pictures).swapaxes(0, 1), columns), _PIXELS)
     if curve is None:
         return Animation(grid, GREYS, fps)
     return _with_curve(grid, updates, curve, fps)
 
 
-def _of_recall(result: Recall, shape: Any, every: int, energies: Any):
+def _frames_to_the_last_change(pictures: Float[np.ndarray, "B F H W"]) -> int:
+    moved = (pictures[:, 1:] != pictures[:, :-1]).any(axis=(0, 2, 3))
+    return 1 + int(np.flatnonzero(moved).max(initial=-1)) + 1
+
+
+def _of_recall(result: Recall, shape: Any, every: int | None, energies: Any):
     """Updates behind each frame (F,), pictures (B, F, H, W) and energies (B, F) of the first of a batch."""
     if energies is not None:
         raise ValueError("energies must be left out beside a Recall, which has its own")
-    every = max(every, math.ceil(result.energies.shape[-1] / (_MOST_FRAMES - 1)))
     B, axes = result.converged.size, result.converged.ndim
     first = jax.tree.map(lambda leaf: leaf.reshape(B, *leaf.shape[axes:])[:_MOST_PICTURES], result)
-    updates, energies = energy_curve(result, every)
+    first, changes = _until_the_last_change(first)
+    least = math.ceil(first.energies.shape[-1] / (_MOST_FRAMES - 1))
+    every = max(1, math.ceil(changes / _FRAMES) if every is None else every, least)
+    updates, energies = energy_curve(first, every)
     return updates, as_pictures("result", first.frames(every), shape), energies
 
 
-def _of_arrays(states: Any, shape: Any, every: int, energies: Any):
+def _until_the_last_change(result: Recall) -> tuple[Recall, int]:
+    """A batch (B,) of recalls without the steps after the last that moved a state, and its updates."""
+    T = result.energies.shape[-1]
+    if result.record is None or T == 0:
+        return result, T
+    steps = jax.tree.leaves(result.record)[0].shape[1]
+    size, last = T // steps, int(result.num_steps.max()) * (T // steps)
+    if isinstance(result.record, Flips):
+        flips = np.asarray(result.record.indices).reshape(-1, T) >= 0
+        taken = np.arange(T)[None] // size < np.asarray(result.num_steps)[:, None]
+        last = 1 + int(np.flatnonzero((flips & taken).any(axis=0)).max(initial=-1))
+    kept = max(1, -(-last // size))
+    record = jax.tree.map(lambda leaf: leaf[:, :kept], result.record)
+    return dataclasses.replace(result, energies=result.energies[:, : kept * size], record=record), last
+
+
+def _of_arrays(states: Any, shape: Any, every: int | None, energies: Any):
     """The same of states given as an array (F, D) or (B, F, D), evenly thinned to the most frames drawn."""
     pictures = as_pictures("result", states, shape)
     *batch, F, H, W = pictures.shape

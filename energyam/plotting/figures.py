@@ -2,6 +2,7 @@
 
 import functools
 import io
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,8 @@ from jaxtyping import Float, Int, UInt8
 
 from energyam.dynamics.recall import Recall
 from energyam.dynamics.traces import frame_updates
-from energyam.plotting.pixels import GREYS, as_grid, as_pictures, shades
+from energyam.log_scale import log_sizes
+from energyam.plotting.pixels import GREYS, SHADES, as_grid, as_pictures, shades
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,21 +24,42 @@ _FAINT = "#d9d9d9"
 
 
 def show_patterns(
-    patterns: ArrayLike, shape: Sequence[int] | None = None, title: str = "", columns: int | None = None
+    patterns: ArrayLike,
+    shape: Sequence[int] | None = None,
+    title: str = "",
+    columns: int | Sequence[str] | None = None,
+    rows: Sequence[str] | None = None,
 ) -> "Figure":
-    """Patterns as a grid of pictures: +1 white, −1 black, other numbers in shades of grey.
+    """Patterns as a grid of pictures: +1 white, −1 black, other numbers in shades of grey beside a bar.
 
     **Arguments:** `patterns` (..., D), or (..., H, W) with `shape` (H, W); `shape`: square by default;
-    `title`; `columns` of the grid, about square by default. The first 1,024 are drawn.
+    `title`; `columns` of the grid, their number or their names, about square by default; `rows`: the names
+    of the rows. The first 1,024 are drawn.
 
-    Raises `ValueError` for NaN, and patterns that are not pictures of that shape.
+    Raises `ValueError` for NaN, patterns that are not pictures of that shape, and more names than rows or
+    fewer.
     """
     if not isinstance(title, str):
         raise ValueError(f"title must be a text; got {title!r}")
-    grid = _grid(as_pictures("patterns", patterns, shape), 1024, columns)
+    pictures = as_pictures("patterns", patterns, shape)
+    pictures = pictures.reshape(-1, *pictures.shape[-2:])[:1024]
+    names = None if columns is None or isinstance(columns, int | np.integer) else _names("columns", columns)
+    grid = _grid(pictures, 1024, len(names) if names else columns)  # type: ignore[arg-type]
+    rows = _names("rows", rows) if rows is not None else None
+    across = (grid.shape[1] - 1) // (pictures.shape[2] + 1)
+    down = (grid.shape[0] - 1) // (pictures.shape[1] + 1)
+    for name, given, wanted in (("columns", names, across), ("rows", rows, down)):
+        if given is not None and len(given) != wanted:
+            raise ValueError(f"{name} must be {wanted} names, one for each; got {len(given)}")
     height, width = (min(6.4, 2 + max(grid.shape) / 100) * side / max(grid.shape) for side in grid.shape)
-    fig = new_figure(width, height + 0.3 * bool(title))
-    _draw_grid(fig.subplots(), grid, title)
+    bar = None if _two_shades(pictures) else float(np.abs(pictures).max())
+    room = 0.3 + 0.075 * max(len(line) for row in rows for line in row.splitlines()) if rows else 0.0
+    fig = new_figure(width + room + 0.7 * (bar is not None), height + 0.3 * bool(title) + 0.3 * bool(names))
+    ax = fig.subplots()
+    _draw_grid(ax, grid, title)
+    _name_ticks(ax, names, pictures.shape[2] + 1, rows, pictures.shape[1] + 1)
+    if bar is not None:
+        _draw_bar(fig, ax, bar)
     return fig
 
 
@@ -97,7 +120,7 @@ def energy_panels(
         fig = new_figure(max(240, 0.7 * height) / dpi, height / dpi, dpi)
         ax = fig.subplots()
         _draw_curve(ax, updates, energies, colour)
-        panels.append(_rendered(fig))
+        panels.append(rendered(fig))
     reached = ax.transData.transform([(update, 0) for update in updates])[:, 0]
     return panels[0], panels[1], reached.round().astype(int)
 
@@ -122,7 +145,8 @@ def _figure_class() -> Any:
     return ShownFigure
 
 
-def _rendered(fig: Any) -> UInt8[np.ndarray, "y x 3"]:
+def rendered(fig: Any) -> UInt8[np.ndarray, "y x 3"]:
+    """The pixels of a figure."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     canvas = FigureCanvasAgg(fig)
@@ -141,10 +165,57 @@ def _draw_grid(ax: "Axes", grid: UInt8[np.ndarray, "Y X"], title: str) -> None:
         ax.set_title(title, fontsize=10)
 
 
+def _drawn(energies: Float[np.ndarray, "B F"]) -> tuple[Float[np.ndarray, "B F"], str]:
+    """Heights to draw, and what they are: logarithms where the energies fall by more than three decades."""
+    logs = np.sign(energies) * np.logaddexp(0, log_sizes(energies)) / math.log(10)
+    spans = np.ptp(logs, axis=1).max() > 3 and (np.all(energies <= 0) or np.abs(logs).max() > 30)
+    return (logs, "sign(E) · log₁₀(1 + |E|), E the energy") if spans else (energies, "energy")
+
+
+def _names(name: str, given: Any) -> list[str]:
+    if (
+        isinstance(given, str)
+        or not isinstance(given, Sequence)
+        or not all(isinstance(x, str) for x in given)
+    ):
+        raise ValueError(
+            f"{name} must be a list of names{' or a number' * (name == 'columns')}; got {given!r}"
+        )
+    return list(given)
+
+
+def _two_shades(pictures: Float[np.ndarray, "N H W"]) -> bool:
+    return bool((np.abs(pictures) == np.abs(pictures).max()).all())
+
+
+def _name_ticks(ax: "Axes", columns: Any, width: int, rows: Any, height: int) -> None:
+    """Names above the columns and left of the rows of a grid of so many pixels each."""
+    if columns is None and rows is None:
+        return
+    ax.set_axis_on()
+    ax.spines[:].set_visible(False)
+    columns, rows = columns or [], rows or []
+    ax.set_xticks([(i + 0.5) * width for i in range(len(columns))], columns, fontsize=8)
+    ax.set_yticks([(i + 0.5) * height for i in range(len(rows))], rows, fontsize=8)
+    ax.tick_params(length=0, top=False, labeltop=True, bottom=False, labelbottom=False)
+
+
+def _draw_bar(fig: "Figure", ax: "Axes", limit: float) -> None:
+    """A bar that says which number each grey is."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import ListedColormap, Normalize
+
+    greys = ListedColormap(GREYS[:SHADES] / 255)
+    fig.colorbar(ScalarMappable(Normalize(-limit, limit), greys), ax=ax, fraction=0.05).ax.tick_params(
+        labelsize=7
+    )
+
+
 def _draw_curve(ax: "Axes", updates: Any, energies: Float[np.ndarray, "B F"], colour: str) -> None:
     thin = len(energies) > 5
+    energies, label = _drawn(energies)
     ax.plot(updates, energies.T, color=colour, linewidth=0.6 if thin else 1.6, alpha=0.5 if thin else 1)
-    ax.set_title("energy", fontsize=10)
+    ax.set_title(label, fontsize=10 if label == "energy" else 8)
     ax.set_xlabel("updates", fontsize=8)
     ax.tick_params(labelsize=7)
     ax.locator_params(axis="x", nbins=4)

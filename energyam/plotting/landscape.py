@@ -8,14 +8,19 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Float
+from PIL import Image, ImageDraw
 
 from energyam import checks
 from energyam.dynamics.recall import Recall
 from energyam.flips.capabilities import AbstractFlippable
-from energyam.plotting.figures import ACCENT, new_figure
+from energyam.plotting.animation import Animation
+from energyam.plotting.figures import ACCENT, new_figure, rendered
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+_FRAMES = 60
 
 
 def show_landscape(
@@ -32,6 +37,60 @@ def show_landscape(
 
     Raises `ValueError` for ±1 neurons, another D, limits that don't rise, or paths of another shape.
     """
+    fig, ax = _map(memory, limits, resolution)
+    for path in _as_paths(paths):
+        ax.plot(*path.T, color=ACCENT, linewidth=1.4, marker=".", markersize=4)
+        ax.plot(*path[-1], color=ACCENT, marker="o", markersize=7)
+    return fig
+
+
+def animate_landscape(
+    memory: Any,
+    paths: Recall | ArrayLike,
+    limits: Sequence[ArrayLike] = (-2.0, 2.0),
+    resolution: int = 128,
+    fps: int = 12,
+) -> Animation:
+    """States that roll down the energy of two continuous neurons, each a ball with its way behind it.
+
+    **Arguments:** as of `show_landscape`, with `paths` that must be given; `fps`: frames a second. About 60
+    frames are drawn, up to the last that moves.
+
+    Raises `ValueError` as `show_landscape` does.
+    """
+    fps = checks.count("fps", fps)
+    ways = _as_paths(paths)
+    if len(ways) == 0:
+        raise ValueError("paths must be a Recall or states; got None")
+    moved = np.flatnonzero((ways[:, 1:] != ways[:, :-1]).any(axis=(0, 2)))
+    last = int(moved.max(initial=-1)) + 1
+    shown = np.unique(np.linspace(0, last, min(last + 1, _FRAMES)).round().astype(int))
+    fig, ax = _map(memory, limits, resolution)
+    ground = Image.fromarray(np.ascontiguousarray(rendered(fig)))
+    places = ax.transData.transform(ways.reshape(-1, 2)).reshape(ways.shape)
+    places[..., 1] = ground.height - places[..., 1]
+    frames = [_rolled(ground, places[:, : at + 1]) for at in shown]
+    palette = frames[-1].quantize(128)
+    colours = np.asarray(palette.getpalette(), np.uint8).reshape(-1, 3)
+    numbers = [np.asarray(frame.quantize(palette=palette, dither=Image.Dither.NONE)) for frame in frames]
+    return Animation(np.stack(numbers), colours, fps)
+
+
+def _rolled(ground: Image.Image, places: Float[np.ndarray, "B f 2"]) -> Image.Image:
+    """The map with the ways so far and a ball at the end of each, drawn twice as large and then scaled."""
+    picture = ground.resize((2 * ground.width, 2 * ground.height))
+    pen = ImageDraw.Draw(picture)
+    for way in 2 * places:
+        points = [tuple(point) for point in way.tolist()]
+        if len(points) > 1:
+            pen.line(points, fill=ACCENT, width=4)
+        x, y = points[-1]
+        pen.ellipse((x - 10, y - 10, x + 10, y + 10), fill=ACCENT, outline="white", width=2)
+    return picture.resize(ground.size, Image.Resampling.BOX)
+
+
+def _map(memory: Any, limits: Sequence[ArrayLike], resolution: int) -> tuple["Figure", "Axes"]:
+    """The energy as a map, with the memory's patterns as crosses."""
     energy = _energy_of_two(memory)
     low, high = _checked_limits(limits)
     side = jnp.linspace(low, high, checks.count("resolution", resolution, least=2))
@@ -42,13 +101,10 @@ def show_landscape(
     filled = ax.contourf(side, side, heights, levels=24, cmap="Greys_r", alpha=0.85)
     ax.contour(side, side, heights, levels=24, colors="white", linewidths=0.4, linestyles="solid")
     fig.colorbar(filled, label="energy")
-    for path in _as_paths(paths):
-        ax.plot(*path.T, color=ACCENT, linewidth=1.4, marker=".", markersize=4)
-        ax.plot(*path[-1], color=ACCENT, marker="o", markersize=7)
     if hasattr(memory, "patterns"):
         ax.plot(*np.asarray(memory.patterns).T, "x", color="#1f5f8b", markersize=9, markeredgewidth=2)
     ax.set(xlim=(low, high), ylim=(low, high), xlabel="neuron 1", ylabel="neuron 2", aspect="equal")
-    return fig
+    return fig, ax
 
 
 def _energy_of_two(memory: Any) -> Any:

@@ -17,6 +17,7 @@ from energyam.theory.bounds import (
 from energyam.theory.query_key_norm import query_key_norm_betas as query_key_norm_betas
 from energyam.theory.one_read import critical_distance as critical_distance, next_distance as next_distance
 from energyam.theory.radius import optimal_radius as optimal_radius
+from energyam.theory.suggestion import suggest_beta as suggest_beta
 from energyam.theory.sdm import (
     neuron_distance_distribution as neuron_distance_distribution,
     sdm_capacity as sdm_capacity,

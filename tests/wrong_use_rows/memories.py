@@ -55,7 +55,6 @@ MEMORIES = [
     (lambda v: eam.PolynomialDenseAM(X, 3, v), "rectified", FLAG),
     (lambda v: eam.ExponentialDenseAM(v, 1.0), "patterns", PATTERNS),
     (lambda v: eam.ExponentialDenseAM(X, v), "beta", ONE_POSITIVE),
-    (lambda v: eam.ExponentialDenseAM(v), "beta", [X]),
     (lambda v: eam.ModernHopfield(v), "beta", [REAL]),
     (lambda v: eam.ModernHopfield(v, 1.0), "patterns", FLOATS),
     (lambda v: eam.ModernHopfield(REAL, v), "beta", ONE_POSITIVE),
