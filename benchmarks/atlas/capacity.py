@@ -69,13 +69,13 @@ def overlap_at(load):
     0.002,
 )
 def replica_simulation(quick):
-    D, repeats = (200, 2) if quick else (1000, 10)
+    D, repeats, count = (100, 2, 5) if quick else (1000, 10, 20)
 
     def one(key):
         patterns = eam.datasets.random_patterns(D // 10, D, key=key)
         memory = eam.HopfieldNetwork(eam.hebbian(patterns))
-        ends = eam.recall(memory, patterns[:20], eam.Asynchronous("sequential"), 50, record=False).state
-        return (ends.astype(float) * patterns[:20]).mean()
+        ends = eam.recall(memory, patterns[:count], eam.Asynchronous("sequential"), 50, record=False).state
+        return (ends.astype(float) * patterns[:count]).mean()
 
     return mean_of([one(key) for key in jr.split(jr.key(1), repeats)])
 
@@ -108,7 +108,7 @@ for case in ((0.001, 0.105, 3), (0.0036, 0.138, 3), (0.01, 0.185, 3), (0.05, 0.3
     note="The limit is slow: D Φ(−√(2 ln D)) ≈ 1/√(4π ln D) bits per pattern are unstable, 0.1 at D = 1000.",
 )
 def mceliece(quick):
-    D, repeats = (200, 2) if quick else (1000, 10)
+    D, repeats = (100, 2) if quick else (1000, 10)
     K = int(eam.theory.hopfield_capacity(D))
 
     def one(key):
@@ -190,7 +190,7 @@ def exponential_fixed_points(quick):
 @claim(
     FIELD,
     "At K_c = (2/(1 + e^{−2β}))^D a stored pattern's own weight is one half (D = 20, β = ½)",
-    "Lucibello & Mézard, Phys. Rev. Lett. 132 (2024), for spherical patterns; the same argument for ±1",
+    "Lucibello & Mézard, Phys. Rev. Lett. 132 (2024), by their random-energy argument",
     "weight ≈ 1/(1 + K/K_c)",
     0.5,
     0.01,

@@ -36,7 +36,7 @@ def _common(distance, published):
     @claim(
         FIELD,
         f"Two addresses {distance} bits apart share {published} of a million locations",
-        KANERVA + ", table 7.1",
+        KANERVA,
         "r I(h)/2ⁿ; n = 1000, d = 451",
         published,
         0.5,
@@ -191,19 +191,6 @@ def lower_bound(quick):
 
 @claim(
     FIELD,
-    "The largest term of the double sum is a lower bound of the intersection (n = 64, d = 11)",
-    BRICKEN,
-    "share of distances 0 … 22 where it is below",
-    1.0,
-    0.0,
-)
-def largest_term(quick):
-    exact = eam.hypercube.log_circle_intersection(64, 11)[:23] - 64 * math.log(2)
-    return float((eam.theory.log_lower_bound(64, 11)[:23] <= exact + 1e-12).mean())
-
-
-@claim(
-    FIELD,
     "A point has one of a million locations within 410 bits with probability .00625",
     BRICKEN + ", its notebook",
     "1 − (1 − F(d))^r",
@@ -243,7 +230,7 @@ def signal_to_noise_book(quick):
 @claim(
     FIELD,
     "A read of circle intersections never raises an energy",
-    "an argument of dense associative memory, applied to Bricken & Pehlevan's read",
+    "Krotov & Hopfield, ICLR 2021, for convex potentials; here that of a read by circles",
     "E = −Σ C(ξ, x); share of synchronous steps that do not raise it",
     1.0,
     0.0,
