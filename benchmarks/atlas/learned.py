@@ -93,6 +93,9 @@ def _noise(model, std, published):
         0.05,
         command=FAST,
         name=f"{model.lower().replace(' ', '-')}-noise-{std:g}",
+        note=""
+        if model != "LSTM"
+        else "Ours, after 50,000 steps, has not learned the task as well without noise.",
     )
     def noise(quick):
         rows = kept("fast_weights")["noise"]
