@@ -88,7 +88,7 @@ def machine() -> dict[str, Any]:
 def table(rows: list[dict]) -> str:
     """Rows as aligned text, one column for every key that occurs."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    cells = [columns] + [[_shown(row.get(column, "")) for column in columns] for row in rows]
+    cells = [columns] + [[shown(row.get(column, "")) for column in columns] for row in rows]
     widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
     return "\n".join("  ".join(cell.rjust(w) for cell, w in zip(line, widths, strict=True)) for line in cells)
 
@@ -106,7 +106,8 @@ def _command():
     return " ".join(["python -m benchmarks", *sys.argv[1:]])
 
 
-def _shown(value):
+def shown(value: Any) -> str:
+    """A value as it stands in a table."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

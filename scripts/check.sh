@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything that must hold, on a fresh machine: virtual environment, install, lint, types, tests, tutorials.
+# Everything that must hold, on a fresh machine: virtual environment, install, lint, types, site, tests, tutorials.
 #   bash scripts/check.sh          all of it
 #   PYTHON=python3.12 bash scripts/check.sh
 set -euo pipefail
@@ -10,7 +10,7 @@ step() { printf '\n== %s (%s s)\n' "$1" "$SECONDS"; }
 
 step "install"
 "${PYTHON:-python3}" -m venv --clear "$venv"
-"$venv/bin/pip" install --quiet --editable '.[test]'
+"$venv/bin/pip" install --quiet --editable '.[test,docs]'
 bin=$PWD/$venv/bin
 export PYTHONWARNINGS=default  # from here on: pip would warn of its own
 
@@ -18,6 +18,9 @@ step "lint and types"
 "$bin/ruff" check
 "$bin/ruff" format --check
 "$bin/mypy"
+
+step "the site, warnings being errors"
+bash scripts/docs.sh "$bin"
 
 step "a small language model for the tests that want a real one"
 "$bin/energyam" lm fetch || echo "not fetched: those tests use the tiny models alone"

@@ -7,8 +7,9 @@ import re
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
-# Not the page whose example needs a mesh of eight devices.
-PAGES = [page for page in sorted((ROOT / "docs").glob("*.md")) if page.name != "distributed.md"]
+# Not the page whose example needs a mesh of eight devices, nor pages without any.
+UNTRIED = {"distributed.md", "citing.md", "faq.md"}
+PAGES = [page for page in sorted((ROOT / "docs").glob("*.md")) if page.name not in UNTRIED]
 
 
 def examples(page):

@@ -1,0 +1,12 @@
+"""The rows of the atlas of claims, one small function each; `benchmarks/claims.py` runs them."""
+
+from benchmarks.atlas import (
+    attention as attention,
+    capacity as capacity,
+    energies as energies,
+    learned as learned,
+    learning_rules as learning_rules,
+    pictures as pictures,
+    sdm as sdm,
+)
+from benchmarks.atlas.claim import CLAIMS as CLAIMS, Claim as Claim, Ours as Ours

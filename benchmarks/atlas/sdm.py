@@ -1,0 +1,243 @@
+"""Claims about Sparse Distributed Memory and the attention that approximates it."""
+
+import math
+
+import jax.random as jr
+import numpy as np
+
+import energyam as eam
+from benchmarks.atlas.claim import claim, mean_of, share_of
+
+FIELD = "sparse distributed memory"
+KANERVA = "Kanerva, Sparse Distributed Memory (1988)"
+BRICKEN = "Bricken & Pehlevan, NeurIPS 2021"
+CONTINUOUS = "The book has a continuous approximation, 7 to 14 % low here; ours is the count."
+INFLATED = "A covariance over N − 1 was divided by a variance over N: each β is N/(N − 1) times too large."
+
+
+@claim(
+    FIELD,
+    "A circle of radius 451 holds a thousandth of {0, 1}^1000",
+    KANERVA,
+    "Σ_{k ≤ d} C(n, k)/2ⁿ",
+    0.001,
+    0.0001,
+)
+def circle_fraction(quick):
+    return eam.hypercube.fraction_for_radius(1000, 451)
+
+
+def shared(distance):
+    log_share = eam.hypercube.log_circle_intersection(1000, 451)[distance] - 1000 * math.log(2)
+    return 1e6 * math.exp(log_share)
+
+
+def _common(distance, published):
+    @claim(
+        FIELD,
+        f"Two addresses {distance} bits apart share {published} of a million locations",
+        KANERVA,
+        "r I(h)/2ⁿ; n = 1000, d = 451",
+        published,
+        0.5,
+        correction=CONTINUOUS,
+        name=f"shared-locations-{distance}",
+    )
+    def common(quick):
+        return shared(distance)
+
+
+for pair in ((0, 1000), (10, 743), (100, 267), (200, 97), (500, 1)):
+    _common(*pair)
+
+
+@claim(
+    FIELD,
+    "Random hard locations share as many as the count says (n = 64, d = 24, 8 bits apart)",
+    KANERVA,
+    "r I(8)/2⁶⁴, r = 100,000",
+    math.exp(eam.hypercube.log_circle_intersection(64, 24)[8] - 64 * math.log(2)) * 1e5,
+    0.0,
+)
+def random_locations(quick):
+    x = eam.datasets.random_patterns(1, 64, key=jr.key(0))[0].astype(float)
+    y = np.asarray(x) * np.where(np.arange(64) < 8, -1, 1)
+
+    def one(key):
+        locations = np.asarray(eam.datasets.random_patterns(10_000, 64, key=key), np.float32)
+        near = [(64 - locations @ np.asarray(z, np.float32)) / 2 <= 24 for z in (x, y)]
+        return 10.0 * np.sum(near[0] & near[1])
+
+    return mean_of([one(key) for key in jr.split(jr.key(1), 10 if quick else 200)])
+
+
+@claim(
+    FIELD,
+    "The critical distance of a million locations and 10,000 patterns is 209 bits",
+    KANERVA + ", chapter 7",
+    "next(x) = x; n = 1000, d = 451",
+    209,
+    3,
+    correction="Patterns near the query pull towards it, and the noise depends on its distance: one read "
+    "lands nearer up to 228 (simulated with locations: 229 ± 1).",
+)
+def critical_distance_book(quick):
+    return eam.theory.critical_distance(1000, 451, 10_000, 1e6)
+
+
+@claim(
+    FIELD,
+    "The critical distance of the same memory, by the newer noise, is 164",
+    BRICKEN + ", appendix B",
+    "next(x) = x without the pull of other patterns",
+    164,
+    3,
+    correction="It takes all other patterns to be at n/2, and leaves out their pull towards the query.",
+)
+def critical_distance_paper(quick):
+    return eam.theory.critical_distance(1000, 451, 10_000, 1e6)
+
+
+def _fit(radius, published, digits, kind="circle"):
+    @claim(
+        FIELD,
+        f"The β of attention that fits a {kind} of radius {radius} at n = 64 is {published}",
+        BRICKEN,
+        "slope of ln I(h) on cos = 1 − 2h/n, h < d",
+        published,
+        0.5 * 10**-digits,
+        correction=INFLATED,
+        name=f"beta-{kind}-{radius}",
+    )
+    def beta(quick):
+        return eam.theory.fit_beta(64, radius, kind).beta
+
+
+for case in ((5, 35.48, 2), (11, 15.85, 2), (15, 10.11, 2), (11, 21.54, 2, "cap")):
+    _fit(*case)
+
+
+@claim(
+    FIELD,
+    "That program's β of radius 11, computed as it computes it",
+    BRICKEN,
+    "slope · N/(N − 1)",
+    15.85,
+    0.005,
+)
+def beta_as_published(quick):
+    return eam.theory.fit_beta(64, 11).published_beta
+
+
+def _radius(criterion, published, **more):
+    @claim(
+        FIELD,
+        f"The best radius at n = 64 by {criterion.replace('_', ' ')} is {published}",
+        BRICKEN,
+        "1,024 patterns, 2⁶⁴ neurons",
+        published,
+        0,
+        name=f"radius-{criterion.replace('_', '-')}",
+        **more,
+    )
+    def radius(quick):
+        noise = "paper" if criterion == "critical_distance" else None
+        return eam.theory.optimal_radius(64, 1024, 2**64, criterion, noise)
+
+
+_radius("snr", 11)
+_radius("capacity", 5)
+_radius("critical_distance", 15)
+
+
+@claim(
+    FIELD,
+    "The best radius by signal to noise at n = 64 is 11",
+    BRICKEN,
+    "exact geometry in place of p² r",
+    11,
+    0,
+    correction="11 takes the neurons of two patterns for independent; at distance n/2 they are not.",
+)
+def radius_snr_exact(quick):
+    return eam.theory.optimal_radius(64, 1024, 2**64, "snr", "paper")
+
+
+@claim(
+    FIELD,
+    "Circles of radius 11 at n = 64 meet in 3.11949984e11 points, one bit apart",
+    BRICKEN + ", its notebook",
+    "I(1) = Σ_k C(2k, k) C(n − 2k − 1, d − k)",
+    3.11949984e11,
+    1e3,
+)
+def intersection_count(quick):
+    return eam.hypercube.circle_intersection(64, 11)[1]
+
+
+@claim(
+    FIELD,
+    "The exponential of appendix B is a lower bound of the intersection (n = 64, d = 11)",
+    BRICKEN,
+    "share of distances 1 … 22 where it is below",
+    1.0,
+    0.0,
+    correction="It is the normal approximation of the largest term, and lies above everywhere.",
+)
+def lower_bound(quick):
+    exact = eam.hypercube.log_circle_intersection(64, 11)[1:23] - 64 * math.log(2)
+    return float((eam.theory.log_normal_approximation(64, 11)[1:23] <= exact).mean())
+
+
+@claim(
+    FIELD,
+    "A point has one of a million locations within 410 bits with probability .00625",
+    BRICKEN + ", its notebook",
+    "1 − (1 − F(d))^r",
+    0.00625,
+    0.000005,
+    correction="That is 1 − exp(−rΦ), with a normal distribution for the binomial, and without its half bit.",
+)
+def nearest_location(quick):
+    return eam.theory.neuron_distance_distribution(1000, 1e6)[410]
+
+
+@claim(
+    FIELD,
+    "The signal at the pattern is 3.85 deviations of the noise (simulated; n = 100, d = 35, r = 10⁴)",
+    BRICKEN + ", its notebook",
+    "N(0)/σ(0), 100 patterns",
+    3.85,
+    0.15,
+)
+def signal_to_noise(quick):
+    return eam.theory.signal_to_noise(100, 35, 100, 1e4, "paper")[0]
+
+
+@claim(
+    FIELD,
+    "The same ratio by the formula of the book, against the simulated 3.85",
+    KANERVA + ", appendix C",
+    "σ² = (1 + h² r/(4p²n)) p² r m",
+    3.85,
+    0.15,
+    note="The formula has one noise for all distances, and too little of it.",
+)
+def signal_to_noise_book(quick):
+    return eam.theory.signal_to_noise(100, 35, 100, 1e4, "book")[0]
+
+
+@claim(
+    FIELD,
+    "A read of circle intersections never raises an energy",
+    "Krotov & Hopfield, ICLR 2021, for convex potentials; here that of a read by circles",
+    "E = −Σ C(ξ, x); share of synchronous steps that do not raise it",
+    1.0,
+    0.0,
+)
+def sdm_descends(quick):
+    X = eam.datasets.random_patterns(200, 64, key=jr.key(2))
+    queries = eam.datasets.flip_bits(X, 0.3, key=jr.key(3))
+    energies = np.asarray(eam.recall(eam.PatternSDM(X, 19), queries, eam.Synchronous(), 10).energies)
+    steps = np.diff(energies, axis=1)
+    return share_of(~(steps > 1e-5 * np.abs(energies[:, :-1]))[np.isfinite(steps)])

@@ -1,0 +1,97 @@
+"""What MkDocs asks while it builds the site: the made pages, their order, and that no link is broken."""
+
+import html.parser
+import logging
+import pathlib
+import re
+import sys
+import urllib.parse
+
+from mkdocs.plugins import event_priority
+from mkdocs.structure.files import File
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import pages
+
+log = logging.getLogger("mkdocs.hooks")
+
+
+def on_config(config):
+    """The repository's address, and the pages of API and tutorials in the order of their names."""
+    config.repo_url = pages.repository()
+    config.repo_name = config.repo_url.removeprefix("https://github.com/")
+    for entry in config.nav:
+        if "Tutorials" in entry:
+            entry["Tutorials"] = ["tutorials/index.md"] + [
+                {f"{name[:2]} {title.split(':')[0]}": f"tutorials/{name}"}
+                for name, (title, _) in pages.tutorials().items()
+            ]
+        if "API" in entry:
+            entry["API"] = list(pages.api_pages())
+    return config
+
+
+@event_priority(100)  # before the plugin that looks for notebooks
+def on_files(files, config):
+    """Add what is made, and what lies outside docs/."""
+    for address, text in pages.pages().items():
+        files.append(File.generated(config, address, content=text))
+    for address, path in pages.files().items():
+        if address == str(path.relative_to(pages.ROOT)):
+            files.append(File(address, str(pages.ROOT), config.site_dir, config.use_directory_urls))
+        else:
+            files.append(File.generated(config, address, abs_src_path=str(path)))
+    return files
+
+
+def on_post_page(output, page, config):
+    """Links between notebooks, as links between their pages."""
+    own = pathlib.PurePath(page.file.src_uri)
+    if own.suffix != ".ipynb":
+        return output
+    return re.sub(rf'href="(?!{own.stem}\.)(\w+)\.ipynb"', r'href="../\1/"', output)
+
+
+def on_post_build(config):
+    """Warn, which `--strict` makes an error, of every link within the site that leads nowhere."""
+    site = pathlib.Path(config.site_dir)
+    found = {path: _Page(path) for path in site.rglob("*.html") if path.name != "404.html"}
+    for path, page in found.items():
+        for link in page.links:
+            problem = _problem(link, path, site, found)
+            if problem:
+                log.warning("%s: %s, %s", path.relative_to(site), link, problem)
+
+
+def _problem(link, path, site, found):
+    """What is wrong with a link from a page; None if nothing."""
+    address = urllib.parse.urlsplit(link)
+    if address.scheme or address.netloc:
+        return None
+    target = path
+    if address.path:
+        start = site if address.path.startswith("/") else path.parent
+        target = (start / urllib.parse.unquote(address.path).lstrip("/")).resolve()
+        target = target / "index.html" if target.is_dir() else target
+    if not target.exists():
+        return "there is no such file"
+    anchor = urllib.parse.unquote(address.fragment)
+    if anchor and target in found and anchor not in found[target].anchors | {"__"}:
+        return "there is no such heading"
+    return None
+
+
+class _Page(html.parser.HTMLParser):
+    """The links of a page, and what can be linked to in it."""
+
+    def __init__(self, path):
+        html.parser.HTMLParser.__init__(self)
+        self.links, self.anchors = [], set()
+        self.feed(path.read_text("utf-8"))
+
+    def handle_starttag(self, tag, attributes):
+        for name, value in attributes:
+            if name in ("id", "name") and value:
+                self.anchors.add(value)
+            if (tag, name) in (("a", "href"), ("img", "src"), ("link", "href"), ("script", "src")) and value:
+                self.links.append(value)

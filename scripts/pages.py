@@ -1,0 +1,215 @@
+"""The pages of the site that are made from other files: API, benchmarks, claims, tutorials, changelog.
+
+Nothing here needs the site's generator: `scripts/mkdocs_hooks.py` hands these pages to it.
+"""
+
+import ast
+import json
+import pathlib
+import re
+import tomllib
+
+ROOT = pathlib.Path(__file__).parents[1]
+SPACES = {
+    "datasets": "datasets/__init__.py",
+    "evaluation": "evaluation.py",
+    "hypercube": "hypercube.py",
+    "ising": "ising/__init__.py",
+    "learning": "learning.py",
+    "lm": "lm/__init__.py",
+    "nn": "nn/__init__.py",
+    "plotting": "plotting/__init__.py",
+    "sharding": "sharding.py",
+    "synapses": "memories/synapses.py",
+    "theory": "theory/__init__.py",
+}
+MOST_ROWS = 25  # of a table on the page of benchmarks
+
+
+def repository() -> str:
+    """The address of the repository."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    return project["urls"]["Repository"]
+
+
+def public_names(path: str) -> list[str]:
+    """What a file offers: `from x import X as X`, and its own definitions without an underscore."""
+    names = []
+    for node in ast.parse((ROOT / "energyam" / path).read_text("utf-8")).body:
+        if isinstance(node, ast.ImportFrom):
+            names += [alias.name for alias in node.names if alias.asname == alias.name]
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.append(node.name)
+        elif isinstance(node, ast.Assign):
+            names += [target.id for target in node.targets if isinstance(target, ast.Name)]
+    return [name for name in names if not name.startswith("_")]
+
+
+def groups() -> dict[str, list[str]]:
+    """The names at the top of energyam, under the comments of `__init__.py` that head them."""
+    found, names = {}, []
+    for line in (ROOT / "energyam" / "__init__.py").read_text("utf-8").splitlines():
+        if line.startswith("# ") and "import" not in line.lower():
+            names = found.setdefault(line.removeprefix("# "), [])
+        else:
+            names += re.findall(r"\b(\w+) as \1\b", line)
+    return {title: [n for n in names if n not in SPACES] for title, names in found.items() if names}
+
+
+def api_pages() -> dict[str, str]:
+    """Address → Markdown: a page for each group of names at the top, and one for each space below it."""
+    pages = {}
+    for title, names in groups().items():
+        lines = [f"# {title[0].upper()}{title[1:]}\n"] + [f"::: energyam.{name}\n" for name in names]
+        pages[f"api/{_slug(title)}.md"] = "\n".join(lines)
+    for space, path in SPACES.items():
+        within = f"energyam.{path.removesuffix('.py').removesuffix('/__init__').replace('/', '.')}"
+        summary = ast.get_docstring(ast.parse((ROOT / "energyam" / path).read_text("utf-8")))
+        lines = [f"# energyam.{space}\n", f"{summary}\n"]
+        pages[f"api/{space}.md"] = "\n".join(lines + [f"::: {within}.{n}\n" for n in public_names(path)])
+    listed = [f"- [{page.splitlines()[0][2:]}]({name[4:]})" for name, page in pages.items()]
+    head = "# API\n\nEvery public name, with its formula, shapes, errors and source, from its docstring.\n\n"
+    return {"api/index.md": head + "\n".join(listed) + "\n", **pages}
+
+
+def tutorials() -> dict[str, tuple[str, str]]:
+    """File name → title and first sentences, of the notebooks that are there."""
+    found = {}
+    for path in sorted((ROOT / "tutorials").glob("*.ipynb")):
+        cells = json.loads(path.read_text("utf-8"))["cells"]
+        first = "".join(cells[0]["source"]).strip().split("\n\n")
+        found[path.name] = first[0].lstrip("# ").strip(), first[2] if len(first) > 2 else ""
+    return found
+
+
+def tutorials_page() -> str:
+    """The list of tutorials."""
+    head = "# Tutorials\n\nNotebooks with the outputs of a full run; each opens in Colab from its badge.\n\n"
+    return head + "\n".join(
+        f"**[{name[:2]} · {title}]({name})**\n:   {' '.join(text.split())}\n"
+        for name, (title, text) in tutorials().items()
+    )
+
+
+def benchmarks_page() -> str:
+    """Commands, figures and tables of everything in benchmarks/results but the claims."""
+    page = ["# Benchmarks\n", "Each section is one command, and shows what it kept when it last ran.\n"]
+    for path in sorted((ROOT / "benchmarks" / "results").glob("*.json")):
+        if path.stem != "claims":
+            page.append(_benchmark(path))
+    return "\n".join(page)
+
+
+def _benchmark(path):
+    kept = json.loads(path.read_text("utf-8"))
+    module = ROOT / "benchmarks" / f"{path.stem}.py"
+    summary = ast.get_docstring(ast.parse(module.read_text("utf-8"))).split("\n")[0]
+    machine = kept["machine"]
+    versions = ", ".join(f"{name} {machine['versions'].get(name, '?')}" for name in ("energyam", "jax"))
+    lines = [
+        f"## {path.stem.replace('_', ' ')}\n",
+        f"{summary}\n",
+        f"`{kept['command']}`: {machine['cores']} cores of {machine['cpu'] or 'a CPU'}, {versions}, "
+        f"{machine['date']}. [All numbers]({path.name}).\n",
+    ]
+    if path.with_suffix(".png").exists():
+        lines.append(f"![{summary}]({path.stem}.png)\n")
+    results = kept["results"]
+    tables = {"": results} if isinstance(results, list) else results
+    for title, rows in tables.items():
+        if isinstance(rows, list) and rows and isinstance(rows[0], dict):
+            lines.append(_folded(title or "results", table(rows)))
+    return "\n".join(lines)
+
+
+def _folded(title, text):
+    return f'??? note "{title}"\n\n' + "\n".join(f"    {line}" for line in text.splitlines()) + "\n"
+
+
+def table(rows: list[dict]) -> str:
+    """Rows as a Markdown table: the first ones if there are many, and no column of lists."""
+    columns = [
+        c for c in dict.fromkeys(key for row in rows for key in row) if not isinstance(rows[0].get(c), list)
+    ]
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    for row in rows[:MOST_ROWS]:
+        lines.append("| " + " | ".join(cell(row.get(column, "")) for column in columns) + " |")
+    if len(rows) > MOST_ROWS:
+        lines.append(f"\nThe first {MOST_ROWS} of {len(rows)} rows.")
+    return "\n".join(lines)
+
+
+def cell(value: object) -> str:
+    """A value as a cell of a table."""
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return text.replace("|", r"\|").replace("\n", " ").replace("<", "&lt;").replace("$", r"\$")
+
+
+VERDICTS = ("reproduced", "corrected", "not reproduced")
+
+
+def claims_page() -> str:
+    """The atlas of claims, from what `python -m benchmarks --only claims --json` kept."""
+    kept = json.loads((ROOT / "benchmarks" / "results" / "claims.json").read_text("utf-8"))
+    rows, counts = kept["results"], []
+    for verdict in VERDICTS:
+        counts.append(f"{sum(row['verdict'] == verdict for row in rows)} {verdict}")
+    page = [
+        "# The atlas of claims\n",
+        f"{len(rows)} published statements about associative memories, each computed again with energyam: "
+        f"{', '.join(counts)}. `{kept['command']}` makes this page's numbers, and "
+        "`python -m benchmarks.claims NAME` makes any row alone. A value of ours has a 95 % interval where "
+        "it was sampled (of trained networks: the lowest and the highest seed); closed forms have "
+        "none. *Corrected* means that we know why the published number is off, and say it; *not "
+        "reproduced* means that ours differs, and says what differs.\n",
+    ]
+    for field in dict.fromkeys(row["field"] for row in rows):
+        mine = [row for row in rows if row["field"] == field]
+        page += [
+            f"\n## {field[0].upper()}{field[1:]}\n",
+            "| claim | published | ours | verdict |",
+            "|---|---|---|---|",
+        ]
+        page += [_claim(row) for row in mine]
+    return "\n".join(page) + "\n"
+
+
+def _claim(row):
+    said = (
+        f"**{cell(row['claim'])}**<br>{cell(row['formula'])}<br>*{cell(row['source'])}*<br>`{row['command']}`"
+    )
+    ours = cell(row["ours"])
+    if row["low"] is not None:
+        ours += f" ({cell(row['low'])} to {cell(row['high'])})"
+    verdict = row["verdict"] + (f": {cell(row['why'])}" if row["why"] else "")
+    return f"| {said} | {cell(row['published'])} | {ours} | {verdict} |"
+
+
+def changelog_page() -> str:
+    """CHANGELOG.md, its links as seen from docs/."""
+    return (ROOT / "CHANGELOG.md").read_text("utf-8").replace("](docs/", "](")
+
+
+def pages() -> dict[str, str]:
+    """Every page that is made, by its address within the site."""
+    made = {
+        **api_pages(),
+        "tutorials/index.md": tutorials_page(),
+        "benchmarks/index.md": benchmarks_page(),
+        "changelog.md": changelog_page(),
+    }
+    if (ROOT / "benchmarks" / "results" / "claims.json").exists():
+        made["claims.md"] = claims_page()
+    return made
+
+
+def files() -> dict[str, pathlib.Path]:
+    """Every file that is taken as it is, by its address within the site."""
+    found = {f"tutorials/{name}": ROOT / "tutorials" / name for name in tutorials()}
+    for path in sorted((ROOT / "benchmarks" / "results").glob("*.*")):
+        found[f"benchmarks/{path.name}"] = path
+    return found
+
+
+def _slug(title):
+    return re.sub(r"\W+", "-", title.lower()).strip("-")

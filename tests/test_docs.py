@@ -1,0 +1,103 @@
+"""The site's pages: every public name is on one, and the how-to pages run."""
+
+import importlib
+import pathlib
+import re
+import sys
+
+import pytest
+
+import energyam as eam
+
+ROOT = pathlib.Path(__file__).parents[1]
+HOW = sorted(path for path in (ROOT / "docs" / "how").glob("*.md") if path.name != "index.md")
+
+
+@pytest.fixture(scope="module")
+def pages():
+    sys.path.insert(0, str(ROOT / "scripts"))
+    yield importlib.import_module("pages")
+    sys.path.remove(str(ROOT / "scripts"))
+
+
+def examples(page):
+    return re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+
+
+@pytest.mark.parametrize("page", HOW, ids=lambda page: page.stem)
+def test_a_how_to_page_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": page.stem}
+    assert examples(page)
+    for code in examples(page):
+        exec(compile(code, page.name, "exec"), names)
+
+
+def test_every_how_to_page_is_listed():
+    index = (ROOT / "docs" / "how" / "index.md").read_text("utf-8")
+    menu = (ROOT / "mkdocs.yml").read_text("utf-8")
+    for page in HOW:
+        assert f"({page.name})" in index and f": how/{page.name}\n" in menu
+
+
+def documented(pages):
+    return re.findall(r"^::: energyam\.([\w.]+)$", "\n".join(pages.api_pages().values()), re.MULTILINE)
+
+
+def test_every_public_name_is_documented_once(pages):
+    listed = documented(pages)
+    assert len(listed) == len(set(listed))
+    top = {name for name in dir(eam) if not name.startswith("_")}
+    modules = {name for name in top if type(getattr(eam, name)).__name__ == "module"}
+    assert {name for name in listed if "." not in name} == top - modules
+    assert set(pages.SPACES) <= modules
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        "datasets",
+        "evaluation",
+        "hypercube",
+        "ising",
+        "learning",
+        "lm",
+        "nn",
+        "plotting",
+        "sharding",
+        "theory",
+    ],
+)
+def test_every_name_of_a_space_is_documented(pages, space):
+    module = importlib.import_module(f"energyam.{space}")
+    listed = {name.rsplit(".", 1)[1] for name in documented(pages) if name.startswith(f"{space}.")}
+    own = {
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_")
+        and getattr(value, "__module__", None) is not None
+        and (
+            value.__module__ == module.__name__
+            or (hasattr(module, "__path__") and value.__module__.startswith("energyam"))
+        )
+    }
+    assert own <= listed
+
+
+def test_a_name_that_is_missing_would_be_found(pages):
+    assert "recall" in documented(pages) and "theory.replica_capacity" in documented(pages)
+    assert "memories.synapses.Dense" in documented(pages) and "no_such_name" not in documented(pages)
+
+
+def test_the_made_pages_hold_what_they_are_made_from(pages):
+    made = pages.pages()
+    assert made["tutorials/index.md"].count(".ipynb)**") == len(list((ROOT / "tutorials").glob("*.ipynb")))
+    assert made["claims.md"].count("python -m benchmarks") > 40
+    for path in (ROOT / "benchmarks" / "results").glob("*.json"):
+        assert path.stem == "claims" or f"]({path.name})" in made["benchmarks/index.md"]
+    assert "](architecture.md)" in made["changelog.md"] or "](changes.md)" in made["changelog.md"]
+
+
+def test_tables_are_escaped(pages):
+    text = pages.table([{"a": "x|y<z", "b": 1.23456, "c": [1, 2]}])
+    assert text.splitlines() == ["| a | b |", "|---|---|", r"| x\|y&lt;z | 1.235 |"]

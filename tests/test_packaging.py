@@ -1,0 +1,101 @@
+"""The package as others get it: its address, what wheel and sdist hold, and the files for those who help."""
+
+import json
+import pathlib
+import re
+import subprocess
+import tarfile
+import tomllib
+import zipfile
+
+import pytest
+from hatchling import build
+from twine.commands.check import check
+
+import energyam as eam
+
+ROOT = pathlib.Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+OURS = PROJECT["urls"]["Repository"].removeprefix("https://github.com/")
+# Repositories that are named beside this one.
+OTHERS = {"jax-ml/jax", "patrick-kidger/equinox", "brendenlake/omniglot", "bhoov/amtutorial"}
+NAMED = re.compile(r"(?:github\.com|githubusercontent\.com|google\.com/github)/([\w-]+/[\w-]+)")
+TEXTS = {".py", ".md", ".ipynb", ".toml", ".yml", ".yaml", ".cff", ".sh"}
+
+
+def tracked():
+    """The text files of the repository: what git tracks, or what lies there where there is no git."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
+    names = listed.stdout.split("\0") if listed.returncode == 0 else ROOT.rglob("[!.]*")
+    return [ROOT / name for name in names if name and pathlib.Path(name).suffix in TEXTS]
+
+
+def repositories_named(text):
+    return {name.removesuffix(".git") for name in NAMED.findall(text)}
+
+
+def test_every_address_of_the_repository_is_the_one_in_pyproject():
+    found = {path.name: repositories_named(path.read_text("utf-8")) for path in tracked() if path.is_file()}
+    assert not {name: wrong for name, names in found.items() if (wrong := names - OTHERS - {OURS})}
+    assert OURS in set.union(*found.values())
+
+
+def test_a_wrong_address_would_be_found():
+    wrong = "badge](https://colab.research.google.com/github/someone/energyam/blob/main/x.ipynb)"
+    assert repositories_named(wrong) == {"someone/energyam"}
+    assert repositories_named("git+https://github.com/someone/energyam.git") == {"someone/energyam"}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tutorials").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_a_tutorial_opens_itself_in_colab_and_installs_this_repository(path):
+    cells = ["".join(cell["source"]) for cell in json.loads(path.read_text("utf-8"))["cells"]]
+    assert f"(https://colab.research.google.com/github/{OURS}/blob/main/tutorials/{path.name})" in cells[0]
+    install = next(cell for cell in cells if "%pip" in cell)
+    assert 'find_spec("energyam") is None' in install and f"git+https://github.com/{OURS}" in install
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """Wheel and sdist of this checkout, made in this process by the build backend itself."""
+    folder = tmp_path_factory.mktemp("dist")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        return [folder / make(str(folder)) for make in (build.build_wheel, build.build_sdist)]
+
+
+def test_the_wheel_is_the_package_and_small(built):
+    names = zipfile.ZipFile(built[0]).namelist()
+    assert {name.split("/")[0] for name in names} == {"energyam", f"energyam-{eam.__version__}.dist-info"}
+    sources = {str(path.relative_to(ROOT)) for path in (ROOT / "energyam").rglob("*.py")}
+    assert sources <= set(names) and "energyam/py.typed" in names
+    assert {pathlib.PurePath(name).suffix for name in names if name.startswith("energyam/")} - {".py"} == {
+        pathlib.PurePath(path).suffix for path in (ROOT / "energyam").rglob("*.*") if path.is_file()
+    } - {".py", ".pyc"}
+    assert built[0].stat().st_size < 600_000
+
+
+def test_the_sdist_holds_what_the_wheel_needs_and_no_notebooks(built):
+    with tarfile.open(built[1]) as archive:
+        names = {name.split("/", 1)[1] for name in archive.getnames()}
+    own = {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff", "PKG-INFO", ".gitignore"}
+    assert {name for name in names if not name.startswith("energyam/")} == own
+    assert built[1].stat().st_size < 600_000
+
+
+def test_both_pass_the_check_of_the_index(built):
+    assert not check([str(path) for path in built], strict=True)
+
+
+def test_versions_agree():
+    citation = (ROOT / "CITATION.cff").read_text("utf-8")
+    assert PROJECT["version"] == eam.__version__
+    assert f"\nversion: {eam.__version__}\n" in citation
+    assert (ROOT / "CHANGELOG.md").read_text("utf-8").startswith(f"# Changelog\n\n## {eam.__version__}")
+
+
+def test_the_workflow_runs_what_everybody_runs():
+    workflow = (ROOT / ".github" / "workflows" / "checks.yml").read_text("utf-8")
+    assert "- run: .ci/run\n" in workflow
+    script = (ROOT / "scripts" / "check.sh").read_text("utf-8")
+    assert script.index("install --quiet") < script.index("PYTHONWARNINGS=default")
+    assert 'rm -rf "$venv"' in script
