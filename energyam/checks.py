@@ -162,12 +162,10 @@ def instance(name: str, value: Any, cls: type, such: str = "") -> Any:
     """`value`, if it is an instance of `cls`; raises `ValueError`, with `such` a one, for anything else."""
     if isinstance(value, cls):
         return value
-    called = f" (call it: {value.__name__}())" if isinstance(value, type) and issubclass(value, cls) else ""
+    hint = f" (call it: {value.__name__}())" if isinstance(value, type) and issubclass(value, cls) else such
     got = value.__name__ if isinstance(value, type) else repr(value)
     what = cls.__name__.removeprefix("Abstract").lower()
-    raise ValueError(
-        f"{name} must be an instance of {cls.__name__}, some {what}; got {got[:80]}{called or such}"
-    )
+    raise ValueError(f"{name} must be an instance of {cls.__name__}, some {what}; got {got[:80]}{hint}")
 
 
 def not_negative(name: str, value: Any) -> None:

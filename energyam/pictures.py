@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jaxtyping import Array, Bool, Float, Num, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Bool, Float, Num, PRNGKeyArray, Shaped
 
 import energyam as eam
 
@@ -38,7 +38,7 @@ def evened(picture: Float[np.ndarray, "H W"]) -> Float[np.ndarray, "H W"]:
     return ((picture - picture.mean()) / picture.std()).astype(np.float32)
 
 
-def grey_memory(patterns: Float[np.ndarray, "K D"], beta: float | None) -> eam.GaussianDenseAM:
+def grey_memory(patterns: Float[np.ndarray, "K D"], beta: int | float | None) -> eam.GaussianDenseAM:
     """A memory of grey pictures by their distances.
 
     By default β = 8 ln(100 K) / r², r² the distance squared within which a tenth of the pictures have a
@@ -54,7 +54,7 @@ def grey_memory(patterns: Float[np.ndarray, "K D"], beta: float | None) -> eam.G
 
 
 def damaged(
-    key: PRNGKeyArray, picture: Num[Array, "H W"], noise: int | float, mask: Side | None, binary: bool
+    picture: Num[Array, "H W"], noise: int | float, mask: Side | None, binary: bool, *, key: PRNGKeyArray
 ) -> tuple[Num[Array, " D"], Bool[Array, " D"]]:
     """The picture (D,), a share of its pixels spoiled and one half lost; what is left is known, unless noisy.
 
@@ -74,15 +74,17 @@ def damaged(
 
 
 def recalled(
-    memory: Any, state: Num[Array, " D"], known: Bool[Array, " D"], *, key: PRNGKeyArray, steps: int
-):
+    memory: Any, state: Num[Array, " D"], known: Bool[Array, " D"], steps: int, *, key: PRNGKeyArray
+) -> eam.Recall:
     """The recall of one picture: by flips, or of a grey one by small steps down the gradient."""
     if isinstance(memory, eam.GaussianDenseAM):
         return eam.recall(memory, state, eam.GradientDescent(_STEP, tol=2e-3), _GREY_STEPS, clamp=known)
     return eam.recall(memory, state, key=key, clamp=known, max_steps=steps)
 
 
-def correlations(patterns: Num[np.ndarray, "K D"], state: Num[Array, " D"]) -> Float[np.ndarray, " K"]:
+def correlations(
+    patterns: Shaped[ArrayLike, "K D"], state: Shaped[ArrayLike, " D"]
+) -> Float[np.ndarray, " K"]:
     """How alike a picture is to each of the stored: the correlation of their pixels, from −1 to 1."""
     X, x = np.asarray(patterns, np.float64), np.asarray(state, np.float64)
     X, x = X - X.mean(axis=1, keepdims=True), x - x.mean()

@@ -12,6 +12,7 @@ from PIL import Image
 
 import energyam as eam
 from energyam.plotting import animate, animate_landscape, show_landscape, show_patterns, show_recall
+from energyam.plotting.figures import rendered
 from energyam.plotting.pixels import GAP, GREYS, as_grid, as_pictures, shades
 
 SHAPE = (12, 9)
@@ -209,10 +210,10 @@ def test_states_roll_down_a_landscape(getkey):
     red = pixels[..., 0] - pixels[..., 2] > 80
     assert 30 < len(rolling.frames) <= 60 and rolling.gif()
     assert (np.diff(red.sum(axis=(1, 2))) >= -20).all() and red[-1].sum() > 2 * red[0].sum() > 100
-    ax = show_landscape(memory, resolution=32)
-    ax.canvas.draw()
+    still = show_landscape(memory, resolution=32)
+    rendered(still)  # which lays it out
     for states, frame in ((starts, red[0]), (result.state, red[-1])):
-        for x, y in ax.axes[0].transData.transform(states).round().astype(int):
+        for x, y in still.axes[0].transData.transform(states).round().astype(int):
             assert frame[frame.shape[0] - y, x]
     assert len(animate_landscape(memory, np.ones((5, 2)), resolution=8).frames) == 1
 

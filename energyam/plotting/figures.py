@@ -145,7 +145,7 @@ def _figure_class() -> Any:
     return ShownFigure
 
 
-def rendered(fig: Any) -> UInt8[np.ndarray, "y x 3"]:
+def rendered(fig: "Figure") -> UInt8[np.ndarray, "y x 3"]:
     """The pixels of a figure."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
