@@ -17,7 +17,7 @@ from benchmarks import harness
 from benchmarks.token_models import FedTokens
 from energyam import nn
 
-RATE, TOL, MOST = 0.5, 1e-4, 500
+RATE, TOL, MOST = 0.5, 1e-4, 300
 
 
 def network(sizes, scale=1.0):
@@ -82,7 +82,7 @@ def twins_of(memory, rate):
 
 def recall_rows(quick):
     """Recall to rest, one query and a hundred."""
-    memory = network((32, 16, 4) if quick else (784, 256, 10), 1.0)
+    memory = network((32, 16, 4) if quick else (784, 256, 10), 3.0)
     rules = {
         "joint": eam.Relaxation(RATE, tol=TOL),
         "blockwise": eam.Blockwise(tol=TOL),
