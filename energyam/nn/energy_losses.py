@@ -140,9 +140,9 @@ def denoising_score_matching(
 
 def _check_unbounded(layers: Layers) -> None:
     """Raise `ValueError` for neurons whose states, moved by noise, are none of theirs any more."""
-    far = np.array([-1e3, 1e3], np.float32)
+    far = np.array([-1e3, 1e3])
     for name, one in zip(layers.names, layers.neurons, strict=True):
-        nearest = checks.now(one.retract, far)
+        nearest = checks.now(lambda x, one=one: one.retract(jnp.asarray(x, float)), far)
         if isinstance(one, AbstractCoupled) or not checks.passes(lambda x: (x == far).all(), nearest):
             raise ValueError(
                 "denoising_score_matching needs neurons that may take any value, as noise moves them; got "
