@@ -7,6 +7,7 @@ import jax.random as jr
 import numpy as np
 import optax
 import pytest
+from jax import export
 
 import energyam as eam
 from energyam import nn
@@ -124,3 +125,44 @@ def test_training_on_masked_pictures_lowers_the_loss(tmp_path):
     eam.save(tmp_path / "model.safetensors", trained.model)
     loaded = eam.load(tmp_path / "model.safetensors")
     np.testing.assert_array_equal(loaded(loss.patches[0]), trained.model(loss.patches[0]))
+
+
+def test_known_tokens_are_clamped_and_the_others_go_down():
+    transformer = model()
+    x = jr.normal(jr.key(10), (3, 4, 8))
+    start = {"tokens": jax.vmap(transformer.norm.respond)(x, x)}
+    known = jnp.array([True, False, True, False])
+    result = eam.recall(transformer.memory(4), start, max_steps=6, clamp={"tokens": known[:, None]})
+    np.testing.assert_array_equal(result.state["tokens"][:, known], start["tokens"][:, known])
+    assert jnp.abs(result.state["tokens"] - start["tokens"])[:, ~known].max() > 0.1
+    assert (np.diff(result.energies, axis=1) <= 1e-5 * np.abs(result.energies).max()).all()
+    # Half a token can't be held, as its neurons constrain one another.
+    with pytest.raises(ValueError, match="must hold all neurons of a state or none along the last axis"):
+        eam.recall(transformer.memory(4), start, clamp={"tokens": jnp.arange(8) < 4})
+
+
+def test_double_precision_agrees_with_the_closed_form_to_rounding(x64):
+    transformer = jax.tree.map(
+        lambda leaf: leaf.astype(float) if eqx.is_inexact_array(leaf) else leaf, model()
+    )
+    g = jr.normal(jr.key(5), (4, 8))
+    field = transformer.memory(4).field({"tokens": g})["tokens"]
+    assert field.dtype == jnp.float64
+    wanted = published_force(transformer, g, ~np.eye(4, dtype=bool))
+    np.testing.assert_allclose(field, wanted, rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("platform", ["cuda", "tpu"])
+def test_a_training_step_lowers_for_accelerators(platform):
+    loss, params = nn.MaskedCompletion(jnp.ones((5, 4, 9)), batch_size=2), eqx.filter(model(), eqx.is_array)
+    rest = eqx.filter(model(), eqx.is_array, inverse=True)
+
+    def slope(leaves, key_data):
+        made = eqx.combine(jax.tree.unflatten(jax.tree.structure(params), leaves), rest)
+        return jax.tree.leaves(jax.grad(loss)(made, jr.wrap_key_data(key_data)))
+
+    shapes = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(params)]
+    exported = export.export(jax.jit(slope), platforms=[platform])(
+        shapes, jax.ShapeDtypeStruct((2,), jnp.uint32)
+    )
+    assert exported.platforms == (platform,)

@@ -210,20 +210,17 @@ def _checked_clamp(name, value, shape, axes, neurons):
         wanted = "({})".format(", ".join(map(str, shape)) + ("," if len(shape) == 1 else ""))
         also = f", or with the leading axes {axes}" if axes else ""
         raise ValueError(f"{name} must be {wanted} bool{also}; got shape {array.shape}, dtype {array.dtype}")
-    if isinstance(neurons, AbstractCoupled) and not checks.passes(_all_or_none(len(shape)), array):
+    if isinstance(neurons, AbstractCoupled) and not checks.passes(_all_or_none, array):
         raise ValueError(
-            f"{name} must hold all neurons of a state or none, as those of {type(neurons).__name__} "
-            "constrain one another"
+            f"{name} must hold all neurons of a state or none along the last axis, as those of "
+            f"{type(neurons).__name__} constrain one another"
         )
     return array
 
 
-def _all_or_none(ndim):
-    def test(clamp):
-        own = tuple(range(max(clamp.ndim - ndim, 0), clamp.ndim))
-        return (clamp.all(own) | ~clamp.any(own)).all()
-
-    return test
+def _all_or_none(clamp):
+    rows = jnp.atleast_1d(clamp)
+    return (rows.all(-1) | ~rows.any(-1)).all()
 
 
 class FlatView(NamedTuple):

@@ -48,7 +48,7 @@ class AbstractNeurons(eqx.Module):
 
 
 class AbstractCoupled(AbstractNeurons):
-    """Neurons of a layer that constrain one another (a sphere): a clamp holds all of them or none."""
+    """Neurons that constrain one another along the last axis (a sphere): a clamp holds all or none there."""
 
 
 class AbstractCurved(AbstractCoupled):

@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
@@ -18,7 +19,7 @@ from energyam.dynamics.update import AbstractUpdate, flips_neurons
 from energyam.flips.capabilities import AbstractCouplings
 from energyam.flips.derived import EnergyFlips, flips_of, moved_by, scalar_energy, similarities_of
 from energyam.memories.dense import AbstractDenseAM
-from energyam.memories.neurons import Binary
+from energyam.memories.neurons import AbstractCoupled, Binary
 
 
 def pseudo_likelihood(
@@ -110,7 +111,8 @@ def denoising_score_matching(
     Its minimum is the density of the *noisy* states: of Gaussian data of variance v, E = x²T / 2(v + σ²).
 
     **Arguments:** `memory`: an energy of real neurons; `states` (*batch, D), or a pytree of layers; `noise`:
-    σ > 0; `temperature`: T > 0; `key`. Raises `ValueError` for others, and for ±1 neurons.
+    σ > 0; `temperature`: T > 0; `key`. Raises `ValueError` for others, for ±1 neurons, and for neurons that
+    noise takes where they can't be (bounded ones, and those that constrain one another).
 
     Vincent, Neural Computation 23 (2011).
     """
@@ -119,6 +121,7 @@ def denoising_score_matching(
     checks.key("key", key)
     check_real(memory, "denoising_score_matching")
     layers = layers_of(memory, states, False, "states")
+    _check_unbounded(layers)
     flat = _flat(layers, states, "states")
     keys = jr.split(key, jax.tree.leaves(flat)[0].shape[0])
 
@@ -133,6 +136,19 @@ def denoising_score_matching(
         return 0.5 * sum(jnp.sum((sigma * s / T - e) ** 2) for s, e in zip(slopes, drawn, strict=True))
 
     return jax.vmap(loss)(keys, flat).mean()
+
+
+def _check_unbounded(layers: Layers) -> None:
+    """Raise `ValueError` for neurons whose states, moved by noise, are none of theirs any more."""
+    far = np.array([-1e3, 1e3])
+    for name, one in zip(layers.names, layers.neurons, strict=True):
+        nearest = checks.now(lambda x, one=one: one.retract(jnp.asarray(x, float)), far)
+        if isinstance(one, AbstractCoupled) or not checks.passes(lambda x: (x == far).all(), nearest):
+            raise ValueError(
+                "denoising_score_matching needs neurons that may take any value, as noise moves them; got "
+                f"{type(one).__name__} for {'layer ' + name if name else 'the neurons'} "
+                "(use nn.equilibrium_propagation, or gradients through recall)"
+            )
 
 
 def changes_by_flips(memory: Any, state: PyTree[Array], flippable: tuple[bool, ...]) -> Float[Array, " N"]:

@@ -21,7 +21,9 @@ from jaxtyping import Array, Float, PyTree
 from energyam import checks
 from energyam.dynamics.recall import recall
 from energyam.dynamics.update import AbstractUpdate
+from energyam.flips.capabilities import AbstractFlippable
 from energyam.memories.base import AbstractLayered
+from energyam.memories.neurons import AbstractNeurons
 
 Cost = Callable[[PyTree[Array], PyTree[Array]], Float[Array, ""]]
 
@@ -83,12 +85,13 @@ def equilibrium_propagation(
     **Arguments:** `memory`, `update`, `max_steps`, `clamp` (of the inputs): as for `recall`; `queries`: a
     batch of states (B, …), from which both recalls start; `targets` (B, …); `cost(state, target)` → scalar,
     for one of them; `strength`: b > 0. The loss is the mean of (E(s_b) − E(s_−b)) / 2b over the batch, which
-    is an estimate of the cost's mean at small b. Raises `ValueError` as `recall` does.
+    is an estimate of the cost's mean at small b. Raises `ValueError` as `recall` does, and for ±1 neurons.
 
     Scellier & Bengio, Frontiers in Computational Neuroscience 11 (2017); Laborieux et al., Frontiers in
     Neuroscience 15 (2021), for both signs.
     """
     b = checks.positive_float("strength", strength)
+    _check_moves(memory, "equilibrium_propagation")
 
     def of_one(query, target):
         ends = [_at_rest(Nudged(memory, cost, target, s), query, update, max_steps, clamp) for s in (b, -b)]
@@ -114,6 +117,12 @@ def contrastive_hebbian(
 
     Movellan (1991); Xie & Seung, Neural Computation 15 (2003).
     """
+    for name, clamp in (("inputs", inputs), ("outputs", outputs)):
+        if not isinstance(clamp, Mapping):
+            raise ValueError(
+                f"{name} must be a dictionary of layers, such as {{'image': True}}, as some layers are held "
+                f"and others are not; got {clamp!r:.80}"
+            )
 
     def of_one(query):
         right = _at_rest(memory, query, update, max_steps, {**inputs, **outputs})
@@ -138,12 +147,30 @@ def predictive_coding(
     S = I + Σ_{l≥2} (W_L … W_l)(W_L … W_l)ᵀ.
 
     **Arguments:** `queries`: a batch of states (B, …) with inputs and outputs in place; `clamp`: which layers
-    these are. Others as for `recall`. Raises `ValueError` as it does.
+    these are. Others as for `recall`. Raises `ValueError` as it does, and for ±1 neurons.
 
     Rao & Ballard, Nature Neuroscience 2 (1999); Whittington & Bogacz, Neural Computation 29 (2017).
     """
+    _check_moves(memory, "predictive_coding")
+    if len(jax.tree.leaves(queries)) < 2:
+        raise ValueError(
+            "queries must have several layers, inputs and outputs among them; got one, in which nothing is "
+            "predicted (use nn.denoising_score_matching, or gradients through recall)"
+        )
     of_one = lambda query: memory.energy(_at_rest(memory, query, update, max_steps, clamp))  # noqa: E731
     return jnp.mean(jax.vmap(of_one)(_arrays(queries)))
+
+
+def _check_moves(memory: Any, rule: str) -> None:
+    """Raise `ValueError` for a memory of ±1 neurons."""
+    is_neurons = lambda node: isinstance(node, AbstractNeurons)  # noqa: E731
+    neurons = jax.tree.leaves(getattr(memory, "neurons", None), is_leaf=is_neurons)
+    if any(isinstance(one, AbstractFlippable) for one in neurons):
+        raise ValueError(
+            f"{rule} needs continuous neurons, whose rest moves a little where the energy does; those of "
+            f"{type(memory).__name__} are ±1 (use nn.contrastive_hebbian, nn.pseudo_likelihood or "
+            "nn.contrastive_divergence)"
+        )
 
 
 def _at_rest(memory, query, update, max_steps, clamp):
