@@ -3,7 +3,8 @@
 Storage: the share of K random patterns of D neurons at which every flip raises the energy, for a
 `HopfieldNetwork` from each rule; `other data` is probability flow on as many other patterns, the control. The
 floor is 0. Bias: the gradient of contrastive divergence after n sweeps from the data, beside the gradient of
-the likelihood by enumeration; `noise` is how far two halves of the chains differ.
+the likelihood by enumeration; `noise` is how far two halves of the chains differ. Neurons are taken in order,
+as an order drawn at random and shared by all chains would differ between the halves.
 """
 
 import equinox as eqx
@@ -78,7 +79,7 @@ def bias(num_steps, chains):
 
     def slope(key):
         loss = lambda m: eam.nn.contrastive_divergence(  # noqa: E731
-            m, jnp.tile(data, (chains // 8, 1)), eam.HeatBath(1.0), num_steps, key=key
+            m, jnp.tile(data, (chains // 8, 1)), eam.HeatBath(1.0, "sequential"), num_steps, key=key
         )
         return eqx.filter_grad(loss, has_aux=True)(memory)[0].weights
 
@@ -99,7 +100,7 @@ def figure(rows: list[dict]) -> plt.Figure:
     for name in (FLOW, *RULES, OTHER):
         left.plot([row["K"] for row in storage], [row[name] for row in storage], "o-", label=name)
     left.set(xlabel=f"patterns of {storage[0]['D']} neurons", ylabel="share stored")
-    left.legend()
+    shown.legend(*left.get_legend_handles_labels(), loc="outside upper left", ncols=3)
     for name in ("bias", "noise"):
         right.loglog([row["sweeps"] for row in biases], [row[name] for row in biases], "o-", label=name)
     right.set(xlabel="sweeps of contrastive divergence", ylabel="error of the gradient, relative")

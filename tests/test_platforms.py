@@ -32,6 +32,22 @@ def test_batched_recall_lowers_for_accelerators(name, platform):
     assert exported.platforms == (platform,)
 
 
+@pytest.mark.parametrize("platform", ["cuda", "tpu"])
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [("hopfield", eam.HeatBath(1.0)), ("exponential", eam.Metropolis(1.0)), ("chn", eam.BlockGibbs(1.0))],
+    ids=["heat_bath", "metropolis", "block_gibbs"],
+)
+def test_batched_sampling_lowers_for_accelerators(name, rule, platform):
+    memory = BINARY[name](patterns(0, 4, 16))
+
+    def run(start, key_data):
+        return eam.sample(memory, start, rule, 2, key=jr.wrap_key_data(key_data)).states
+
+    shapes = jax.ShapeDtypeStruct((5, 16), jnp.float32), jax.ShapeDtypeStruct((2,), jnp.uint32)
+    assert export.export(jax.jit(run), platforms=[platform])(*shapes).platforms == (platform,)
+
+
 def test_double_precision_recalls_the_same():
     X = patterns(1, 6, 32)
     queries = np.array(eam.datasets.flip_bits(X, 0.2, key=jr.key(1)))
