@@ -11,13 +11,14 @@ from zoo import CONTINUOUS, patterns
 import energyam as eam
 from energyam.memories import reads
 
-K, D = 2000, 12
+K, D = 4200, 12
 KEYS = jr.normal(jr.key(0), (K, D))
 QUERIES = KEYS[:5] + 0.3 * jr.normal(jr.key(1), (5, D))
 SEPARATIONS = {
     "narrow": eam.Entmax(3.0, 1.5),
     "sparsemax": eam.Entmax(3.0, 2.0),
     "wide": eam.Entmax(0.02, 1.5),
+    "middle": eam.Entmax(0.1, 1.5),
     "subsets": eam.KSubsets(3.0, 6),
     "subsets_wide": eam.KSubsets(3.0, 200),
 }
@@ -54,7 +55,8 @@ def plainly(separation, keys, queries):
 def test_screened_reads_and_their_derivatives_are_those_of_all_patterns(name):
     separation = SEPARATIONS[name]
     support = np.asarray(jax.vmap(lambda q: (separation.weights(KEYS @ q) > 0).sum())(QUERIES))
-    assert (support > 64).any() == ("wide" in name)
+    assert (support > 64).any() == ("wide" in name or name == "middle")
+    assert (support > 1024).any() == (name == "wide")
     for got, expected in zip(
         *map(jax.tree.leaves, (ask(separation, KEYS, QUERIES), plainly(separation, KEYS, QUERIES))),
         strict=True,

@@ -1,6 +1,7 @@
 """Reads of any number of patterns in one pass, a block at a time: working memory does not grow with K."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -15,7 +16,7 @@ from energyam.linalg import BLOCK, by_lane, dot
 from energyam.memories.separation import AbstractBlocks, AbstractSeparation, TopK
 from energyam.memories.sparse import AbstractSparse
 
-_SCREEN = 64  # similarities that a sparse separation looks at first
+_SCREENS = 64, 1024  # similarities that a sparse separation looks at first, and then
 
 Rows = tuple[Num[Array, "K _"], ...]
 _NEAREST_BLOCK = 8192  # rows of which the nearest are found at a time
@@ -118,20 +119,29 @@ def nearest(
 
 
 def _read_at_once(separation, found, gather, rows):
-    def of_all():
+    def read_all():
         return separation.potential(found), gather(weights_of(separation, found), *rows)
 
-    screen = max(_SCREEN, 2 * separation.fewest) if isinstance(separation, AbstractSparse) else found.size
-    if 4 * screen > found.size or jax.device_count() > 1:  # of sharded values, XLA gathers all for a top_k
-        return of_all()
-    largest, indices = lax.top_k(found, screen)
+    # Of sharded values XLA gathers all for a top_k.
+    if not isinstance(separation, AbstractSparse) or jax.device_count() > 1:
+        return read_all()
+    sizes = [max(least, 2 * separation.fewest) for least in _SCREENS]
+    read = read_all
+    for size in reversed([size for size in sizes if 4 * size <= found.size]):
+        read = partial(_read_screened, separation, found, gather, rows, size, read)
+    return read()
+
+
+def _read_screened(separation, found, gather, rows, size, otherwise):
+    """From the largest similarities where the last of them weighs nothing, for all queries."""
+    largest, indices = lax.top_k(found, size)
     weights = separation.weights(largest)
     missed = unvmap_any(lax.stop_gradient(weights[-1]) > 0)
 
-    def of_largest():
+    def read_largest():
         return separation.potential(largest), gather(weights, *(array[indices] for array in rows))
 
-    return lax.cond(missed, of_all, of_largest)
+    return lax.cond(missed, otherwise, read_largest)
 
 
 def _times(weights, sums):
