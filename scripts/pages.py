@@ -178,11 +178,12 @@ def _claim(row):
     said = (
         f"**{cell(row['claim'])}**<br>{cell(row['formula'])}<br>*{cell(row['source'])}*<br>`{row['command']}`"
     )
-    ours = cell(row["ours"])
+    published = row["published"] if isinstance(row["published"], str) else f"{row['published']:.6g}"
+    ours = f"{row['ours']:.6g}"
     if row["low"] is not None:
-        ours += f" ({cell(row['low'])} to {cell(row['high'])})"
+        ours = f"{row['ours']:.4g} ({row['low']:.4g} to {row['high']:.4g})"
     verdict = row["verdict"] + (f": {cell(row['why'])}" if row["why"] else "")
-    return f"| {said} | {cell(row['published'])} | {ours} | {verdict} |"
+    return f"| {said} | {cell(published)} | {ours} | {verdict} |"
 
 
 def changelog_page() -> str:
