@@ -142,7 +142,8 @@ def table(rows: list[dict]) -> str:
 def cell(value: object) -> str:
     """A value as a cell of a table."""
     text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return text.replace("|", r"\|").replace("\n", " ").replace("<", "&lt;").replace("$", r"\$")
+    text = text.replace("\n", " ").replace("<", "&lt;")
+    return re.sub(r"([|$*_])", r"\\\1", text)
 
 
 VERDICTS = ("reproduced", "corrected", "not reproduced")
