@@ -1,4 +1,4 @@
-"""Success against the number of patterns and the noise: learning rules (seed 003), and all memories."""
+"""Success against the number of patterns and the noise: learning rules, and all memories."""
 
 import jax.random as jr
 import numpy as np

@@ -1,5 +1,5 @@
-// What MathJax looks for: the formulas that arithmatex marks in pages, and dollars in notebooks.
+// Formulas: \( \) and \[ \] of pages, dollars of notebooks. Code is left alone by MathJax itself.
 window.MathJax = {
   tex: { inlineMath: [["\\(", "\\)"], ["$", "$"]], displayMath: [["\\[", "\\]"], ["$$", "$$"]], processEscapes: true },
-  options: { ignoreHtmlClass: ".*", processHtmlClass: "arithmatex|jp-RenderedMarkdown" },
+  options: { ignoreHtmlClass: "md-header|md-sidebar|md-footer" },
 };

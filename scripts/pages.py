@@ -142,7 +142,8 @@ def table(rows: list[dict]) -> str:
 def cell(value: object) -> str:
     """A value as a cell of a table."""
     text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return text.replace("|", r"\|").replace("\n", " ").replace("<", "&lt;").replace("$", r"\$")
+    text = text.replace("\n", " ").replace("<", "&lt;")
+    return re.sub(r"([|$*_])", r"\\\1", text)
 
 
 VERDICTS = ("reproduced", "corrected", "not reproduced")
@@ -178,11 +179,12 @@ def _claim(row):
     said = (
         f"**{cell(row['claim'])}**<br>{cell(row['formula'])}<br>*{cell(row['source'])}*<br>`{row['command']}`"
     )
-    ours = cell(row["ours"])
+    published = row["published"] if isinstance(row["published"], str) else f"{row['published']:.6g}"
+    ours = f"{row['ours']:.6g}"
     if row["low"] is not None:
-        ours += f" ({cell(row['low'])} to {cell(row['high'])})"
+        ours = f"{row['ours']:.4g} ({row['low']:.4g} to {row['high']:.4g})"
     verdict = row["verdict"] + (f": {cell(row['why'])}" if row["why"] else "")
-    return f"| {said} | {cell(row['published'])} | {ours} | {verdict} |"
+    return f"| {said} | {cell(published)} | {ours} | {verdict} |"
 
 
 def changelog_page() -> str:

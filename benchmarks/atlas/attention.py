@@ -164,7 +164,7 @@ def _one_step(separation):
     note="The transition is sharp for d → ∞ alone; at d = 20 it is a slow crossover.",
 )
 def collapse(quick):
-    weight = jax.jit(lambda X, x: jax.nn.softmax(-0.5 * jnp.sum((X - x) ** 2, axis=1))[0])
+    weight = jax.jit(lambda X, x: jax.nn.softmax(-0.5 * jnp.sum((X - x[None]) ** 2, axis=1))[0])
 
     def one(key):
         of_data, noise = jr.split(key)

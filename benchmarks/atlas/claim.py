@@ -28,7 +28,8 @@ def share_of(successes: Any) -> Ours:
     hits = np.asarray(successes, float).ravel()
     n, p, z = hits.size, hits.mean(), 1.96
     centre, half = p + z**2 / (2 * n), z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-    return Ours(p, max(0.0, (centre - half) / (1 + z**2 / n)), min(1.0, (centre + half) / (1 + z**2 / n)))
+    low, high = (centre - half) / (1 + z**2 / n), (centre + half) / (1 + z**2 / n)
+    return Ours(p, max(0.0, min(p, low)), min(1.0, max(p, high)))
 
 
 @dataclasses.dataclass

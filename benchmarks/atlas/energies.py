@@ -165,7 +165,7 @@ def planted(quick):
 )
 def random_features(quick):
     X = jr.normal(jr.key(8), (5, 4)) * 0.5
-    exact = jax.vmap(lambda x: jnp.sum(jnp.exp(-0.5 * jnp.sum((X - x) ** 2, axis=1))))(X)
+    exact = jax.vmap(lambda x: jnp.sum(jnp.exp(-0.5 * jnp.sum((X - x[None]) ** 2, axis=1))))(X)
 
     def error(features, key):
         memory = eam.DistributedDenseAM.random(4, features, 1.0, key=key).write(X)

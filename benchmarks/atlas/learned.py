@@ -63,7 +63,7 @@ def fast_weights_end(quick):
     0.25,
     0.05,
     command=FAST,
-    note="Ours has an LSTM of the same size and head that leaves the plateau sooner.",
+    note="Our LSTM, of the same size and head, leaves the plateau sooner.",
 )
 def lstm_plateau(quick):
     return among([c["accuracy"][c["steps"].index(30000)] for c in curves("LSTM")])

@@ -53,8 +53,8 @@ def six_pictures(quick):
     TUTORIAL,
     "E = −Σ max(ξ·x, 0)⁶/6; share of all 100",
     1.0,
-    0.001,
-    note="One picture is recalled there; of all 100 only those that resemble few others are.",
+    0.02,
+    note="There one picture is asked for, here all 100.",
 )
 def hundred_pictures(quick):
     X = _glyphs(100, quick)
