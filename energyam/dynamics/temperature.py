@@ -23,8 +23,15 @@ def checked_temperature(temperature: ArrayLike | Schedule) -> Temperature:
 
 
 def temperature_at(temperature: Temperature, index: Int[Array, ""]) -> Float[Array, ""]:
-    """T at step `index`. A schedule never goes below 0 here: a check before the run finds most that do."""
-    return jnp.asarray(temperature(index), float) if callable(temperature) else temperature
+    """T at step `index`. A schedule never goes below 0 here: a check before the run finds most that do.
+
+    Of a schedule, what is lost in the rounding of its first temperature is 0: compiled, a ramp ends at
+    a (1 − n/n), where n/n is n times a rounded 1/n and not always 1. At T = 0 sweeps are descent.
+    """
+    if not callable(temperature):
+        return temperature
+    now, first = (jnp.asarray(temperature(i), float) for i in (index, jnp.zeros_like(index)))
+    return jnp.where(jnp.abs(now) <= 8 * jnp.finfo(now.dtype).eps * first, 0, now)
 
 
 def temperatures_of(temperature: Temperature, num_steps: int) -> Float[Array, " n"]:
