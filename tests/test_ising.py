@@ -252,6 +252,16 @@ def test_a_schedule_of_optax_cools_and_a_hot_one_is_ended_by_descent(getkey):
     assert cooled.energies.mean() < hot.energies.mean()
 
 
+def test_a_ramp_that_ends_at_0_ends_in_proven_minima(getkey):
+    """Compiled, 5 (1 − 10/10) is not 0 but −6e-7 here, at which no sweep would prove a minimum."""
+    memory, starts = eam.CHN(patterns(3, 4, 24)), jr.rademacher(getkey(), (6, 24), "int8")
+    ramp = eam.HeatBath(optax.linear_schedule(5.0, 0.0, 10))
+    result = eam.recall(memory, starts, ramp, max_steps=30, key=getkey())
+    assert result.converged.all() and eam.is_local_minimum(memory, result.state).all()
+    warm = eam.HeatBath(optax.linear_schedule(5.0, 1e-4, 10))  # a small temperature is one
+    assert not eam.recall(memory, starts, warm, max_steps=30, key=getkey()).converged.any()
+
+
 @pytest.mark.parametrize("name", ["polynomial_3", "exponential", "chn"])
 def test_the_lowest_state_of_a_dense_memory_is_found(name, getkey):
     memory = BINARY[name](patterns(1, 3, 10))
