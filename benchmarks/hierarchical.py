@@ -94,7 +94,7 @@ def recall_rows(quick):
         found = {name: eam.recall(memory, states, rule, MOST) for name, rule in rules.items()}
         num_steps = int(found["joint"].num_steps.max())
         ways = {
-            name: lambda rule=rule, states=states: eam.recall(memory, states, rule, MOST)
+            name: lambda rule=rule, states=states: eam.recall(memory, states, rule, MOST, record=False)
             for name, rule in rules.items()
         }
         loop, scan = twins_of(memory, RATE)

@@ -237,8 +237,7 @@ class Attention(AbstractTokenwise):
     def scores(self, tokens: Float[Array, "N D"]) -> Float[Array, "H N N"]:
         """β K_hB · Q_hC as [h, C, B]."""
         self._check(tokens)
-        keys = dot(tokens, jnp.swapaxes(self.key_weights, 1, 2))
-        queries = dot(tokens, jnp.swapaxes(self.query_weights, 1, 2))
+        keys, queries = (_by_head(tokens, weights) for weights in (self.key_weights, self.query_weights))
         return self.beta * dot(queries, jnp.swapaxes(keys, 1, 2))
 
     def seen(self, tokens: Float[Array, "N D"]) -> Bool[Array, "N N"]:
@@ -273,3 +272,10 @@ def _checked_adjacency(adjacency, own):
     if own:
         raise ValueError("own must be False with an adjacency, whose diagonal says it; got True")
     return array
+
+
+def _by_head(tokens, weights):
+    """Tokens (N, D) times the weights (H, Y, D) of each head, (H, N, Y), as one product."""
+    H, Y, D = weights.shape
+    found = dot(tokens, weights.reshape(H * Y, D).T)
+    return jnp.swapaxes(found.reshape(-1, H, Y), 0, 1)

@@ -20,7 +20,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray, Shaped
 from energyam import checks
 from energyam.memories.graded import LayerNorm
 from energyam.memories.hierarchical import HierarchicalMemory, Synapse
-from energyam.memories.polynomial import Polynomial
+from energyam.memories.separation import ReLU
 from energyam.memories.synapses import Attention, Patterns
 
 
@@ -107,7 +107,7 @@ class EnergyTransformer(eqx.Module):
         """The energy as a memory of one layer, "tokens" (N, D), for `recall` and `Blockwise`."""
         own = self.own and adjacency is None
         attention = Attention(self.query_weights, self.key_weights, own=own, adjacency=adjacency)
-        patterns = Patterns(self.patterns, Polynomial(2))
+        patterns = Patterns(self.patterns, ReLU())
         synapses: list[tuple[Synapse, tuple[str]]] = [(attention, ("tokens",)), (patterns, ("tokens",))]
         return HierarchicalMemory({"tokens": self._norm((num_tokens, self.patterns.shape[1]))}, synapses)
 
