@@ -183,6 +183,7 @@ def _claim(row):
     ours = f"{row['ours']:.6g}"
     if row["low"] is not None:
         ours = f"{row['ours']:.4g} ({row['low']:.4g} to {row['high']:.4g})"
+    ours = ours.replace("e-", "e\N{NON-BREAKING HYPHEN}")
     verdict = row["verdict"] + (f": {cell(row['why'])}" if row["why"] else "")
     return f"| {said} | {cell(published)} | {ours} | {verdict} |"
 

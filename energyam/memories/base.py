@@ -53,7 +53,17 @@ class AbstractLayered(eqx.Module):
         """The layers in which the potential is not convex as a whole, and whether it is in each token."""
 
 
-class AbstractMemory(AbstractPulls):
+class AbstractUncalled(eqx.Module):
+    """Of a memory: it is no function of a query, and says so where it is called as one."""
+
+    def __call__(self, query: Any) -> NoReturn:
+        """Memories are not called: raises `TypeError` that says so."""
+        raise TypeError(
+            "a memory can't be called with a query; use eam.recall(memory, query), or one of its methods"
+        )
+
+
+class AbstractMemory(AbstractPulls, AbstractUncalled):
     """A memory of one layer of D neurons: E(x) = R(x) − potential(x).
 
     Nothing in `recall` asks for this class: any object with an `energy(state)` serves. Everything is for
@@ -71,10 +81,6 @@ class AbstractMemory(AbstractPulls):
     def state_shape(self) -> tuple[int]:
         """(D,), the shape of a state."""
         return (self.num_neurons,)
-
-    def __call__(self, query: Any) -> NoReturn:
-        """Memories are not called: raises `TypeError` that says so."""
-        raise TypeError("a memory can't be called with a query; use eam.recall(memory, query), or its energy")
 
     def energy(self, state: ArrayLike) -> Float[Array, ""]:
         """E(x), a scalar for one state (D,); raises `ValueError` for another shape."""

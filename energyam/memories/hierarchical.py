@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PyTree
 
 from energyam import checks
-from energyam.memories.base import AbstractLayered
+from energyam.memories.base import AbstractLayered, AbstractUncalled
 from energyam.memories.hidden import (
     AbstractDrawn,
     AbstractHasRedraws,
@@ -25,7 +25,7 @@ Synapse = Callable[..., Float[Array, ""]]
 Shape = tuple[int, ...]
 
 
-class HierarchicalMemory(AbstractLayered, AbstractHasRedraws):
+class HierarchicalMemory(AbstractLayered, AbstractHasRedraws, AbstractUncalled):
     """Layers of neurons and the synapses between them: E(g) = Σ_layers R_l(g_l) − Σ_synapses P_s(g).
 
     A state is a dictionary of activations, one array for each layer; `recall` takes leading batch axes on all

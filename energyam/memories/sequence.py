@@ -8,12 +8,13 @@ from jaxtyping import Array, ArrayLike, Float, Num, Shaped
 
 from energyam import checks
 from energyam.linalg import dot
+from energyam.memories.base import AbstractUncalled
 from energyam.memories.neurons import Binary
 from energyam.memories.reads import read_pairs
 from energyam.memories.separation import AbstractSeparation
 
 
-class AbstractSequence(eqx.Module):
+class AbstractSequence(AbstractUncalled):
     """A network of D neurons ±1 whose next state hangs on the present one and the one `delay` steps ago.
 
     The state of `recall` is a window of (delay + 1)·D entries, x(t) first and x(t − delay) last.

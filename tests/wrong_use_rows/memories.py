@@ -46,6 +46,14 @@ NOT_ROWS = [
 SDM = eam.NeuronSDM(X, 3)
 PAIRS = eam.KeyValueMemory(REAL, X * 1.0, eam.LogSumExp(1.0))
 ONLINE = eam.OnlineAssociator(8, 2)
+NOT_CALLED = [
+    eam.CHN(X),
+    SDM,
+    eam.DenseSequence(X, QUADRATIC),
+    eam.SequenceNetwork(np.eye(8)),
+    eam.DistributedDenseAM.random(8, 4, 1.0, key=KEY),
+    eam.HierarchicalMemory({"seen": eam.Binary((8,))}, []),
+]
 
 MEMORIES = [
     (eam.CHN, "patterns", PATTERNS),
@@ -68,7 +76,7 @@ MEMORIES = [
     (lambda v: eam.DenseAM(UNIT, v, eam.Spherical()), "separation", [CIRCLES]),
     (eam.HopfieldNetwork, "weights", [*SQUARE, [[0, 1.0], [-1, 0]], X]),
     (lambda v: eam.HopfieldNetwork(v), "hebbian", [X]),
-    (lambda v: eam.CHN(X)(v), "recall", [X[0], X]),
+    *[(memory, "recall", [X[0], X]) for memory in NOT_CALLED],
     (lambda v: eam.HopfieldNetwork(np.eye(8), v), "bias", without(VECTOR, None)),
     (eam.SequenceNetwork, "weights", SQUARE),
     (lambda v: eam.SequenceNetwork(np.eye(8), v), "delayed_weights", [np.eye(3), *SQUARE[1:]]),
