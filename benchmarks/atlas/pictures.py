@@ -58,7 +58,7 @@ def six_pictures(quick):
 )
 def hundred_pictures(quick):
     X = _glyphs(100, quick)
-    return _recalled(X, eam.PolynomialDenseAM(X, 6), 0.2, 100)
+    return _recalled(X, eam.PolynomialDenseAM(X, 6), 0.2, 10 if quick else 100)
 
 
 @claim(
