@@ -101,7 +101,7 @@ def test_an_animation_ends_with_the_last_change_and_has_about_sixty_frames(batch
     states = shown[:, :, : shown.shape[2] - 250]
     assert (states[-1] != states[-2]).any() and 30 < len(shown) <= 61
     last = int(np.flatnonzero((np.asarray(batch.record.indices).reshape(7, -1) >= 0).any(0)).max()) + 1
-    assert len(animate(batch, SHAPE, every=1).frames) <= 100 and last < batch.energies.shape[-1] - D
+    assert len(animate(batch, SHAPE, every=1).frames) <= 100 and last <= batch.energies.shape[-1] - D
 
 
 def test_gradient_descent_is_drawn_step_by_step(getkey):

@@ -133,7 +133,7 @@ def test_weights(weights, message):
         (X[0], {"update": eam.Asynchronous("uniform"), "key": None}, "key must be given"),
         (X[0], {"update": eam.GradientDescent(0.1)}, "GradientDescent needs continuous neurons"),
         (X[0], {"clamp": np.ones(5, bool)}, r"clamp must be \(8,\) bool; got shape \(5,\)"),
-        (X[0], {"clamp": np.ones(8)}, "clamp must be .* bool; .*dtype float32"),
+        (X[0], {"clamp": np.ones(8)}, "clamp must be .* bool; .*dtype float64"),
     ],
 )
 def test_recall(query, options, message):

@@ -116,7 +116,7 @@ def test_clamps_of_one_layer():
     with refuses(r"clamp must be \(8,\) bool, or .*; got shape \(3,\)"):
         eam.is_local_minimum(CHN, X, clamp=np.ones(3, bool))
     sphere = eam.DenseAM(np.eye(3), eam.LogSumExp(1.0), eam.Spherical())
-    with refuses("clamp must hold all neurons of a state or none, as those of Spherical"):
+    with refuses("clamp must hold all neurons of a state or none along the last axis, as those of Spherical"):
         eam.recall(sphere, np.eye(3), clamp=np.array([True, False, False]))
 
 

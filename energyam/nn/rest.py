@@ -46,7 +46,7 @@ def recall_at_rest(
     batch = checked_states(layers, query, "query")
     if batch.axes:
         raise ValueError(f"query must be one state; got leading axes {batch.axes} (use jax.vmap)")
-    clamp = checked_clamp(layers, clamp, ())[0]
+    clamp = jax.tree.map(jnp.asarray, checked_clamp(layers, clamp, ())[0])
     theta, rest = eqx.partition((memory, update), eqx.is_inexact_array)
     return _with_gradients(rest, max_steps, tol)(theta, as_working(batch.states, ()), clamp)
 
