@@ -127,32 +127,37 @@ def patterns_of(kind, K, D):
     return jr.rademacher(jr.key(3), (K, D), dtype="int8")
 
 
+def cases_of(X):
+    """By name what `cell` needs of a memory: itself, its twin, its energy, and a floor's matrix."""
+    floats, weights = X.astype(float), eam.hebbian(X)
+    cases = {
+        name: (
+            memory,
+            lambda x, n, key, p=potential: overlap_twin(p, floats, x, n, key),
+            lambda x, p=potential: -jnp.squeeze(p((floats @ x)[None])),
+            floats,
+        )
+        for name, (memory, potential) in memories(X).items()
+    }
+    network = eam.HopfieldNetwork(weights)
+    twin = lambda x, n, key: field_twin(weights, x, n, key)  # noqa: E731
+    return cases | {"HopfieldNetwork": (network, twin, lambda x: -0.5 * x @ weights @ x, weights)}
+
+
+def noisy(X, count):
+    """The first patterns with a quarter of their bits flipped."""
+    flips = jr.uniform(jr.key(2), (count, X.shape[1])) < 0.25
+    return jnp.where(flips, -X[:count], X[:count])
+
+
 def run(quick: bool = False) -> list[dict]:
     """{memories} × {1, 10, 100 queries} × {glyphs, random} at K = 1024, D = 2304 and 25 % noise."""
     K, D, sizes, repeats = (32, 128, (1, 3), 1) if quick else (1024, 2304, (1, 10, 100), 3)
     rows = []
     for kind in ("glyphs", "random"):
         X = patterns_of(kind, K, D)
-        floats = X.astype(float)
-        noisy = jr.uniform(jr.key(2), (max(sizes), D)) < 0.25
-        queries = jnp.where(noisy, -X[: max(sizes)], X[: max(sizes)])
-        cases = {
-            name: (
-                memory,
-                lambda x, n, key, p=potential: overlap_twin(p, floats, x, n, key),  # noqa: B023
-                lambda x, p=potential: -jnp.squeeze(p((floats @ x)[None])),  # noqa: B023
-                floats,
-            )
-            for name, (memory, potential) in memories(X).items()
-        }
-        weights = eam.hebbian(X)
-        cases["HopfieldNetwork"] = (
-            eam.HopfieldNetwork(weights),
-            lambda x, n, key: field_twin(weights, x, n, key),  # noqa: B023
-            lambda x: -0.5 * x @ weights @ x,  # noqa: B023
-            weights,
-        )
-        for name, case in cases.items():
-            # A hundred queries take a twin up to half a minute, and vary little.
+        queries = noisy(X, max(sizes))
+        for name, case in cases_of(X).items():
+            # A hundred queries take a twin up to a minute, and vary little.
             rows += [cell(name, kind, *case, queries[:B], 1 if B == 100 else repeats) for B in sizes]
     return rows
