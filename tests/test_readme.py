@@ -45,14 +45,17 @@ def test_the_architecture_names_files_and_classes_that_exist():
 
 def test_every_cost_in_the_readme_is_one_that_its_command_printed():
     text = (ROOT / "README.md").read_text("utf-8")
-    kept = json.loads((ROOT / "benchmarks" / "results" / "recall.json").read_text("utf-8"))
-    printed = {row["case"]: row for row in kept["results"]}
-    table = re.search(r"\| µs per flip tried .*?\n\n", text, re.DOTALL)[0]
+    kept = json.loads((ROOT / "benchmarks" / "results" / "costs.json").read_text("utf-8"))
+    printed = {(row["memory"], row["queries"]): row for row in kept["results"]}
+    table = re.search(r"\| to rest, ms .*?\n\n", text, re.DOTALL)[0]
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.strip().splitlines()[2:]]
-    assert len(rows) == 5
+    assert len(rows) == len(printed) == 10
     for case, *numbers in rows:
-        keys = ("us a flip tried", "us, naive twin", "x naive")
-        assert numbers == [f"{printed[case][key]:.3g}" for key in keys], case
+        memory, queries = re.fullmatch(r"(.+), (\d+) quer(?:y|ies)", case).groups()
+        row = printed[memory, int(queries)]
+        keys = ("naive ms", "twin ms", "energyam ms", "floor ms", "twin / energyam")
+        shown = [f"{row[key]:.3g}" if row[key] < 1000 else f"{row[key]:,.0f}" for key in keys]
+        assert numbers == shown, case
 
 
 def test_there_are_examples():
