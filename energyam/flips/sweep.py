@@ -158,8 +158,8 @@ def _in_blocks(flips, at, order, free, thresholds):
         if coupled:
             may_flip = allowed & exceeds(seen.changes(kept, start[0]), thresholds)
             # Seen anew inside: where no query flips a neuron, rows of couplings are not even read.
-            at = start, thresholds, descending
-            flip = lambda: coupled_block(flips.seen_from(neurons), allowed, same, *at)  # noqa: E731
+            given = start, thresholds, descending
+            flip = lambda: coupled_block(flips.seen_from(neurons), allowed, same, *given)  # noqa: E731
             stay = lambda: (kept, jnp.full(size, energy), jnp.zeros(size, state.dtype))  # noqa: E731
             kept, energies, steps = lax.cond(unvmap_any(may_flip.any()), flip, stay)
         else:
