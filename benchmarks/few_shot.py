@@ -1,14 +1,18 @@
-"""Few-shot characters, 5-way 1-shot: attractor memory against its controls, on strokes and on Omniglot.
+"""Few-shot characters on the whole of Omniglot: an attractor memory against its controls.
 
-Every row has the same embedding, starts, episodes and number of steps (Adam at 1e-3, 4 episodes a step), and
-is the mean over its starts. Tests are 1,000 episodes of classes that training never saw. Set
-ENERGYAM_OMNIGLOT to a local zip of Omniglot (say images_background_small1.zip) for the rows on handwritten
-characters; without it they are left out. A run that was cut off is resumed from benchmarks/checkpoints/; with
-ENERGYAM_FINISHED set, only what is finished is reported.
+Every network has the same embedding, and learns from the 964 background classes turned four ways (3,856
+classes of 20 pictures). Tests are 1,000 episodes of the 659 evaluation classes, five queries a class. A step
+embeds the pictures of ten classes and draws ten 5-way episodes from them (Adam, from 2e-3 down to 0).
+
+ENERGYAM_OMNIGLOT names a folder with images_background.zip and images_evaluation.zip; without it they are
+fetched. A run that was cut off is resumed from benchmarks/checkpoints/; with ENERGYAM_FINISHED set, only what
+is finished is reported.
 """
 
 import functools
 import os
+import pathlib
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -29,173 +33,235 @@ from energyam.nn import (
     FewShotClassifier,
     NearestRead,
     PrototypeRead,
+    SettledRead,
     episode_accuracy,
     train,
 )
 
-SIZE, WIDTH, STEPS = 64, 16, 1500
+SIZE, SHARED, LONG, SHORT = 64, 10, 100_000, 40_000
 READS = {
-    "no memory": lambda size: DotRead(),
-    "layer norm alone": lambda size: AttractorRead(size, "none"),
-    "Storkey memory": lambda size: AttractorRead(size, "storkey"),
-    "Storkey memory, rate 0.2": lambda size: AttractorRead(size, "storkey", rate=0.2),
-    "Hopfield read": lambda size: AttractorRead(size, "hopfield"),
-    "cosine, learned temperature": lambda size: CosineRead(),
-    "prototypes": lambda size: PrototypeRead(),
+    "no memory": DotRead,
+    "layer norm alone": lambda: AttractorRead(SIZE, "none"),
+    "Storkey memory": lambda: AttractorRead(SIZE, "storkey"),
+    "Hopfield memory, layer norm": lambda: AttractorRead(SIZE, "hopfield"),
+    "cosine": CosineRead,
+    "settled, then cosine": lambda: SettledRead(CosineRead()),
+    "prototypes": PrototypeRead,
+    "settled, then prototypes": lambda: SettledRead(PrototypeRead()),
 }
-# The squared error is what the published figures were reached with.
-SQUARED = [(read, "squared_error") for read in ("no memory", "layer norm alone", "Storkey memory")]
-# Kernels as small as Equinox starts them, .58 of Glorot's: what the memory is worth from a poor start.
-SMALL = [(f"{read}, small start", kind) for read, kind in SQUARED]
-NARROW = [(f"{read}, width {WIDTH}", kind) for read, kind in SQUARED]
-ENTROPY = [(read, "cross_entropy") for read, _ in SQUARED]
-COSINE = ("cosine, learned temperature", "cross_entropy")
-OTHERS = [("Hopfield read", "squared_error"), ("prototypes", "cross_entropy")]
-# Writes without Storkey's 1/D: the memory as it was first tried here.
-LARGE = [("Storkey memory, rate 0.2", kind) for kind in ("squared_error", "cross_entropy")]
-TRAINED = {
-    "strokes": [*SQUARED, *SMALL, *NARROW, *ENTROPY, *LARGE, COSINE, *OTHERS],
-    "omniglot": [*SQUARED, *ENTROPY, COSINE],
-}
-# Networks trained from different starts: three where the memory is compared with its absence.
-STARTS = {(name, *row): 3 for name in TRAINED for row in SQUARED + SMALL}
-SHORT = {"squared_error": ", sq", "cross_entropy": ", ce", "none": ""}
 PUBLISHED = {"no memory": "0.907 ± 0.11", "Storkey memory": "0.981 ± 0.04"}
 
 
-@functools.cache
-def stroke_sets(quick):
-    """Stroke classes to train on, and 100 others to test on."""
-    classes, drawers = (40, 4) if quick else (500, 20)
-    images = stroke_characters(classes, drawers, key=jr.key(0))
-    return split_classes(images, 4 * classes // 5, key=jr.key(1))
+class Row(NamedTuple):
+    """How one network is trained."""
+
+    read: str
+    loss: str = "cross_entropy"
+    episodes: int = SHORT
+    shots: int = 1
+    queries: str = "clean"
+    start: int = 0
+
+    def name(self):
+        """The row as it is called in the results, whatever its start."""
+        return (
+            f"{self.read}, {self.loss}, {self.shots}-shot, {self.queries} queries, {self.episodes} episodes"
+        )
+
+
+def flipped(key, picture):
+    """A picture with a quarter of its pixels turned from ink to paper or back."""
+    return jnp.where(jr.bernoulli(key, 0.25, picture.shape), 1 - picture, picture)
+
+
+def masked(key, picture):
+    """A picture of which the top, bottom, left or right half is paper."""
+    H, W = picture.shape
+    rows, columns = jnp.broadcast_to(jnp.arange(H)[:, None], (H, W)), jnp.broadcast_to(jnp.arange(W), (H, W))
+    halves = jnp.stack([rows < H // 2, rows >= H // 2, columns < W // 2, columns >= W // 2])
+    return jnp.where(halves[jr.randint(key, (), 0, 4)], 0, picture)
+
+
+def damaged(key, picture):
+    """A picture as it is, flipped or half masked, each as likely."""
+    which, how = jr.split(key)
+    ways = jnp.stack([picture, flipped(how, picture), masked(how, picture)])
+    return ways[jr.randint(which, (), 0, 3)]
+
+
+CORRUPT = {"clean": None, "flipped": flipped, "masked": masked, "damaged": damaged}
+# What the published figures compare, with the control they lack, from three starts each.
+COMPARED = [
+    Row(read, "squared_error", LONG, start=start)
+    for start in range(3)
+    for read in ("no memory", "layer norm alone", "Storkey memory")
+]
+BEST = [Row(read, episodes=LONG) for read in ("cosine", "settled, then cosine")]
+ENTROPY = [
+    Row(read)
+    for read in (
+        "no memory",
+        "layer norm alone",
+        "Storkey memory",
+        "Hopfield memory, layer norm",
+        "prototypes",
+    )
+]
+DAMAGED = [Row(read, queries="damaged") for read in ("cosine", "settled, then cosine", "Storkey memory")]
+FIVE = [
+    Row(read, shots=5)
+    for read in ("prototypes", "settled, then prototypes", "cosine", "settled, then cosine")
+]
+ROWS = BEST + COMPARED + ENTROPY + DAMAGED + FIVE
+# How networks are tested: ways, shots, and what happens to the queries.
+TESTS = {
+    "5-way 1-shot": (5, 1, "clean"),
+    "20-way 1-shot": (20, 1, "clean"),
+    "5-way 5-shot": (5, 5, "clean"),
+    "a quarter flipped": (5, 1, "flipped"),
+    "half masked": (5, 1, "masked"),
+}
 
 
 @functools.cache
-def omniglot_sets():
-    """Training alphabets, turned four ways, test alphabets, and all as they are."""
-    characters = omniglot(os.environ["ENERGYAM_OMNIGLOT"])
-    images, alphabet = characters.images, np.array([name.split("/")[0] for name in characters.names])
-    names = sorted(set(alphabet))
-    trains = np.isin(alphabet, names[: (len(names) + 1) // 2])
-    return add_rotations(images[trains]), images[~trains], images
+def sets(quick):
+    """The training classes and those to test on, (classes, drawers, 28, 28) each; `quick`: strokes."""
+    if quick:
+        train_images, test_images = split_classes(stroke_characters(60, 7, key=jr.key(0)), 30, key=jr.key(1))
+    else:
+        background, evaluation = characters("images_background.zip"), characters("images_evaluation.zip")
+        apart(background.names, evaluation.names)
+        train_images, test_images = add_rotations(background.images), evaluation.images
+    return jnp.asarray(train_images), jnp.asarray(test_images)
 
 
-def sets_of(name, quick):
-    """The training classes called so, and the sets that its networks are tested on."""
-    if name == "omniglot":
-        return omniglot_sets()[0], {"omniglot": omniglot_sets()[1]}
-    tests = {"strokes": stroke_sets(quick)[1]}
-    if "ENERGYAM_OMNIGLOT" in os.environ:
-        tests["omniglot"] = omniglot_sets()[2]
-    return stroke_sets(quick)[0], tests
+def characters(name):
+    """One of Omniglot's two zips, from the folder that ENERGYAM_OMNIGLOT names, or fetched."""
+    folder = os.environ.get("ENERGYAM_OMNIGLOT")
+    return omniglot(name if folder is None else pathlib.Path(folder) / name)
 
 
-def learn(name, read, kind, start, images, num_steps):
-    """A classifier trained on these classes from this start, resumed if the run was cut off."""
-    file = f"few_shot_{name}_{read}_{kind}_{start}.safetensors".replace(" ", "_")
-    size = WIDTH if read.endswith(f", width {WIDTH}") else SIZE
-    embed = ConvEmbedding(size, key=jr.fold_in(jr.key(2), start))
-    if read.endswith(", small start"):
-        embed = jax.tree.map(lambda kernel: 3**-0.5 * kernel, embed)
-    make_read = READS[read.removesuffix(", small start").removesuffix(f", width {WIDTH}")]
+def apart(trained, tested):
+    """Raise `ValueError` if a class is trained and tested on."""
+    if both := sorted(set(trained) & set(tested)):
+        raise ValueError(f"no class may be trained and tested on; both have {both[:3]}")
+
+
+def learn(row, quick):
+    """The network of a row, trained, and resumed if the run was cut off."""
+    num_steps = 4 if quick else row.episodes // SHARED
+    images, _ = sets(quick)
+    embed = ConvEmbedding(SIZE, key=jr.fold_in(jr.key(2), row.start))
+    file = f"few_shot {row.name()} {row.start}.safetensors".replace(",", "").replace(" ", "_")
     return train(
-        FewShotClassifier(embed, make_read(size)),
-        optax.adam(1e-3),
-        EpisodeLoss(images, kind),
+        FewShotClassifier(embed, READS[row.read]()),
+        optax.adam(optax.cosine_decay_schedule(2e-3, num_steps)),
+        EpisodeLoss(
+            images,
+            row.loss,
+            num_shots=row.shots,
+            num_episodes=SHARED,
+            num_classes=SHARED,
+            corrupt=CORRUPT[row.queries],
+        ),
         num_steps,
-        every=100,
-        checkpoint=CHECKPOINTS / file if num_steps > 100 else None,
+        every=2 if quick else 500,
+        checkpoint=None if quick else CHECKPOINTS / file,
         scan=jax.default_backend() != "cpu",
-        key=jr.fold_in(jr.key(3), start),
+        key=jr.fold_in(jr.key(3), row.start),
     )
 
 
-def trained_rows(name, read, kind, start, quick):
-    """One network, trained and tested. That of the cosine read is tested by nearest neighbours too."""
-    num_steps, num_tests = (4, 20) if quick else (STEPS, 1000)
-    images, tests = sets_of(name, quick)
-    trained = learn(name, read, kind, start, images, num_steps)
-    row = {"trained on": name, "read": read, "loss": kind}
-    row |= {"last losses": round(float(trained.losses[-100:].mean()), 4)}
-    rows = [row | tested(trained.model, tests, num_tests)]
-    if (read, kind) == COSINE:
-        nearest = FewShotClassifier(trained.model.embed, NearestRead())
-        row = {"trained on": name, "read": "nearest neighbour, network of the cosine read", "loss": "none"}
-        rows.append(row | tested(nearest, tests, num_tests))
-    return rows
+def tested(model, quick):
+    """Accuracy and the half-width of its 95 % interval in every test."""
+    found = {}
+    for name, (ways, shots, queries) in TESTS.items():
+        counts = dict(num_ways=ways, num_shots=shots, num_queries=1 if quick else 5)
+        episodes, corrupt = 10 if quick else 1000, CORRUPT[queries]
+        accuracy = episode_accuracy(model, sets(quick)[1], episodes, **counts, corrupt=corrupt, key=jr.key(4))
+        found |= {name: round(accuracy.mean, 4), f"{name} ±": round(accuracy.half_width, 4)}
+    return found
 
 
-def mean_rows(starts):
-    """The rows of one part from several starts, as their means, with the accuracies of each start kept."""
-    rows = []
-    for same in zip(*starts, strict=True):
-        numbers = [name for name, value in same[0].items() if not isinstance(value, str)]
-        means = {name: round(float(np.mean([row[name] for row in same])), 4) for name in numbers}
-        each = {f"{w} by start": [row[w] for row in same] for w in ("strokes", "omniglot") if w in means}
-        rows.append(same[0] | means | each)
-    return rows
+def trained_row(row, quick):
+    """One network, trained and tested, with its learning curve: mean losses of 20 parts of the training."""
+    trained = learn(row, quick)
+    curve = [round(float(part.mean()), 4) for part in np.array_split(trained.losses, 20) if len(part)]
+    learned = {}
+    if isinstance(trained.model.read, SettledRead):
+        read = trained.model.read
+        learned = {"share of the memory": round(float(jax.nn.sigmoid(read.logit_share)), 3)}
+        learned |= {"beta of the memory": round(float(jnp.exp(read.log_beta)), 2)}
+    return row._asdict() | tested(trained.model, quick) | learned | {"losses": curve}
 
 
-def untrained_rows(name, quick):
+def untrained_rows(quick):
     """Nearest neighbours of raw pixels and in an untrained network, the first start of all trainings."""
-    _, tests = sets_of(name, quick)
-    rows, start = [], jr.fold_in(jr.key(2), 0)
-    for of, embed in {"pixels": jnp.ravel, "untrained network": ConvEmbedding(SIZE, key=start)}.items():
-        row = {"trained on": name, "read": f"nearest neighbour, {of}", "loss": "none"}
-        rows.append(row | tested(FewShotClassifier(embed, NearestRead()), tests, 20 if quick else 1000))
-    return rows
-
-
-def tested(model, test_sets, num_tests):
-    """Mean accuracy, the half-width of its 95 % interval, and the spread between episodes, for every set."""
-    row = {}
-    for where, images in test_sets.items():
-        found = episode_accuracy(model, images, num_tests, key=jr.key(4))
-        row |= {where: round(found.mean, 4), f"{where} ±": round(found.half_width, 4)}
-        row |= {f"{where} std": round(found.std, 3)}
-    return row
+    embeds = {"pixels": jnp.ravel, "untrained network": ConvEmbedding(SIZE, key=jr.fold_in(jr.key(2), 0))}
+    return [
+        {"read": f"nearest neighbour, {of}", "loss": "none", "episodes": 0}
+        | tested(FewShotClassifier(embed, NearestRead()), quick)
+        for of, embed in embeds.items()
+    ]
 
 
 def run(quick):
-    """The table, and what the published figures are."""
-    parts = {}
-    for name in TRAINED if "ENERGYAM_OMNIGLOT" in os.environ else ["strokes"]:
-        parts[name, "untrained", 0] = functools.partial(untrained_rows, name, quick)
-        for read, kind in TRAINED[name]:
-            for start in range(1 if quick else STARTS.get((name, read, kind), 1)):
-                compute = functools.partial(trained_rows, name, read, kind, start, quick)
-                parts[name, f"{read}, {kind}, {STEPS} steps", start] = compute
-    found, left_out = {}, []
-    for (name, what, start), compute in sorted(parts.items(), key=lambda part: part[0][2]):
-        part = f"{name}: {what}, start {start}"
-        rows = compute() if quick else kept("few_shot.json", part, compute)
-        print(part, rows, flush=True)
-        if rows:
-            found.setdefault((name, what), []).append(rows)
-        else:
+    """The table, every start of every row, and what the published figures are."""
+    each, left_out = [], []
+    parts = {f"{row.name()}, start {row.start}": functools.partial(trained_row, row, quick) for row in ROWS}
+    parts = {"untrained": functools.partial(untrained_rows, quick)} | parts
+    for part, compute in list(parts.items())[: 3 if quick else None]:
+        found = compute() if quick else kept("few_shot.json", part, compute)
+        print(part, found, flush=True)
+        if found is None:
             left_out.append(part)
-    rows = [row for starts in found.values() for row in mean_rows(starts)]
+        else:
+            each += found if isinstance(found, list) else [found]
     published = {"published (100,000 episodes of Omniglot)": PUBLISHED}
-    return {"rows": rows, "steps": STEPS, "not run": left_out} | published
+    return {"rows": means(each), "each start": each, "not run": left_out} | published
+
+
+def means(each):
+    """One row for all starts of a row: mean accuracies, with those of every start kept beside them."""
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for row in each:
+        rows.setdefault(" ".join(str(row.get(field)) for field in Row._fields[:-1]), []).append(row)
+    found = []
+    for starts in rows.values():
+        mean = {test: round(float(np.mean([row[test] for row in starts])), 4) for test in TESTS}
+        width = {f"{test} ±": max(row[f"{test} ±"] for row in starts) for test in TESTS}
+        by_start = {f"{test} by start": [row[test] for row in starts] for test in TESTS}
+        described = {field: starts[0][field] for field in Row._fields[:-1] if field in starts[0]}
+        found.append(described | {"starts": len(starts)} | mean | width | by_start)
+    return found
 
 
 def figure(results):
-    """Accuracies as bars with their intervals, one panel for what was trained and tested on."""
+    """Accuracies as bars with their intervals, a panel for each test; orange: with a memory."""
     import matplotlib.pyplot as plt
 
     rows = results["rows"][::-1]
-    sets = list(dict.fromkeys(row["trained on"] for row in results["rows"]))
-    pairs = [(a, b) for a in sets for b in ("strokes", "omniglot")]
-    panels = [(a, b) for a, b in pairs if any(b in row for row in rows if row["trained on"] == a)]
-    figure, axes = plt.subplots(1, len(panels), figsize=(4 * len(panels) + 3, 5), sharey=True, squeeze=False)
-    for axis, (trained_on, tested_on) in zip(axes[0], panels, strict=True):
-        shown = [row for row in rows if row["trained on"] == trained_on]
-        labels = [row["read"] + SHORT[row["loss"]] for row in shown]
-        colours = ["tab:orange" if "Storkey" in label else "tab:blue" for label in labels]
-        errors = [row[f"{tested_on} ±"] for row in shown]
-        axis.barh(labels, [row[tested_on] for row in shown], xerr=errors, color=colours)
-        axis.axvline(0.2, color="grey", linestyle=":")
-        axis.set(xlim=(0, 1), xlabel="accuracy", title=f"trained on {trained_on}, tested on {tested_on}")
+    labels = [label(row) for row in rows]
+    colours = [
+        "tab:orange"
+        if "memory" in row["read"].replace("no memory", "") or "settled" in row["read"]
+        else "tab:blue"
+        for row in rows
+    ]
+    figure, axes = plt.subplots(1, len(TESTS), figsize=(15, 0.28 * len(rows) + 1.2), sharey=True)
+    for axis, test in zip(axes, TESTS, strict=True):
+        errors = [row[f"{test} ±"] for row in rows]
+        axis.barh(labels, [row[test] for row in rows], xerr=errors, color=colours)
+        axis.axvline(1 / TESTS[test][0], color="grey", linestyle=":")
+        axis.set(xlim=(0, 1), xlabel="accuracy", title=test)
     figure.tight_layout()
     return figure
+
+
+def label(row):
+    """What a row is called in a table or a figure."""
+    if row["loss"] == "none":
+        return row["read"]
+    words = [row["read"], {"squared_error": "squared error", "cross_entropy": "cross-entropy"}[row["loss"]]]
+    words += ["5-shot training"] * (row["shots"] == 5) + ["damaged queries"] * (row["queries"] == "damaged")
+    return f"{', '.join(words)}, {row['episodes'] // 1000},000"

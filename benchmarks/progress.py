@@ -19,8 +19,10 @@ def kept(file: str, part: str, compute: Callable[[], Any]) -> Any:
     if part not in parts and "ENERGYAM_FINISHED" in os.environ:
         return None
     if part not in parts:
-        parts[part] = compute()
+        found = compute()
         path.parent.mkdir(exist_ok=True)
+        # Read again: another process may have finished a part meanwhile.
+        parts = (json.loads(path.read_text()) if path.exists() else {}) | {part: found}
         written = path.with_suffix(".part")
         written.write_text(json.dumps(parts, default=float))
         os.replace(written, path)

@@ -159,5 +159,7 @@ def run(quick: bool = False) -> list[dict]:
         queries = noisy(X, max(sizes))
         for name, case in cases_of(X).items():
             # A hundred queries take a twin up to a minute, and vary little.
-            rows += [cell(name, kind, *case, queries[:B], 1 if B == 100 else repeats) for B in sizes]
+            for B in sizes:
+                rows.append(cell(name, kind, *case, queries[:B], 1 if B == 100 else repeats))
+                print(f"{name}, {kind}, {B}: {rows[-1]['twin / energyam']:.2f}", flush=True)
     return rows

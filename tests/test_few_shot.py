@@ -19,6 +19,7 @@ from energyam.nn import (
     FewShotClassifier,
     NearestRead,
     PrototypeRead,
+    SettledRead,
     episode_accuracy,
     train,
 )
@@ -33,6 +34,7 @@ READS = {
     "norm": AttractorRead(D, "none"),
     "prototypes": PrototypeRead(),
     "nearest": NearestRead(),
+    "settled": SettledRead(CosineRead(), num_steps=2),
 }
 
 
@@ -115,6 +117,18 @@ def test_the_attractor_memory_is_storkeys_rule_and_one_normed_step(embedded):
     np.testing.assert_allclose(hopfield, DotRead()(support, member, normed), rtol=1e-5)
 
 
+def test_a_settled_query_is_what_a_modern_hopfield_memory_of_the_support_retrieves(embedded):
+    support, member, query = embedded
+    unit = support / jnp.linalg.norm(support, axis=1, keepdims=True)
+    start = query / jnp.linalg.norm(query)
+    settled = eam.recall(eam.ModernHopfield(unit, 4.0), start, max_steps=2).state
+    read = SettledRead(DotRead(), beta=4.0, share=1.0, num_steps=2)
+    np.testing.assert_allclose(read(*embedded), DotRead()(unit, member, settled), rtol=1e-5)
+    unsettled = SettledRead(DotRead(), share=0.0)(*embedded)
+    np.testing.assert_allclose(unsettled, DotRead()(unit, member, start), rtol=1e-5)
+    assert not jnp.allclose(unsettled, read(*embedded), rtol=1e-2)
+
+
 @pytest.mark.parametrize("name", READS)
 def test_reads_do_not_depend_on_the_order_of_classes_and_have_finite_gradients(embedded, name):
     support, member, query = embedded
@@ -146,6 +160,47 @@ def test_it_learns_to_tell_bars_apart(pixels, bars, kind):
     accuracy = episode_accuracy(trained.model, bars, 40, num_ways=3, key=jr.key(5))
     assert accuracy.mean > 0.8
     assert accuracy.half_width == pytest.approx(1.96 * accuracy.std / 40**0.5)
+
+
+def test_episodes_that_share_classes_have_the_loss_of_each_alone(pixels, bars):
+    """With as many classes as ways, each shared episode is the one that is drawn, classes renamed."""
+    shared = EpisodeLoss(bars, "cross_entropy", num_ways=6, num_queries=3, num_episodes=2, num_classes=6)
+    key = jr.key(6)
+    keys = jr.split(key, 2)
+    episode = eam.datasets.sample_episode(bars, 6, 1, 3, key=jr.fold_in(keys[0], 2))
+    logits = pixels(episode.support, episode.labels, episode.queries, 6)
+    expected = -jax.nn.log_softmax(logits)[jnp.arange(18), episode.answers].mean()
+    np.testing.assert_allclose(shared(pixels, key), expected, rtol=1e-5)
+    fewer = EpisodeLoss(bars, "cross_entropy", num_ways=3, num_queries=3, num_episodes=64, num_classes=6)
+    alone = EpisodeLoss(bars, "cross_entropy", num_ways=3, num_queries=3, num_episodes=64)
+    values = [[float(loss(pixels, jr.key(n))) for n in range(8)] for loss in (fewer, alone)]
+    means, errors = np.mean(values, axis=1), np.std(values, axis=1) / 8**0.5
+    assert abs(means[0] - means[1]) < 4 * np.hypot(*errors)
+
+
+def test_accuracy_is_that_of_every_episode_by_itself(pixels, bars):
+    keys = jr.split(jr.key(7), 30)
+    right = []
+    for key in keys:
+        episode = eam.datasets.sample_episode(bars, 3, 1, 2, key=key)
+        said = pixels(episode.support, episode.labels, episode.queries, 3).argmax(axis=1)
+        right.append(np.mean(said == episode.answers))
+    found = episode_accuracy(pixels, bars, 30, num_ways=3, num_queries=2, key=jr.key(7))
+    assert found.mean == pytest.approx(np.mean(right)) and found.std == pytest.approx(np.std(right), abs=1e-6)
+
+
+def test_queries_are_corrupted_and_examples_are_not(pixels, bars):
+    """With nothing but paper in the queries all classes are as likely; examples would be all alike."""
+    blank = lambda key, picture: jnp.zeros_like(picture)  # noqa: E731
+    nearest = FewShotClassifier(jnp.ravel, NearestRead())
+    assert episode_accuracy(nearest, bars, 20, num_ways=3, key=jr.key(8)).mean == 1
+    assert episode_accuracy(
+        nearest, bars, 20, num_ways=3, corrupt=blank, key=jr.key(8)
+    ).mean == pytest.approx(1 / 3)
+    for shared in (None, 6):
+        loss = EpisodeLoss(bars, num_ways=3, num_classes=shared, corrupt=blank)
+        apart = loss(FewShotClassifier(jnp.ravel, CosineRead()), jr.key(9))
+        assert float(apart) == pytest.approx(2 / 3)
 
 
 def test_more_shots_are_a_larger_support_set(pixels, bars):
@@ -190,6 +245,11 @@ def test_bad_settings_are_named(classifier, bars):
         "num_inner": lambda: AttractorRead(D, num_inner=0),
         "size": lambda: ConvEmbedding(0, key=jr.key(0)),
         "beta": lambda: CosineRead(-1.0),
+        "share": lambda: SettledRead(CosineRead(), share=1.5),
+        "read": lambda: SettledRead(CosineRead),
+        "num_steps": lambda: SettledRead(CosineRead(), num_steps=0),
+        "num_classes": lambda: EpisodeLoss(bars, num_ways=5, num_classes=4),
+        "corrupt": lambda: EpisodeLoss(bars, corrupt=3),
     }.items():
         with pytest.raises(ValueError, match=named):
             make()

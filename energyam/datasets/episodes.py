@@ -48,15 +48,27 @@ def sample_episode(
         raise ValueError(f"num_ways must be at most the number of classes, {C}; got {N}")
     if K + Q > P:
         raise ValueError(f"num_shots + num_queries must be at most the number of drawers, {P}; got {K} + {Q}")
-    class_key, drawer_key = jr.split(key)
-    classes = jr.choice(class_key, C, (N,), replace=False)
-    drawers = jax.vmap(lambda key: jr.permutation(key, P)[: K + Q])(jr.split(drawer_key, N))
-    drawn = images[classes[:, None], drawers].astype(float)
+    classes, drawers = drawn(C, P, (N, K, Q), key)
+    drawn_pictures = images[classes[:, None], drawers].astype(float)
     pictures = lambda part: part.reshape(-1, *images.shape[2:])  # noqa: E731
     labels = jnp.arange(N)
     return Episode(
-        pictures(drawn[:, :K]), jnp.repeat(labels, K), pictures(drawn[:, K:]), jnp.repeat(labels, Q), classes
+        pictures(drawn_pictures[:, :K]),
+        jnp.repeat(labels, K),
+        pictures(drawn_pictures[:, K:]),
+        jnp.repeat(labels, Q),
+        classes,
     )
+
+
+def drawn(
+    num_classes: int, num_drawers: int, counts: tuple[int, int, int], key: PRNGKeyArray
+) -> tuple[Int[Array, " N"], Int[Array, "N KQ"]]:
+    """The classes of an episode of N ways, K shots and Q queries, and K + Q drawers of each, none twice."""
+    class_key, drawer_key = jr.split(key)
+    classes = jr.choice(class_key, num_classes, (counts[0],), replace=False)
+    of_class = lambda key: jr.permutation(key, num_drawers)[: counts[1] + counts[2]]  # noqa: E731
+    return classes, jax.vmap(of_class)(jr.split(drawer_key, counts[0]))
 
 
 @key_by_name

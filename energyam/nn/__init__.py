@@ -12,18 +12,17 @@ from energyam.nn.energy_transformer import (
     MaskedCompletion as MaskedCompletion,
     as_patches as as_patches,
 )
+from energyam.nn.episodes import (
+    Accuracy as Accuracy,
+    EpisodeLoss as EpisodeLoss,
+    episode_accuracy as episode_accuracy,
+)
 from energyam.nn.fast_weights import (
     FastWeightsCell as FastWeightsCell,
     FastWeightsRNN as FastWeightsRNN,
     LSTMRNN as LSTMRNN,
 )
-from energyam.nn.few_shot import (
-    Accuracy as Accuracy,
-    ConvEmbedding as ConvEmbedding,
-    EpisodeLoss as EpisodeLoss,
-    FewShotClassifier as FewShotClassifier,
-    episode_accuracy as episode_accuracy,
-)
+from energyam.nn.few_shot import ConvEmbedding as ConvEmbedding, FewShotClassifier as FewShotClassifier
 from energyam.nn.hopfield_layers import Association as Association, HopfieldAttention as HopfieldAttention
 from energyam.nn.hopfield_sets import (
     HopfieldLookup as HopfieldLookup,
@@ -47,6 +46,7 @@ from energyam.nn.reads import (
     DotRead as DotRead,
     NearestRead as NearestRead,
     PrototypeRead as PrototypeRead,
+    SettledRead as SettledRead,
 )
 from energyam.nn.rest import recall_at_rest as recall_at_rest
 from energyam.nn.training import Trained as Trained, train as train

@@ -1,17 +1,15 @@
 """Few-shot classification: a handful of labelled pictures is the memory, and queries are read from it."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-import numpy as np
 from jax import lax
-from jaxtyping import Array, ArrayLike, Bool, Float, Int, Key, PRNGKeyArray, Shaped
+from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray, Shaped
 
 from energyam import checks
-from energyam.datasets.episodes import sample_episode
 from energyam.nn.reads import AbstractRead
 
 IMAGE_SIZE = 28
@@ -76,115 +74,20 @@ class FewShotClassifier(eqx.Module):
         range or not one a picture, and a class without support.
         """
         support, queries = _pictures("support", support), _pictures("queries", queries)
-        member = _membership(labels, support.shape[0], checks.count("num_classes", num_classes))
         embedded = jax.vmap(self.embed)(jnp.concatenate([support, queries]))
         S = support.shape[0]
-        return jax.vmap(lambda query: self.read(embedded[:S], member, query))(embedded[S:])
+        return self.answer(embedded[:S], labels, embedded[S:], num_classes)
 
-
-class EpisodeLoss(eqx.Module):
-    """The mean loss of a classifier over a few fresh episodes, as `train` wants it: (model, key) → scalar.
-
-        squared_error    Σ_c (softmax(logits)_c − [c is right])²
-        cross_entropy    −log softmax(logits)_right
-
-    **Arguments:** `images` (classes, drawers, 28, 28): the training classes; `kind`: one of the two;
-    `num_ways`, `num_shots`, `num_queries` of each class, `num_episodes` a step. Raises `ValueError` for
-    another kind and counts below 1.
-    """
-
-    images: Shaped[Array, "classes drawers 28 28"]
-    kind: str = eqx.field(static=True)
-    num_ways: int = eqx.field(static=True)
-    num_shots: int = eqx.field(static=True)
-    num_queries: int = eqx.field(static=True)
-    num_episodes: int = eqx.field(static=True)
-
-    def __init__(
+    def answer(
         self,
-        images: Shaped[ArrayLike, "..."],
-        kind: str = "squared_error",
-        num_ways: int = 5,
-        num_shots: int = 1,
-        num_queries: int = 1,
-        num_episodes: int = 4,
-    ):
-        self.images = checks.as_array("images", images, "classes drawers H W")
-        self.kind = checks.one_of("kind", kind, ("squared_error", "cross_entropy"))
-        self.num_ways = checks.count("num_ways", num_ways)
-        self.num_shots = checks.count("num_shots", num_shots)
-        self.num_queries = checks.count("num_queries", num_queries)
-        self.num_episodes = checks.count("num_episodes", num_episodes)
-
-    def __call__(self, model: FewShotClassifier, key: PRNGKeyArray) -> Float[Array, ""]:
-        counts = self.num_ways, self.num_shots, self.num_queries
-        logits, answers = _answered(model, self.images, counts, jr.split(key, self.num_episodes))
-        right = jax.nn.one_hot(answers, self.num_ways, dtype=logits.dtype)
-        if self.kind == "squared_error":
-            return jnp.mean(jnp.sum((jax.nn.softmax(logits) - right) ** 2, axis=-1))
-        return -jnp.mean(jnp.sum(jax.nn.log_softmax(logits) * right, axis=-1))
-
-
-class Accuracy(NamedTuple):
-    """The share of queries answered right over many episodes.
-
-    `mean`; `half_width` of its 95 % interval, 1.96 std / √episodes; `std` between single episodes.
-    """
-
-    mean: int | float
-    half_width: int | float
-    std: int | float
-
-
-def episode_accuracy(
-    model: FewShotClassifier,
-    images: Shaped[ArrayLike, "..."],
-    num_episodes: int = 1000,
-    num_ways: int = 5,
-    num_shots: int = 1,
-    num_queries: int = 1,
-    *,
-    key: PRNGKeyArray,
-) -> Accuracy:
-    """The accuracy over fresh episodes of images (classes, drawers, 28, 28), with its 95 % interval.
-
-    Runs 20 episodes at a time. Raises `ValueError` for counts below 1, and as `sample_episode` does.
-    """
-    model = checks.instance("model", model, FewShotClassifier)
-    images = checks.as_array("images", images, "classes drawers H W")
-    counts = num_ways, num_shots, num_queries
-    checks.key("key", key)
-    keys = jr.split(key, checks.count("num_episodes", num_episodes))
-    parts = [_shares_right(model, images, counts, keys[i : i + 20]) for i in range(0, num_episodes, 20)]
-    shares = np.concatenate([np.asarray(part, np.float64) for part in parts])
-    std = float(shares.std())
-    return Accuracy(float(shares.mean()), 1.96 * std / num_episodes**0.5, std)
-
-
-@eqx.filter_jit
-def _shares_right(
-    model: FewShotClassifier,
-    images: Shaped[Array, "..."],
-    counts: tuple[int, int, int],
-    keys: Key[Array, " E"],
-) -> Float[Array, " E"]:
-    logits, answers = _answered(model, images, counts, keys)
-    return jnp.mean(logits.argmax(axis=-1) == answers, axis=-1)
-
-
-def _answered(
-    model: FewShotClassifier,
-    images: Shaped[Array, "..."],
-    counts: tuple[int, int, int],
-    keys: Key[Array, " E"],
-) -> tuple[Float[Array, "E Q N"], Int[Array, "E Q"]]:
-    """Logits and right answers of one episode a key."""
-
-    def one(key):
-        episode = sample_episode(images, *counts, key=key)
-        return model(episode.support, episode.labels, episode.queries, counts[0]), episode.answers
-
-    return jax.vmap(one)(keys)
+        support: Float[Array, "S D"],
+        labels: Shaped[ArrayLike, "..."],
+        queries: Float[Array, "Q D"],
+        num_classes: int,
+    ) -> Float[Array, "Q N"]:
+        """The same for embedded support (S, D) and queries (Q, D), whose pictures need no embedding again."""
+        member = _membership(labels, support.shape[0], checks.count("num_classes", num_classes))
+        return jax.vmap(lambda query: self.read(support, member, query))(queries)
 
 
 def _max_pool(maps: Float[Array, "1 H W C"]) -> Float[Array, "1 H2 W2 C"]:

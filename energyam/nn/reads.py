@@ -9,6 +9,7 @@ the answer is the class of lowest energy.
     AttractorRead    q ← relu(LN(q + A q)) first, A written by Storkey's rule (or a Hopfield read, or 0)
     PrototypeRead    −‖mean of the class − q‖²                              Snell et al. 2017
     NearestRead      the largest cosine; nothing to learn
+    SettledRead      any of them, of a query that first settles in a dense memory of the support set
 """
 
 import abc
@@ -16,6 +17,7 @@ import abc
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.scipy.special import logit
 from jaxtyping import Array, ArrayLike, Bool, Float
 
 from energyam import checks
@@ -108,6 +110,43 @@ class PrototypeRead(AbstractRead):
     def __call__(self, support, member, query):
         prototypes = member.T.astype(support.dtype) @ support / member.sum(0)[:, None]
         return -jnp.sum((prototypes - query[None]) ** 2, axis=1)
+
+
+class SettledRead(AbstractRead):
+    """Another read, of a query that settles first in a modern Hopfield memory of the support set.
+
+        x_k ← x_k / ‖x_k‖,  q ← q / ‖q‖
+        q ← (1 − g) q + g Xᵀ softmax(β X q), num_steps times;    logits = read(X, q)
+
+    β and the share g of the retrieved, between 0 and 1, are learned: at g = 0 the memory does nothing, so
+    that training itself says what it is worth. With one example a class the retrieved is a mixture of the
+    five examples, weighted by how near they are.
+
+    **Arguments:** `read`: what reads the settled query; `beta`: β at first; `share`: g at first;
+    `num_steps`. Raises `ValueError` for another read, β ≤ 0, a share outside 0 to 1 or no steps.
+    """
+
+    read: AbstractRead
+    log_beta: Float[Array, ""]
+    logit_share: Float[Array, ""]
+    num_steps: int = eqx.field(static=True)
+
+    def __init__(
+        self, read: AbstractRead, beta: ArrayLike = 10.0, share: ArrayLike = 0.5, num_steps: int = 1
+    ):
+        self.read = checks.instance("read", read, AbstractRead)
+        self.log_beta = jnp.log(checks.positive_float("beta", beta).astype(float))
+        checks.fraction("share", share)
+        self.logit_share = logit(checks.as_floats("share", share, "").astype(float))
+        self.num_steps = checks.count("num_steps", num_steps)
+
+    def __call__(self, support, member, query):
+        support, query = _unit(support), _unit(query)
+        share, beta = jax.nn.sigmoid(self.logit_share), jnp.exp(self.log_beta)
+        for _ in range(self.num_steps):
+            retrieved = jax.nn.softmax(beta * (support @ query)) @ support
+            query = (1 - share) * query + share * retrieved
+        return self.read(support, member, query)
 
 
 class NearestRead(AbstractRead):
