@@ -20,6 +20,7 @@ import jax.random as jr
 import numpy as np
 import optax
 
+from benchmarks.damage import Restored, damaged, flipped, masked
 from benchmarks.progress import CHECKPOINTS, kept
 from energyam.datasets.episodes import add_rotations, split_classes
 from energyam.datasets.omniglot import omniglot
@@ -69,26 +70,6 @@ class Row(NamedTuple):
         )
 
 
-def flipped(key, picture):
-    """A picture with a quarter of its pixels turned from ink to paper or back."""
-    return jnp.where(jr.bernoulli(key, 0.25, picture.shape), 1 - picture, picture)
-
-
-def masked(key, picture):
-    """A picture of which the top, bottom, left or right half is paper."""
-    H, W = picture.shape
-    rows, columns = jnp.broadcast_to(jnp.arange(H)[:, None], (H, W)), jnp.broadcast_to(jnp.arange(W), (H, W))
-    halves = jnp.stack([rows < H // 2, rows >= H // 2, columns < W // 2, columns >= W // 2])
-    return jnp.where(halves[jr.randint(key, (), 0, 4)], 0, picture)
-
-
-def damaged(key, picture):
-    """A picture as it is, flipped or half masked, each as likely."""
-    which, how = jr.split(key)
-    ways = jnp.stack([picture, flipped(how, picture), masked(how, picture)])
-    return ways[jr.randint(which, (), 0, 3)]
-
-
 CORRUPT = {"clean": None, "flipped": flipped, "masked": masked, "damaged": damaged}
 # What the published figures compare, with the control they lack, from three starts each.
 COMPARED = [
@@ -121,6 +102,7 @@ TESTS = {
     "a quarter flipped": (5, 1, "flipped"),
     "half masked": (5, 1, "masked"),
 }
+QUICK_TESTS = ("5-way 1-shot", "a quarter flipped")
 
 
 @functools.cache
@@ -175,7 +157,8 @@ def learn(row, quick):
 def tested(model, quick):
     """Accuracy and the half-width of its 95 % interval in every test."""
     found = {}
-    for name, (ways, shots, queries) in TESTS.items():
+    for name in QUICK_TESTS if quick else TESTS:
+        ways, shots, queries = TESTS[name]
         counts = dict(num_ways=ways, num_shots=shots, num_queries=1 if quick else 5)
         episodes, corrupt = 10 if quick else 1000, CORRUPT[queries]
         accuracy = episode_accuracy(model, sets(quick)[1], episodes, **counts, corrupt=corrupt, key=jr.key(4))
@@ -195,6 +178,20 @@ def trained_row(row, quick):
     return row._asdict() | tested(trained.model, quick) | learned | {"losses": curve}
 
 
+def restored_rows(quick):
+    """Flipped queries restored by a memory of 2,000 windows, for networks trained on clean queries or not."""
+    restored = Restored(sets(quick)[0], 50 if quick else 2000, key=jr.key(5))
+    rows = []
+    for row in (BEST[0], DAMAGED[0]):
+        counts = dict(num_ways=5, num_queries=1 if quick else 5, corrupt=restored)
+        model, images = learn(row, quick).model, sets(quick)[1]
+        accuracy = episode_accuracy(model, images, 10 if quick else 1000, **counts, key=jr.key(4))
+        found = {"a quarter flipped": round(accuracy.mean, 4)}
+        found |= {"a quarter flipped ±": round(accuracy.half_width, 4)}
+        rows.append(row._asdict() | found)
+    return rows
+
+
 def untrained_rows(quick):
     """Nearest neighbours of raw pixels and in an untrained network, the first start of all trainings."""
     embeds = {"pixels": jnp.ravel, "untrained network": ConvEmbedding(SIZE, key=jr.fold_in(jr.key(2), 0))}
@@ -207,18 +204,20 @@ def untrained_rows(quick):
 
 def run(quick):
     """The table, every start of every row, and what the published figures are."""
-    each, left_out = [], []
     parts = {f"{row.name()}, start {row.start}": functools.partial(trained_row, row, quick) for row in ROWS}
-    parts = {"untrained": functools.partial(untrained_rows, quick)} | parts
-    for part, compute in list(parts.items())[: 3 if quick else None]:
-        found = compute() if quick else kept("few_shot.json", part, compute)
-        print(part, found, flush=True)
-        if found is None:
-            left_out.append(part)
-        else:
-            each += found if isinstance(found, list) else [found]
+    if quick:
+        parts = dict(list(parts.items())[:2])
+    parts |= {"untrained": functools.partial(untrained_rows, quick)}
+    parts |= {"restored": functools.partial(restored_rows, quick)}
+    found = {}
+    for part, compute in parts.items():
+        found[part] = compute() if quick else kept("few_shot.json", part, compute)
+        print(part, found[part], flush=True)
+    left_out = [part for part, rows in found.items() if rows is None]
+    untrained, restored = (found.pop(part) or [] for part in ("untrained", "restored"))
+    each = untrained + [row for row in found.values() if row is not None]
     published = {"published (100,000 episodes of Omniglot)": PUBLISHED}
-    return {"rows": means(each), "each start": each, "not run": left_out} | published
+    return {"rows": means(each), "restored": restored, "each start": each, "not run": left_out} | published
 
 
 def means(each):
@@ -228,9 +227,10 @@ def means(each):
         rows.setdefault(" ".join(str(row.get(field)) for field in Row._fields[:-1]), []).append(row)
     found = []
     for starts in rows.values():
-        mean = {test: round(float(np.mean([row[test] for row in starts])), 4) for test in TESTS}
-        width = {f"{test} ±": max(row[f"{test} ±"] for row in starts) for test in TESTS}
-        by_start = {f"{test} by start": [row[test] for row in starts] for test in TESTS}
+        tests = [test for test in TESTS if test in starts[0]]
+        mean = {test: round(float(np.mean([row[test] for row in starts])), 4) for test in tests}
+        width = {f"{test} ±": max(row[f"{test} ±"] for row in starts) for test in tests}
+        by_start = {f"{test} by start": [row[test] for row in starts] for test in tests}
         described = {field: starts[0][field] for field in Row._fields[:-1] if field in starts[0]}
         found.append(described | {"starts": len(starts)} | mean | width | by_start)
     return found
@@ -248,8 +248,9 @@ def figure(results):
         else "tab:blue"
         for row in rows
     ]
-    figure, axes = plt.subplots(1, len(TESTS), figsize=(15, 0.28 * len(rows) + 1.2), sharey=True)
-    for axis, test in zip(axes, TESTS, strict=True):
+    tests = [test for test in TESTS if test in rows[0]]
+    figure, axes = plt.subplots(1, len(tests), figsize=(15, 0.28 * len(rows) + 1.2), sharey=True)
+    for axis, test in zip(axes, tests, strict=True):
         errors = [row[f"{test} ±"] for row in rows]
         axis.barh(labels, [row[test] for row in rows], xerr=errors, color=colours)
         axis.axvline(1 / TESTS[test][0], color="grey", linestyle=":")
