@@ -128,9 +128,8 @@ def _folded(title, text):
 
 def table(rows: list[dict]) -> str:
     """Rows as a Markdown table: the first ones if there are many, and no column of lists."""
-    columns = [
-        c for c in dict.fromkeys(key for row in rows for key in row) if not isinstance(rows[0].get(c), list)
-    ]
+    names = dict.fromkeys(key for row in rows for key in row)
+    columns = [name for name in names if not any(isinstance(row.get(name), list) for row in rows)]
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     for row in rows[:MOST_ROWS]:
         lines.append("| " + " | ".join(cell(row.get(column, "")) for column in columns) + " |")
