@@ -30,6 +30,21 @@ def damaged(key, picture):
     return ways[jr.randint(which, (), 0, 3)]
 
 
+def distorted(key, picture):
+    """A picture turned, sheared, scaled and shifted a little, as if drawn by another hand."""
+    turn, scale, shear, shift = jr.split(key, 4)
+    angle = jr.uniform(turn, minval=-0.2, maxval=0.2)
+    sizes = jr.uniform(scale, (2,), minval=0.85, maxval=1.15)
+    slant = jr.uniform(shear, minval=-0.2, maxval=0.2)
+    turned = jnp.array([[jnp.cos(angle), -jnp.sin(angle)], [jnp.sin(angle), jnp.cos(angle)]])
+    matrix = turned @ jnp.array([[1, slant], [0, 1]]) / sizes[:, None]
+    middle = (jnp.array(picture.shape) - 1) / 2
+    places = jnp.stack(jnp.meshgrid(*map(jnp.arange, picture.shape), indexing="ij")) - middle[:, None, None]
+    moved = jr.uniform(shift, (2,), minval=-2, maxval=2) + middle
+    places = jnp.einsum("ij,jhw->ihw", matrix, places) + moved[:, None, None]
+    return jax.scipy.ndimage.map_coordinates(picture, list(places), order=1)
+
+
 class Restored(eqx.Module):
     """A flipped picture that settles, window by window, in a dense memory of windows of training pictures.
 

@@ -2,7 +2,8 @@
 
 Every network has the same embedding, and learns from the 964 background classes turned four ways (3,856
 classes of 20 pictures). Tests are 1,000 episodes of the 659 evaluation classes, five queries a class. A step
-embeds the pictures of ten classes and draws ten 5-way episodes from them (Adam, from 2e-3 down to 0).
+embeds the pictures of ten classes and draws ten 5-way episodes from them (Adam, from 2e-3 down to 0); the
+best reads have one 20-way episode of distorted pictures a step.
 
 ENERGYAM_OMNIGLOT names a folder with images_background.zip and images_evaluation.zip; without it they are
 fetched. A run that was cut off is resumed from benchmarks/checkpoints/; with ENERGYAM_FINISHED set, only what
@@ -20,7 +21,7 @@ import jax.random as jr
 import numpy as np
 import optax
 
-from benchmarks.damage import Restored, damaged, flipped, masked
+from benchmarks.damage import Restored, damaged, distorted, flipped, masked
 from benchmarks.progress import CHECKPOINTS, kept
 from energyam.datasets.episodes import add_rotations, split_classes
 from energyam.datasets.omniglot import omniglot
@@ -61,13 +62,14 @@ class Row(NamedTuple):
     episodes: int = SHORT
     shots: int = 1
     queries: str = "clean"
+    ways: int = 5
     start: int = 0
 
     def name(self):
         """The row as it is called in the results, whatever its start."""
-        return (
-            f"{self.read}, {self.loss}, {self.shots}-shot, {self.queries} queries, {self.episodes} episodes"
-        )
+        trained = f"{self.shots}-shot, {self.queries} queries, {self.episodes} episodes"
+        wide = "" if self.ways == 5 else f", {self.ways}-way, distorted"
+        return f"{self.read}, {self.loss}, {trained}{wide}"
 
 
 CORRUPT = {"clean": None, "flipped": flipped, "masked": masked, "damaged": damaged}
@@ -77,7 +79,9 @@ COMPARED = [
     for start in range(3)
     for read in ("no memory", "layer norm alone", "Storkey memory")
 ]
-BEST = [Row(read, episodes=LONG) for read in ("cosine", "settled, then cosine")]
+PLAIN = [Row(read, episodes=LONG) for read in ("cosine", "settled, then cosine")]
+# One 20-way episode a step, its pictures turned, sheared, scaled and shifted a little.
+BEST = [Row(read, episodes=LONG // SHARED, ways=20) for read in ("cosine", "settled, then cosine")]
 ENTROPY = [
     Row(read)
     for read in (
@@ -89,11 +93,8 @@ ENTROPY = [
     )
 ]
 DAMAGED = [Row(read, queries="damaged") for read in ("cosine", "settled, then cosine", "Storkey memory")]
-FIVE = [
-    Row(read, shots=5)
-    for read in ("prototypes", "settled, then prototypes", "cosine", "settled, then cosine")
-]
-ROWS = BEST + COMPARED + ENTROPY + DAMAGED + FIVE
+FIVE = [Row(read, shots=5) for read in ("prototypes", "settled, then prototypes")]
+ROWS = BEST + PLAIN + COMPARED + ENTROPY + DAMAGED + FIVE
 # How networks are tested: ways, shots, and what happens to the queries.
 TESTS = {
     "5-way 1-shot": (5, 1, "clean"),
@@ -131,8 +132,8 @@ def apart(trained, tested):
 
 def learn(row, quick):
     """The network of a row, trained, and resumed if the run was cut off."""
-    num_steps = 4 if quick else row.episodes // SHARED
-    images, _ = sets(quick)
+    images, wide = sets(quick)[0], row.ways > 5
+    num_steps = 4 if quick else row.episodes // (1 if wide else SHARED)
     embed = ConvEmbedding(SIZE, key=jr.fold_in(jr.key(2), row.start))
     file = f"few_shot {row.name()} {row.start}.safetensors".replace(",", "").replace(" ", "_")
     return train(
@@ -141,9 +142,11 @@ def learn(row, quick):
         EpisodeLoss(
             images,
             row.loss,
+            num_ways=row.ways,
             num_shots=row.shots,
-            num_episodes=SHARED,
-            num_classes=SHARED,
+            num_episodes=1 if wide else SHARED,
+            num_classes=None if wide else SHARED,
+            augment=distorted if wide else None,
             corrupt=CORRUPT[row.queries],
         ),
         num_steps,
@@ -175,14 +178,14 @@ def trained_row(row, quick):
         read = trained.model.read
         learned = {"share of the memory": round(float(jax.nn.sigmoid(read.logit_share)), 3)}
         learned |= {"beta of the memory": round(float(jnp.exp(read.log_beta)), 2)}
-    return row._asdict() | tested(trained.model, quick) | learned | {"losses": curve}
+    return tested(trained.model, quick) | learned | {"losses": curve}
 
 
 def restored_rows(quick):
     """Flipped queries restored by a memory of 2,000 windows, for networks trained on clean queries or not."""
     restored = Restored(sets(quick)[0], 50 if quick else 2000, key=jr.key(5))
     rows = []
-    for row in (BEST[0], DAMAGED[0]):
+    for row in (PLAIN[0], DAMAGED[0]):
         counts = dict(num_ways=5, num_queries=1 if quick else 5, corrupt=restored)
         model, images = learn(row, quick).model, sets(quick)[1]
         accuracy = episode_accuracy(model, images, 10 if quick else 1000, **counts, key=jr.key(4))
@@ -204,18 +207,17 @@ def untrained_rows(quick):
 
 def run(quick):
     """The table, every start of every row, and what the published figures are."""
-    parts = {f"{row.name()}, start {row.start}": functools.partial(trained_row, row, quick) for row in ROWS}
-    if quick:
-        parts = dict(list(parts.items())[:2])
+    rows = {f"{row.name()}, start {row.start}": row for row in (ROWS[1:3] if quick else ROWS)}
+    parts = {part: functools.partial(trained_row, row, quick) for part, row in rows.items()}
     parts |= {"untrained": functools.partial(untrained_rows, quick)}
     parts |= {"restored": functools.partial(restored_rows, quick)}
     found = {}
     for part, compute in parts.items():
         found[part] = compute() if quick else kept("few_shot.json", part, compute)
         print(part, found[part], flush=True)
-    left_out = [part for part, rows in found.items() if rows is None]
+    left_out = [part for part, results in found.items() if results is None]
     untrained, restored = (found.pop(part) or [] for part in ("untrained", "restored"))
-    each = untrained + [row for row in found.values() if row is not None]
+    each = untrained + [rows[part]._asdict() | row for part, row in found.items() if row is not None]
     published = {"published (100,000 episodes of Omniglot)": PUBLISHED}
     return {"rows": means(each), "restored": restored, "each start": each, "not run": left_out} | published
 
@@ -264,5 +266,7 @@ def label(row):
     if row["loss"] == "none":
         return row["read"]
     words = [row["read"], {"squared_error": "squared error", "cross_entropy": "cross-entropy"}[row["loss"]]]
-    words += ["5-shot training"] * (row["shots"] == 5) + ["damaged queries"] * (row["queries"] == "damaged")
+    words += ["20-way, distorted"] * (row["ways"] == 20)
+    words += ["5-shot training"] * (row["shots"] == 5)
+    words += ["damaged queries"] * (row["queries"] == "damaged")
     return f"{', '.join(words)}, {row['episodes'] // 1000},000"

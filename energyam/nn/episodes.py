@@ -11,10 +11,10 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int, Key, PRNGKeyArray, Shaped
 
 from energyam import checks
-from energyam.datasets.episodes import drawn, sample_episode
+from energyam.datasets.episodes import Episode, drawn, sample_episode
 from energyam.nn.few_shot import FewShotClassifier
 
-Corrupt = Callable[[PRNGKeyArray, Float[Array, "H W"]], Float[Array, "H W"]]
+Change = Callable[[PRNGKeyArray, Float[Array, "H W"]], Float[Array, "H W"]]
 
 
 class EpisodeLoss(eqx.Module):
@@ -29,13 +29,14 @@ class EpisodeLoss(eqx.Module):
 
     **Arguments:** `images` (classes, drawers, 28, 28): the training classes; `kind`: one of the two;
     `num_ways`, `num_shots`, `num_queries` of each class, `num_episodes` a step; `num_classes`: how many
-    classes the episodes of one step share, by default each draws its own; `corrupt`: (key, picture) →
-    picture, what happens to each query, by default nothing. Raises `ValueError` for another kind, counts
-    below 1, fewer classes than ways, and what is no function.
+    classes the episodes of one step share, by default each draws its own; `augment`: (key, picture) →
+    picture, what happens to each picture; `corrupt`: the same for the queries alone, by default nothing.
+    Raises `ValueError` for another kind, counts below 1, fewer classes than ways, and what is no function.
     """
 
     images: Shaped[Array, "classes drawers 28 28"]
-    corrupt: Corrupt | None
+    augment: Change | None
+    corrupt: Change | None
     kind: str = eqx.field(static=True)
     num_ways: int = eqx.field(static=True)
     num_shots: int = eqx.field(static=True)
@@ -52,7 +53,8 @@ class EpisodeLoss(eqx.Module):
         num_queries: int = 1,
         num_episodes: int = 4,
         num_classes: int | None = None,
-        corrupt: Corrupt | None = None,
+        augment: Change | None = None,
+        corrupt: Change | None = None,
     ):
         self.images = checks.as_array("images", images, "classes drawers H W")
         self.kind = checks.one_of("kind", kind, ("squared_error", "cross_entropy"))
@@ -65,22 +67,55 @@ class EpisodeLoss(eqx.Module):
             raise ValueError(
                 f"num_classes must be at least num_ways, {self.num_ways}; got {self.num_classes}"
             )
+        checks.function("augment", augment)
         checks.function("corrupt", corrupt)
-        self.corrupt = corrupt
+        self.augment, self.corrupt = augment, corrupt
 
     def __call__(self, model: FewShotClassifier, key: PRNGKeyArray) -> Float[Array, ""]:
-        counts = self.num_ways, self.num_shots, self.num_queries
         keys = jr.split(key, self.num_episodes)
         if self.num_classes is None:
-            logits, answers = _own_classes(model, self.images, counts, self.corrupt, keys)
+            logits, answers = jax.vmap(lambda key: self._own_classes(model, key))(keys)
         else:
-            logits, answers = _shared_classes(
-                model, self.images, counts, self.corrupt, keys, self.num_classes
-            )
+            logits, answers = self._shared_classes(model, keys, self.num_classes)
         right = jax.nn.one_hot(answers, self.num_ways, dtype=logits.dtype)
         if self.kind == "squared_error":
             return jnp.mean(jnp.sum((jax.nn.softmax(logits) - right) ** 2, axis=-1))
         return -jnp.mean(jnp.sum(jax.nn.log_softmax(logits) * right, axis=-1))
+
+    def _own_classes(
+        self, model: FewShotClassifier, key: PRNGKeyArray
+    ) -> tuple[Float[Array, "Q N"], Int[Array, " Q"]]:
+        """Logits and right answers of an episode of its own classes."""
+        episode = self._drawn(self.num_ways, key)
+        logits = model(episode.support, episode.labels, episode.queries, self.num_ways)
+        return logits, episode.answers
+
+    def _shared_classes(
+        self, model: FewShotClassifier, keys: Key[Array, " E"], num_classes: int
+    ) -> tuple[Float[Array, "E Q N"], Int[Array, "E Q"]]:
+        """The same of one episode a key among so many classes, whose pictures are embedded once."""
+        ways = self.num_ways
+        episode = self._drawn(num_classes, jr.fold_in(keys[0], len(keys)))
+        embedded = jax.vmap(model.embed)(jnp.concatenate([episode.support, episode.queries]))
+        by_class = lambda part: part.reshape(num_classes, -1, part.shape[-1])  # noqa: E731
+        support, queries = map(by_class, jnp.split(embedded, [len(episode.support)]))
+        labels, answers = (jnp.repeat(jnp.arange(ways), n) for n in (self.num_shots, self.num_queries))
+
+        def one(key):
+            classes = jr.choice(key, num_classes, (ways,), replace=False)
+            flat = lambda part: part[classes].reshape(-1, part.shape[-1])  # noqa: E731
+            return model.answer(flat(support), labels, flat(queries), ways), answers
+
+        return jax.vmap(one)(keys)
+
+    def _drawn(self, num_ways: int, key: PRNGKeyArray) -> Episode:
+        """An episode of so many ways, its pictures changed as asked for."""
+        episode = sample_episode(self.images, num_ways, self.num_shots, self.num_queries, key=key)
+        support, queries = (
+            _changed(self.augment, part, jr.fold_in(key, n))
+            for n, part in enumerate((episode.support, episode.queries))
+        )
+        return episode._replace(support=support, queries=_changed(self.corrupt, queries, jr.fold_in(key, 2)))
 
 
 class Accuracy(NamedTuple):
@@ -101,7 +136,7 @@ def episode_accuracy(
     num_ways: int = 5,
     num_shots: int = 1,
     num_queries: int = 1,
-    corrupt: Corrupt | None = None,
+    corrupt: Change | None = None,
     *,
     key: PRNGKeyArray,
 ) -> Accuracy:
@@ -136,7 +171,7 @@ def _embedded(
     embed: Any,
     images: Shaped[Array, "classes drawers H W"],
     pictures: Int[np.ndarray, "E N K"],
-    corrupt: Corrupt | None,
+    corrupt: Change | None,
     key: PRNGKeyArray,
 ) -> tuple[Float[Array, "U D"], Int[np.ndarray, "E N K"]]:
     """Embeddings of the pictures with these numbers, each once, and where in them each is."""
@@ -151,7 +186,7 @@ def _embed_batch(
     embed: Any,
     images: Shaped[Array, "classes drawers H W"],
     numbers: Int[Array, " U"],
-    corrupt: Corrupt | None,
+    corrupt: Change | None,
     key: PRNGKeyArray,
 ) -> Float[Array, "U D"]:
     pictures = images.reshape(-1, *images.shape[2:])[numbers].astype(float)
@@ -176,52 +211,7 @@ def _shares_right(
     return jax.vmap(one)(support, queries)
 
 
-def _own_classes(
-    model: FewShotClassifier,
-    images: Shaped[Array, "..."],
-    counts: tuple[int, int, int],
-    corrupt: Corrupt | None,
-    keys: Key[Array, " E"],
-) -> tuple[Float[Array, "E Q N"], Int[Array, "E Q"]]:
-    """Logits and right answers of one episode a key, each of its own classes."""
-
-    def one(key):
-        episode = sample_episode(images, *counts, key=key)
-        queries = _corrupted(corrupt, episode.queries, key)
-        return model(episode.support, episode.labels, queries, counts[0]), episode.answers
-
-    return jax.vmap(one)(keys)
-
-
-def _shared_classes(
-    model: FewShotClassifier,
-    images: Shaped[Array, "..."],
-    counts: tuple[int, int, int],
-    corrupt: Corrupt | None,
-    keys: Key[Array, " E"],
-    num_classes: int,
-) -> tuple[Float[Array, "E Q N"], Int[Array, "E Q"]]:
-    """The same of episodes among so many classes, whose pictures are embedded once."""
-    num_ways, num_shots, num_queries = counts
-    shared_key = jr.fold_in(keys[0], len(keys))
-    episode = sample_episode(images, num_classes, num_shots, num_queries, key=shared_key)
-    queries = _corrupted(corrupt, episode.queries, shared_key)
-    embedded = jax.vmap(model.embed)(jnp.concatenate([episode.support, queries]))
-    by_class = lambda part: part.reshape(num_classes, -1, part.shape[-1])  # noqa: E731
-    support, queries = map(by_class, jnp.split(embedded, [len(episode.support)]))
-    labels, answers = (jnp.repeat(jnp.arange(num_ways), count) for count in (num_shots, num_queries))
-
-    def one(key):
-        classes = jr.choice(key, num_classes, (num_ways,), replace=False)
-        flat = lambda part: part[classes].reshape(-1, part.shape[-1])  # noqa: E731
-        return model.answer(flat(support), labels, flat(queries), num_ways), answers
-
-    return jax.vmap(one)(keys)
-
-
-def _corrupted(
-    corrupt: Corrupt | None, pictures: Float[Array, "Q H W"], key: PRNGKeyArray
+def _changed(
+    change: Change | None, pictures: Float[Array, "Q H W"], key: PRNGKeyArray
 ) -> Float[Array, "Q H W"]:
-    if corrupt is None:
-        return pictures
-    return jax.vmap(corrupt)(jr.split(jr.fold_in(key, 1), len(pictures)), pictures)
+    return pictures if change is None else jax.vmap(change)(jr.split(key, len(pictures)), pictures)
