@@ -49,7 +49,6 @@ READS = {
     "cosine": CosineRead,
     "settled, then cosine": lambda: SettledRead(CosineRead()),
     "prototypes": PrototypeRead,
-    "settled, then prototypes": lambda: SettledRead(PrototypeRead()),
 }
 PUBLISHED = {"no memory": "0.907 ± 0.11", "Storkey memory": "0.981 ± 0.04"}
 
@@ -60,14 +59,13 @@ class Row(NamedTuple):
     read: str
     loss: str = "cross_entropy"
     episodes: int = SHORT
-    shots: int = 1
     queries: str = "clean"
     ways: int = 5
     start: int = 0
 
     def name(self):
         """The row as it is called in the results, whatever its start."""
-        trained = f"{self.shots}-shot, {self.queries} queries, {self.episodes} episodes"
+        trained = f"1-shot, {self.queries} queries, {self.episodes} episodes"
         wide = "" if self.ways == 5 else f", {self.ways}-way, distorted"
         return f"{self.read}, {self.loss}, {trained}{wide}"
 
@@ -93,8 +91,7 @@ ENTROPY = [
     )
 ]
 DAMAGED = [Row(read, queries="damaged") for read in ("cosine", "settled, then cosine", "Storkey memory")]
-FIVE = [Row(read, shots=5) for read in ("prototypes", "settled, then prototypes")]
-ROWS = BEST + PLAIN + COMPARED + ENTROPY + DAMAGED + FIVE
+ROWS = BEST + PLAIN + COMPARED + ENTROPY + DAMAGED
 # How networks are tested: ways, shots, and what happens to the queries.
 TESTS = {
     "5-way 1-shot": (5, 1, "clean"),
@@ -143,7 +140,6 @@ def learn(row, quick):
             images,
             row.loss,
             num_ways=row.ways,
-            num_shots=row.shots,
             num_episodes=1 if wide else SHARED,
             num_classes=None if wide else SHARED,
             augment=distorted if wide else None,
@@ -267,6 +263,5 @@ def label(row):
         return row["read"]
     words = [row["read"], {"squared_error": "squared error", "cross_entropy": "cross-entropy"}[row["loss"]]]
     words += ["20-way, distorted"] * (row["ways"] == 20)
-    words += ["5-shot training"] * (row["shots"] == 5)
     words += ["damaged queries"] * (row["queries"] == "damaged")
     return f"{', '.join(words)}, {row['episodes'] // 1000},000"
