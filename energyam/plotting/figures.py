@@ -181,7 +181,7 @@ def checked_names(name: str, given: Sequence[str], wanted: int) -> list[str]:
 def names_above(names: Sequence[str], width: int) -> UInt8[np.ndarray, "y x"]:
     """Colour numbers of a strip with a name above each of the columns that share a width of so many pixels.
 
-    All are as small as the widest needs to fit its column.
+    All are as small as the widest needs to fit its column, but of 4 points at least.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -192,9 +192,11 @@ def names_above(names: Sequence[str], width: int) -> UInt8[np.ndarray, "y x"]:
         fig.text((i + 0.5) / len(names), 0.5, name, fontsize=8, ha="center", va="center")
         for i, name in enumerate(names)
     ]
-    widest = max(text.get_window_extent(renderer).width for text in texts)
-    for text in texts:
-        text.set_fontsize(8 * min(1, (column - 6) / max(widest, 1)))
+    for size in (8, 7, 6, 5, 4):  # widths are whole pixels a letter, so they don't follow the size evenly
+        for text in texts:
+            text.set_fontsize(size)
+        if max(text.get_window_extent(renderer).width for text in texts) < column - 4:
+            break
     return (rendered(fig)[..., 0] / 255 * (SHADES - 1)).round().astype(np.uint8)
 
 
