@@ -85,11 +85,11 @@ def figure(rows):
     """Left: the rules, nearest pattern (solid) and bit-exact (dashed). Right: all memories."""
     import matplotlib.pyplot as plt
 
-    fig, axes = plt.subplots(2, 2, figsize=(11, 7.5), sharey=True, layout="constrained")
+    fig, axes = plt.subplots(2, 2, figsize=(12, 7.5), sharey=True, layout="constrained")
     for ax, bias in zip(axes[0], (0.5, 0.4), strict=True):
         for i, name in enumerate(RULES):
             line = [r for r in rows if (r["experiment"], r["memory"], r["P(+1)"]) == ("rules", name, bias)]
-            band(ax, line, "K", "nearest", label=name, color=f"C{i}")
+            band(ax, line, "K", "nearest", color=f"C{i}")
             band(ax, line, "K", "exact", color=f"C{i}", ls="--")
         ax.axvline(theory.replica_capacity(100), color="grey", lw=1, ls=":")
         ax.set(title=f"100 neurons, P(+1) = {bias}, from the patterns", xlabel="patterns K")
@@ -101,8 +101,7 @@ def figure(rows):
     axes[1, 1].set(title="100 neurons, 8 patterns", xlabel="share of neurons flipped")
     axes[0, 0].set_ylabel("nearest (solid), exact (dashed)")
     axes[1, 0].set_ylabel("exact")
-    axes[0, 0].legend(fontsize=8)
-    axes[1, 1].legend(fontsize=8)
+    fig.legend(*axes[1, 1].get_legend_handles_labels(), loc="outside right center", fontsize=8)
     return fig
 
 

@@ -44,14 +44,15 @@ def rows_of(B, K, D) -> list[dict]:
     nearest = eam.DenseAM(patterns, eam.TopK(eam.LogSumExp(0.5), NEAREST), eam.Binary())
     dense, nearest = (sharding.shard_patterns(memory, mesh, "patterns") for memory in (alone, nearest))
     found = B * NEAREST  # a similarity of each device's, an index and a row of int8 that are right
+    kept = jax.jit(_kept)(dense, queries[0])
     programs = {
-        "softmax read": (read, dense, queries, 4 * B * (D + 2)),
-        "top-10 read": (read, nearest, queries, found * (4 * DEVICES + 4 + D)),
-        "neurons looked at": (looks, dense, queries[0], 4 * BLOCK),
-        "flip made": (flip, dense, queries[0], 4 * 4),
+        "softmax read": (read, (dense, queries), 4 * B * (D + 2)),
+        "top-10 read": (read, (nearest, queries), found * (4 * DEVICES + 4 + D)),
+        "neurons looked at": (looks, (dense, queries[0], kept), 4 * BLOCK),
+        "flip made": (flip, (dense, queries[0], kept), 4 * 3),  # the largest and two sums
     }
-    compiled = {name: jax.jit(f).lower(m, q).compile() for name, (f, m, q, _) in programs.items()}
-    ways = {name: lambda name=name: compiled[name](*programs[name][1:3]) for name in programs}
+    compiled = {name: jax.jit(f).lower(*given).compile() for name, (f, given, _) in programs.items()}
+    ways = {name: lambda name=name: compiled[name](*programs[name][1]) for name in programs}
     single = jax.jit(read)
     timings = time_all(ways | {"softmax read, not sharded": lambda: single(alone, queries)}, 5)
     rows = [
@@ -59,7 +60,7 @@ def rows_of(B, K, D) -> list[dict]:
             "what": name,
             "B, K, D": f"{B}, {K}, {D}",
             "patterns a device MB": K * D / DEVICES / 1e6,
-            "model bytes": programs[name][3],
+            "model bytes": programs[name][2],
             "program bytes": traffic(compiled[name].as_text())[0],
             "collectives": traffic(compiled[name].as_text())[1],
             "ms": 1e3 * timings[name].median,
@@ -74,16 +75,15 @@ def read(memory, queries):
     return jax.vmap(lambda query: memory.field(query))(queries)
 
 
-def looks(memory, state):
-    """The bounds of the changes of a block of neurons, by overlaps that lie with the patterns."""
-    kept = _kept(memory, state)
+def looks(memory, state, kept):
+    """The bounds of the changes of a block of neurons, by what is kept, which lies with the patterns."""
     return memory.flips().seen_from(jnp.arange(BLOCK)).enclosure(kept, state[:BLOCK])
 
 
-def flip(memory, state):
+def flip(memory, state, kept):
     """The overlaps and their bounds after a flip of neuron 0, and the energy."""
     flips = memory.flips()
-    kept = flips.flip(_kept(memory, state), state, jnp.asarray(0))
+    kept = flips.flip(kept, state, jnp.asarray(0))
     return kept, flips.energy(kept, state)
 
 

@@ -125,7 +125,8 @@ def draw(result: eam.Recall, stored: Stored, out: Path) -> None:
         figure.axes[2].set_title(stored.names[at][:24], fontsize=10)
         figure.savefig(out, format="png")
         return
-    animation = eam.plotting.animate(result, stored.shape, beside=match)
+    labels = ["answer", stored.names[at][:24]]
+    animation = eam.plotting.animate(result, stored.shape, beside=match, columns=2, labels=labels)
     out.write_bytes(animation.gif() if suffix == ".gif" else animation.video(suffix))
 
 

@@ -23,7 +23,7 @@ SPACES = {
     "synapses": "memories/synapses.py",
     "theory": "theory/__init__.py",
 }
-MOST_ROWS = 25  # of a table on the page of benchmarks
+MOST_ROWS, MOST_LETTERS = 25, 60  # of a table on the page of benchmarks, and of a text in it
 
 
 def repository() -> str:
@@ -113,7 +113,7 @@ def _benchmark(path):
         f"{machine['date']}. [All numbers]({path.name}).\n",
     ]
     if path.with_suffix(".png").exists():
-        lines.append(f"![{summary}]({path.stem}.png)\n")
+        lines.append(f"[![{summary}]({path.stem}.png)]({path.stem}.png)\n")  # alone, it can be enlarged
     results = kept["results"]
     tables = {"": results} if isinstance(results, list) else results
     for title, rows in tables.items():
@@ -130,17 +130,24 @@ def table(rows: list[dict]) -> str:
     """Rows as a Markdown table: the first ones if there are many, and no column of lists."""
     names = dict.fromkeys(key for row in rows for key in row)
     columns = [name for name in names if not any(isinstance(row.get(name), list) for row in rows)]
-    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    lines = ["| " + " | ".join(map(cell, columns)) + " |", "|" + "---|" * len(columns)]
     for row in rows[:MOST_ROWS]:
-        lines.append("| " + " | ".join(cell(row.get(column, "")) for column in columns) + " |")
+        lines.append("| " + " | ".join(cell(_shortened(row.get(column, ""))) for column in columns) + " |")
     if len(rows) > MOST_ROWS:
         lines.append(f"\nThe first {MOST_ROWS} of {len(rows)} rows.")
     return "\n".join(lines)
 
 
+def _shortened(value):
+    """Long texts by their beginning; all of them are in the JSON."""
+    return f"{value[:MOST_LETTERS]} …" if isinstance(value, str) and len(value) > MOST_LETTERS else value
+
+
 def cell(value: object) -> str:
     """A value as a cell of a table."""
-    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    text = str(value)
+    if isinstance(value, float):
+        text = f"{value:,.0f}" if 1e4 <= abs(value) < 1e7 else f"{value:.4g}"
     text = text.replace("\n", " ").replace("<", "&lt;")
     return re.sub(r"([|$*_])", r"\\\1", text)
 

@@ -101,3 +101,5 @@ def test_the_made_pages_hold_what_they_are_made_from(pages):
 def test_tables_are_escaped(pages):
     text = pages.table([{"a": "x|y<z", "b": 1.23456, "c": [1, 2]}])
     assert text.splitlines() == ["| a | b |", "|---|---|", r"| x\|y&lt;z | 1.235 |"]
+    text = pages.table([{"of |E|": 139512.3, "t": "long " * 20}])
+    assert text.splitlines() == [r"| of \|E\| | t |", "|---|---|", f"| 139,512 | {'long ' * 12} … |"]

@@ -137,7 +137,7 @@ def test_quantised_by_tensors_beside_the_weights(tmp_path, name):
 def test_gguf_types_that_cannot_be_read(tmp_path):
     tensors = tensors_of("llama")
     tensors["model.norm.weight"] = np.ones(24, np.int8)
-    with pytest.raises(ValueError, match=r"'output_norm\.weight' is of type I8, which can't be dequantised"):
+    with pytest.raises(ValueError, match=r"'output_norm\.weight' is of type I8.*dequantised \(take a file"):
         lm.load(gguf_of(tmp_path / "tiny.gguf", source=tensors))
 
 

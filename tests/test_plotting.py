@@ -117,6 +117,24 @@ def test_what_stands_beside_an_animation_stands_still(single, patterns):
     assert (still == still[:1]).all() and (shown[0] != shown[-1]).any()
 
 
+def test_columns_of_an_animation_have_their_labels(batch):
+    states, labels = batch.frames(10), ["first", "", "a long name\nfor this", "δ"]
+    plain = animate(states, SHAPE, columns=4)
+    shown = animate(states, SHAPE, columns=4, labels=labels)
+    height = shown.frames.shape[1] - plain.frames.shape[1]
+    np.testing.assert_array_equal(shown.frames[:, height:], plain.frames)
+    above = shown.palette[shown.frames[:, :height]].astype(int).sum(axis=-1)
+    assert 20 < height < 40 and (above == above[:1]).all() and len(shown.gif()) > 0
+    dark = np.array_split((above[0] < 600).any(axis=0), 4, axis=0)
+    assert [bool(column.any()) for column in dark] == [True, False, True, True]
+    for column in (dark[0], dark[2], dark[3]):
+        ends = np.flatnonzero(column)[[0, -1]]
+        assert abs(ends.mean() - len(column) / 2) < 4 and 0 < ends[0] and ends[1] < len(column) - 1
+    beside = animate(batch, SHAPE, every=10, columns=4, labels=list("abcd"))  # a curve, and one line
+    assert (beside.palette[beside.frames[0]][:, :10] < 100).any()
+    assert animate(states, SHAPE, columns=4, labels=list("abcd")).frames.shape[1] < shown.frames.shape[1]
+
+
 def test_rows_and_columns_have_their_names_and_numbers_a_bar(patterns):
     figure = show_patterns(patterns[:6], SHAPE, columns=["a", "b", "c"], rows=["first", "second"])
     (ax,) = figure.axes
@@ -256,6 +274,8 @@ def test_ffmpeg_is_given_every_pixel(single, tmp_path, monkeypatch):
         (lambda x, r: show_recall(r, SHAPE, original=x[:, :5]), r"original must be \(..., 108\)"),
         (lambda x, r: animate(r, SHAPE, every=0), "every must be an integer"),
         (lambda x, r: animate(r, SHAPE, fps=0), "fps must be an integer"),
+        (lambda x, r: animate(x[None], SHAPE, labels=["a", "b"]), "labels must be 1 name,.*got 2"),
+        (lambda x, r: animate(r, SHAPE, labels="a"), "labels must be a list of names; got 'a'"),
         (lambda x, r: animate(r, SHAPE, energies=x[0]), "energies must be left out"),
         (lambda x, r: animate(x, SHAPE, energies=x[0]), "energies must be"),
         (lambda x, r: animate(x[None, None], SHAPE), r"result must be \(F, D\) or \(B, F, D\)"),

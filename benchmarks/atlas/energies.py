@@ -93,7 +93,7 @@ def ring_modulation(quick):
 )
 def heat_bath(quick):
     memory = eam.ExponentialDenseAM(eam.datasets.random_patterns(3, 10, key=jr.key(1)), 0.3)
-    start = eam.datasets.random_patterns(200, 10, key=jr.key(2))
+    start = eam.datasets.random_patterns(40 if quick else 200, 10, key=jr.key(2))
     samples = eam.sample(memory, start, eam.HeatBath(1.0), 50 if quick else 400, discard=30, key=jr.key(3))
     exact = eam.evaluation.expectation(memory, memory.energy, 1.0)
     return mean_of(np.asarray(samples.energies).mean(axis=1) - float(exact))

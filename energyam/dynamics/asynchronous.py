@@ -80,8 +80,13 @@ def prepare_flips(memory: Any) -> Prepared:
     return Prepared(memory, memory.flips() if isinstance(memory, AbstractHasFlips) else None)
 
 
-def check_flips(memory: Any) -> None:
-    """Raise `ValueError` unless the memory has an energy, and ±1 neurons or none declared."""
+def check_flips(
+    memory: Any, instead: str = "use eam.Synchronous() or eam.GradientDescent(step_size)"
+) -> None:
+    """Raise `ValueError` unless the memory has an energy, and ±1 neurons or none declared.
+
+    `instead`: what the caller can do with a memory of real neurons.
+    """
     name = type(memory).__name__
     if not checks.has_method(memory, "energy"):
         raise ValueError(f"memory must have an energy(x) for flips; {name} has none (use eam.Synchronous())")
@@ -89,10 +94,7 @@ def check_flips(memory: Any) -> None:
     neurons = jax.tree.leaves(getattr(memory, "neurons", None), is_leaf=is_neurons)
     if neurons and not any(isinstance(one, AbstractFlippable) for one in neurons):
         kinds = ", ".join(sorted({type(one).__name__ for one in neurons}))
-        raise ValueError(
-            f"memory must have ±1 neurons for flips; those of {name} are {kinds} "
-            "(use eam.Synchronous() or eam.GradientDescent(step_size))"
-        )
+        raise ValueError(f"memory must have ±1 neurons for flips; those of {name} are {kinds} ({instead})")
 
 
 def _without_gradient(tree):

@@ -35,7 +35,7 @@ from energyam.flips.sweep import any_descent, visit_on
 from energyam.flips.warm import visit_once
 
 Order = Literal["permutation", "uniform", "sequential"]
-_AFRESH = 100  # sweeps until what flips keep is computed anew, before rounding adds up
+AFRESH = 100  # sweeps until what flips keep is computed anew, before rounding adds up
 
 
 class Chain(NamedTuple):
@@ -102,7 +102,7 @@ class AbstractFlipsAtRandom(AbstractFlipping, AbstractCarriesEnergy, AbstractTem
         self, flips: AbstractFlips, carry: Chain, x: Float[Array, " N"], tick: Tick, temperature: Array
     ) -> Any:
         """What was kept of the state, now and then made afresh; always where a sweep may prove a minimum."""
-        afresh = tick.index % _AFRESH == 0
+        afresh = tick.index % AFRESH == 0
         if callable(self.temperature):
             afresh = afresh | (temperature == 0)
         return lax.cond(afresh, lambda: flips.start(x), lambda: carry.kept)

@@ -24,6 +24,7 @@ from energyam.flips.sweep import any_descent
 
 STATUSES = loop.STATUSES
 _CHUNKS = 100  # of a run that shows its progress
+_SMOOTH = "for real neurons look at jax.grad(memory.energy)(state), which is 0 where the energy is level"
 
 
 class Recall(eqx.Module):
@@ -168,7 +169,7 @@ def is_local_minimum(memory: Any, state: PyTree[ArrayLike], clamp: Any = None) -
     `recall`. Raises `ValueError` for a memory without ±1 neurons, or states of another shape or not ±1.
     """
     check_memory(memory)
-    check_flips(memory)
+    check_flips(memory, _SMOOTH)
     layers = layers_of(memory, state, True, "state")
     batch = checked_states(layers, state, "state")
     clamp, clamp_batched = checked_clamp(layers, clamp, batch.axes)

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from energyam import checks
 from energyam.dynamics.asynchronous import Asynchronous, check_flips
-from energyam.dynamics.heat_bath import logit, uniform_within
+from energyam.dynamics.heat_bath import AFRESH, logit, uniform_within
 from energyam.dynamics.orders import shuffled
 from energyam.dynamics.recall import is_local_minimum, recall
 from energyam.flips.capabilities import AbstractCouplings
@@ -22,7 +22,6 @@ from energyam.flips.warm import visit_once
 from energyam.memories.hopfield import HopfieldNetwork
 
 _HOT, _COLD = 1.2, 0.05  # where cooling starts and ends, in typical fields
-_AFRESH = 100  # sweeps until what flips keep is computed anew, before rounding adds up
 _LISTED = 4096  # the list of temperatures is as long as a multiple of this
 _DESCENT = 1000  # sweeps at T = 0, at most; few are needed
 
@@ -145,7 +144,7 @@ def _swept(memory, states, temperatures, num_sweeps, key):
     def sweep(index, at):
         states, kept = at
         temperature = temperatures[index]
-        kept = lax.cond(index % _AFRESH == 0, lambda: start(states), lambda: kept)
+        kept = lax.cond(index % AFRESH == 0, lambda: start(states), lambda: kept)
         of_order, of_noise = jr.split(jr.fold_in(key, index))
         order = shuffled(D, key=of_order)
 

@@ -40,7 +40,8 @@ def read_gguf(file: Path) -> Weights:
         except NotImplementedError:
             kind = tensor.tensor_type.name
             raise ValueError(
-                f"{file}: tensor {name!r} is of type {kind}, which can't be dequantised"
+                f"{file}: tensor {name!r} is of type {kind}, which can't be dequantised "
+                "(take a file of the model in another type, such as F16, Q8_0 or Q4_K)"
             ) from None
 
     return Weights(file.name, settings, frozenset(tensors), read)

@@ -21,7 +21,7 @@ from energyam import checks
 from energyam.dynamics.recall import Recall
 from energyam.dynamics.update import Flips
 from energyam.files import as_path, check_target
-from energyam.plotting.figures import energy_curve, energy_panels
+from energyam.plotting.figures import checked_names, energy_curve, energy_panels, names_above
 from energyam.plotting.pixels import GAP, GREYS, as_grid, as_pictures, enlarged, shades
 
 _MOST_FRAMES, _FRAMES = 100, 60  # at most, and about, unless told
@@ -110,6 +110,7 @@ def animate(
     columns: int | None = None,
     fps: int = 12,
     beside: ArrayLike | None = None,
+    labels: Sequence[str] | None = None,
 ) -> Animation:
     """The states of a recall, or of a batch of them as a grid, beside their falling energy.
 
@@ -123,8 +124,10 @@ def animate(
     - `columns`: of the grid; about square by default. Of a batch, the first 100 are drawn.
     - `fps`: frames a second.
     - `beside`: pictures (..., D) that stand still behind the others, such as what was asked for.
+    - `labels`: what to write above the columns of the grid, a text for each, shrunk where it is too wide.
 
-    Raises `ValueError` for a recall without a record, and states that are not pictures of that shape.
+    Raises `ValueError` for a recall without a record, states that are not pictures of that shape, and more
+    labels than columns or fewer.
     """
     fps = checks.count("fps", fps)
     of: Any = _of_recall if isinstance(result, Recall) else _of_arrays
@@ -138,10 +141,19 @@ def animate(
             still.reshape(-1, 1, *still.shape[-2:]), (still.size // pictures[0, 0].size, *pictures.shape[1:])
         )
         pictures = np.concatenate([pictures, still])
-    grid = enlarged(as_grid(shades(pictures).swapaxes(0, 1), columns), _PIXELS)
+    grid = as_grid(shades(pictures).swapaxes(0, 1), columns)
+    across = (grid.shape[-1] - 1) // (pictures.shape[-1] + 1)
+    grid = enlarged(grid, _PIXELS)
+    if labels is not None:
+        grid = _under_labels(grid, checked_names("labels", labels, across))
     if curve is None:
         return Animation(grid, GREYS, fps)
     return _with_curve(grid, updates, curve, fps)
+
+
+def _under_labels(grid: UInt8[np.ndarray, "F y x"], labels: list[str]) -> UInt8[np.ndarray, "F Y x"]:
+    above = names_above(labels, grid.shape[-1])
+    return np.concatenate([np.broadcast_to(above, (len(grid), *above.shape)), grid], axis=1)
 
 
 def _frames_to_the_last_change(pictures: Float[np.ndarray, "B F H W"]) -> int:

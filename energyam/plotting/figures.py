@@ -43,14 +43,12 @@ def show_patterns(
         raise ValueError(f"title must be a text; got {title!r}")
     pictures = as_pictures("patterns", patterns, shape)
     pictures = pictures.reshape(-1, *pictures.shape[-2:])[:1024]
-    names = None if columns is None or isinstance(columns, int | np.integer) else _names("columns", columns)
+    names = None if columns is None or isinstance(columns, int | np.integer) else _texts("columns", columns)
     grid = _grid(pictures, 1024, len(names) if names else columns)  # type: ignore[arg-type]
-    rows = _names("rows", rows) if rows is not None else None
     across = (grid.shape[1] - 1) // (pictures.shape[2] + 1)
     down = (grid.shape[0] - 1) // (pictures.shape[1] + 1)
-    for name, given, wanted in (("columns", names, across), ("rows", rows, down)):
-        if given is not None and len(given) != wanted:
-            raise ValueError(f"{name} must be {wanted} names, one for each; got {len(given)}")
+    names = None if names is None else checked_names("columns", names, across)
+    rows = None if rows is None else checked_names("rows", rows, down)
     height, width = (min(6.4, 2 + max(grid.shape) / 100) * side / max(grid.shape) for side in grid.shape)
     bar = None if _two_shades(pictures) else float(np.abs(pictures).max())
     room = 0.3 + 0.075 * max(len(line) for row in rows for line in row.splitlines()) if rows else 0.0
@@ -172,7 +170,37 @@ def _drawn(energies: Float[np.ndarray, "B F"]) -> tuple[Float[np.ndarray, "B F"]
     return (logs, "sign(E) · log₁₀(1 + |E|), E the energy") if spans else (energies, "energy")
 
 
-def _names(name: str, given: Any) -> list[str]:
+def checked_names(name: str, given: Sequence[str], wanted: int) -> list[str]:
+    """A list of so many texts; raises `ValueError` for anything else."""
+    texts = _texts(name, given)
+    if len(texts) != wanted:
+        raise ValueError(f"{name} must be {wanted} name{'s' * (wanted != 1)}, one for each; got {len(texts)}")
+    return texts
+
+
+def names_above(names: Sequence[str], width: int) -> UInt8[np.ndarray, "y x"]:
+    """Colour numbers of a strip with a name above each of the columns that share a width of so many pixels.
+
+    All are as small as the widest needs to fit its column, but of 4 points at least.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    dpi, lines = 100, max(name.count("\n") + 1 for name in names)
+    fig = _figure_class()(figsize=(width / dpi, (4 + 14 * lines) / dpi), dpi=dpi)
+    renderer, column = FigureCanvasAgg(fig).get_renderer(), width / len(names)
+    texts = [
+        fig.text((i + 0.5) / len(names), 0.5, name, fontsize=8, ha="center", va="center")
+        for i, name in enumerate(names)
+    ]
+    for size in (8, 7, 6, 5, 4):  # widths are whole pixels a letter, so they don't follow the size evenly
+        for text in texts:
+            text.set_fontsize(size)
+        if max(text.get_window_extent(renderer).width for text in texts) < column - 4:
+            break
+    return (rendered(fig)[..., 0] / 255 * (SHADES - 1)).round().astype(np.uint8)
+
+
+def _texts(name: str, given: Any) -> list[str]:
     if (
         isinstance(given, str)
         or not isinstance(given, Sequence)

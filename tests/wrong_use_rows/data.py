@@ -114,6 +114,7 @@ ROWS = [
     (lambda v: plotting.animate(PICTURE, columns=v), "columns", WHOLE),
     (lambda v: plotting.animate(PICTURE, fps=v), "fps", WHOLE),
     (lambda v: plotting.animate(PICTURE, beside=v), "beside", [np.ones(5), "text", np.zeros((0, 4))]),
+    (lambda v: plotting.animate(PICTURE, labels=v), "labels", ["ab", 3, [1], [], ["a", "b"], KEY]),
     (lambda v: plotting.animate_landscape(QUADRATIC_BOWL, v), "paths", [None, np.ones((2, 3)), "text"]),
     (lambda v: plotting.animate_landscape(QUADRATIC_BOWL, np.ones((2, 2)), fps=v), "fps", WHOLE),
     (lambda v: plotting.show_patterns(PICTURE, rows=v), "rows", ["ab", 3, [1, 2], ["a"] * 9]),
