@@ -125,11 +125,11 @@ def synchronous(name, memory, queries, repeats):
     }
 
 
-def many_patterns(K, D, repeats):
+def many_patterns(name, make, K, D, repeats):
     """One query among ever more int8 patterns: a flip tried against streaming one neuron's K entries."""
     key, draw = jr.split(jr.key(K))
     X = jr.rademacher(draw, (K, D), dtype="int8")
-    memory, query = eam.ExponentialDenseAM(X, 2.0), eam.datasets.flip_bits(X[0], 0.2, key=key)
+    memory, query = make(X), eam.datasets.flip_bits(X[0], 0.2, key=key)
     state, order, free = query.astype(float), jr.permutation(key, D), jnp.ones(D, bool)
     each = eqx.filter_jit(lambda m, x: descend(m.flips(), x, jnp.asarray(jnp.inf), order, free, once=False))
     settled = eam.recall(memory, query, key=key).state.astype(float)
@@ -150,7 +150,8 @@ def many_patterns(K, D, repeats):
         ", each tried": timings["each"].best / D,
         ", each tried, none flips": timings["none"].best / D,
     }
-    row = {"case": f"one query, K={K}, D={D}, int8", "us, one pass over D": stream * 1e6}
+    row = {"case": f"one query, {name}, K={K}, D={D}, int8", "us, one pass over D": stream * 1e6}
+    row["share that flips, each tried"] = float((each(memory, state).flips >= 0).mean())
     row |= {f"us a flip tried{way}": seconds * 1e6 for way, seconds in ours.items()}
     return row | {f"x one pass over D{way}": seconds / stream for way, seconds in ours.items()}
 
@@ -196,4 +197,11 @@ def run(quick: bool = False) -> list[dict]:
     modern = eam.ModernHopfield(X.astype(float), 1e-3)
     rows.append(synchronous(f"synchronous batch of {B}", modern, queries, repeats))
     sizes = (10**3,) if quick else (10**3, 10**4, 10**5, 10**6)
-    return rows + [many_patterns(size, 256, min(repeats, 3)) for size in sizes]
+    among_many = {
+        "exponential, beta 2": lambda X: eam.ExponentialDenseAM(X, 2.0),
+        "polynomial, n 3": lambda X: eam.PolynomialDenseAM(X, 3),
+        "polynomial, n 30": lambda X: eam.PolynomialDenseAM(X, 30),
+    }
+    for size in sizes:
+        rows += [many_patterns(name, make, size, 256, min(repeats, 3)) for name, make in among_many.items()]
+    return rows

@@ -68,7 +68,7 @@ def as_floats(name: str, value: Any, dims: str) -> Shaped[Array, "..."]:
     array = as_array(name, value, dims)
     if not jnp.issubdtype(array.dtype, jnp.floating):
         array = now(lambda a: a.astype(float), array)
-    if not passes(_all_finite, array):
+    if not _all("finite", array):
         raise ValueError(f"{name} must be finite; got NaN or infinity")
     return array
 
@@ -82,7 +82,7 @@ def as_binary(name: str, value: Any, dims: str) -> Shaped[Array, "..."]:
     wanted = f"{name} must be ({_shown(dims)}) with entries ±1"
     if array.dtype == bool:
         raise ValueError(f"{wanted}; got dtype bool (x becomes ±1 by 2 * x.astype(int) - 1)")
-    if not passes(_all_ones, array):
+    if not _all("ones", array):
         got = np.unique(np.asarray(array, dtype=np.float64))
         shown = ", ".join(f"{v:g}" for v in got[:4]) + (", …" if got.size > 4 else "")
         raise ValueError(f"{wanted}; got entries {shown}{_advice(got, array.dtype)}")
@@ -90,14 +90,16 @@ def as_binary(name: str, value: Any, dims: str) -> Shaped[Array, "..."]:
     return array.astype(jnp.int8) if wide else array
 
 
-@jax.jit  # one call, where op by op each costs as much
-def _all_finite(array):
-    return jnp.isfinite(array).all()
+_TESTS = {"finite": lambda x, xp=jnp: xp.isfinite(x).all(), "ones": lambda x, xp=jnp: (xp.abs(x) == 1).all()}
+_ON_DEVICE = {name: jax.jit(test) for name, test in _TESTS.items()}
 
 
-@jax.jit
-def _all_ones(array):
-    return (jnp.abs(array) == 1).all()
+def _all(name: str, array: Array) -> bool:
+    """`passes` of all entries; a few on the host are looked at there, as a call of JAX costs more."""
+    few = is_known(array) and array.size <= 2**14 and array.dtype.kind in "iuf"
+    if few and all(device.platform == "cpu" for device in array.devices()):
+        return bool(_TESTS[name](np.asarray(array), np))
+    return passes(_ON_DEVICE[name], array)
 
 
 def _advice(got: np.ndarray, dtype: np.dtype) -> str:

@@ -30,10 +30,16 @@ def overlaps(patterns: Num[Array, "K D"], state: Float[Array, " D"]) -> Float[Ar
 
     def of_lane(_, arrays):
         (rows,) = arrays
-        block = min(max(64, _WIDENED // rows.shape[1]), rows.shape[0])
-        starts = jnp.arange(rows.shape[0] // block) * block
-        first = lax.map(lambda at: dot(lax.dynamic_slice_in_dim(rows, at, block), state), starts)
-        return jnp.concatenate([first.reshape(-1), dot(rows[starts.shape[0] * block :], state)])
+        K = rows.shape[0]
+        blocks = -(-K // max(64, _WIDENED // rows.shape[1]))
+        block = -(-K // blocks)
+
+        def with_block(j, found):
+            start = jnp.minimum(j * block, K - block)  # the last may take some anew
+            part = dot(lax.dynamic_slice_in_dim(rows, start, block), state)
+            return lax.dynamic_update_slice_in_dim(found, part, start, 0)
+
+        return lax.fori_loop(0, blocks, with_block, jnp.zeros(K, state.dtype))
 
     return by_lane(of_lane, (patterns,)).reshape(-1)
 

@@ -50,3 +50,23 @@ def test_other_numbers_of_the_same_shapes_compile_nothing(name, caplog):
 
 def test_the_count_sees_what_compiles(caplog):
     assert compilations(caplog, lambda patterns, beta, state, key: jnp.ones(int(beta * 70)), 3) > 0
+
+
+def test_a_recall_traces_its_step_once():
+    class Counted(eam.AbstractUpdate):
+        def prepare(self, memory):
+            return memory
+
+        def init(self, prepared, state, tick):
+            return jnp.zeros(())
+
+        def step(self, prepared, state, carry, tick, clamp):
+            traces.append(tick.index)
+            energies = prepared.energy(state)[None]
+            return eam.Step(state, carry, energies, eam.States(state[None]), jnp.ones((), bool))
+
+    traces = []
+    for query in (jnp.ones(D), jnp.ones((2, D))):
+        traces.clear()
+        eam.recall(eam.ModernHopfield(jnp.ones((K, D)), 1.0), query, Counted())
+        assert len(traces) == 1

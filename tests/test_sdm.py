@@ -12,6 +12,7 @@ import pytest
 from zoo import all_states, patterns
 
 import energyam as eam
+from energyam.memories import reads
 
 
 def flipped(states, count):
@@ -40,6 +41,42 @@ def test_weights_are_the_gradient_of_the_potential(name, getkey):
         size * jnp.array([1.0, 0.5, -1.0, 0.0]),
     ):
         np.testing.assert_allclose(weights_of(similarities), slope(similarities), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["circle", "cosines", "cap"])
+def test_a_read_by_blocks_is_that_of_all_patterns(name, getkey):
+    separation = SEPARATIONS[name]
+    size = 1 if separation.cosines else separation.dim
+    similarities = size * jr.uniform(getkey(), (3, 13), minval=-1, maxval=jnp.array([[1.0], [0.2], [-0.9]]))
+    values = jr.normal(getkey(), (13, 4))
+
+    def by_blocks(similarities):
+        gather = lambda weights, _, values: weights @ values  # noqa: E731
+        potential, found = reads.read(
+            separation, lambda rows, _: rows[:, 0], gather, (similarities[:, None], values), 5
+        )
+        return potential + found.sum(), (potential, found)
+
+    def whole(similarities):
+        potential, found = separation.potential(similarities), separation.weights(similarities) @ values
+        return potential + found.sum(), (potential, found)
+
+    ask = lambda read: jax.jit(jax.vmap(jax.grad(read, has_aux=True)))(similarities)  # noqa: E731
+    for got, expected in zip(*map(jax.tree.leaves, (ask(by_blocks), ask(whole))), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("name", ["circle", "cap"])
+def test_working_memory_of_reads_does_not_grow_with_the_patterns(name):
+    def needed(K):
+        def fields(queries, keys):
+            read = lambda query: reads.read_pairs(SEPARATIONS[name], keys, keys, query)[1]  # noqa: E731
+            return jax.vmap(read)(queries)
+
+        shapes = jax.ShapeDtypeStruct((4, 12), jnp.float32), jax.ShapeDtypeStruct((K, 12), jnp.float32)
+        return jax.jit(fields).lower(*shapes).compile().memory_analysis().temp_size_in_bytes
+
+    assert needed(2**18) <= needed(2**13) + 2**16  # and not by 16 · 2^18, those of an array (B, K)
 
 
 @pytest.mark.parametrize("name", ["circle", "wide", "expected"])

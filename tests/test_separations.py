@@ -11,6 +11,7 @@ import pytest
 from zoo import SEPARATIONS
 
 import energyam as eam
+from energyam.flips.integer_powers import limbs_for, with_exact_sign
 from energyam.log_scale import compressed, is_beyond, log_sizes
 
 
@@ -59,6 +60,20 @@ def test_polynomial_gain_has_the_sign_of_whole_numbers(n, rectified):
     expected = [(c > 0) - (c < 0) for c in change]
     np.testing.assert_array_equal(got, expected)
     assert expected[:10] == [0] * 10
+
+
+@pytest.mark.parametrize("K", [1, 30, 40_000])
+def test_a_gain_of_many_small_powers_has_the_sign_of_whole_numbers(K):
+    rng = np.random.default_rng(K)
+    before = rng.integers(-1000, 1000, (8, K))
+    after = before + rng.choice([-2, 2], before.shape)
+    after[0] = rng.permutation(before[0])  # no gain
+    expected = np.sign(np.sum(after**3 - before**3, axis=1))
+    unknown = jnp.zeros(()), jnp.ones(())  # the estimate and its error
+    gain = jax.jit(jax.vmap(lambda *both: with_exact_sign(*unknown, *both, jnp.int32(3), limbs_for(3))))
+    got = gain(jnp.asarray(before, jnp.float32), jnp.asarray(after, jnp.float32))
+    np.testing.assert_array_equal(np.sign(got), expected)
+    assert expected[0] == 0 and (K == 1 or expected.any())
 
 
 def test_logsumexp_gain_sees_what_underflow_hides():

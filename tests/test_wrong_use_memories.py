@@ -59,8 +59,8 @@ def test_adding_and_taking_out_pairs(make):
 
 
 def test_padded_memories():
-    with pytest.raises(ValueError, match=r"separation must take its patterns in blocks.*CircleIntersection"):
-        eam.PaddedKeyValueMemory(*PAIRS, eam.CircleIntersection(5, 2))
+    with pytest.raises(ValueError, match=r"separation must take its patterns in blocks.*Entmax"):
+        eam.PaddedKeyValueMemory(*PAIRS, eam.Entmax(1.0))
     with pytest.raises(ValueError, match="capacity must be an integer of at least 1; got 0"):
         eam.PaddedKeyValueMemory(*PAIRS, eam.ReLU(), capacity=0)
     memory = eam.PaddedKeyValueMemory(*PAIRS, eam.ReLU())

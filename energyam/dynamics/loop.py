@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, Shaped
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from energyam import checks
 from energyam.dynamics.update import AbstractCarriesEnergy, AbstractUpdate, Flips, States, Step, Tick
@@ -70,30 +70,34 @@ def begin(run: Run, state: PyTree[Array], *, key: PRNGKeyArray | None) -> Progre
 
 
 def advance(
-    run: Run, progress: Progress, indices: Int[Array, " S"], keys: Shaped[Array, "S ..."] | None, record: bool
+    run: Run, progress: Progress, indices: Int[Array, " S"], record: bool, *, key: PRNGKeyArray | None
 ) -> tuple[Progress, Any]:
-    """The steps of `indices`, each with its key, while any query goes on; with a history of each step."""
+    """The steps of `indices` while any query goes on, with a history of each step.
+
+    Each step has a key of its own, the same however the steps are cut in chunks.
+    """
     prepared = run.update.prepare(run.memory)
 
-    def step_all(progress, at):
-        index, key = at
+    @jax.jit  # traced once, though its shapes are asked for too
+    def step_all(progress, index):
+        shared = None if key is None else jr.fold_in(key, index)
         one = lambda tick, progress, clamp: _step_one(run, prepared, progress, tick, clamp, record)  # noqa: E731
-        return _for_all(run, one, index, key, progress, run.clamp)
+        return _for_all(run, one, index, shared, progress, run.clamp)
 
-    def stay(progress, at):
-        shapes = jax.eval_shape(step_all, progress, at)[1]
+    def stay(progress, index):
+        shapes = jax.eval_shape(step_all, progress, index)[1]
         nothing = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
         if not record:
             return progress, nothing
         energies = jnp.broadcast_to(progress.energy[..., None], shapes[0].shape)
         return progress, (energies, nothing[1])
 
-    def iterate(progress, at):
+    def iterate(progress, index):
         if not run.stops_early:
-            return step_all(progress, at)
-        return lax.cond((progress.status != RUNNING).all(), stay, step_all, progress, at)
+            return step_all(progress, index)
+        return lax.cond((progress.status != RUNNING).all(), stay, step_all, progress, index)
 
-    return lax.scan(iterate, progress, (indices, keys))
+    return lax.scan(iterate, progress, indices)
 
 
 def repeat(

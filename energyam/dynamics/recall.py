@@ -1,13 +1,11 @@
 """`recall`: any update rule on any memory, for one query or a batch, and `Recall`, its answer."""
 
-import dataclasses
 import functools
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, Shaped
@@ -155,8 +153,9 @@ def recall(
     clamp, clamp_batched = checked_clamp(layers, clamp, batch.axes)
     run = loop.Run(memory, update, clamp, stop, len(batch.axes) > 0, clamp_batched, True)
     runner = _with_progress if progress else _run
-    result = runner(run, batch.states, layers.flippable, batch.axes, max_steps, key, record)
-    return _trimmed(result, max_steps)
+    found = runner(run, batch.states, batch.axes, max_steps, key, record)
+    found = _trimmed(found, len(batch.axes), max_steps)
+    return Recall(**found, query=batch.states, flippable=layers.flippable)
 
 
 def is_local_minimum(memory: Any, state: PyTree[ArrayLike], clamp: Any = None) -> Bool[Array, "*batch"]:
@@ -196,16 +195,23 @@ def _stop_gradient(tree):
     return eqx.combine(jax.lax.stop_gradient(arrays), rest)
 
 
-@eqx.filter_jit
-def _run(run, query, flippable, axes, max_steps, key, record):
+def _run(run, query, axes, max_steps, key, record):
+    leaves, structure = jax.tree.flatten((run, query, key))
+    arrays = [leaf if eqx.is_array(leaf) else None for leaf in leaves]
+    others = tuple(None if eqx.is_array(leaf) else leaf for leaf in leaves)
+    return _run_arrays(arrays, others, structure, axes, max_steps, record)
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2, 3, 4, 5))  # as `eqx.filter_jit` does, and cheaper to call
+def _run_arrays(arrays, others, structure, axes, max_steps, record):
+    leaves = [other if array is None else array for array, other in zip(arrays, others, strict=True)]
+    run, query, key = jax.tree.unflatten(structure, leaves)
     start = loop.begin(run, as_working(query, axes), key=key)
-    end, history = loop.advance(
-        run, start, jnp.arange(max_steps), _keys(key, 0, max_steps, max_steps), record
-    )
-    return _answer(start, end, history, query, flippable, axes, record)
+    end, history = loop.advance(run, start, jnp.arange(max_steps), record, key=key)
+    return _answer(start, end, history, query, axes, record)
 
 
-def _with_progress(run, query, flippable, axes, max_steps, key, record):
+def _with_progress(run, query, axes, max_steps, key, record):
     """The same in chunks of steps run from the host, with a bar."""
     from tqdm import tqdm
 
@@ -217,13 +223,13 @@ def _with_progress(run, query, flippable, axes, max_steps, key, record):
         for first in range(0, max_steps, chunk):
             steps = min(chunk, max_steps - first)
             # `first` as an array: a Python number would compile each chunk anew.
-            at, part = _advance(run, at, jnp.asarray(first), steps, max_steps, key, record)
+            at, part = _advance(run, at, jnp.asarray(first), steps, key, record)
             parts.append(part)
             bar.update(steps)
             if bool((at.status != loop.RUNNING).all()):
                 break
     history = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts) if parts else None
-    return _answer(start, at, history, query, flippable, axes, record and history is not None)
+    return _answer(start, at, history, query, axes, record and history is not None)
 
 
 @eqx.filter_jit
@@ -232,33 +238,25 @@ def _begin(run, query, axes, key):
 
 
 @eqx.filter_jit
-def _advance(run, at, first, steps, max_steps, key, record):
-    return loop.advance(run, at, first + jnp.arange(steps), _keys(key, first, steps, max_steps), record)
+def _advance(run, at, first, steps, key, record):
+    return loop.advance(run, at, first + jnp.arange(steps), record, key=key)
 
 
-def _keys(key, first, steps, max_steps):
-    """A key for each step, the same however the steps are cut in chunks."""
-    if key is None:
-        return None
-    return jax.lax.dynamic_slice_in_dim(jr.split(key, max(max_steps, 1)), first, steps)
-
-
-def _answer(start, end, history, query, flippable, axes, record):
+def _answer(start, end, history, query, axes, record):
+    """The fields of a `Recall` that were computed."""
     status = jnp.where(end.status == loop.RUNNING, loop.OUT_OF_STEPS, end.status)
     energies, recorded = jnp.zeros((*axes, 0), end.energy.dtype), None
     if record:
         energies, recorded = jax.tree.map(lambda leaf: _by_query(leaf, axes), history)
         recorded = recorded if jax.tree.leaves(recorded) else None
         energies = energies.reshape(*axes, -1) if energies.size else jnp.zeros((*axes, 0), energies.dtype)
-    return Recall(
+    return dict(
         state=jax.tree.map(lambda new, old: new.reshape(old.shape).astype(old.dtype), end.state, query),
         energies=energies,
         initial_energy=start.energy.reshape(axes),
         status=status.reshape(axes),
         num_steps=end.num_steps.reshape(axes),
         record=recorded,
-        query=query,
-        flippable=flippable,
     )
 
 
@@ -269,20 +267,20 @@ def _by_query(leaf, axes):
     return jnp.moveaxis(leaf, 1, 0).reshape(*axes, leaf.shape[0], *leaf.shape[2:])
 
 
-def _trimmed(result: Recall, max_steps: int) -> Recall:
+def _trimmed(found, axes, max_steps):
     """The record cut to the steps that were taken, where their number is known."""
-    if result.record is None or not checks.is_known(result.num_steps) or max_steps == 0:
-        return result
-    axes = result.status.ndim
-    all_steps = jax.tree.leaves(result.record)[0].shape[axes]
-    steps = int(np.asarray(result.num_steps).max(initial=0))
+    if found["record"] is None or not checks.is_known(found["num_steps"]) or max_steps == 0:
+        return found
+    all_steps = jax.tree.leaves(found["record"])[0].shape[axes]
+    steps = int(np.asarray(found["num_steps"]).max(initial=0))
     if steps == all_steps:
-        return result
-    updates = result.energies.shape[-1] // all_steps * steps
-    record = jax.tree.map(lambda leaf: _first(leaf, steps, axes), result.record)
-    return dataclasses.replace(result, energies=_first(result.energies, updates, axes), record=record)
+        return found
+    updates = found["energies"].shape[-1] // all_steps * steps
+    energies, record = _first(found["energies"], found["record"], updates, steps, axes)
+    return found | {"energies": energies, "record": record}
 
 
-@functools.partial(jax.jit, static_argnums=(1, 2))
-def _first(leaf, length, axis):
-    return jax.lax.slice_in_dim(leaf, 0, length, axis=axis)
+@functools.partial(jax.jit, static_argnums=(2, 3, 4))
+def _first(energies, record, updates, steps, axis):
+    record = jax.tree.map(lambda leaf: jax.lax.slice_in_dim(leaf, 0, steps, axis=axis), record)
+    return jax.lax.slice_in_dim(energies, 0, updates, axis=axis), record

@@ -48,7 +48,7 @@ def layers_of(memory: Any, state: PyTree[ArrayLike], flipping: bool, name: str =
     if not named:
         raise ValueError(f"state_shape must have at least one layer; got {shapes!r}")
     names = tuple(keystr(path) for path, _ in named)
-    neurons = _neurons_of(memory, structure, Binary() if flipping else Free())
+    neurons = _neurons_of(memory, structure, flipping)
     layers = Layers(structure, names, tuple(tuple(map(int, shape)) for _, shape in named), neurons)
     for label, shape, one in zip(*layers[1:], strict=True):
         if one.shape not in (None, shape):
@@ -83,10 +83,12 @@ def _is_shape(node):
     )
 
 
-def _neurons_of(memory, structure, default):
+def _neurons_of(memory, structure, flipping):
     neurons = getattr(memory, "neurons", None)
-    if neurons is None or isinstance(neurons, AbstractNeurons):
-        return (default if neurons is None else neurons,) * structure.num_leaves
+    if neurons is None:
+        neurons = Binary() if flipping else Free()
+    if isinstance(neurons, AbstractNeurons):
+        return (neurons,) * structure.num_leaves
     found, own = jax.tree.flatten(neurons, is_leaf=lambda node: isinstance(node, AbstractNeurons))
     if not all(isinstance(one, AbstractNeurons) for one in found) or own != structure:
         raise ValueError(

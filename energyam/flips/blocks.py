@@ -21,13 +21,12 @@ def exceeds(change: Change, threshold: Float[Array, "..."]) -> Bool[Array, "..."
 
 
 class _Bounded(NamedTuple):
-    """A block of b neurons under way: the next place that may flip is examined, all before it are decided."""
+    """A block of b neurons under way: the places that are still open come after all that are decided."""
 
     x: Any  # (b,) the neurons' states
     kept: Any
     energy: Any
-    may_flip: Any  # (b,) later places whose change may lie above the threshold
-    must_flip: Any  # (b,) those of them where it does
+    open: Any  # (b,)
     energies: Any  # (b,) after each place, as known so far
     steps: Any  # (b,) what each place has changed its neuron by
 
@@ -35,51 +34,59 @@ class _Bounded(NamedTuple):
 def bounded_block(
     flips: AbstractEnclosures,
     allowed: Bool[Array, " b"],
-    same: Bool[Array, "b b"],
+    same: Bool[Array, "b b"] | None,
     at: At,
     thresholds: Float[Array, " b"],
     descending: bool,
 ) -> Decided:
-    """A block by bounds: after a flip the bounds of the later places are taken anew.
+    """A block by bounds, which are taken anew after a flip if places are left; `same` None if all differ.
 
-    Invariant: the places before the first of `may_flip` are decided as one after another would decide.
+    Invariant: the places before the first open one are decided as one after another would decide.
     """
     places = jnp.arange(allowed.shape[0])
 
-    def bounded(x, kept, last):
-        low, high = flips.enclosure(kept, x)
-        may_flip = allowed & (places > last) & (high > thresholds)
-        return may_flip, may_flip & (low > thresholds)
-
-    def look(block):
-        place = jnp.argmax(block.may_flip)
-        some, sure = block.may_flip.any(), block.must_flip[place]
-        close = flips, block.kept, block.x, place, thresholds[place]
-        falls = some & where_needed(~sure & some, _exactly, sure, *close)
+    def next_flip(block):
+        low, high = flips.enclosure(block.kept, block.x)
+        may_flip = block.open & (high > thresholds)
+        place, falls = _first_that_falls(flips, block, may_flip, low > thresholds, thresholds)
 
         def flip():
-            kept = select(falls, flips.flip(block.kept, block.x, place), block.kept)
-            x = jnp.where(same[place] & falls, -block.x, block.x)
+            kept = flips.flip(block.kept, jnp.where(falls, block.x, 0), place)  # a state of 0 moves nothing
+            x = block.x if same is None else jnp.where(same[place] & falls, -block.x, block.x)
             energy = flips.energy(kept, x)
             energy = jnp.minimum(block.energy, energy) if descending else energy
-            energy = jnp.where(falls, energy, block.energy)
-            may_flip, must_flip = bounded(x, kept, jnp.where(some, place, places.size))
-            energies = jnp.where(falls & (places >= place), energy, block.energies)
-            steps = jnp.where(falls & (places == place), -2 * block.x, block.steps)
-            return _Bounded(x, kept, energy, may_flip, must_flip, energies, steps)
+            return x, kept, jnp.where(falls, energy, block.energy)
 
-        def keep():
-            later = block.may_flip & (places > place)
-            return block._replace(may_flip=later, must_flip=block.must_flip & later)
+        x, kept, energy = lax.cond(unvmap_any(falls), flip, lambda: block[:3])
+        here, later = (places == place) & falls, (places > place) & falls
+        energies = jnp.where(here | later, energy, block.energies)
+        steps = jnp.where(here, -2 * block.x, block.steps)
+        return _Bounded(x, kept, energy, allowed & later, energies, steps)
 
-        return lax.cond(unvmap_any(falls), flip, keep)
-
-    x, kept, energy = at
-    may_flip, must_flip = bounded(x, kept, -1)
-    energies, none = jnp.full(places.shape, energy), jnp.zeros_like(x)
-    start = _Bounded(x, kept, energy, may_flip, must_flip, energies, none)
-    end = lax.while_loop(lambda block: unvmap_any(block.may_flip.any()), look, start)
+    x, _, energy = at
+    start = _Bounded(*at, allowed, jnp.full(places.shape, energy), jnp.zeros_like(x))
+    end = lax.while_loop(lambda block: unvmap_any(block.open.any()), next_flip, start)
     return end.kept, end.energies, end.steps
+
+
+def _first_that_falls(flips, block, may_flip, sure, thresholds):
+    """The first place that flips, and whether any does; where bounds leave it open, exactly."""
+
+    def undecided(may_flip, sure):
+        place = jnp.argmax(may_flip)
+        return place, may_flip[place] & ~sure[place]
+
+    def decide(at):
+        place, needed = undecided(*at)
+        close = flips, block.kept, block.x, place, thresholds[place]
+        falls = where_needed(needed, _exactly, jnp.zeros((), bool), *close)
+        here = (jnp.arange(may_flip.shape[0]) == place) & needed
+        may_flip_, sure = at
+        return may_flip_ & ~(here & ~falls), sure | here
+
+    may_flip, _ = lax.while_loop(lambda at: unvmap_any(undecided(*at)[1]), decide, (may_flip, sure))
+    place = jnp.argmax(may_flip)
+    return place, may_flip[place]
 
 
 def _exactly(flips, kept, x, place, threshold):
@@ -89,7 +96,7 @@ def _exactly(flips, kept, x, place, threshold):
 def coupled_block(
     flips: AbstractCouplings,
     allowed: Bool[Array, " b"],
-    same: Bool[Array, "b b"],
+    same: Bool[Array, "b b"] | None,
     at: At,
     thresholds: Float[Array, " b"],
     descending: bool,
@@ -139,7 +146,7 @@ def _from_flip_to_flip(flips, allowed, same, at, thresholds):
         step = jnp.where(flips_next[place], -2 * x[place], 0)
         here = (places == place) & flips_next
         field = field + step * couplings[place]
-        x = jnp.where(same[place] & (step != 0), -x, x)
+        x = x if same is None else jnp.where(same[place] & (step != 0), -x, x)
         last = jnp.where(step != 0, place, places.size)
         falls = jnp.where(here, change, falls)
         return field, x, jnp.where(here, step, steps), falls, changes_after(field, x, last)

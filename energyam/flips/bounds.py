@@ -17,20 +17,31 @@ Enclosure = tuple[Float[Array, " t"], Float[Array, " t"]]
 
 
 def of_terms(
-    rises: Float[Array, " K"],
-    falls: Float[Array, " K"],
-    unit: Float[Array, ""],
-    potential: Float[Array, ""],
-    error: ArrayLike = 0.0,
+    rises: Float[Array, " K"], falls: Float[Array, " K"], unit: Float[Array, ""], potential: Float[Array, ""]
 ) -> Bounds:
     """The bounds of a sum of terms: term μ rises by `rises` where d_μ = 1, and falls by `falls` where −1.
 
     Σ_near rises − Σ_away falls = ½ Σ (rises − falls) + ½ Σ d (rises + falls), in multiples of `unit`. The
-    terms are good to 60 units of rounding, or else to `error` in all.
+    terms are good to 60 units of rounding.
     """
-    slack = _rounding(rises) * jnp.sum(jnp.abs(rises) + jnp.abs(falls)) + error
-    middle = 0.5 * _sum(rises - falls)
-    return Bounds(0.5 * (rises + falls), middle - slack, middle + slack, unit, potential)
+    excess, size = sums(jnp.stack([rises - falls, jnp.abs(rises) + jnp.abs(falls)]))
+    return of_sums(0.5 * (rises + falls), excess, size, unit, potential)
+
+
+def of_sums(
+    weights: Float[Array, " K"],
+    excess: Float[Array, ""],
+    size: Float[Array, ""],
+    unit: Float[Array, ""],
+    potential: Float[Array, ""],
+    error: ArrayLike = 0.0,
+) -> Bounds:
+    """`of_terms` by the weights ½ (rises + falls) and the sums of rises − falls and |rises| + |falls|.
+
+    The terms are good to 60 units of rounding, and beyond that to `error` in all.
+    """
+    middle, slack = 0.5 * excess, _rounding(weights) * size + error
+    return Bounds(weights, middle - slack, middle + slack, unit, potential)
 
 
 def enclose_terms(bounds: Bounds, products: Float[Array, " t"]) -> Enclosure:
@@ -56,15 +67,16 @@ def of_powers(beta: Float[Array, ""], similarities: Float[Array, " K"], step: Ar
     top = similarities.max()
     b = jnp.minimum(beta, -jnp.log(jnp.finfo(similarities.dtype).eps) / 3 / step)
     p = jnp.exp(b * (similarities - top))
-    total, least, slack = _sum(p), jnp.exp(-b * step), 2 * _rounding(p)
+    total, least, slack = sums(p), jnp.exp(-b * step), 2 * _rounding(p)
     mild = b == beta
-    at_beta = lax.cond(mild, lambda: total, lambda: _sum(jnp.exp(beta * (similarities - top))))
+    at_beta = lax.cond(mild, lambda: total, lambda: sums(jnp.exp(beta * (similarities - top))))
     middle = 0.5 * (1 - least) * total
     low = jnp.where(mild, middle, 1 - 0.5 * total) - slack * total
     high = jnp.where(mild, middle, 0.5 * total - least) + slack * total
-    unit = jnp.where(mild, jnp.expm1(b * step) / total, jnp.inf)
+    share = jnp.where(mild, 0.5 * (1 + least), 0.5)  # of p in v, which stands in the unit: p is used as it is
+    unit = jnp.where(mild, jnp.expm1(b * step) / total, jnp.inf) * share
     potential = beta * top + jnp.log(at_beta)
-    return Bounds(jnp.where(mild, 0.5 * (1 + least), 0.5) * p, low, high, unit, potential)
+    return Bounds(p, low / share, high / share, unit, potential)
 
 
 def enclose_powers(bounds: Bounds, products: Float[Array, " t"]) -> Enclosure:
@@ -77,18 +89,19 @@ def enclose_powers(bounds: Bounds, products: Float[Array, " t"]) -> Enclosure:
     return jnp.where(known, low, below), jnp.where(known, high, above)
 
 
+def sums(terms: Float[Array, "... K"]) -> Float[Array, "..."]:
+    """Sums over the last axis, with a rounding of (BLOCK + K / BLOCK) eps Σ |term| at most."""
+    *rows, K = terms.shape
+    if K <= BLOCK:
+        return jnp.sum(terms, axis=-1)
+    padded = jnp.pad(terms, [(0, 0)] * len(rows) + [(0, -K % BLOCK)])
+    return jnp.sum(jnp.sum(padded.reshape(*rows, -1, BLOCK), axis=-1), axis=-1)
+
+
 def _rounding(terms):
-    """A bound on the relative error of `_sum` and `weighted_sum`, for terms good to 60 units of rounding."""
+    """A bound on the relative error of `sums` and `weighted_sum`, for terms good to 60 units of rounding."""
     K = terms.shape[0]
     return (128 + min(BLOCK, K) + K / BLOCK) * jnp.finfo(terms.dtype).eps
-
-
-def _sum(terms):
-    """Their sum, with a rounding of (BLOCK + K / BLOCK) eps Σ |term| at most."""
-    K = terms.shape[0]
-    if K <= BLOCK:
-        return jnp.sum(terms)
-    return jnp.sum(jnp.sum(jnp.pad(terms, (0, -K % BLOCK)).reshape(-1, BLOCK), axis=1))
 
 
 def _tiny(like):

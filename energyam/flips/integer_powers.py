@@ -31,13 +31,34 @@ def sign_of_power_gain(
     Works on `limbs` limbs of 12 bits, modulo 2^(12 limbs): right for n up to what `limbs_for` made them
     for, and |entries| ≤ `MAX_BASE`.
     """
-    differences = _power_limbs(after, n, limbs) - _power_limbs(before, n, limbs)
-    K = differences.shape[1]
+    both = _power_limbs(jnp.concatenate([after, before]), n, limbs)
+    K = before.shape[0]
+    differences = both[:, :K] - both[:, K:]
     grouped = jnp.pad(differences, ((0, 0), (0, -K % min(K, _GROUP)))).reshape(limbs, -1, min(K, _GROUP))
     digits = _carried(grouped.sum(axis=2, dtype=jnp.int32))  # of each group, its own total
     digits = _carried(digits.sum(axis=1, keepdims=True, dtype=jnp.int32))[:, 0]
     negative = digits[-1] >= 2 ** (_BITS - 1)  # two's complement
     return jnp.where(negative, -1.0, jnp.where(digits.any(), 1.0, 0.0)).astype(before.dtype)
+
+
+def _sign_of_small_gain(before, after, n, most):
+    """`sign_of_power_gain` where all powers lie below 2^30: without loops, and as exact."""
+    terms = power(after.astype(jnp.int32), n, most) - power(before.astype(jnp.int32), n, most)
+    bits = 30 - math.ceil(math.log2(terms.shape[0] + 1))  # of a piece: the sums of all pieces fit 32 bits
+    pieces = -(-32 // bits)
+    shifts = bits * jnp.arange(pieces)[:, None]
+    low = (terms[None] >> shifts) & (2**bits - 1)
+    parts = jnp.where(shifts == bits * (pieces - 1), terms[None] >> shifts, low)
+    totals, carry, some = (
+        jnp.sum(parts, axis=1, dtype=jnp.int32),
+        jnp.zeros((), jnp.int32),
+        jnp.zeros((), bool),
+    )
+    for piece in range(pieces - 1):
+        total = totals[piece] + carry
+        carry, some = total >> bits, some | (total & (2**bits - 1) != 0)
+    top = totals[-1] + carry
+    return jnp.where(top < 0, -1.0, jnp.where((top > 0) | some, 1.0, 0.0)).astype(before.dtype)
 
 
 def _carried(totals):
@@ -80,7 +101,12 @@ def with_exact_sign(
     """
 
     def settle(estimate, bound, before, after, n):
-        sign = sign_of_power_gain(before, after, n, limbs)
+        largest = jnp.maximum(jnp.max(jnp.abs(before)), jnp.max(jnp.abs(after)))
+        sign = lax.cond(
+            n * jnp.log2(jnp.maximum(largest, 1)) < 29.99,  # powers below 2^30
+            lambda: _sign_of_small_gain(before, after, n, largest_order(limbs)),
+            lambda: sign_of_power_gain(before, after, n, limbs),
+        )
         return sign * jnp.maximum(jnp.abs(estimate), bound * 2**-10)
 
     needed = jnp.abs(estimate) <= bound
@@ -92,7 +118,7 @@ def largest_order(limbs: int) -> int:
     return (_BITS * limbs - 34) // 18
 
 
-def power(base: Float[Array, "..."], n: Num[Array, ""], most: int) -> Float[Array, "..."]:
+def power(base: Num[Array, "..."], n: Num[Array, ""], most: int) -> Num[Array, "..."]:
     """baseⁿ for whole n ≤ `most` and either sign of base, or real n and base ≥ 0.
 
     A whole power is a product of squares, good to n units of rounding, as much as those of the base make of
@@ -103,7 +129,7 @@ def power(base: Float[Array, "..."], n: Num[Array, ""], most: int) -> Float[Arra
     result = jnp.ones_like(base)
     for bit in range(most.bit_length()):
         result = jnp.where((n >> bit) % 2 == 1, result * base, result)
-        base = base * base
+        base = base * jnp.where(n >> (bit + 1) > 0, base, 1)  # no further than needed: it might underflow
     return result
 
 

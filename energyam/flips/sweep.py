@@ -11,6 +11,7 @@ product for all queries; conditions of loops and branches are shared by the batc
 
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from equinox.internal import unvmap_all, unvmap_any
 from jax import lax
@@ -24,7 +25,11 @@ from energyam.flips.capabilities import (
     AbstractLed,
 )
 
-BLOCK = 16  # neurons of a block that is bounded anew after each flip
+BLOCK = 16  # neurons of a block that is bounded anew after each flip, at most
+_FEWEST, _CACHED = (
+    4,
+    2**19,
+)  # neurons of such a block among many patterns; floats of one that stays in a cache
 COUPLED_BLOCK = 32  # neurons of a block whose flips interact by couplings, in descent
 WARM_BLOCK = 64  # the same at a temperature
 _BY_BLOCKS = (AbstractCouplings, AbstractEnclosures)
@@ -62,7 +67,7 @@ def descend(
     def unled():
         return lax.cond(
             unvmap_any((free & _may_fall(flips, kept, state)).any()),
-            lambda: _in_blocks(flips, at, order, free, None)[0],
+            lambda: _in_blocks(flips, at, order, free, None, once)[0],
             lambda: _idle(state, energy, order),
         )
 
@@ -98,8 +103,9 @@ def visit_on(
     Of a network `flips.start` costs as much as a sweep, so runs of many sweeps carry what they keep.
     """
     at = state, kept, flips.energy(kept, state)
-    sweep = _in_blocks if isinstance(flips, _BY_BLOCKS) else _one_by_one
-    return sweep(flips, at, order, free, thresholds)
+    if isinstance(flips, _BY_BLOCKS):
+        return _in_blocks(flips, at, order, free, thresholds, False)
+    return _one_by_one(flips, at, order, free, thresholds)
 
 
 def any_descent(
@@ -141,18 +147,24 @@ def _one_by_one(flips, at, order, free, thresholds):
     return Swept(state, energy, energies, flipped), kept
 
 
-def _in_blocks(flips, at, order, free, thresholds):
-    t, descending = order.shape[0], thresholds is None
+def _bounded_size(kept):
+    """How many neurons are bounded together: fewer among many patterns, so that few are bounded twice."""
+    most = max(leaf.size for leaf in jax.tree.leaves(kept))
+    return min(BLOCK, max(_FEWEST, _CACHED // most))
+
+
+def _in_blocks(flips, at, order, free, thresholds, once):
+    t, descending, kept = order.shape[0], thresholds is None, at[1]
     coupled = isinstance(flips, AbstractCouplings)
-    size = min((COUPLED_BLOCK if descending else WARM_BLOCK) if coupled else BLOCK, t)
-    thresholds = jnp.zeros(t, at[0].dtype) if descending else thresholds
+    size = min((COUPLED_BLOCK if descending else WARM_BLOCK) if coupled else _bounded_size(kept), t)
     orders = jnp.pad(order, (0, -t % size), constant_values=-1).reshape(-1, size)
     flips = flips.laid_out()
 
     def try_block(at, block):
         neurons, thresholds = block
+        thresholds = jnp.zeros(size, at[0].dtype) if descending else thresholds
         state, kept, energy = at
-        same = neurons[:, None] == neurons[None]  # a neuron may come twice
+        same = None if once else neurons[:, None] == neurons[None]  # a neuron may come twice
         allowed, seen = (neurons >= 0) & free[neurons], flips.seen_from(neurons)
         start = state[neurons], kept, energy
         if coupled:
@@ -168,7 +180,7 @@ def _in_blocks(flips, at, order, free, thresholds):
         state = state.at[outside].add(steps, mode="drop")
         return (state, kept, energies[-1]), (energies, jnp.where(steps != 0, neurons, -1))
 
-    blocks = orders, jnp.pad(thresholds, (0, -t % size)).reshape(-1, size)
+    blocks = orders, None if descending else jnp.pad(thresholds, (0, -t % size)).reshape(-1, size)
     (state, kept, energy), swept = lax.scan(try_block, at, blocks)
     energies, flipped = (found.reshape(-1)[:t] for found in swept)
     return Swept(state, energy, energies, flipped), kept

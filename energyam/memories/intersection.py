@@ -16,16 +16,16 @@ from jaxtyping import Array, Float, Int, Num, PRNGKeyArray
 
 from energyam import checks
 from energyam.flips.bounds import Enclosure, enclose_terms, of_terms
-from energyam.flips.capabilities import AbstractBounds, AbstractGains, AbstractWeights, Bounds, Change
+from energyam.flips.capabilities import AbstractBounds, AbstractGains, Bounds, Change
 from energyam.hypercube import MAX_DIMENSION, log_circle_intersection, log_number, log_of
 from energyam.hypersphere import log_cap_integral, log_cap_intersection
-from energyam.memories.separation import AbstractOfDim
+from energyam.memories.separation import AbstractBlocks, AbstractOfDim, Pair
 
 _WEIGHTS, _STEPS, _SUMS = range(3)  # rows of the tables
 _ZERO = -(2**20)  # the exponent of 0
 
 
-class CircleIntersection(AbstractOfDim, AbstractWeights, AbstractGains, AbstractBounds):
+class CircleIntersection(AbstractOfDim, AbstractBlocks, AbstractGains, AbstractBounds):
     """Kanerva's weights: how many neurons lie within `radius` of both a pattern and the query.
 
     With the Hamming distance h = (dim − s)/2 of overlap s, weights(s) = I(h), linear between whole h, and
@@ -79,19 +79,20 @@ class CircleIntersection(AbstractOfDim, AbstractWeights, AbstractGains, Abstract
         """D, the length of the vectors compared."""
         return self.mantissas.shape[1] - 1
 
-    def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
-        k, rest = self._place(similarities)
-        gap = 1 - rest
-        rows = np.array([_SUMS, _WEIGHTS, _WEIGHTS])[:, None]
-        parts, top = self._relative(rows, jnp.stack([k + 1, k, k + 1]))
-        total = jnp.sum(parts[0] + gap**2 * parts[1] + gap * (1 + rest) * parts[2])
-        return total * _two_to(jnp.minimum(top, _largest(total.dtype)), total.dtype) / self._scale
+    def scale(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+        return similarities.max()
 
-    def weights(self, similarities: Float[Array, " K"]) -> Float[Array, " K"]:
-        k, rest = self._place(similarities)
-        (at, after), top = self._relative(_WEIGHTS, jnp.stack([k, k + 1]))
-        bound = _largest(rest.dtype)
-        return ((1 - rest) * at + rest * after) * _two_to(jnp.clip(top, -bound // 2, bound), rest.dtype)
+    def relative(self, similarities: Float[Array, "..."], scale: Float[Array, ""]) -> Pair:
+        (term, weight), tops = self._at(scale, None)
+        pairs = zip(self._at(similarities, tops)[0], (term, weight), strict=True)
+        terms, weights = (value / jnp.where(own > 0, own, 1) for value, own in pairs)
+        return terms, weights
+
+    def total(self, scale: Float[Array, ""], total: Float[Array, ""]) -> Pair:
+        (term, weight), (term_top, weight_top) = self._at(scale, None)
+        most = _largest(term.dtype)
+        potential = total * term * _two_to(jnp.minimum(term_top, most), term.dtype) / self._scale
+        return potential, weight * _two_to(jnp.clip(weight_top, -most // 2, most), term.dtype)
 
     def gain(self, similarities: Float[Array, " K"], direction: Num[Array, " K"], step: ArrayLike) -> Change:
         distance = jnp.round((self.dim - similarities * self._scale) / 2).astype(jnp.int32)
@@ -120,20 +121,26 @@ class CircleIntersection(AbstractOfDim, AbstractWeights, AbstractGains, Abstract
     def _scale(self):
         return self.dim if self.cosines else 1
 
-    def _place(self, similarities):
-        """The Hamming distance h as a whole k and what it has more than that; k + 1 is in the tables."""
+    def _at(self, similarities, tops):
+        """C and I relative to powers of 2, and these: as given, else those of the largest."""
         distance = (self.dim - similarities * self._scale) / 2
-        k = jnp.clip(jnp.floor(distance), 0, self.dim - 1).astype(jnp.int32)
-        return k, distance - k
+        k = jnp.clip(jnp.floor(distance), 0, self.dim - 1).astype(jnp.int32)  # k + 1 is in the tables
+        rest, gap = distance - k, 1 - (distance - k)
+        term_top, weight_top = (None, None) if tops is None else tops
+        rows = np.array([_SUMS, _WEIGHTS, _WEIGHTS]).reshape((3,) + (1,) * k.ndim)
+        parts, term_top = self._relative(rows, jnp.stack([k + 1, k, k + 1]), term_top)
+        (at, after), weight_top = self._relative(_WEIGHTS, jnp.stack([k, k + 1]), weight_top)
+        term = parts[0] + gap**2 * parts[1] + gap * (1 + rest) * parts[2]
+        return (term, gap * at + rest * after), (term_top, weight_top)
 
-    def _relative(self, rows, k):
-        """Entries of the tables relative to a power of 2, and its exponent: that of the largest."""
+    def _relative(self, rows, k, top=None):
+        """Entries of the tables relative to 2^top, and top: by default the largest of their exponents."""
         exponents = self.exponents[rows, k]
-        top = exponents.max()
+        top = exponents.max() if top is None else top
         return self.mantissas[rows, k] * _two_to(exponents - top, self.mantissas.dtype), top
 
 
-class CapIntersection(AbstractOfDim, AbstractWeights, AbstractGains):
+class CapIntersection(AbstractOfDim, AbstractBlocks, AbstractGains):
     """The continuous form of Kanerva's weights: how much of the sphere lies within both of two caps.
 
     weights(c) = F(c)/F(1), with F the fraction of the sphere within both caps at cosine c, and potential(c)
@@ -156,15 +163,25 @@ class CapIntersection(AbstractOfDim, AbstractWeights, AbstractGains):
         self.radius = checks.positive_float("radius", radius)
         checks.within("radius", self.radius, 0, dim)
 
-    def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
-        return jnp.sum(_cap_share(self.dim, self.radius, similarities))
+    def scale(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+        return similarities.max()
 
-    def weights(self, similarities: Float[Array, " K"]) -> Float[Array, " K"]:
+    def relative(self, similarities: Float[Array, "..."], scale: Float[Array, ""]) -> Pair:
+        own, log_own = self._share(scale), _log_cap_weights(self.dim, self.radius, scale)
         logs = _log_cap_weights(self.dim, self.radius, similarities)
-        top = lax.stop_gradient(jnp.max(logs))
-        least = 0.5 * math.log(jnp.finfo(logs.dtype).tiny)
+        weights = jnp.exp(logs - jnp.where(jnp.isfinite(log_own), log_own, 0))
+        return self._share(similarities) / jnp.where(own > 0, own, 1), weights
+
+    def total(self, scale: Float[Array, ""], total: Float[Array, ""]) -> Pair:
+        log_own = _log_cap_weights(self.dim, self.radius, scale)
+        least = 0.5 * math.log(jnp.finfo(log_own.dtype).tiny)
         # A query far from all patterns still weighs them: a multiple, where floats can't hold the weights.
-        return jnp.exp(logs + jnp.where(jnp.isfinite(top), jnp.maximum(least - top, 0), 0))
+        raised = lax.stop_gradient(jnp.maximum(least - log_own, 0))
+        finite = jnp.isfinite(log_own)
+        return total * self._share(scale), jnp.exp(jnp.where(finite, log_own + raised, -jnp.inf))
+
+    def _share(self, similarities):
+        return _cap_share(self.dim, self.radius, similarities)
 
     def gain(self, similarities: Float[Array, " K"], direction: Num[Array, " K"], step: ArrayLike) -> Change:
         before = _cap_share(self.dim, self.radius, similarities)

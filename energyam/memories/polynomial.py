@@ -3,11 +3,12 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
 from energyam import checks
-from energyam.flips.bounds import Enclosure, enclose_terms, of_terms
+from energyam.flips.bounds import Enclosure, enclose_terms, of_sums, sums
 from energyam.flips.capabilities import AbstractBounds, AbstractGains, AbstractGrowing, Bounds, Change
 from energyam.flips.integer_powers import (
     MAX_ORDER,
@@ -19,6 +20,8 @@ from energyam.flips.integer_powers import (
 )
 from energyam.log_scale import compressed, is_beyond
 from energyam.memories.separation import AbstractBlocks, Pair, saturated
+
+_SMALL_ORDER = 40  # up to here bounds take products of squares too: their n units of rounding are few
 
 
 class Polynomial(AbstractBlocks, AbstractGains, AbstractBounds, AbstractGrowing):
@@ -86,19 +89,37 @@ class Polynomial(AbstractBlocks, AbstractGains, AbstractBounds, AbstractGrowing)
         return Change(*(saturated(self._in_units(part, scale)) for part in (estimate, bound)))
 
     def bounds(self, similarities: Float[Array, " K"], step: ArrayLike) -> Bounds:
-        around = jnp.stack([similarities - step, similarities, similarities + step])
-        sizes = jnp.maximum(self._rectified(around, jnp.abs), 0)
-        scale = jnp.maximum(jnp.max(sizes), 1)
-        # exp(−y), y = n log(scale / |s|): good to a few units of rounding of 1 + y.
-        y = -self.n * jnp.log(sizes / scale)
-        powers = jnp.exp(-y)
-        error = jnp.finfo(y.dtype).eps * jnp.sum(jnp.where(powers > 0, powers * (8 + 4 * y), 0))
+        small = self._whole and largest_order(self.limbs) <= _SMALL_ORDER
+        around = similarities[None] + step * jnp.arange(-1.0, 2.0, dtype=similarities.dtype)[:, None]
+        top = jnp.max(self._rectified(similarities, jnp.abs))
+        scale = jnp.maximum(top if small else top + step, 1)
+        sizes = jnp.maximum(self._rectified(around, jnp.abs), 0) / scale
+        powers, error = self._small_powers(sizes) if small else self._large_powers(sizes)
         if not self.rectified:
             powers = jnp.where((around < 0) & (self.n % 2 == 1), -powers, powers)
-        low, here, high = powers
+        low, here, high = lax.optimization_barrier(powers)  # else XLA takes them anew for all that follows
+        rises, falls = high - here, here - low
+        excess, size, total = sums(rises - falls), sums(jnp.abs(rises) + jnp.abs(falls)), sums(here)
+        # The sum of all three: where none is negative, it is one of those known.
+        weight = excess + 4 * total if self.rectified else sums(jnp.abs(low) + jnp.abs(here) + jnp.abs(high))
         unit = self._in_units(jnp.ones((), scale.dtype), scale)
-        potential = self._value(jnp.sum(here), scale)
-        return of_terms(high - here, here - low, unit, potential, 2 * error)
+        potential = self._value(total, scale)
+        return of_sums(0.5 * (rises + falls), excess, size, unit, potential, error(weight))
+
+    def _small_powers(self, sizes):
+        """Whole powers of the neighbours (3, K) of similarities, and how far all of them are off together.
+
+        Those below 2^-100 are lost beside the others, and CPUs are slow at what is nearly 0.
+        """
+        powers = power(jnp.where(sizes > jnp.exp2(-100 / self.n), sizes, 0), self.n, _SMALL_ORDER)
+        return powers, lambda weight: 2 * jnp.finfo(sizes.dtype).eps * self.n * weight
+
+    def _large_powers(self, sizes):
+        """The same by exp(−y), y = −n log |size|: good to a few units of rounding of 1 + y."""
+        y = -self.n * jnp.log(sizes)
+        powers = jnp.exp(-y)
+        error = jnp.finfo(y.dtype).eps * jnp.sum(jnp.where(powers > 0, powers * (8 + 4 * y), 0))
+        return powers, lambda weight: 2 * error
 
     def enclose(self, bounds: Bounds, products: Float[Array, " t"], step: ArrayLike) -> Enclosure:
         return enclose_terms(bounds, products)

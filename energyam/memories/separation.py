@@ -183,11 +183,11 @@ class LogSumExp(AbstractBlocks, AbstractGains, AbstractBounds, AbstractGrowing, 
     def gain(self, similarities: Float[Array, " K"], direction: Num[Array, " K"], step: ArrayLike) -> Change:
         # Patterns that come nearer, go away and stay: each group's largest similarity and log-sum apart,
         # so that nothing underflows. Raised iff Σ_near exp(βs) (e^{βh} − 1) > Σ_away exp(βs) (1 − e^{−βh}).
-        groups = (direction > 0, direction < 0, direction == 0)
-        tops = [jnp.max(similarities, where=group, initial=-jnp.inf) for group in groups]
-        own_top = jnp.select(groups, [jnp.where(jnp.isfinite(top), top, 0) for top in tops])
-        powers = jnp.exp(self.beta * (similarities - own_top))
-        near, away, stay = (jnp.log(jnp.sum(powers, where=group)) for group in groups)
+        groups = jnp.stack([direction > 0, direction < 0, direction == 0])
+        own = jnp.where(groups, similarities[None], -jnp.inf)
+        tops = jnp.max(own, axis=1)
+        behind = own - jnp.where(jnp.isfinite(tops), tops, 0)[:, None]
+        near, away, stay = jnp.log(jnp.sum(jnp.exp(self.beta * behind), axis=1))
         leads = self.beta * (tops[0] + step - tops[1]) + (near - away)
         top = jnp.maximum(jnp.maximum(tops[0], tops[1]), tops[2])
         near, away, stay = (
