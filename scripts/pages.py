@@ -145,7 +145,7 @@ def _shortened(value):
 
 def cell(value: object) -> str:
     """A value as a cell of a table."""
-    text = str(value)
+    text = "–" if value is None else str(value)
     if isinstance(value, float):
         text = f"{value:,.0f}" if 1e4 <= abs(value) < 1e7 else f"{value:.4g}"
     text = text.replace("\n", " ").replace("<", "&lt;")

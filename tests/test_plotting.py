@@ -96,6 +96,12 @@ def test_a_recall_of_no_steps_is_one_frame(patterns):
     assert len(animation.frames) == 1 and animation.gif() and len(show_recall(result, SHAPE).axes) == 2
 
 
+def test_a_film_of_one_frame_shows_its_energy_as_a_dot():
+    shown = animate(np.ones((1, 1, 16)), energies=np.full((1, 1), 2.0))
+    (pixels,) = shown.palette[shown.frames].astype(int)
+    assert 10 < (pixels[..., 0] - pixels[..., 2] > 40).sum() < 80
+
+
 def test_an_animation_ends_with_the_last_change_and_has_about_sixty_frames(batch):
     shown = animate(batch, SHAPE).frames
     states = shown[:, :, : shown.shape[2] - 250]

@@ -216,6 +216,7 @@ def _with_curve(
     ahead, behind = np.split(np.asarray(both) + np.uint8(len(GREYS)), 2)
     colours = np.asarray(both.getpalette(), np.uint8).reshape(-1, 3)
     passed = np.arange(ahead.shape[1]) <= reached[:, None]
+    passed[-1] = True
     panels = np.where(passed[:, None], behind, ahead)
     margin = (tall - height) // 2
     sides = [(0, 0), (margin, tall - height - margin), (0, 0)]

@@ -246,6 +246,9 @@ def _draw_curve(ax: "Axes", updates: Any, energies: Float[np.ndarray, "B F"], co
     ax.set_title(label, fontsize=10 if label == "energy" else 8)
     ax.set_xlabel("updates", fontsize=8)
     ax.tick_params(labelsize=7)
-    ax.locator_params(axis="x", nbins=4)
+    ax.locator_params(axis="x", nbins=4, integer=True)
+    if len(updates) == 1:
+        ax.plot(updates, energies.T, "o", color=colour, markersize=4)
+        ax.set_xticks(updates)
     ax.margins(x=0.03)
     ax.spines[["top", "right"]].set_visible(False)
