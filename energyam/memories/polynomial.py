@@ -21,7 +21,7 @@ from energyam.flips.integer_powers import (
 from energyam.log_scale import compressed, is_beyond
 from energyam.memories.separation import AbstractBlocks, Pair, saturated
 
-_SMALL_ORDER = 40  # up to here bounds take products of squares too: their n units of rounding are few
+_SMALL_ORDER = 19  # up to here bounds take products of squares too: their n units of rounding are few
 
 
 class Polynomial(AbstractBlocks, AbstractGains, AbstractBounds, AbstractGrowing):
@@ -112,7 +112,7 @@ class Polynomial(AbstractBlocks, AbstractGains, AbstractBounds, AbstractGrowing)
         Those below 2^-100 are lost beside the others, and CPUs are slow at what is nearly 0.
         """
         powers = power(jnp.where(sizes > jnp.exp2(-100 / self.n), sizes, 0), self.n, _SMALL_ORDER)
-        return powers, lambda weight: 2 * jnp.finfo(sizes.dtype).eps * self.n * weight
+        return powers, lambda weight: jnp.finfo(sizes.dtype).eps * (self.n + 4) * weight
 
     def _large_powers(self, sizes):
         """The same by exp(−y), y = −n log |size|: good to a few units of rounding of 1 + y."""
