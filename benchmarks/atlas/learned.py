@@ -121,17 +121,13 @@ def _few_shot(read, published, name):
         0.01,
         command=FEW,
         name=f"few-shot-{name.replace(' ', '-')}",
-        note="Ours learns from the small part of Omniglot in 1,500 steps; with a layer norm alone, which the "
-        "published comparison lacks as a control, it reaches as much as with the memory.",
+        note="Ours is the mean of three starts, between the lowest and the highest, on the 659 evaluation "
+        "classes; ten episodes share the pictures of one step. With the memory or without it ours is about "
+        "the same, and so is the layer norm alone, which the published comparison lacks as a control.",
     )
     def few_shot(quick):
-        rows = [
-            r
-            for r in kept("few_shot")["rows"]
-            if r["trained on"] == "omniglot" and r["loss"] == "squared_error"
-        ]
-        row = next(r for r in rows if r["read"] == read)
-        return Ours(row["omniglot"], row["omniglot"] - row["omniglot ±"], row["omniglot"] + row["omniglot ±"])
+        starts = [r for r in kept("few_shot")["each start"] if r["read"] == read]
+        return among([r["5-way 1-shot"] for r in starts if r["loss"] == "squared_error"])
 
 
 _few_shot("no memory", 0.907, "without memory")
