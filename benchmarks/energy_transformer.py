@@ -4,7 +4,7 @@
 and is trained on masked patches; errors are squared errors on the hidden half of unseen drawers' pictures, in
 units of the pictures' variance. The ordinary block is tied over its 12 steps and has as many parameters. A
 run that was cut off is resumed from benchmarks/checkpoints/; with ENERGYAM_FINISHED set, only what is
-finished is reported. ENERGYAM_STEPS says how many training steps a network gets (1,000).
+finished is reported. ENERGYAM_STEPS says how many training steps a network gets (3,000).
 """
 
 import functools
@@ -202,7 +202,7 @@ def controls(quick):
 
 def run(quick: bool) -> list[dict]:
     """Networks and controls, one row each."""
-    num_steps = int(os.environ.get("ENERGYAM_STEPS", "1000"))
+    num_steps = int(os.environ.get("ENERGYAM_STEPS", "3000"))
     order = [(TRANSFORMER, 0), (BLOCK, 0), (FED, 0), (AT_REST, 0)]
     order += [(name, start) for start in (1, 2) for name in (TRANSFORMER, BLOCK)]
     parts = {"controls": lambda: controls(quick)}
