@@ -197,7 +197,7 @@ def test_neither_blocks_nor_what_is_carried_between_sweeps_changes_a_heat_bath(n
         return end, flips
 
     def run(afresh, block):
-        monkeypatch.setattr(heat_bath, "_AFRESH", afresh)
+        monkeypatch.setattr(heat_bath, "AFRESH", afresh)
         monkeypatch.setattr(warm, "BLOCK", block)
         return jax.jit(lambda: chain(eam.HeatBath(T)))()
 

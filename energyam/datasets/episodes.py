@@ -48,7 +48,7 @@ def sample_episode(
         raise ValueError(f"num_ways must be at most the number of classes, {C}; got {N}")
     if K + Q > P:
         raise ValueError(f"num_shots + num_queries must be at most the number of drawers, {P}; got {K} + {Q}")
-    classes, drawers = drawn(C, P, (N, K, Q), key)
+    classes, drawers = drawn(C, P, (N, K, Q), key=key)
     drawn_pictures = images[classes[:, None], drawers].astype(float)
     pictures = lambda part: part.reshape(-1, *images.shape[2:])  # noqa: E731
     labels = jnp.arange(N)
@@ -62,7 +62,7 @@ def sample_episode(
 
 
 def drawn(
-    num_classes: int, num_drawers: int, counts: tuple[int, int, int], key: PRNGKeyArray
+    num_classes: int, num_drawers: int, counts: tuple[int, int, int], *, key: PRNGKeyArray
 ) -> tuple[Int[Array, " N"], Int[Array, "N KQ"]]:
     """The classes of an episode of N ways, K shots and Q queries, and K + Q drawers of each, none twice."""
     class_key, drawer_key = jr.split(key)
