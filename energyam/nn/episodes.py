@@ -154,7 +154,7 @@ def episode_accuracy(
     checks.key("key", key)
     keys = jr.split(key, checks.count("num_episodes", num_episodes))
     sample_episode(images, *counts, key=key)  # raises what it raises
-    classes, drawers = jax.vmap(lambda key: drawn(*images.shape[:2], counts, key=key))(keys)
+    classes, drawers = jax.vmap(lambda key: drawn(images.shape[0], images.shape[1], counts, key=key))(keys)
     pictures = np.asarray(classes[:, :, None] * images.shape[1] + drawers)
     support, support_at = _embedded(model.embed, images, pictures[:, :, :num_shots], None, key)
     queries, queries_at = _embedded(model.embed, images, pictures[:, :, num_shots:], corrupt, key)
