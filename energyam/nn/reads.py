@@ -119,8 +119,8 @@ class SettledRead(AbstractRead):
         q ← (1 − g) q + g Xᵀ softmax(β X q), num_steps times;    logits = read(X, q)
 
     β and the share g of the retrieved, between 0 and 1, are learned: at g = 0 the memory does nothing, so
-    that training itself says what it is worth. With one example a class the retrieved is a mixture of the
-    five examples, weighted by how near they are.
+    that training itself says what it is worth. With one example a class, what is retrieved is a mixture of
+    these examples, weighted by how near they are.
 
     **Arguments:** `read`: what reads the settled query; `beta`: β at first; `share`: g at first;
     `num_steps`. Raises `ValueError` for another read, β ≤ 0, a share outside 0 to 1 or no steps.
