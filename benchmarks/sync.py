@@ -7,6 +7,7 @@ import jax.random as jr
 import energyam as eam
 from benchmarks.harness import extra_bytes, time_all
 from benchmarks.reads import jitted, two_products
+from energyam.linalg import BLOCK
 
 SIZES = [(100, 1024, 2304), (64, 10**5, 256), (16, 10**6, 64)]  # B, K, D
 MEMORIES = {
@@ -25,7 +26,7 @@ def rows_of(B, K, D, repeats) -> list[dict]:
     patterns = jr.rademacher(jr.key(0), (K, D), dtype="int8")
     flips = jr.bernoulli(jr.key(1), 0.1, (B, D))
     queries = jnp.where(flips, -patterns[:B], patterns[:B]).astype(float)
-    functions = {("two products in blocks", "float32"): (two_products, patterns.astype(float), queries)}
+    functions = {("two products in blocks", "float32"): (two_products(BLOCK), patterns.astype(float), queries)}
     for name, make in MEMORIES.items():
         for dtype in ("float32", "bfloat16", "int8"):
             functions[name, dtype] = (one_step, make(patterns.astype(dtype)), queries)
