@@ -221,7 +221,7 @@ def figure(rows):
     """Errors against T, one curve for each network, and the controls as lines."""
     import matplotlib.pyplot as plt
 
-    fig, ax = plt.subplots(figsize=(7, 4), layout="constrained")
+    fig, ax = plt.subplots(figsize=(8.5, 4), layout="constrained")
     names = list(dict.fromkeys(row["model"] for row in rows))
     for colour, name in enumerate(names):
         of = [row for row in rows if row["model"] == name]
@@ -233,5 +233,5 @@ def figure(rows):
             ax.axhline(of[0]["T = 12"], color=f"C{colour}", ls=":", label=name)
     ax.set_xticks(range(len(TIMES)), TIMES)
     ax.set(xlabel="steps T at the test", ylabel="error on hidden patches, of the variance", ylim=(0.4, 1.5))
-    ax.legend(frameon=False, fontsize=8)
+    fig.legend(loc="outside right center", frameon=False, fontsize=8)
     return fig
