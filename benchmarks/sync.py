@@ -26,7 +26,8 @@ def rows_of(B, K, D, repeats) -> list[dict]:
     patterns = jr.rademacher(jr.key(0), (K, D), dtype="int8")
     flips = jr.bernoulli(jr.key(1), 0.1, (B, D))
     queries = jnp.where(flips, -patterns[:B], patterns[:B]).astype(float)
-    functions = {("two products in blocks", "float32"): (two_products(BLOCK), patterns.astype(float), queries)}
+    bare = two_products(BLOCK), patterns.astype(float), queries
+    functions = {("two products in blocks", "float32"): bare}
     for name, make in MEMORIES.items():
         for dtype in ("float32", "bfloat16", "int8"):
             functions[name, dtype] = (one_step, make(patterns.astype(dtype)), queries)
