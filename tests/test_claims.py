@@ -5,7 +5,6 @@ import json
 import math
 import pathlib
 
-import jax
 import pytest
 
 from benchmarks import claims
@@ -16,17 +15,8 @@ KEPT = pathlib.Path(claims.__file__).parent / "results" / "claims.json"
 ROWS = {row["name"]: row for row in json.loads(KEPT.read_text("utf-8"))["results"]}
 
 
-@pytest.fixture
-def compiled_in_haste():
-    """Most of a small version's time is compiling, which takes half as long without optimisation."""
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
-
-
 @pytest.mark.parametrize("name", CLAIMS)
-def test_a_small_version_of_each_row_runs(name, compiled_in_haste):
+def test_a_small_version_of_each_row_runs(name):
     row = CLAIMS[name].row(quick=True)
     assert math.isfinite(row["ours"])
     if row["low"] is None:  # a closed form: the small version is the full one
