@@ -139,12 +139,12 @@ def figure(rows):
     rows = [row for row in rows if "top" not in row["way"]]
     sizes = list(dict.fromkeys(row["B, K, D"] for row in rows))
     names = list(dict.fromkeys(row["way"] for row in rows))
-    picture = Figure(figsize=(9, 4))
+    picture = Figure(figsize=(10, 4), layout="constrained")
     axes = picture.add_subplot()
     for i, name in enumerate(names):
         times = [row["best ms"] for row in rows if row["way"] == name]
         axes.bar(np.arange(len(sizes)) + 0.8 * i / len(names), times, 0.8 / len(names), label=name)
     axes.set_xticks(np.arange(len(sizes)) + 0.4, sizes)
     axes.set(yscale="log", ylabel="ms (best)", xlabel="B, K, D", title="One-step softmax read")
-    axes.legend(fontsize=8)
+    picture.legend(loc="outside right center", fontsize=8, frameon=False)
     return picture
