@@ -39,10 +39,11 @@ def x64():
         yield
 
 
-# Files whose facts depend on how programs round, or on what they need of memory, compile as users do.
+# Files whose facts depend on how programs round or on what they need of memory, or that compare with another
+# process, compile as users do.
 AS_USERS_DO = (
     "associator asynchronous bounds compilations distances faults flips reads separations sharding "
-    "sparse_reads synchronous"
+    "sparse_reads synchronous training"
 ).split()
 
 
