@@ -14,7 +14,7 @@ from energyam.linalg import BLOCK
 
 SIZES = [(256, 10**4, 256), (1024, 5 * 10**4, 64), (100, 1024, 2304), (64, 10**6, 64)]  # B, K, D
 BETA, NEAREST = 0.1, 10
-FLOORS = BLOCK // 4, BLOCK, 4 * BLOCK  # blocks of bare products: the floor is the fastest, or all at once
+FLOORS = BLOCK // 4, BLOCK, 4 * BLOCK  # patterns in a block of bare products
 
 
 def run(quick: bool) -> list[dict]:
@@ -29,8 +29,7 @@ def run(quick: bool) -> list[dict]:
 def softmax_rows(keys, queries, repeats) -> list[dict]:
     """All ways to read softmax(β Q Kᵀ) K, each by its time and its share of the floor's speed."""
     memory = eam.KeyValueMemory(keys, keys, eam.LogSumExp(BETA))
-    bare = {f"two products, blocks of {size}": (two_products(size), keys, queries) for size in FLOORS}
-    bare["two products at once"] = lambda k, q: (q @ k.T) @ k, keys, queries
+    bare = bare_products(keys, queries)
     functions = bare | {
         "energyam": (lambda memory, q: jax.vmap(memory)(q), memory, queries),
         "softmax at once (jax)": (lambda k, q: jax.nn.softmax(BETA * (q @ k.T)) @ k, keys, queries),
@@ -82,8 +81,14 @@ def jitted(function, *arguments):
     return lambda: compiled(*arguments)
 
 
+def bare_products(keys, queries) -> dict:
+    """Ways to Q Kᵀ K with nothing between the products; the fastest is the floor of a read, or a step."""
+    ways = {f"two products, blocks of {size}": (two_products(size), keys, queries) for size in FLOORS}
+    return ways | {"two products at once": (lambda k, q: (q @ k.T) @ k, keys, queries)}
+
+
 def two_products(most):
-    """Q Kᵀ K in blocks of so many patterns, with nothing between the products."""
+    """Q Kᵀ K in blocks of `most` patterns."""
 
     def read(keys, queries):
         K, block = keys.shape[0], min(most, keys.shape[0])

@@ -49,7 +49,7 @@ AS_USERS_DO = (
 
 @pytest.fixture(autouse=True, scope="module")
 def _programs_of_one_file(request):
-    """Most files compile in haste: compiling is most of their time, and takes half as long unoptimised.
+    """Most files compile without most optimisations: compiling is most of their time.
 
     What a file compiled is forgotten: a process may map memory 65,530 times, and some 3,000 tests come near.
     """
