@@ -15,14 +15,10 @@ from energyam.memories.distance import (
     EpanechnikovDenseAM as EpanechnikovDenseAM,
     GaussianDenseAM as GaussianDenseAM,
 )
-from energyam.memories.features import DistributedDenseAM as DistributedDenseAM, Estimate as Estimate
-from energyam.memories.product import ProductDenseAM as ProductDenseAM, Ranked as Ranked
+from energyam.memories.features import DistributedDenseAM as DistributedDenseAM
+from energyam.memories.product import ProductDenseAM as ProductDenseAM
 from energyam.memories.hopfield import HopfieldNetwork as HopfieldNetwork
-from energyam.memories.sequence import (
-    AbstractSequence as AbstractSequence,
-    DenseSequence as DenseSequence,
-    SequenceNetwork as SequenceNetwork,
-)
+from energyam.memories.sequence import DenseSequence as DenseSequence, SequenceNetwork as SequenceNetwork
 from energyam.memories.neuron_sdm import NeuronSDM as NeuronSDM
 from energyam.memories.sdm import ContinuousSDM as ContinuousSDM, PatternSDM as PatternSDM
 from energyam.memories.associator import (
@@ -35,24 +31,16 @@ from energyam.memories.hierarchical import HierarchicalMemory as HierarchicalMem
 
 # the parts of a memory
 from energyam.memories import synapses as synapses
-from energyam.memories.base import (
-    AbstractLayered as AbstractLayered,
-    AbstractMemory as AbstractMemory,
-    AbstractProvesRest as AbstractProvesRest,
-    AbstractPulls as AbstractPulls,
-    Pull as Pull,
-)
+from energyam.memories.base import AbstractMemory as AbstractMemory, Pull as Pull
 from energyam.memories.neurons import (
-    AbstractCoupled as AbstractCoupled,
     AbstractNeurons as AbstractNeurons,
-    Binary as Binary,
     Continuous as Continuous,
     Free as Free,
     Spherical as Spherical,
 )
+from energyam.memories.discrete import Binary as Binary, Categorical as Categorical, ZeroOne as ZeroOne
 from energyam.memories.softmax import Softmax as Softmax
 from energyam.memories.graded import (
-    AbstractGraded as AbstractGraded,
     LayerNorm as LayerNorm,
     Rectified as Rectified,
     Sigmoid as Sigmoid,
@@ -69,40 +57,18 @@ from energyam.memories.intersection import (
     CircleIntersection as CircleIntersection,
 )
 from energyam.memories.polynomial import Polynomial as Polynomial
-from energyam.memories.separation import (
-    AbstractBlocks as AbstractBlocks,
-    AbstractSeparation as AbstractSeparation,
-    Linear as Linear,
+from energyam.memories.separation import AbstractSeparation as AbstractSeparation
+from energyam.memories.separations import (
     LogSumExp as LogSumExp,
     Quadratic as Quadratic,
     ReLU as ReLU,
     TopK as TopK,
 )
-from energyam.memories.sparse import (
-    Entmax as Entmax,
-    KSubsets as KSubsets,
-    LogSumReLU as LogSumReLU,
-)
+from energyam.memories.sparse import Entmax as Entmax, KSubsets as KSubsets, LogSumReLU as LogSumReLU
 
-# what parts may declare to be exact or fast
-from energyam.flips.capabilities import (
-    AbstractBounds as AbstractBounds,
-    AbstractCouplings as AbstractCouplings,
-    AbstractEnclosures as AbstractEnclosures,
-    AbstractFields as AbstractFields,
-    AbstractFieldsAt as AbstractFieldsAt,
-    AbstractFlippable as AbstractFlippable,
-    AbstractFlips as AbstractFlips,
-    AbstractGains as AbstractGains,
-    AbstractGrowing as AbstractGrowing,
-    AbstractHasFlips as AbstractHasFlips,
-    AbstractManySimilarities as AbstractManySimilarities,
-    AbstractMovable as AbstractMovable,
-    AbstractWeights as AbstractWeights,
-    Bounds as Bounds,
-    Change as Change,
-)
-from energyam.flips.derived import flips_of as flips_of, weights_of as weights_of
+# how moves of single neurons change an energy
+from energyam.flips.abstract import AbstractFlips as AbstractFlips, Change as Change
+from energyam.flips.bounds import Bounds as Bounds
 
 # learning rules
 from energyam.learning import (
@@ -122,8 +88,6 @@ from energyam.dynamics.recall import (
     recall as recall,
 )
 from energyam.dynamics.update import (
-    AbstractCarriesEnergy as AbstractCarriesEnergy,
-    AbstractFlipping as AbstractFlipping,
     AbstractUpdate as AbstractUpdate,
     Flips as Flips,
     States as States,
@@ -144,26 +108,13 @@ from energyam.dynamics.heat_bath import HeatBath as HeatBath, Metropolis as Metr
 from energyam.dynamics.discrete_langevin import DiscreteLangevin as DiscreteLangevin
 from energyam.dynamics.langevin import Langevin as Langevin
 from energyam.dynamics.tempering import Tempering as Tempering
-from energyam.dynamics.update import (
-    AbstractScheduled as AbstractScheduled,
-    AbstractSuited as AbstractSuited,
-    AbstractTempered as AbstractTempered,
-    AbstractWrapping as AbstractWrapping,
-)
-from energyam.memories.hidden import (
-    AbstractDrawn as AbstractDrawn,
-    AbstractHasRedraws as AbstractHasRedraws,
-    AbstractHiddenUnits as AbstractHiddenUnits,
-    AbstractMixes as AbstractMixes,
-    AbstractMultilinear as AbstractMultilinear,
-    AbstractRedraws as AbstractRedraws,
-)
-from energyam.memories.neurons import AbstractCurved as AbstractCurved
 
 # files
 from energyam.saving import load as load, save as save
 
-__version__ = "0.2.0"
+Linear = Quadratic  # as the read-out of a correlation matrix is called
+
+__version__ = "0.3.0"
 
 # Imported at first use: they cost an import of matplotlib, a data set, or a hundred milliseconds.
 _LAZY = (
@@ -180,11 +131,16 @@ _LAZY = (
 )
 
 
+__all__ = sorted(name for name in globals() if not name.startswith("_") and name not in ("dynamics", "flips"))
+
+
 def __getattr__(name: str):
     if name in _LAZY:
         return _importlib.import_module(f"energyam.{name}")
+    if name in ("weights_of", "flips_of"):
+        return getattr(_importlib.import_module("energyam.dynamics.deprecated"), name)
     raise AttributeError(f"module 'energyam' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_LAZY])
+    return sorted([*__all__, *_LAZY])

@@ -6,11 +6,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int, ScalarLike, Shaped
 
 from energyam import checks
-from energyam.flips.capabilities import AbstractFlippable
-from energyam.flips.derived import similarities_of, weights_of
 from energyam.linalg import dot
 from energyam.memories.base import as_state
 from energyam.memories.dense import AbstractDenseAM
+from energyam.memories.neurons import is_movable
 
 OUTCOMES = ("pattern", "inverse", "other", "mixture", "spurious")
 _LARGEST_MIXTURE = 7
@@ -115,14 +114,14 @@ def retrieved(
 
 @eqx.filter_jit
 def _retrieved(memory, state, tolerance):
-    similarities = similarities_of(memory.similarity, memory.patterns, state)
-    weights = jnp.abs(weights_of(memory.separation, similarities))
+    similarities = memory.similarity.of_all(memory.patterns, state)
+    weights = jnp.abs(memory.separation.weights(similarities))
     shares = weights / jnp.maximum(jnp.sum(weights), jnp.finfo(weights.dtype).tiny)
     none = jnp.full((), -1)
     first = _heaviest(shares, similarities, none)
     second = _heaviest(shares, similarities, first) if shares.shape[0] > 1 else none
     second_share = jnp.where(second < 0, 0, shares[second])
-    flips = isinstance(memory.neurons, AbstractFlippable)
+    flips = is_movable(memory.neurons)
     kind = (_kind_of_flipping if flips else _kind_of_real)(memory, state, first, shares, tolerance)
     return Retrieved(first, shares[first], second, second_share, kind)
 

@@ -18,27 +18,27 @@ from energyam import checks
 from energyam.dynamics.states import layers_of
 from energyam.flips.derived import scalar_energy
 from energyam.memories.dense import AbstractDenseAM
-from energyam.memories.neurons import Binary, Continuous, Free
-from energyam.memories.separation import LogSumExp
-from energyam.memories.similarity import Dot, NegativeDistance
+from energyam.memories.hidden import can_be_drawn
+from energyam.memories.neurons import costs_alike
 
-MOST_NEURONS = 24  # that are enumerated
+MOST_NEURONS = 24  # that are enumerated, of two values; as many states of others
 _MOST_CLASSES = 2**24  # combinations of counts of neurons of a kind
 _MOST_TERMS = 10**6  # Gaussians or products that a power of a mixture has
 _BLOCK = 2**14
 
 
 def log_partition(memory: Any, temperature: ArrayLike) -> float:
-    """log Z at a temperature, exact: Z = Σ_x exp(−E(x)/T) over ±1 states, or the integral over real ones.
+    """log Z at a temperature, exact: Z = Σ_x exp(−E(x)/T) over discrete states, or the integral over real ones.
 
     Three ways, the first that is feasible:
 
     - log-sum-exp memories where 1/T counts whole copies of the mixture (an `ExponentialDenseAM` at T = 1, ½,
       …, a `ModernHopfield` at T = 1/β, 1/2β, …): exp(−E/T) is a mixture of products, or of Gaussians, in
       closed form. T = 1: log K + D log(2 cosh β).
-    - dense memories of ±1 neurons with few patterns: neurons whose columns of Ξ agree up to sign are alike,
-      and only how many of a kind agree with the patterns counts.
-    - enumeration of all states of up to 24 ±1 neurons, in all layers together, of any memory.
+    - dense memories of two-valued neurons with few patterns: neurons with equal columns of Ξ (for ±1 neurons
+      up to the sign) are alike, and only how many of a kind have each value counts.
+    - enumeration of up to 2^24 states, such as those of 24 neurons ±1 or 0/1, of all layers together and of
+      any memory.
 
     In the precision of the memory's energies. Raises `ValueError` for T ≤ 0, and where none of this is
     feasible, with what would be.
@@ -58,7 +58,7 @@ def log_partition(memory: Any, temperature: ArrayLike) -> float:
 def expectation(
     memory: Any, function: Callable[[PyTree[Array]], PyTree[Array]], temperature: ArrayLike
 ) -> PyTree[np.ndarray]:
-    """Σ_x p(x) function(x), p ∝ exp(−E/T), by enumeration of all states of up to 24 ±1 neurons.
+    """Σ_x p(x) function(x), p ∝ exp(−E/T), by enumeration of up to 2^24 states.
 
     **Arguments:** `function`: one state → a pytree of arrays. Raises `ValueError` as `log_partition` does.
     """
@@ -97,11 +97,10 @@ def sample_exactly(
     shares = np.cumsum(np.exp(logs - logs.max()))
     u = np.asarray(jr.uniform(of_term, (num_samples,)), float)
     chosen = np.minimum(np.searchsorted(shares / shares[-1], u, side="right"), len(members) - 1)
-    h = jnp.asarray(mixture.beta * mixture.patterns[members[chosen]].sum(axis=1), float)
-    if mixture.binary:
-        return jnp.where(2 * h > jr.logistic(of_neurons, h.shape, h.dtype), 1.0, -1.0)
-    a = mixture.curvature
-    return h / a + jr.normal(of_neurons, h.shape, h.dtype) / a**0.5
+    fields = jnp.asarray(T * mixture.beta * mixture.patterns[members[chosen]].sum(axis=1), float)
+    numbers = jnp.asarray(mixture.curvature, float), jnp.asarray(T, float)
+    draw = lambda field, key: memory.neurons.draw(field, *numbers, key=key)  # noqa: E731
+    return jax.jit(jax.vmap(draw))(fields, jr.split(of_neurons, num_samples))
 
 
 def _checked_temperature(temperature):
@@ -112,9 +111,9 @@ def _checked_temperature(temperature):
 
 
 class Mixture(NamedTuple):
-    """exp(−E/T) as a sum of terms exp(offset + h · x − ½ curvature ‖x‖²), each a product or a Gaussian.
+    """exp(−E/T) as a sum of terms exp((field · x − ½ curvature ‖x‖² − R(x))/T + offset), products of neurons.
 
-    A term is that of p patterns, with multiplicity: h = β Σ ξ. `binary`: states are ±1.
+    A term is that of p patterns, with multiplicity: field = T β Σ ξ.
     """
 
     patterns: Float[np.ndarray, "K D"]
@@ -122,7 +121,8 @@ class Mixture(NamedTuple):
     beta: int | float
     copies: int  # p
     curvature: int | float
-    binary: bool
+    neurons: Any
+    temperature: int | float
 
     def log_partition(self) -> float:
         """log Z, the sum of the terms' logs."""
@@ -139,56 +139,63 @@ class Mixture(NamedTuple):
 
     def log_weights(self, members: np.ndarray, log_counts: np.ndarray) -> np.ndarray:
         """The log of the integral, or sum, of each term."""
-        h = self.beta * self.patterns[members].sum(axis=1)
-        logs = log_counts + self.offsets[members].sum(axis=1)
-        if self.binary:
-            return logs + np.logaddexp(h, -h).sum(axis=1)
-        D, a = h.shape[1], self.curvature
-        return logs + 0.5 * (h**2).sum(axis=1) / a + 0.5 * D * math.log(2 * math.pi / a)
+        fields = jnp.asarray(self.temperature * self.beta * self.patterns[members].sum(axis=1), float)
+        logs = _log_partitions(self.neurons, fields, float(self.curvature), float(self.temperature))
+        return log_counts + self.offsets[members].sum(axis=1) + np.asarray(logs, float)
+
+
+@eqx.filter_jit
+def _log_partitions(neurons, fields, curvature, temperature):
+    numbers = jnp.asarray(curvature, fields.dtype), jnp.asarray(temperature, fields.dtype)
+    return jax.vmap(lambda field: neurons.log_partition(field, *numbers))(fields)
 
 
 def mixture_at(memory: Any, temperature: int | float) -> Mixture | None:
     """exp(−E/T) of a log-sum-exp memory as a mixture, where it is one of few enough terms; else None."""
-    known = isinstance(memory, AbstractDenseAM) and type(memory.separation) is LogSumExp
-    if not known or type(memory.similarity) not in (Dot, NegativeDistance):
+    hidden = memory.separation.hidden() if isinstance(memory, AbstractDenseAM) else None
+    copies = None if hidden is None else hidden.copies(float(temperature))
+    zero = jnp.zeros(())
+    if copies is None or not can_be_drawn(memory.neurons):
         return None
-    kind, beta = type(memory.neurons), float(memory.separation.beta)
-    if kind not in (Binary, Continuous, Free):
+    rows, origin = memory.patterns[:1], jnp.zeros(memory.patterns.shape[1])
+    pull = memory.similarity.field(rows, jnp.ones(1), None)
+    if pull is None or memory.neurons.log_partition(origin[:1], zero + 1, zero + 1) is None:
         return None
-    power = (1 / beta if memory.separation.divided else 1.0) / temperature
-    p, X = round(power), np.asarray(memory.patterns, float)
-    if p < 1 or abs(power - p) > 1e-5 * p or math.comb(len(X) + p - 1, p) > _MOST_TERMS:
+    (p, beta), X = copies, np.asarray(memory.patterns, float)
+    if math.comb(len(X) + p - 1, p) > _MOST_TERMS:
         return None
-    distances = type(memory.similarity) is NegativeDistance
-    binary = kind is Binary
-    curvature = (kind is Continuous) / temperature + distances * p * beta
-    if not binary and curvature == 0:
+    curvature = temperature * beta * p * float(pull[1])
+    here = memory.neurons.log_partition(jnp.ones(1), zero + curvature, zero + temperature)
+    if not math.isfinite(float(here)):
         raise ValueError(
-            f"memory must hold its states: the energy of {type(memory).__name__} with neurons Free() has no "
-            "lowest value, and no partition function"
+            f"memory must hold its states: the energy of {type(memory).__name__} with neurons "
+            f"{type(memory.neurons).__name__}() has no lowest value, and no partition function"
         )
-    sizes = 0.5 * (X**2).sum(axis=1) + (0.5 * X.shape[1] if binary else 0)
-    return Mixture(X, -beta * distances * sizes, beta, p, curvature, binary)
+    offsets = beta * np.asarray(memory.similarity.of_all(memory.patterns, origin), float)
+    return Mixture(X, offsets, beta, p, curvature, memory.neurons, float(temperature))
 
 
 class _Kinds(NamedTuple):
-    """Neurons alike: the column of Ξ of each kind (C, K), and how many neurons have it or its opposite."""
+    """Neurons alike: the column of Ξ of each kind (C, K), and how many neurons are of it."""
 
     columns: Float[np.ndarray, "C K"]
     counts: tuple[int, ...]
 
 
 def _kinds_of(memory):
-    """The kinds of neurons of a dense memory of overlaps and ±1 neurons; None for others."""
-    if not isinstance(memory, AbstractDenseAM) or type(memory.neurons) is not Binary:
+    """The kinds of neurons of a dense memory of overlaps and two-valued neurons; None for others."""
+    if not isinstance(memory, AbstractDenseAM) or not memory.similarity.overlaps:
         return None
-    if type(memory.similarity) is not Dot:
+    values = memory.neurons.values
+    if values is None or not costs_alike(memory.neurons):
         return None
     columns = np.asarray(memory.patterns, float).T
-    nonzero = columns != 0
-    first = np.where(nonzero.any(axis=1), nonzero.argmax(axis=1), 0)
-    signs = np.sign(columns[np.arange(len(columns)), first])
-    kinds, counts = np.unique(columns * np.where(signs == 0, 1, signs)[:, None], axis=0, return_counts=True)
+    if values[0] == -values[1]:  # a neuron and its opposite are alike
+        nonzero = columns != 0
+        first = np.where(nonzero.any(axis=1), nonzero.argmax(axis=1), 0)
+        signs = np.sign(columns[np.arange(len(columns)), first])
+        columns = columns * np.where(signs == 0, 1, signs)[:, None]
+    kinds, counts = np.unique(columns, axis=0, return_counts=True)
     return _Kinds(kinds, tuple(int(n) for n in counts))
 
 
@@ -201,7 +208,8 @@ def _by_kinds(memory, kinds, T):
     for start in range(0, math.prod(sizes), _BLOCK):
         numbers = np.arange(start, min(start + _BLOCK, math.prod(sizes)))
         turned = np.stack(np.unravel_index(numbers, sizes), axis=1)
-        sums = np.asarray(kinds.counts) - 2 * turned
+        low, high = memory.neurons.values
+        sums = high * np.asarray(kinds.counts) - (high - low) * turned
         ways = sum(_log_binomials(n)[turned[:, c]] for c, n in enumerate(kinds.counts))
         logs.append(np.logaddexp.reduce(ways + np.asarray(potentials(sums * 1.0), float) / T))
     return _finite(float(np.logaddexp.reduce(logs)))
@@ -214,51 +222,70 @@ def _log_binomials(n):
 
 def _enumerate(memory, function, T):
     """Of each block of states: log Σ exp(−E/T), and the mean of `function` in the block."""
-    structure, shapes = _enumerable(memory)
-    return _by_block(memory, function, jnp.asarray(T, float), structure, shapes)
+    layers = _enumerable(memory)
+    tables = [_values_of(one, move) for one, move in zip(layers.neurons, layers.moves, strict=True)]
+    return _by_block(memory, function, jnp.asarray(T, float), layers.structure, layers.shapes, tables)
+
+
+def _values_of(neurons, move):
+    """The values of a neuron, or the rows of a unit, (q, w)."""
+    if neurons.values is not None:
+        return jnp.asarray(neurons.values[::-1], float)[:, None]
+    first = jnp.eye(move[0])[:1]
+    return jnp.concatenate([first, neurons.others(first[0])])
 
 
 def _enumerable(memory):
-    """The structure and shapes of the states of a memory; raises `ValueError` unless they are ±1 and few."""
+    """The layers of a memory's states; raises `ValueError` unless its neurons have few values and are few."""
     name = type(memory).__name__
     if not checks.has_method(memory, "energy"):
         raise ValueError(f"memory must have an energy(state); {name} has none")
     if getattr(memory, "state_shape", None) is None:
         raise ValueError(f"memory must say state_shape, for its states to be enumerated; {name} has none")
     layers = layers_of(memory, None, True)
-    if not all(layers.flippable):
+    if not all(layers.moves):
         raise ValueError(
-            f"memory must have ±1 neurons, or be a log-sum-exp memory of real ones at a temperature that "
-            f"makes exp(−E/T) a mixture (ModernHopfield: T = 1/β); {name} is neither"
+            f"memory must have ±1 neurons, or others of few values, or be a log-sum-exp memory of real ones at a "
+            f"temperature that makes exp(−E/T) a mixture (ModernHopfield: T = 1/β); {name} is neither"
         )
-    N = sum(map(math.prod, layers.shapes))
-    if N > MOST_NEURONS:
+    N, bits = sum(map(math.prod, layers.shapes)), 0.0
+    for shape, (width, _) in zip(layers.shapes, layers.moves, strict=True):
+        bits += math.prod(shape) / width * math.log2(max(width, 2))
+    if bits > MOST_NEURONS + 1e-9:
         raise ValueError(
-            f"memory must have at most {MOST_NEURONS} neurons to be enumerated; {name} has {N} (feasible "
-            "too: log-sum-exp memories where 1/T is a whole number, or dense memories of very few patterns)"
+            f"memory must have at most {MOST_NEURONS} neurons of two values, or as many states of others, to be "
+            f"enumerated; {name} has {N} (feasible too: log-sum-exp memories where 1/T is a whole number, or "
+            "dense memories of very few patterns)"
         )
-    return layers.structure, layers.shapes
+    return layers
 
 
 @eqx.filter_jit
-def _by_block(memory, function, T, structure, shapes):
-    sizes = list(map(math.prod, shapes))
-    N = sum(sizes)
-    block = min(_BLOCK, 2**N)
+def _by_block(memory, function, T, structure, shapes, tables):
+    units = [math.prod(shape) // table.shape[1] for shape, table in zip(shapes, tables, strict=True)]
+    bases = np.concatenate([np.full(n, len(table)) for n, table in zip(units, tables, strict=True)])
+    places = np.concatenate([[1], np.cumprod(bases)])
+    total, starts = int(places[-1]), np.concatenate([[0], np.cumsum(units)])
+    block = min(_BLOCK, total)
 
     def state_of(number):
-        bits = 1.0 - 2.0 * ((number >> jnp.arange(N)) & 1)
-        parts = jnp.split(bits, np.cumsum(sizes)[:-1])
-        return jax.tree.unflatten(structure, [p.reshape(s) for p, s in zip(parts, shapes, strict=True)])
+        digits = number // jnp.asarray(places[:-1]) % jnp.asarray(bases)
+        parts = [
+            table[digits[i:j]].reshape(shape)
+            for table, shape, i, j in zip(tables, shapes, starts[:-1], starts[1:], strict=True)
+        ]
+        return jax.tree.unflatten(structure, parts)
 
     def of_block(start):
-        states = jax.vmap(state_of)(start + jnp.arange(block))
+        numbers = start + jnp.arange(block)
+        states = jax.vmap(state_of)(jnp.minimum(numbers, total - 1))
         logs = -jax.vmap(scalar_energy(memory))(states) / T
-        total = logsumexp(logs)
-        weights = jnp.exp(logs - total)
-        return total, jax.tree.map(lambda leaf: jnp.tensordot(weights, leaf, 1), jax.vmap(function)(states))
+        logs = jnp.where(numbers < total, logs, -jnp.inf)
+        whole = logsumexp(logs)
+        weights = jnp.exp(logs - whole)
+        return whole, jax.tree.map(lambda leaf: jnp.tensordot(weights, leaf, 1), jax.vmap(function)(states))
 
-    logs, means = lax.map(of_block, jnp.arange(2**N // block) * block)
+    logs, means = lax.map(of_block, jnp.arange(-(-total // block)) * block)
     return logs, means
 
 

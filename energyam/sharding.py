@@ -10,6 +10,7 @@ import re
 from functools import lru_cache
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,8 +20,6 @@ from jaxtyping import Array, Shaped
 
 from energyam import checks
 from energyam.files import as_path
-from energyam.memories.associator import KeyValueMemory
-from energyam.memories.dense import AbstractDenseAM
 from energyam.saving import load, save
 from energyam.tensor_files import opened_tensors
 
@@ -92,10 +91,9 @@ def load_shards(folder: str | os.PathLike, mesh: Mesh, axis: str) -> Any:
 
 
 def _row_fields(memory):
-    if isinstance(memory, KeyValueMemory):
-        return ("keys", "values")
-    if isinstance(memory, AbstractDenseAM):
-        return ("patterns",)
+    for names in (("keys", "values"), ("patterns",)):
+        if isinstance(memory, eqx.Module) and all(hasattr(memory, name) for name in names):
+            return names
     raise ValueError(
         f"memory must have patterns, or keys and values, in rows that can be shared out; "
         f"got {type(memory).__name__}"

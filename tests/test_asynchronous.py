@@ -133,7 +133,7 @@ def test_a_batch_recalls_like_its_queries_alone(getkey):
 
 @pytest.mark.parametrize("beta", [0.05, 0.3, 2.0, 50.0])
 def test_the_short_cut_behind_a_leader_takes_the_same_flips(beta, getkey):
-    from energyam.flips.sweep import descend
+    from single_moves import descended
 
     X = patterns(4, 20, 200)
     memory = eam.ExponentialDenseAM(X, beta)
@@ -141,7 +141,7 @@ def test_the_short_cut_behind_a_leader_takes_the_same_flips(beta, getkey):
     free = ~jnp.zeros(200, bool).at[::7].set(True)
     order, energy = jax.random.permutation(getkey(), 200), memory.energy(query)
     fast, slow = (
-        eqx.filter_jit(descend)(memory.flips(), query, energy, order, free, once) for once in (True, False)
+        eqx.filter_jit(descended)(memory.flips(), query, energy, order, free, once) for once in (True, False)
     )
     for a, b in zip(fast, slow, strict=True):
         np.testing.assert_allclose(a, b, rtol=2e-6)

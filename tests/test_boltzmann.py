@@ -7,6 +7,7 @@ import pytest
 from boltzmann import boltzmann, counted, energies_of, p_value, telling_temperature
 from jax.scipy.special import logit
 from jaxtyping import Array
+from single_moves import change, flip, flips_of
 from zoo import BINARY, OWN_BINARY, patterns
 
 import energyam as eam
@@ -27,17 +28,18 @@ class Either(AbstractFlipsAtRandom):
         both = eam.Metropolis(1.0).threshold(u), eam.HeatBath(1.0).threshold(u)
         return jnp.where(self.metropolis, *both)
 
+    def noise(self, counts, most, *, key):
+        raise NotImplementedError
 
-class Plain(eam.AbstractFlipping):
+
+class Plain(eam.AbstractUpdate):
     """A heat bath written with the public rule contract: every neuron in turn."""
 
     temperature: Array
+    moves_neurons = True
 
     def prepare(self, memory):
-        return eam.flips_of(memory)
-
-    def init(self, prepared, state, tick):
-        return ()
+        return flips_of(memory)
 
     def step(self, prepared, state, carry, tick, clamp):
         thresholds = self.temperature * logit(jr.uniform(tick.own, state.shape))
@@ -45,8 +47,8 @@ class Plain(eam.AbstractFlipping):
         def visit(at, tried):
             state, kept = at
             i, threshold = tried
-            flips = prepared.change(kept, state, i).value > threshold
-            kept = jax.tree.map(lambda a, b: jnp.where(flips, a, b), prepared.flip(kept, state, i), kept)
+            flips = change(prepared, kept, state, i).value > threshold
+            kept = jax.tree.map(lambda a, b: jnp.where(flips, a, b), flip(prepared, kept, state, i), kept)
             return (state.at[i].multiply(jnp.where(flips, -1, 1)), kept), None
 
         (new, kept), _ = jax.lax.scan(
@@ -56,7 +58,7 @@ class Plain(eam.AbstractFlipping):
         return eam.Step(new, carry, energy[None], eam.States(new[None]), jnp.zeros((), bool))
 
 
-class Parallel(eam.AbstractFlipping):
+class Parallel(eam.AbstractUpdate):
     """All neurons at once by the odds of a heat bath: not a sampler of exp(−E/T)."""
 
     temperature: Array

@@ -6,12 +6,12 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
+from single_moves import change, descended, flip, flips_of, visited
 from zoo import BINARY, patterns
 
 import energyam as eam
-from energyam.flips import sweep
-from energyam.flips.blocks import exceeds
-from energyam.flips.sweep import descend, visit
+from energyam.flips import plan
+from energyam.flips.sweep import exceeds
 from energyam.linalg import BLOCK, weighted_sum
 
 D = 64
@@ -37,7 +37,7 @@ def of_patterns(separation, X, state):
     similarities = X.astype(float) @ state
     gain = lambda row, x: separation.gain(similarities, -x * row.astype(float), 2).value  # noqa: E731
     bounds = separation.bounds(similarities, 2)
-    low, high = separation.enclose(bounds, -state * weighted_sum(X, bounds.weights), 2)
+    low, high = bounds.enclose(-state * weighted_sum(X, bounds.weights))
     return jax.vmap(gain, in_axes=(1, 0))(X, state), low, high, signs(low, high)
 
 
@@ -78,7 +78,7 @@ def test_close_calls_of_many_neurons_are_told_right(name):
     def told_of(s):
         bounds = separation.bounds(s, 2)
         products = jnp.dot(jnp.array([1.0, -1.0]), bounds.weights, precision="highest")
-        return signs(*separation.enclose(bounds, products[None], 2))[0]
+        return signs(*bounds.enclose(products[None]))[0]
 
     told = told_of(jnp.stack([near, away], axis=1).astype(jnp.float32))
     gains = [
@@ -107,8 +107,8 @@ def plainly(flips, state, order, free, thresholds):
     def try_one(at, tried):
         state, kept = at
         i, threshold = tried
-        falls = exceeds(flips.change(kept, state, i), threshold) & free[i]
-        flipped = state.at[i].multiply(-1), flips.flip(kept, state, i)
+        falls = exceeds(change(flips, kept, state, i), threshold) & free[i]
+        flipped = state.at[i].multiply(-1), flip(flips, kept, state, i)
         at = jax.tree.map(lambda new, old: jnp.where(falls, new, old), flipped, at)
         return at, jnp.where(falls, i, -1)
 
@@ -120,10 +120,10 @@ def test_blocks_take_the_flips_of_one_by_one(name, getkey):
     memory = BINARY[name](patterns(6, 12, 31))
     states = patterns(7, 9, 31).astype(float)
     order, free = jr.randint(getkey(), (45,), 0, 31), jnp.arange(31) % 5 != 0  # with repetitions
-    flips, descent = eam.flips_of(memory), jnp.zeros(45)
+    flips, descent = flips_of(memory), jnp.zeros(45)
     noise = 2 * jr.logistic(getkey(), (45,))
     plain = jax.jit(jax.vmap(lambda x, theta: plainly(flips, x, order, free, theta), in_axes=(0, None)))
-    alone = jax.jit(lambda x: descend(flips, x, memory.energy(x), order, free, once=False))
+    alone = jax.jit(lambda x: descended(flips, x, memory.energy(x), order, free, once=False))
     state, energy, energies, flipped = jax.jit(jax.vmap(alone))(states)
     expected = plain(states, descent)
     np.testing.assert_array_equal(flipped, expected)
@@ -133,7 +133,7 @@ def test_blocks_take_the_flips_of_one_by_one(name, getkey):
     np.testing.assert_array_equal(energies[:, -1], energy)
     assert (np.diff(energies, axis=1) <= 0).all()
 
-    heated = jax.jit(jax.vmap(lambda x: visit(flips, x, order, free, noise)))(states)
+    heated = jax.jit(jax.vmap(lambda x: visited(flips, x, order, free, noise)))(states)
     np.testing.assert_array_equal(heated.flips, plain(states, noise))
     ends = jax.vmap(memory.energy)(heated.state)
     np.testing.assert_allclose(heated.energy, ends, rtol=1e-4, atol=1e-4)
@@ -154,8 +154,8 @@ def in_usual_blocks(name, run, states):
 def test_the_size_of_a_block_changes_no_flip(name, size, monkeypatch):
     memory, order = BINARY[name](patterns(6, 12, 31)), jr.permutation(jr.key(2), 31)
     states, free = patterns(7, 5, 31).astype(float), jnp.ones(31, bool)
-    run = lambda x: descend(memory.flips(), x, jnp.asarray(jnp.inf), order, free, once=False).flips  # noqa: E731
+    run = lambda x: descended(memory.flips(), x, jnp.asarray(jnp.inf), order, free, once=False).flips  # noqa: E731
     expected = in_usual_blocks(name, run, states)
-    monkeypatch.setattr(sweep, "BLOCK", size)
-    monkeypatch.setattr(sweep, "COUPLED_BLOCK", size)
+    monkeypatch.setattr(plan, "BOUNDED", size)
+    monkeypatch.setattr(plan, "COUPLED", {"cpu": size})
     np.testing.assert_array_equal(jax.jit(jax.vmap(run))(states), expected)

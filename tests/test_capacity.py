@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import zoo
+from single_moves import change
 
 import energyam as eam
 from energyam import theory
@@ -52,7 +53,7 @@ def unstable_bits(memory, states):
     flips = memory.flips()
 
     def gains(x):
-        return jax.vmap(lambda i: flips.change(flips.start(x), x, i).value)(jnp.arange(memory.num_neurons))
+        return jax.vmap(lambda i: change(flips, flips.start(x), x, i).value)(jnp.arange(memory.num_neurons))
 
     return jnp.mean(jax.vmap(gains)(states) > 0)
 

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from single_moves import change, flip, flips_of
 from zoo import BINARY, OWN_BINARY, all_states, patterns
 
 import energyam as eam
@@ -101,9 +102,9 @@ def changes_of(flips):
     def of_state(flips, before, state):
         kept = flips.start(state)
         for i in before:
-            kept = flips.flip(kept, state, jnp.asarray(i))
+            kept = flip(flips, kept, state, jnp.asarray(i))
             state = state.at[i].multiply(-1)
-        return jax.vmap(lambda i: flips.change(kept, state, i))(jnp.arange(state.size))
+        return jax.vmap(lambda i: change(flips, kept, state, i))(jnp.arange(state.size))
 
     cases = (flips, ()), (flips, BEFORE), (flips.laid_out(), BEFORE)
     return [jax.vmap(lambda x, case=case: of_state(*case, x))(all_states(D)) for case in cases]
@@ -125,8 +126,8 @@ def test_changes_equal_differences_of_energies_in_size_and_sign(name):
     X = patterns(21, K, D)
     truth = true_changes(name, X)
     after = truth[np.arange(2**D) ^ sum(2**i for i in set(BEFORE) - {3})]
-    for change, true in zip(changes_of(eam.flips_of(MEMORIES[name](X))), (truth, after, after), strict=True):
-        check_changes(*change, true)
+    for found, true in zip(changes_of(flips_of(MEMORIES[name](X))), (truth, after, after), strict=True):
+        check_changes(*found, true)
 
 
 @pytest.mark.parametrize("factors", [(0.5, 0.5), (1.0, 0.5), (0.5, 1.0), (-1, -1), (1, -1), (2, 1)])
@@ -143,16 +144,15 @@ BOUNDED = ("polynomial_3", "polynomial_4_plain", "polynomial_2.5", "exponential"
 @pytest.mark.parametrize("name", BOUNDED)
 def test_enclosures_hold_the_true_change_for_all_states_and_neurons(name):
     X = patterns(22, K, D)
-    flips, truth = eam.flips_of(MEMORIES[name](X)), true_changes(name, X)
-    assert isinstance(flips, eam.AbstractEnclosures)
+    flips, truth = flips_of(MEMORIES[name](X)), true_changes(name, X)
     some = np.array([4, 0, 6])
 
     @eqx.filter_jit
     def enclosed(flips):
         def of_state(x):
             kept = flips.start(x)
-            seen = flips.seen_from(jnp.asarray(some)), flips.laid_out().seen_from(jnp.asarray(some))
-            return flips.enclosure(kept, x), *(block.enclosure(kept, x[some]) for block in seen)
+            seen = flips.block(jnp.asarray(some)), flips.laid_out().block(jnp.asarray(some))
+            return flips.enclosure(kept, -2 * x), *(block.enclosure(kept, -2 * x[some]) for block in seen)
 
         return jax.vmap(of_state)(all_states(D))
 
@@ -168,23 +168,23 @@ def test_enclosures_hold_the_true_change_for_all_states_and_neurons(name):
 @pytest.mark.parametrize("name", [name for name in MEMORIES if name.startswith(("chn", "hopfield"))])
 def test_couplings_give_all_changes_at_once_and_what_a_flip_does_to_them(name):
     X = patterns(23, K, D)
-    flips, truth = eam.flips_of(MEMORIES[name](X)), true_changes(name, X)
-    assert isinstance(flips, eam.AbstractCouplings)
+    flips, truth = flips_of(MEMORIES[name](X)), true_changes(name, X)
     states = all_states(D)
-    value, error = jax.vmap(lambda x: flips.changes(flips.start(x), x))(states)
+    value, error = jax.vmap(lambda x: flips.changes(flips.start(x))(-2 * x, None))(states)
     size = np.abs(truth).max()
     np.testing.assert_allclose(value, truth, rtol=1e-5, atol=1e-5 * size)
     assert (np.asarray(error) <= 1e-4 * size).all()
 
     x, some = states[37], np.array([5, 2, 0])
-    block = flips.seen_from(jnp.asarray(some))
-    value, _ = block.changes(flips.start(x), x[some])
-    np.testing.assert_allclose(value, truth[37, some], rtol=1e-5, atol=1e-5 * size)
-    W = block.couplings()
-    np.testing.assert_allclose(W, W.T, rtol=1e-6)
-    np.testing.assert_allclose(W, flips.couplings()[some][:, some], rtol=1e-6)
-    np.testing.assert_allclose(jnp.diagonal(W), flips.own_couplings()[some], rtol=1e-6)
-    # Two neurons at once: what is kept is that of the state they lead to.
-    after, _ = flips.fields(block.moved(flips.start(x), jnp.array([-2 * x[5], 0.0, -2 * x[0]])))
-    afresh, _ = flips.fields(flips.start(x.at[5].multiply(-1).at[0].multiply(-1)))
+    block, steps = flips.block(jnp.asarray(some)), -2 * x[some]
+    changes = block.changes(flips.start(x))
+    np.testing.assert_allclose(changes(steps, None).value, truth[37, some], rtol=1e-5, atol=1e-5 * size)
+    # Two neurons move, one after the other: the changes of the later ones are those of the state by then.
+    moved = jnp.array([steps[0], 0.0, steps[2]])
+    by_then = [37, 37 ^ 2**5, 37 ^ 2**5]
+    expected = truth[by_then, some]
+    np.testing.assert_allclose(changes(steps, moved).value, expected, rtol=1e-5, atol=1e-5 * size)
+    # And what is kept is that of the state that they lead to.
+    after = block.move_all(flips.start(x), moved)
+    afresh = flips.start(x.at[5].multiply(-1).at[0].multiply(-1))
     np.testing.assert_allclose(after, afresh, rtol=1e-5, atol=1e-5)

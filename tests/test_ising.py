@@ -11,11 +11,13 @@ import jax.random as jr
 import numpy as np
 import optax
 import pytest
+from single_moves import moving, visited
 from zoo import BINARY, all_states, patterns
 
 import energyam as eam
 from energyam.dynamics import heat_bath
-from energyam.flips import sweep, warm
+from energyam.flips import plan
+from energyam.flips.sweep import visit
 
 
 def whole_network(D, key, size=3):
@@ -137,7 +139,7 @@ def one_by_one(memory, state, order, thresholds):
 
 @pytest.mark.parametrize("block", [1, 8, 32, 48])
 def test_blocks_take_the_flips_of_one_by_one(block, monkeypatch, getkey):
-    monkeypatch.setattr(sweep, "WARM_BLOCK", block)
+    monkeypatch.setattr(plan, "COUPLED", {"cpu": block})
     D, chains = 48, 5
     memory = whole_network(D, getkey())
     states = jr.rademacher(getkey(), (chains, D), dtype="float32")
@@ -145,7 +147,7 @@ def test_blocks_take_the_flips_of_one_by_one(block, monkeypatch, getkey):
     order = jnp.concatenate([jr.permutation(getkey(), D), twice])
     thresholds = 8 * jr.logistic(getkey(), (chains, D + 20))
     flips, free = memory.flips(), jnp.ones(D, bool)
-    run = jax.jit(lambda x, t: sweep.visit(flips, x, order, free, t))
+    run = jax.jit(lambda x, t: visited(flips, x, order, free, t))
     swept = jax.vmap(run)(states, thresholds)
     for chain in range(chains):
         state, flipped = one_by_one(memory, states[chain], order, thresholds[chain])
@@ -157,7 +159,7 @@ def test_blocks_take_the_flips_of_one_by_one(block, monkeypatch, getkey):
 
 @pytest.mark.parametrize("block", [1, 32, 64])
 def test_blocks_that_are_decided_at_once_take_the_flips_of_one_by_one(block, monkeypatch, getkey):
-    monkeypatch.setattr(warm, "BLOCK", block)
+    monkeypatch.setattr(plan, "COUPLED", {"cpu": block})
     D, chains = 48, 6
     memory = whole_network(D, getkey(), size=6)
     states = jr.rademacher(getkey(), (chains, D), dtype="float32")
@@ -165,7 +167,7 @@ def test_blocks_that_are_decided_at_once_take_the_flips_of_one_by_one(block, mon
     hot = 8 * jr.logistic(getkey(), (chains, D))
     thresholds = hot.at[1].set(0).at[2].set(-1000)  # descent, and a chain in which every try flips
     flips = memory.flips()
-    run = jax.jit(lambda x, t: warm.visit_once(flips, flips.start(x), x, order, free, t))
+    run = jax.jit(lambda x, t: visit(flips, flips.start(x), moving(x, free), order, t, once=True))
     swept, kept = jax.vmap(run)(states, thresholds)
     held = jnp.where(free[order], thresholds, jnp.inf)
     for chain in range(chains):
@@ -198,7 +200,7 @@ def test_neither_blocks_nor_what_is_carried_between_sweeps_changes_a_heat_bath(n
 
     def run(afresh, block):
         monkeypatch.setattr(heat_bath, "AFRESH", afresh)
-        monkeypatch.setattr(warm, "BLOCK", block)
+        monkeypatch.setattr(plan, "COUPLED", {"cpu": block})
         return jax.jit(lambda: chain(eam.HeatBath(T)))()
 
     (end, flips), (again, same) = run(1000, 64), run(1, 3)
@@ -211,10 +213,10 @@ def test_what_is_kept_goes_on_where_it_was(getkey):
     memory = whole_network(20, getkey())
     flips, free, state = memory.flips(), jnp.ones(20, bool), jnp.ones(20)
     order, thresholds = jr.permutation(getkey(), 20), 5 * jr.logistic(getkey(), (2, 20))
-    first, kept = sweep.visit_on(flips, flips.start(state), state, order, free, thresholds[0])
+    first, kept = visit(flips, flips.start(state), moving(state, free), order, thresholds[0], once=False)
     np.testing.assert_array_equal(kept, flips.start(first.state))
-    both = sweep.visit(flips, state, jnp.tile(order, 2), free, thresholds.reshape(-1))
-    second = sweep.visit_on(flips, kept, first.state, order, free, thresholds[1])[0]
+    both = visited(flips, state, jnp.tile(order, 2), free, thresholds.reshape(-1))
+    second = visit(flips, kept, moving(first.state, free), order, thresholds[1], once=False)[0]
     np.testing.assert_array_equal(both.flips, jnp.concatenate([first.flips, second.flips]))
 
 

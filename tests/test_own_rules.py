@@ -9,18 +9,20 @@ import optax
 import pytest
 from jax.scipy.special import logit
 from jaxtyping import Array
+from single_moves import change, flip, flips_of
 from zoo import patterns
 
 import energyam as eam
 
 
-class HeatBath(eam.AbstractFlipping):
+class HeatBath(eam.AbstractUpdate):
     """Every neuron once, in an order that the batch shares, with noise of each chain's own."""
 
     temperature: Array
+    moves_neurons = True
 
     def prepare(self, memory):
-        return eam.flips_of(memory)
+        return flips_of(memory)
 
     def init(self, prepared, state, tick):
         return jnp.zeros((), int)  # uphill moves so far
@@ -32,12 +34,12 @@ class HeatBath(eam.AbstractFlipping):
         def visit(at, tried):
             state, kept, energy, uphill = at
             i, threshold = tried
-            change = prepared.change(kept, state, i).value
-            flips = (change > threshold) & ~clamp[i]
-            kept = jax.tree.map(lambda a, b: jnp.where(flips, a, b), prepared.flip(kept, state, i), kept)
+            gain = change(prepared, kept, state, i).value
+            flips = (gain > threshold) & ~clamp[i]
+            kept = jax.tree.map(lambda a, b: jnp.where(flips, a, b), flip(prepared, kept, state, i), kept)
             state = state.at[i].multiply(jnp.where(flips, -1, 1))
-            energy = jnp.where(flips, energy - change, energy)
-            return (state, kept, energy, uphill + (flips & (change < 0))), (energy, jnp.where(flips, i, -1))
+            energy = jnp.where(flips, energy - gain, energy)
+            return (state, kept, energy, uphill + (flips & (gain < 0))), (energy, jnp.where(flips, i, -1))
 
         kept = prepared.start(state)
         start = state, kept, prepared.energy(kept, state), carry

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
+from single_moves import change, flip, flips_of
 from zoo import all_states, patterns
 
 import energyam as eam
@@ -85,13 +86,13 @@ def test_three_tables_are_ranked_and_their_patterns_made():
 
 def test_flips_change_the_energy_by_what_enumeration_says():
     product, plain = binary([(3, 4), (4, 5)])
-    flips = eam.flips_of(product)
+    flips = flips_of(product)
 
     def changes(x):
         kept = flips.start(x)
-        low, high = flips.enclosure(kept, x)
-        exact = jax.vmap(lambda i: flips.change(kept, x, i).value)(jnp.arange(9))
-        after = jax.vmap(lambda i: flips.energy(flips.flip(kept, x, i), x))(jnp.arange(9))
+        low, high = flips.enclosure(kept, -2 * x)
+        exact = jax.vmap(lambda i: change(flips, kept, x, i).value)(jnp.arange(9))
+        after = jax.vmap(lambda i: flips.energy(flip(flips, kept, x, i), x))(jnp.arange(9))
         flipped = jax.vmap(lambda i: plain.energy(x.at[i].multiply(-1)))(jnp.arange(9))
         return low, exact, high, after, flipped, plain.energy(x)
 

@@ -7,11 +7,10 @@ import jax.random as jr
 import numpy as np
 import pytest
 from boltzmann import boltzmann, counted, energies_of, p_value
+from single_moves import flips_of, visited
 from zoo import BINARY, all_states, patterns
 
 import energyam as eam
-from energyam.flips.derived import flips_of
-from energyam.flips.sweep import visit
 
 
 class Counted(eqx.Module):
@@ -50,7 +49,7 @@ def test_one_try_is_in_detailed_balance(name):
 
     @jax.jit
     def flipped(x, i, threshold):
-        try_one = lambda x, i, t: visit(flips, x, i[None], jnp.ones(D, bool), t[None]).flips[0] >= 0  # noqa: E731
+        try_one = lambda x, i, t: visited(flips, x, i[None], jnp.ones(D, bool), t[None]).flips[0] >= 0  # noqa: E731
         return jax.vmap(try_one)(x, i, threshold)
 
     x, i = (jnp.repeat(all_states(D), D, axis=0), jnp.tile(jnp.arange(D), 2**D))

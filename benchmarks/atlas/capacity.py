@@ -137,11 +137,13 @@ def order_two(quick):
 @eqx.filter_jit
 def _unstable(memory, states):
     """Which neurons of each state would lower the energy by flipping alone."""
-    flips = eam.flips_of(memory)
+    flips = memory.flips()
 
     def of_one(state):
         kept = flips.start(state)
-        return jax.vmap(lambda i: flips.change(kept, state, i).value > 0)(jnp.arange(state.size))
+        return jax.vmap(lambda i: flips.change(kept, state, i[None], -2 * state[i][None]).value > 0)(
+            jnp.arange(state.size)
+        )
 
     return jax.vmap(of_one)(states.astype(float))
 

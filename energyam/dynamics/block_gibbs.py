@@ -7,6 +7,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PyTree
 
+from energyam.abilities import ask
+from energyam.dynamics.fields import one_state
 from energyam.dynamics.temperature import (
     Schedule,
     Temperature,
@@ -15,16 +17,9 @@ from energyam.dynamics.temperature import (
     temperature_at,
     temperatures_of,
 )
-from energyam.dynamics.update import (
-    AbstractCarriesEnergy,
-    AbstractScheduled,
-    AbstractSuited,
-    AbstractTempered,
-    States,
-    Step,
-    Tick,
-)
-from energyam.memories.hidden import AbstractHasRedraws, AbstractRedraws
+from energyam.dynamics.update import AbstractUpdate, States, Step, Tick
+from energyam.memories.hidden import AbstractRedraws, can_be_drawn
+from energyam.memories.neurons import AbstractNeurons
 
 
 class Redrawn(NamedTuple):
@@ -34,7 +29,7 @@ class Redrawn(NamedTuple):
     kept: Any
 
 
-class BlockGibbs(AbstractCarriesEnergy, AbstractTempered, AbstractScheduled, AbstractSuited):
+class BlockGibbs(AbstractUpdate):
     """Gibbs sampling by blocks: hidden units given the neurons, then all neurons at once given these.
 
         quadratic:     z ~ N(Ξx/√T, 1),     P(x_i = 1) = σ(2 (Ξᵀz)_i/√T)
@@ -44,11 +39,11 @@ class BlockGibbs(AbstractCarriesEnergy, AbstractTempered, AbstractScheduled, Abs
     Chains tend to exp(−E/T). A step costs two products with the patterns for any number of neurons, and is
     made for accelerators; near a pattern that dominates, chains of any kind stay for long.
 
-    It takes memories that declare their hidden units (`AbstractHasRedraws`): dense ones under `Quadratic()`
-    or `LogSumExp`, by overlaps or distances, of ±1 or real neurons; and a `HierarchicalMemory` whose synapses
-    are linear in each layer (`Dense`, `Bias`, `Convolution`): restricted Boltzmann machines. A log-sum-exp
-    memory has hidden units only where 1/T counts whole copies of its sum: T = 1, ½, ⅓, … for an
-    `ExponentialDenseAM`, T = 1/β, 1/2β, … for others.
+    It takes memories whose hidden units are known: dense ones under `Quadratic()`
+    or `LogSumExp`, by overlaps or distances, of neurons that can be drawn by themselves (±1, 0/1, one-hot or
+    real ones); and a `HierarchicalMemory` whose synapses are linear in each layer (`Dense`, `Bias`,
+    `Convolution`): restricted Boltzmann machines. A log-sum-exp memory has hidden units only where 1/T counts
+    whole copies of its sum: T = 1, ½, ⅓, … for an `ExponentialDenseAM`, T = 1/β, 1/2β, … for others.
 
     **Arguments:** `temperature`: T above 0, or a schedule of the step. Raises `ValueError` for others; in
     `sample` and `recall` for another memory, a temperature at which it has no hidden units, or no key.
@@ -64,15 +59,14 @@ class BlockGibbs(AbstractCarriesEnergy, AbstractTempered, AbstractScheduled, Abs
     def at(self, temperature: Float[Array, ""]) -> "BlockGibbs":
         return BlockGibbs(temperature)
 
-    def check_steps(self, num_steps: int) -> None:
+    def check(self, memory: Any, num_steps: int) -> None:
         check_schedule(self.temperature, num_steps)
-
-    def check_memory(self, memory: Any, num_steps: int) -> None:
         self.prepare(memory).check(temperatures_of(self.temperature, num_steps))
 
     def prepare(self, memory: Any) -> AbstractRedraws:
-        redraws = memory.redraws() if isinstance(memory, AbstractHasRedraws) else None
+        redraws = ask(memory, "redraws")
         if redraws is None:
+            _check_drawn(memory)
             raise ValueError(
                 f"memory must have hidden units (under Quadratic() or LogSumExp, or layers with synapses "
                 f"linear in each) for BlockGibbs; got {type(memory).__name__} (use eam.HeatBath or "
@@ -94,5 +88,16 @@ class BlockGibbs(AbstractCarriesEnergy, AbstractTempered, AbstractScheduled, Abs
         state = prepared.redrawn(carry.kept, state, clamp, temperature, key=tick.own)
         kept = prepared.start(state)
         carry = Redrawn(prepared.energy(kept, state).astype(float), kept)
-        record = States(jax.tree.map(lambda leaf: leaf[None], state))
-        return Step(state, carry, carry.energy[None], record, jnp.zeros((), bool))
+        return Step(state, carry, carry.energy[None], States(one_state(state)), jnp.zeros((), bool))
+
+
+def _check_drawn(memory: Any) -> None:
+    """Raise `ValueError` that names the neurons of a memory that can't be drawn by themselves."""
+    is_neurons = lambda node: isinstance(node, AbstractNeurons)  # noqa: E731
+    for one in jax.tree.leaves(getattr(memory, "neurons", None), is_leaf=is_neurons):
+        if not can_be_drawn(one):
+            raise ValueError(
+                f"memory must have neurons that can be drawn at a temperature, each by itself, for BlockGibbs; "
+                f"those of {type(memory).__name__} are {type(one).__name__}, which have no `draw` (use "
+                "eam.HeatBath or eam.Langevin)"
+            )

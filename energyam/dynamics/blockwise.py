@@ -12,12 +12,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PyTree
 
 from energyam import checks
-from energyam.dynamics.fields import check_potential, cost, inputs_of
-from energyam.dynamics.relaxation import moved
+from energyam.dynamics.fields import check_fields, checked_tol, cost, held, inputs_of, is_still
+from energyam.dynamics.relaxation import mixed
 from energyam.dynamics.states import layers_of
-from energyam.dynamics.synchronous import checked_tol, held, is_still
-from energyam.dynamics.update import AbstractCarriesEnergy, States, Step, Tick
-from energyam.memories.base import AbstractLayered
+from energyam.dynamics.update import AbstractUpdate, States, Step, Tick
 from energyam.memories.neurons import AbstractNeurons
 
 
@@ -25,7 +23,7 @@ class Visited(NamedTuple):
     """What blockwise recall keeps: the inputs x of all layers, and the energy."""
 
     inputs: PyTree[Array]
-    energy: Float[Array, ""]
+    energy: Float[Array, ""] | None
 
 
 class Block(NamedTuple):
@@ -36,7 +34,7 @@ class Block(NamedTuple):
     still: Array
 
 
-class Blockwise(AbstractCarriesEnergy):
+class Blockwise(AbstractUpdate):
     """One layer after another answers the field that the others make, so that the energy never rises.
 
         x_l ← x_l + rate (field_l(g) − x_l),    g_l = respond(x_l),    for each layer l in turn
@@ -79,8 +77,12 @@ class Blockwise(AbstractCarriesEnergy):
         self.tokens = tuple(tokens)
         self.tol = checked_tol(tol)
 
+    @property
+    def repeats(self) -> bool:
+        return True
+
     def prepare(self, memory: Any) -> Any:
-        check_potential(memory, "Blockwise")
+        check_fields(memory, "Blockwise")
         for name, in_tokens in tokens_of(memory).items():
             if not in_tokens:
                 raise ValueError(
@@ -95,9 +97,9 @@ class Blockwise(AbstractCarriesEnergy):
         return memory
 
     def init(self, prepared: Any, state: PyTree[Array], tick: Tick) -> Visited:
-        return Visited(inputs_of(prepared, state), cost(prepared, state) - prepared.potential(state))
+        return Visited(inputs_of(prepared, state), _energy(prepared, state))
 
-    def energy(self, carry: Visited) -> Float[Array, ""]:
+    def energy(self, carry: Visited) -> Float[Array, ""] | None:
         return carry.energy
 
     def step(self, prepared: Any, state: PyTree[Array], carry: Visited, tick: Tick, clamp: Any) -> Step:
@@ -108,37 +110,38 @@ class Blockwise(AbstractCarriesEnergy):
         energies, states, still = [], [], []
         # Each layer feels the others as they are by then; energies and states are those after each visit.
         for at in _order(prepared, names):
-            potential = _potential_of_leaf(prepared, structure, list(leaves), at)
+            field = _field_of_leaf(prepared, structure, list(leaves), at)
             visit = self._visit_tokens if names[at] in self.tokens else self._visit
-            block = visit(potential, neurons[at], Block(inputs[at], leaves[at], clamps[at]))
+            block = visit(field, neurons[at], Block(inputs[at], leaves[at], clamps[at]))
             inputs[at], leaves[at] = block.inputs, block.layer
             state = jax.tree.unflatten(structure, leaves)
-            energies.append(cost(prepared, state) - prepared.potential(state))
+            energies.append(_energy(prepared, state))
             states.append(state)
             still.append(block.still)
         carry = Visited(jax.tree.unflatten(structure, inputs), energies[-1])
         record = States(jax.tree.map(lambda *leaves: jnp.stack(leaves), *states))
-        return Step(state, carry, jnp.stack(energies), record, jnp.stack(still).all())
+        known = None if energies[-1] is None else jnp.stack(energies)
+        return Step(state, carry, known, record, jnp.stack(still).all())
 
-    def _visit(self, potential, neurons, block):
+    def _visit(self, field_at, neurons, block):
         """One layer, or one token; `block.still` is its clamp on the way in."""
         x, old, clamp = block
-        field = jax.grad(potential)(old)
-        x = moved(x, field, self.rate, self.decay)
+        field = field_at(old)
+        x = mixed(x, field, self.rate, self.decay)
         new = held(clamp, old, neurons.respond(x, old))
         still = is_still(new, old, self.tol)
         if self.decay:
             still = still & is_still(held(clamp, old, neurons.respond(field, old)), old, self.tol)
         return Block(x, new, still)
 
-    def _visit_tokens(self, potential, neurons, block):
+    def _visit_tokens(self, field_at, neurons, block):
         """The tokens of a layer, one after another: each feels the others as they are by then."""
         shape = block.layer.shape
         x, layer, clamp = (leaf.reshape(-1, shape[-1]) for leaf in block)
 
         def visit(layer, of_token):
             i, x, clamp = of_token
-            alone = lambda token: potential(layer.at[i].set(token).reshape(shape))  # noqa: E731
+            alone = lambda token: field_at(layer.at[i].set(token).reshape(shape)).reshape(layer.shape)[i]  # noqa: E731
             token = self._visit(alone, neurons, Block(x, layer[i], clamp))
             return layer.at[i].set(token.layer), (token.inputs, token.still)
 
@@ -157,7 +160,7 @@ class Blockwise(AbstractCarriesEnergy):
 
 def tokens_of(memory: Any) -> dict[str, bool]:
     """The layers that must go token by token, as far as the memory says so, and whether that is enough."""
-    return memory.tokens if isinstance(memory, AbstractLayered) else {}
+    return getattr(memory, "tokens", {})
 
 
 def _layers(memory, state) -> tuple[list[str], tuple[AbstractNeurons, ...]]:
@@ -169,12 +172,23 @@ def _layers(memory, state) -> tuple[list[str], tuple[AbstractNeurons, ...]]:
 
 def _order(memory, names):
     """The places of the layers in the order of visits."""
-    own = memory.order if isinstance(memory, AbstractLayered) else ()
+    own = getattr(memory, "order", ())
     return [names.index(name) for name in own or names]
 
 
-def _potential_of_leaf(memory, structure, leaves, at):
-    """The potential as a function of one layer, the others as in `leaves`."""
-    return lambda leaf: memory.potential(
-        jax.tree.unflatten(structure, [*leaves[:at], leaf, *leaves[at + 1 :]])
-    )
+def _field_of_leaf(memory, structure, leaves, at):
+    """The field at one layer as a function of it, the others as in `leaves`."""
+
+    def state_with(leaf):
+        return jax.tree.unflatten(structure, [*leaves[:at], leaf, *leaves[at + 1 :]])
+
+    if checks.has_method(memory, "potential"):
+        return jax.grad(lambda leaf: memory.potential(state_with(leaf)))
+    return lambda leaf: jax.tree.leaves(memory.field(state_with(leaf)))[at]
+
+
+def _energy(memory, state):
+    """The energy of a state; None where the memory has a field alone."""
+    if not checks.has_method(memory, "potential") or not checks.has_method(memory, "energy"):
+        return None
+    return cost(memory, state) - memory.potential(state)

@@ -9,18 +9,11 @@ from jaxtyping import PyTree
 from energyam import checks
 from energyam.dynamics.asynchronous import Asynchronous
 from energyam.dynamics.blockwise import Blockwise, tokens_of
+from energyam.dynamics.fields import has_field
 from energyam.dynamics.states import layers_of
-from energyam.dynamics.synchronous import Synchronous, has_field
+from energyam.dynamics.synchronous import Synchronous
 from energyam.dynamics.update import AbstractUpdate
 from energyam.memories.neurons import AbstractNeurons
-
-
-def check_memory(memory: Any) -> None:
-    """Raise `ValueError` unless `memory` is an object with an energy or a field."""
-    if isinstance(memory, type):
-        raise ValueError(f"memory must be an object, not the class {memory.__name__}; make one first")
-    if not checks.has_method(memory, "energy") and not checks.has_method(memory, "field"):
-        raise ValueError(f"memory must have an energy(state) method; got {type(memory).__name__}")
 
 
 def default_update(memory: Any, query: PyTree[ArrayLike]) -> AbstractUpdate:
@@ -36,7 +29,7 @@ def default_update(memory: Any, query: PyTree[ArrayLike]) -> AbstractUpdate:
                 f"{type(memory).__name__} (say eam.GradientDescent(step_size))"
             )
         return Asynchronous()
-    if has_energy and neurons is not None and all(layers_of(memory, query, True).flippable):
+    if has_energy and neurons is not None and all(layers_of(memory, query, True).moves):
         return Asynchronous()
     layered = neurons is not None and not isinstance(neurons, AbstractNeurons)
     if has_energy and layered and checks.has_method(memory, "potential"):

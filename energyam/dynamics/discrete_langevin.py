@@ -9,9 +9,9 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PyTree
 
 from energyam import checks
-from energyam.dynamics.asynchronous import check_flips
+from energyam.dynamics.fields import one_state
 from energyam.dynamics.heat_bath import logit, uniform_within
-from energyam.dynamics.states import flat_view, layers_of
+from energyam.dynamics.moves import check_moves, view_of
 from energyam.dynamics.temperature import (
     Schedule,
     Temperature,
@@ -19,27 +19,22 @@ from energyam.dynamics.temperature import (
     checked_temperature,
     temperature_at,
 )
-from energyam.dynamics.update import (
-    AbstractCarriesEnergy,
-    AbstractFlipping,
-    AbstractScheduled,
-    AbstractTempered,
-    States,
-    Step,
-    Tick,
-)
+from energyam.dynamics.update import AbstractUpdate, States, Step, Tick
 from energyam.flips.derived import scalar_energy
 
 
 class Slope(NamedTuple):
-    """The energy of ±1 neurons, and its gradient there as if they were real."""
+    """The energy of neurons of two values, and its gradient there as if they were real."""
 
     energy: Float[Array, ""]
     gradient: Float[Array, " N"]
 
 
-class DiscreteLangevin(AbstractFlipping, AbstractCarriesEnergy, AbstractTempered, AbstractScheduled):
-    """Each ±1 neuron flips by itself with probability σ(x_i ∂_iE/T − 2/α); all flips are accepted or none.
+class DiscreteLangevin(AbstractUpdate):
+    """Each neuron flips by itself with probability σ(−½ d_i ∂_iE/T − d_i²/2α); all flips are accepted or
+    none.
+
+    d_i is the step to the other value: for ±1 neurons the probability is σ(x_i ∂_iE/T − 2/α).
 
     Accepted with probability min(1, exp(−E(x′)/T) q(x|x′) / exp(−E(x)/T) q(x′|x)), so that chains tend to
     exp(−E/T) exactly. One gradient serves for the whole step: good where the energy is smooth and D is large.
@@ -62,45 +57,57 @@ class DiscreteLangevin(AbstractFlipping, AbstractCarriesEnergy, AbstractTempered
     def at(self, temperature: Float[Array, ""]) -> "DiscreteLangevin":
         return DiscreteLangevin(self.step_size, temperature)
 
-    def check_steps(self, num_steps: int) -> None:
+    @property
+    def moves_neurons(self) -> bool:
+        return True
+
+    def check(self, memory: Any, num_steps: int) -> None:
         check_schedule(self.temperature, num_steps)
 
     def prepare(self, memory: Any) -> Any:
-        check_flips(memory)
+        check_moves(memory, "DiscreteLangevin", "use eam.Langevin(step_size, temperature)")
         return memory
 
     def init(self, prepared: Any, state: PyTree[Array], tick: Tick) -> Slope:
-        x, rebuild = flat_view(state, layers_of(prepared, state, True).flippable)
-        return _slope(prepared, rebuild, x)
+        view = self._view(prepared, state, jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, bool), state))
+        return _slope(prepared, view.rebuild, view.neurons.state)
 
     def energy(self, carry: Slope) -> Float[Array, ""]:
         return carry.energy
 
     def step(self, prepared: Any, state: PyTree[Array], carry: Slope, tick: Tick, clamp: Any) -> Step:
-        flippable = layers_of(prepared, state, True).flippable
-        x, rebuild = flat_view(state, flippable)
-        free = ~flat_view(clamp, flippable).neurons
+        view = self._view(prepared, state, clamp)
+        x, steps, free = view.neurons
         flips_key, accept_key = jr.split(tick.own)
         temperature = temperature_at(self.temperature, tick.index).astype(x.dtype)
-        drive = self.drive(x, carry.gradient, temperature)
+        drive = self.drive(steps, carry.gradient, temperature)
         flips = free & (drive > temperature * logit(uniform_within(x.shape, x.dtype, key=flips_key)))
-        new = jnp.where(flips, -x, x)
-        proposed = _slope(prepared, rebuild, new)
-        back = self.drive(new, proposed.gradient, temperature)
+        new = x + jnp.where(flips, steps, 0)
+        proposed = _slope(prepared, view.rebuild, new)
+        back = self.drive(jnp.where(flips, -steps, steps), proposed.gradient, temperature)
         gain = carry.energy - proposed.energy + _log_probability(back, flips, free, temperature)
         gain = gain - _log_probability(drive, flips, free, temperature)
         accept = gain > temperature * jnp.log(uniform_within((), gain.dtype, key=accept_key))
         x, carry = jax.tree.map(lambda a, b: jnp.where(accept, a, b), (new, proposed), (x, carry))
-        state = rebuild(x)
-        record = States(jax.tree.map(lambda leaf: leaf[None], state))
-        accepted = accept.astype(carry.energy.dtype)
+        state, accepted = view.rebuild(x), accept.astype(carry.energy.dtype)
+        record = States(one_state(state))
         return Step(state, carry, carry.energy[None], record, jnp.zeros((), bool), accepted)
 
     def drive(
-        self, state: Float[Array, " N"], gradient: Float[Array, " N"], temperature: Float[Array, ""]
+        self, steps: Float[Array, " N"], gradient: Float[Array, " N"], temperature: Float[Array, ""]
     ) -> Float[Array, " N"]:
-        """T log(P(flip i) / P(keep i)) of a proposal, for ±1 neurons (N,) at which ∇E is `gradient`."""
-        return state * gradient - 2 * temperature / self.step_size
+        """T log(P(flip i) / P(keep i)) of a proposal, for neurons (N,) whose flips add `steps`, at which ∇E
+        is `gradient`."""
+        return -0.5 * steps * gradient - 0.5 * temperature * steps**2 / self.step_size
+
+    def _view(self, memory, state, clamp):
+        view = view_of(memory, state, clamp)
+        if view.units is not None:
+            raise ValueError(
+                f"DiscreteLangevin moves neurons of two values alone; {type(memory).__name__} has units of more "
+                "(use eam.HeatBath(temperature))"
+            )
+        return view
 
 
 def _log_probability(drive, flips, free, temperature):

@@ -7,15 +7,13 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PyTree
 
 from energyam import checks
-from energyam.dynamics.states import layers_of
-from energyam.dynamics.synchronous import checked_tol, held, is_still
-from energyam.dynamics.update import AbstractCarriesEnergy, States, Step, Tick
-from energyam.flips.capabilities import AbstractFlippable
+from energyam.dynamics.fields import checked_tol, held, is_still, one_state, retracted
+from energyam.dynamics.update import AbstractUpdate, States, Step, Tick
 from energyam.flips.derived import scalar_energy
-from energyam.memories.neurons import AbstractNeurons
+from energyam.memories.neurons import AbstractNeurons, is_movable
 
 
-class GradientDescent(AbstractCarriesEnergy):
+class GradientDescent(AbstractUpdate):
     """x ← x − step_size · ∇E(x), for real neurons and for any object with a differentiable energy.
 
     After each step every layer is taken to the nearest state that its neurons can have, so that a sphere
@@ -33,6 +31,10 @@ class GradientDescent(AbstractCarriesEnergy):
         self.step_size = checks.positive_float("step_size", step_size)
         self.tol = checked_tol(tol)
 
+    @property
+    def repeats(self) -> bool:
+        return True
+
     def prepare(self, memory: Any) -> Any:
         check_real(memory, "GradientDescent")
         return memory
@@ -44,20 +46,12 @@ class GradientDescent(AbstractCarriesEnergy):
         return carry[0]
 
     def step(self, prepared: Any, state: PyTree[Array], carry: Any, tick: Tick, clamp: Any) -> Step:
-        moved = jax.tree.map(lambda x, slope: x - self.step_size * slope, state, carry[1])
-        new = held(clamp, state, retracted(prepared, held(clamp, state, moved)))
+        lower = jax.tree.map(lambda x, slope: x - self.step_size * slope, state, carry[1])
+        new = held(clamp, state, retracted(prepared, held(clamp, state, lower)))
         energy, slope = jax.value_and_grad(scalar_energy(prepared))(new)
-        record = States(jax.tree.map(lambda leaf: leaf[None], new))
-        return Step(new, (energy, slope), energy[None], record, is_still(new, state, self.tol))
-
-
-def retracted(memory: Any, state: PyTree[Array]) -> PyTree[Array]:
-    """Every layer at the nearest state that its neurons, where the memory declares them, can take."""
-    leaves, structure = jax.tree.flatten(state)
-    neurons = layers_of(memory, state, False).neurons
-    return jax.tree.unflatten(
-        structure, [one.retract(leaf) for one, leaf in zip(neurons, leaves, strict=True)]
-    )
+        return Step(
+            new, (energy, slope), energy[None], States(one_state(new)), is_still(new, state, self.tol)
+        )
 
 
 def check_real(memory: Any, rule: str) -> None:
@@ -67,8 +61,8 @@ def check_real(memory: Any, rule: str) -> None:
         raise ValueError(f"{rule} needs a memory with an energy(x); {name} has none (use eam.Synchronous())")
     is_neurons = lambda node: isinstance(node, AbstractNeurons)  # noqa: E731
     neurons = jax.tree.leaves(getattr(memory, "neurons", None), is_leaf=is_neurons)
-    if any(isinstance(one, AbstractFlippable) for one in neurons):
+    if any(map(is_movable, neurons)):
         raise ValueError(
-            f"{rule} needs continuous neurons; those of {name} are ±1 "
+            f"{rule} needs continuous neurons; those of {name} move from value to value "
             "(use eam.Asynchronous() or eam.Synchronous())"
         )

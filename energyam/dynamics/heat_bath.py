@@ -4,15 +4,15 @@ import abc
 from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jax import lax
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
-from energyam.dynamics.asynchronous import Prepared, prepare_flips
+from energyam.dynamics.moves import View, check_moves, view_of, without_gradient
 from energyam.dynamics.orders import checked_order, drawn_order
-from energyam.dynamics.states import flat_view, layers_of
 from energyam.dynamics.temperature import (
     Schedule,
     Temperature,
@@ -20,19 +20,8 @@ from energyam.dynamics.temperature import (
     checked_temperature,
     temperature_at,
 )
-from energyam.dynamics.update import (
-    AbstractCarriesEnergy,
-    AbstractFlipping,
-    AbstractScheduled,
-    AbstractTempered,
-    Flips,
-    Step,
-    Tick,
-)
-from energyam.flips.capabilities import AbstractCouplings, AbstractFlips
+from energyam.dynamics.update import AbstractUpdate, Flips, Step, Tick
 from energyam.flips.derived import scalar_energy
-from energyam.flips.sweep import any_descent, visit_on
-from energyam.flips.warm import visit_once
 
 Order = Literal["permutation", "uniform", "sequential"]
 AFRESH = 100  # sweeps until what flips keep is computed anew, before rounding adds up
@@ -45,11 +34,11 @@ class Chain(NamedTuple):
     kept: Any
 
 
-class AbstractFlipsAtRandom(AbstractFlipping, AbstractCarriesEnergy, AbstractTempered, AbstractScheduled):
-    """One neuron at a time: each flips if its change of energy E(x) − E(x′) lies above T · threshold(u).
+class AbstractFlipsAtRandom(AbstractUpdate):
+    """One neuron at a time: each moves by the change of energy and by noise, at a temperature.
 
-    u is uniform within 0 … 1, a fresh one for each try of each chain. Where a schedule has come to T = 0 a
-    step is a sweep of descent, and one without a flip proves a local minimum.
+    The noise is that of each chain, a fresh one for each try. Where a schedule has come to T = 0 a step is a
+    sweep of descent, and one without a move proves a local minimum.
     """
 
     temperature: eqx.AbstractVar[Temperature]
@@ -57,61 +46,75 @@ class AbstractFlipsAtRandom(AbstractFlipping, AbstractCarriesEnergy, AbstractTem
 
     @abc.abstractmethod
     def threshold(self, u: Float[Array, "..."]) -> Float[Array, "..."]:
-        """What a change must exceed to be accepted, in units of the temperature."""
+        """What a flip's change must exceed to be accepted, in units of the temperature; u uniform in 0 …
+        1."""
+
+    @abc.abstractmethod
+    def noise(self, counts: Int[Array, " t"], most: int, *, key: PRNGKeyArray) -> Float[Array, "t n"]:
+        """What comes to the changes of each of a unit's other values, `counts` (t,) of them and `most` at
+        most, in units of the temperature. The unit goes to the largest sum, if that lies above 0."""
+
+    @property
+    def moves_neurons(self) -> bool:
+        return True
 
     def at(self, temperature: Float[Array, ""]) -> "AbstractFlipsAtRandom":
         return eqx.tree_at(lambda rule: rule.temperature, self, temperature)
 
-    def check_steps(self, num_steps: int) -> None:
+    def check(self, memory: Any, num_steps: int) -> None:
         check_schedule(self.temperature, num_steps)
 
-    def prepare(self, memory: Any) -> Prepared:
-        return prepare_flips(memory)
+    def prepare(self, memory: Any) -> Any:
+        check_moves(memory, type(self).__name__, "use eam.Langevin(step_size, temperature)")
+        return without_gradient(memory)
 
-    def init(self, prepared: Prepared, state: PyTree[Array], tick: Tick) -> Chain:
-        x, rebuild = flat_view(state, layers_of(prepared.memory, state, True).flippable)
-        return Chain(scalar_energy(prepared.memory)(state), prepared.flips(rebuild).start(x))
+    def init(self, prepared: Any, state: PyTree[Array], tick: Tick) -> Chain:
+        free = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, bool), state)
+        view = view_of(prepared, state, free)
+        return Chain(scalar_energy(prepared)(state), view.flips.start(view.neurons.state))
 
     def energy(self, carry: Chain) -> Float[Array, ""]:
         return carry.energy
 
-    def step(self, prepared: Prepared, state: PyTree[Array], carry: Chain, tick: Tick, clamp: Any) -> Step:
-        flippable = layers_of(prepared.memory, state, True).flippable
-        x, rebuild = flat_view(state, flippable)
-        free = ~flat_view(clamp, flippable).neurons
-        flips, order = prepared.flips(rebuild), drawn_order(self.order, x.shape[0], tick)
-        temperature = temperature_at(self.temperature, tick.index).astype(x.dtype)
-        thresholds = temperature * self.threshold(uniform_within(order.shape, x.dtype, key=tick.own))
-        kept = self._kept(flips, carry, x, tick, temperature)
-        if self.order != "uniform" and isinstance(flips, AbstractCouplings):
-            swept, kept = visit_once(flips, kept, x, order, free, thresholds)
-        else:
-            swept, kept = visit_on(flips, kept, x, order, free, thresholds)
-        flipped = swept.flips >= 0
-        settled = (temperature == 0) & ~flipped.any()
-        if self.order == "uniform":  # which leaves some neurons out
+    def step(self, prepared: Any, state: PyTree[Array], carry: Chain, tick: Tick, clamp: Any) -> Step:
+        view, once = view_of(prepared, state, clamp), self.order != "uniform"
+        order = drawn_order(self.order, view.num_tries, tick)
+        temperature = temperature_at(self.temperature, tick.index).astype(view.neurons.state.dtype)
+        noise = self._noise(view, order, temperature, tick.own)
+        swept, kept = view.visit(self._kept(view, carry, tick, temperature), order, noise, once)
+        moved = swept.flips >= 0
+        settled = (temperature == 0) & ~moved.any()
+        if not once:  # which leaves some neurons out
             settled = settled & lax.cond(
-                temperature == 0, lambda: ~any_descent(flips, x, free)[0], lambda: jnp.zeros((), bool)
+                temperature == 0, lambda: ~view.any_descent()[0], lambda: jnp.zeros((), bool)
             )
-        accepted = flipped.sum() / jnp.maximum(free[order].sum(), 1)
-        record = Flips(swept.flips.astype(jnp.int32))
-        carry = Chain(swept.energy, kept)
-        return Step(rebuild(swept.state), carry, swept.energies, record, settled, accepted)
+        accepted = moved.sum() / jnp.maximum(view.free_tries(order).sum(), 1)
+        record, carry = Flips(swept.flips.astype(jnp.int32)), Chain(swept.energy, kept)
+        return Step(view.rebuild(swept.state), carry, swept.energies, record, settled, accepted)
 
-    def _kept(
-        self, flips: AbstractFlips, carry: Chain, x: Float[Array, " N"], tick: Tick, temperature: Array
-    ) -> Any:
+    def _noise(self, view: View, order: Array, temperature: Array, key: PRNGKeyArray) -> Float[Array, "t n"]:
+        """The noise of each try, 0 at a temperature of 0."""
+        if view.units is None:
+            u = uniform_within(order.shape, view.neurons.state.dtype, key=key)
+            return -temperature * self.threshold(u)[:, None]
+        noise = self.noise(view.units.counts(order), view.units.most, key=key)
+        some = jnp.maximum(temperature, jnp.finfo(temperature.dtype).tiny)  # 0 times infinity is no number
+        return jnp.where(temperature == 0, 0, some * noise.astype(temperature.dtype))
+
+    def _kept(self, view: View, carry: Chain, tick: Tick, temperature: Array) -> Any:
         """What was kept of the state, now and then made afresh; always where a sweep may prove a minimum."""
         afresh = tick.index % AFRESH == 0
         if callable(self.temperature):
             afresh = afresh | (temperature == 0)
-        return lax.cond(afresh, lambda: flips.start(x), lambda: carry.kept)
+        return lax.cond(afresh, lambda: view.flips.start(view.neurons.state), lambda: carry.kept)
 
 
 class HeatBath(AbstractFlipsAtRandom):
-    """Heat bath (Glauber dynamics): every neuron takes each of its two values as likely as the rest says.
+    """Heat bath (Glauber dynamics): every neuron takes each of its values as likely as the rest says.
 
         P(flip i) = 1 / (1 + exp(−change_i / T)),   change_i = E(x) − E(x with i flipped)
+
+    A one-hot unit of q values takes value k with a probability proportional to exp(change_k / T).
 
     One step tries D neurons. With `sample` its chains tend to exp(−E/T); with `recall` and a schedule that
     falls to 0 it anneals, and says "settled" only once a sweep at T = 0 has proved a local minimum (for an
@@ -136,6 +139,12 @@ class HeatBath(AbstractFlipsAtRandom):
     def threshold(self, u: Float[Array, "..."]) -> Float[Array, "..."]:
         return logit(u)
 
+    def noise(self, counts: Int[Array, " t"], most: int, *, key: PRNGKeyArray) -> Float[Array, "t n"]:
+        # The value of the largest change / T + Gumbel noise is each with its probability, the present one's
+        # change being 0.
+        gumbel = jr.gumbel(key, (counts.shape[0], most + 1))
+        return gumbel[:, 1:] - gumbel[:, :1]
+
 
 class Metropolis(AbstractFlipsAtRandom):
     """Metropolis: every flip that does not raise the energy is taken, others with probability exp(−rise/T).
@@ -158,6 +167,13 @@ class Metropolis(AbstractFlipsAtRandom):
 
     def threshold(self, u: Float[Array, "..."]) -> Float[Array, "..."]:
         return jnp.log(u)
+
+    def noise(self, counts: Int[Array, " t"], most: int, *, key: PRNGKeyArray) -> Float[Array, "t n"]:
+        of_value, of_step = jr.split(key)
+        offered = jnp.floor(counts * uniform_within(counts.shape, jnp.result_type(float), key=of_value))
+        u = uniform_within(counts.shape, jnp.result_type(float), key=of_step)
+        here = jnp.arange(most)[None] == offered[:, None]
+        return jnp.where(here, -jnp.log(u)[:, None], -jnp.inf)
 
 
 def uniform_within(shape: tuple[int, ...], dtype: jnp.dtype, *, key: PRNGKeyArray) -> Float[Array, "..."]:

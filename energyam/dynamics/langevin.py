@@ -10,6 +10,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, PyTree
 
 from energyam import checks
+from energyam.dynamics.fields import one_state
 from energyam.dynamics.gradient import check_real
 from energyam.dynamics.heat_bath import uniform_within
 from energyam.dynamics.states import layers_of
@@ -20,16 +21,9 @@ from energyam.dynamics.temperature import (
     checked_temperature,
     temperature_at,
 )
-from energyam.dynamics.update import (
-    AbstractCarriesEnergy,
-    AbstractScheduled,
-    AbstractTempered,
-    States,
-    Step,
-    Tick,
-)
+from energyam.dynamics.update import AbstractUpdate, States, Step, Tick
 from energyam.flips.derived import scalar_energy
-from energyam.memories.neurons import AbstractCoupled, AbstractCurved, AbstractNeurons
+from energyam.memories.neurons import AbstractNeurons, is_curved
 
 
 class Slope(NamedTuple):
@@ -39,7 +33,7 @@ class Slope(NamedTuple):
     gradient: PyTree[Array]
 
 
-class Langevin(AbstractCarriesEnergy, AbstractTempered, AbstractScheduled):
+class Langevin(AbstractUpdate):
     """Langevin dynamics of real neurons: x′ = x − η ∇E(x) + √(2 η T) · noise.
 
     Adjusted (MALA), x′ is accepted with probability min(1, exp(−E(x′)/T) q(x|x′) / exp(−E(x)/T) q(x′|x)), q
@@ -52,7 +46,7 @@ class Langevin(AbstractCarriesEnergy, AbstractTempered, AbstractScheduled):
     **Arguments:** `step_size`: η > 0; best where `Samples.acceptance` is about .57, if adjusted;
     `temperature`: T above 0, or a schedule of the step, which may reach 0; `adjusted`. Raises `ValueError`
     for others; in `sample` and `recall` for a memory of ±1 neurons, or a missing key; and, adjusted, for
-    coupled neurons that don't say how to move (`AbstractCurved`).
+    coupled neurons that don't say how to move (`tangent` and `geodesic`).
 
     Roberts & Tweedie, Bernoulli 2 (1996).
     """
@@ -69,17 +63,17 @@ class Langevin(AbstractCarriesEnergy, AbstractTempered, AbstractScheduled):
     def at(self, temperature: Float[Array, ""]) -> "Langevin":
         return Langevin(self.step_size, temperature, self.adjusted)
 
-    def check_steps(self, num_steps: int) -> None:
+    def check(self, memory: Any, num_steps: int) -> None:
         check_schedule(self.temperature, num_steps)
 
     def prepare(self, memory: Any) -> Any:
         check_real(memory, "Langevin")
         is_neurons = lambda node: isinstance(node, AbstractNeurons)  # noqa: E731
         for one in jax.tree.leaves(getattr(memory, "neurons", None), is_leaf=is_neurons):
-            if self.adjusted and isinstance(one, AbstractCoupled) and not isinstance(one, AbstractCurved):
+            if self.adjusted and one.coupled and not is_curved(one):
                 raise ValueError(
                     f"adjusted must be False for neurons of {type(one).__name__}, which constrain one "
-                    "another and don't say how to move (AbstractCurved); got True"
+                    "another and don't say how to move (tangent and geodesic); got True"
                 )
         return memory
 
@@ -107,9 +101,13 @@ class Langevin(AbstractCarriesEnergy, AbstractTempered, AbstractScheduled):
         else:
             accept = jnp.ones((), bool)
         state, carry = jax.tree.map(lambda a, b: jnp.where(accept, a, b), (allowed, proposed), (state, carry))
-        record = States(jax.tree.map(lambda leaf: leaf[None], state))
         return Step(
-            state, carry, carry.energy[None], record, jnp.zeros((), bool), accept.astype(carry.energy.dtype)
+            state,
+            carry,
+            carry.energy[None],
+            States(one_state(state)),
+            jnp.zeros((), bool),
+            accept.astype(carry.energy.dtype),
         )
 
 
@@ -128,7 +126,7 @@ class _Moves(NamedTuple):
         """The part of a vector that the free neurons can follow."""
 
         def one(neurons, clamp, x, v):
-            v = neurons.tangent(x, v) if isinstance(neurons, AbstractCurved) else v
+            v = neurons.tangent(x, v) if is_curved(neurons) else v
             return jnp.where(clamp, 0, v)
 
         return self._by_layer(one, state, vector)
@@ -137,9 +135,9 @@ class _Moves(NamedTuple):
         """Where a step leads, and the step as carried there."""
 
         def one(neurons, clamp, x, v):
-            if not isinstance(neurons, AbstractCurved):
+            if not is_curved(neurons):
                 return x + v, v
-            arrived, onward = neurons.moved(x, v)
+            arrived, onward = neurons.geodesic(x, v)
             return jnp.where(clamp, x, arrived), onward
 
         pairs = self._by_layer(one, state, step)
@@ -150,7 +148,7 @@ class _Moves(NamedTuple):
         """The nearest state that the neurons can take; clamped ones, and those of a surface, as they are."""
 
         def one(neurons, clamp, x):
-            return x if isinstance(neurons, AbstractCurved) else jnp.where(clamp, x, neurons.retract(x))
+            return x if is_curved(neurons) else jnp.where(clamp, x, neurons.retract(x))
 
         return self._by_layer(one, state)
 

@@ -9,24 +9,33 @@ from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PyTree
 
-from energyam.dynamics.fields import answers, check_potential, cost, energy_and_field
-from energyam.dynamics.gradient import check_real, retracted
-from energyam.dynamics.synchronous import checked_tol, held, is_still
-from energyam.dynamics.update import AbstractCarriesEnergy, States, Step, Tick
+from energyam.dynamics.fields import (
+    answers,
+    check_fields,
+    checked_tol,
+    cost,
+    felt,
+    held,
+    is_still,
+    one_state,
+    retracted,
+)
+from energyam.dynamics.gradient import check_real
+from energyam.dynamics.update import AbstractUpdate, States, Step, Tick
 from energyam.flips.derived import scalar_energy
 
 _HALVINGS = 30  # of the step: 1, ½, ¼, …, below which floats do not tell the states apart
 _ENOUGH = 1e-4  # of the fall that the slope promises
 
 
-class Felt(NamedTuple):
+class Start(NamedTuple):
     """What a search starts from: the energy of the state, and the fields at it."""
 
     energy: Float[Array, ""]
     field: PyTree[Array]
 
 
-class LineSearch(AbstractCarriesEnergy):
+class LineSearch(AbstractUpdate):
     """All layers at once, towards their answers, as far as the energy falls: it never rises.
 
         a = respond(field(g)),    g ← g + t (a − g),    t the first of 1, ½, ¼, … with
@@ -47,46 +56,54 @@ class LineSearch(AbstractCarriesEnergy):
     def __init__(self, tol: ArrayLike = 1e-6):
         self.tol = checked_tol(tol)
 
+    @property
+    def repeats(self) -> bool:
+        return True
+
     def prepare(self, memory: Any) -> Any:
         check_real(memory, "LineSearch")
-        check_potential(memory, "LineSearch")
+        check_fields(memory, "LineSearch", energy=True)
         return memory
 
-    def init(self, prepared: Any, state: PyTree[Array], tick: Tick) -> Felt:
-        return Felt(*energy_and_field(prepared, state))
+    def init(self, prepared: Any, state: PyTree[Array], tick: Tick) -> Start:
+        return _start(prepared, state)
 
-    def energy(self, carry: Felt) -> Float[Array, ""]:
+    def energy(self, carry: Start) -> Float[Array, ""]:
         return carry.energy
 
-    def step(self, prepared: Any, state: PyTree[Array], carry: Felt, tick: Tick, clamp: Any) -> Step:
+    def step(self, prepared: Any, state: PyTree[Array], carry: Start, tick: Tick, clamp: Any) -> Step:
         aim = held(clamp, state, answers(prepared, carry.field, state))
         length = lax.stop_gradient(_length(prepared, state, aim, carry, clamp))
         new = _between(prepared, state, aim, length, clamp)
-        energy, field = energy_and_field(prepared, new)
+        after = _start(prepared, new)
         settled = is_still(aim, state, self.tol) | (length == 0)
-        record = States(jax.tree.map(lambda leaf: leaf[None], new))
-        return Step(new, Felt(energy, field), energy[None], record, settled)
+        return Step(new, after, after.energy[None], States(one_state(new)), settled)
+
+
+def _start(memory, state):
+    found = felt(memory, state)
+    return Start(found.energy, found.field(state))
 
 
 def _between(memory, state, aim, length, clamp):
     """g + t (a − g), at the nearest states that the neurons can take; exactly `state` for t = 0."""
-    moved = jax.tree.map(lambda g, a: g + length * (a - g), state, aim)
-    new = held(clamp, state, retracted(memory, moved))
+    nearer = jax.tree.map(lambda g, a: g + length * (a - g), state, aim)
+    new = held(clamp, state, retracted(memory, nearer))
     return jax.tree.map(lambda new, old: jnp.where(length > 0, new, old), new, state)
 
 
-def _length(memory, state, aim, felt, clamp):
+def _length(memory, state, aim, start, clamp):
     """How far the search goes, 0 where no step lowers the energy. Derivatives don't pass through it."""
-    arrays, rest = eqx.partition((memory, state, aim, felt), eqx.is_inexact_array)
-    memory, state, aim, felt = eqx.combine(jax.tree.map(lax.stop_gradient, arrays), rest)
+    arrays, rest = eqx.partition((memory, state, aim, start), eqx.is_inexact_array)
+    memory, state, aim, start = eqx.combine(jax.tree.map(lax.stop_gradient, arrays), rest)
     energy_of = scalar_energy(memory)
-    products = jax.tree.map(lambda f, a, g: jnp.sum(f * (a - g)), felt.field, aim, state)
+    products = jax.tree.map(lambda f, a, g: jnp.sum(f * (a - g)), start.field, aim, state)
     promised = cost(memory, aim) - cost(memory, state) - sum(jax.tree.leaves(products))
     promised = jnp.minimum(promised, 0)
 
     def is_enough(length, energy):
         # Strictly lower, also where the promise is below the rounding; a NaN is not.
-        return (energy < felt.energy) & (energy <= felt.energy + _ENOUGH * length * promised)
+        return (energy < start.energy) & (energy <= start.energy + _ENOUGH * length * promised)
 
     # The first of 1, ½, ¼, … that lowers the energy enough.
     def too_far(at):
@@ -96,7 +113,7 @@ def _length(memory, state, aim, felt, clamp):
         length = at[0] / 2
         return length, energy_of(_between(memory, state, aim, length, clamp))
 
-    one = jnp.ones_like(felt.energy)
-    start = one, energy_of(_between(memory, state, aim, one, clamp))
-    length, energy = lax.while_loop(too_far, halve, start)
+    one = jnp.ones_like(start.energy)
+    first = one, energy_of(_between(memory, state, aim, one, clamp))
+    length, energy = lax.while_loop(too_far, halve, first)
     return jnp.where(is_enough(length, energy), length, 0)

@@ -15,17 +15,17 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from energyam import checks
-from energyam.dynamics.update import AbstractCarriesEnergy, AbstractUpdate, Flips, States, Step, Tick
+from energyam.dynamics.step_checks import checked_step, one_bool
+from energyam.dynamics.update import AbstractUpdate, Tick
 from energyam.flips.derived import scalar_energy
 
-STATUSES = ("settled", "stopped", "out of steps", "not finite")
-SETTLED, STOPPED, OUT_OF_STEPS, NOT_FINITE = range(4)
+# Of `energyam.STATUSES`.
+SETTLED, STOPPED, OUT_OF_STEPS, NOT_FINITE, CYCLE = range(5)
 RUNNING = -1
 # What keys are folded with: the keys of a batch's queries, and of a rule's start, are streams of their own.
 _OWN, _START = 0x6F776E, 0x737472
 
-Recordable = jax.Array | np.ndarray | np.generic | bool | int | float
-Stop = Callable[[PyTree[Array], Float[Array, ""]], Any]
+Stop = Callable[[PyTree[Array], Float[Array, ""] | None], Any]
 
 
 class Run(NamedTuple):
@@ -40,14 +40,30 @@ class Run(NamedTuple):
     stops_early: bool  # recall does, sampling never
 
 
-class Progress(NamedTuple):
-    """Where a run is, for each query: `status` is −1 while it goes on."""
+class Watch(NamedTuple):
+    """What finds a limit cycle, by Brent's algorithm: an earlier state and carry, and how long ago it was.
+
+    It is taken anew after 1, 2, 4, … steps. Where state and carry are again what they were then, they repeat
+    with the `period` of the steps since.
+    """
 
     state: PyTree[Array]
     carry: Any
-    energy: Float[Array, "*B"]
+    age: Int[Array, "*B"]
+    reach: Int[Array, "*B"]
+    period: Int[Array, "*B"]  # 0 as long as nothing repeats
+
+
+class Progress(NamedTuple):
+    """Where a run is, for each query: `status` is −1 while it goes on; no energy without one of the
+    memory."""
+
+    state: PyTree[Array]
+    carry: Any
+    energy: Float[Array, "*B"] | None
     status: Int[Array, "*B"]
     num_steps: Int[Array, "*B"]
+    watch: Watch | None
 
 
 def begin(run: Run, state: PyTree[Array], *, key: PRNGKeyArray | None) -> Progress:
@@ -57,14 +73,15 @@ def begin(run: Run, state: PyTree[Array], *, key: PRNGKeyArray | None) -> Progre
 
     def begin_one(tick, state):
         carry = run.update.init(prepared, state, tick)
-        if isinstance(run.update, AbstractCarriesEnergy):
-            energy = run.update.energy(carry)
-        else:
-            energy = _energy_of(run.memory)(state)
+        energy = run.update.energy(carry) if _has_energy(run) else None
+        energy = scalar_energy(run.memory)(state) if energy is None and _has_energy(run) else energy
         # An energy that is not finite here may become so: it ends the run only where `stop` does.
         ending = jnp.where(_is_finite(run, state, energy), STOPPED, NOT_FINITE)
         status = jnp.where(_stops(run, state, energy), ending, RUNNING).astype(jnp.int32)
-        return Progress(state, carry, energy, status, jnp.zeros((), int))
+        zero = jnp.zeros((), jnp.int32)
+        watches = run.stops_early and run.update.repeats
+        watch = Watch(state, carry, zero, zero + 1, zero) if watches else None
+        return Progress(state, carry, energy, status, jnp.zeros((), int), watch)
 
     return _for_all(run, begin_one, jnp.zeros((), int), shared, state)
 
@@ -88,6 +105,8 @@ def advance(
         shapes = jax.eval_shape(step_all, progress, index)[1]
         nothing = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
         if not record:
+            return progress, nothing
+        if progress.energy is None:
             return progress, nothing
         energies = jnp.broadcast_to(progress.energy[..., None], shapes[0].shape)
         return progress, (energies, nothing[1])
@@ -125,13 +144,16 @@ def repeat(
     def step_all(index, at):
         return _for_all(run, step_one, index, jr.fold_in(key, index), at, run.clamp)
 
-    return lax.fori_loop(first, first + steps, step_all, (progress, jnp.zeros_like(progress.energy)))
+    nothing = jnp.zeros(progress.status.shape, jnp.result_type(float))
+    return lax.fori_loop(first, first + steps, step_all, (progress, nothing))
 
 
 def _step_one(run, prepared, progress, tick, clamp, record):
     kept, step = _moved(run, prepared, progress, tick, clamp)
     if not record:
         return kept, None
+    if step.energies is None or progress.energy is None:
+        return kept, (step.energies, step.record)
     running = progress.status == RUNNING
     return kept, (jnp.where(running, step.energies, progress.energy), step.record)
 
@@ -139,46 +161,49 @@ def _step_one(run, prepared, progress, tick, clamp, record):
 def _moved(run, prepared, progress, tick, clamp):
     """The progress after one step, where it still runs, and the step."""
     step = run.update.step(prepared, progress.state, progress.carry, tick, clamp)
-    step = _checked_step(run.update, progress, step)
-    energy = step.energies[-1]
-    status = _status(run, step, energy) if run.stops_early else progress.status
+    step = checked_step(run.update, progress, step)
+    energy = None if progress.energy is None else step.energies[-1]
+    watch = None if progress.watch is None else _watched(progress.watch, step)
+    status = _status(run, step, energy, watch) if run.stops_early else progress.status
     running = progress.status == RUNNING
-    new = Progress(step.state, step.carry, energy, status, progress.num_steps + 1)
+    new = Progress(step.state, step.carry, energy, status, progress.num_steps + 1, watch)
     return jax.tree.map(lambda a, b: jnp.where(running, a, b), new, progress), step
 
 
-def _status(run, step, energy):
-    status = jnp.where(step.settled, SETTLED, RUNNING)
+def _watched(watch, step):
+    """The watch after one more step."""
+    leaves = zip(*map(jax.tree.leaves, ((step.state, step.carry), watch[:2])), strict=True)
+    same = jnp.stack([(a == b).all() for a, b in leaves]).all()
+    age = watch.age + 1
+    period = jnp.where(watch.period > 0, watch.period, jnp.where(same, age, 0))
+    anew = age == watch.reach
+    state, carry = jax.tree.map(lambda a, b: jnp.where(anew, a, b), (step.state, step.carry), watch[:2])
+    return Watch(state, carry, jnp.where(anew, 0, age), jnp.where(anew, 2 * age, watch.reach), period)
+
+
+def _status(run, step, energy, watch):
+    status = jnp.full((), RUNNING)
+    if watch is not None and _has_energy(run):  # sequences go on, as they are meant to
+        status = jnp.where(watch.period > 0, CYCLE, status)
+    status = jnp.where(step.settled, SETTLED, status)
     status = jnp.where(_stops(run, step.state, energy), STOPPED, status)
     return jnp.where(_is_finite(run, step.state, energy), status, NOT_FINITE).astype(jnp.int32)
+
+
+def _has_energy(run):
+    return checks.has_method(run.memory, "energy")
 
 
 def _is_finite(run, state, energy):
     """Whether a state is, and its energy, where the memory has one."""
     finite = jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(state)]).all()
-    return finite & jnp.isfinite(energy) if hasattr(run.memory, "energy") else finite
+    return finite if energy is None else finite & jnp.isfinite(energy)
 
 
 def _stops(run, state, energy):
     if run.stop is None:
         return jnp.zeros((), bool)
-    return _one_bool(run.stop(state, energy), "stop must return one bool for one query")
-
-
-def _one_bool(value, message):
-    if not isinstance(value, bool | np.bool_ | jax.Array | np.ndarray):
-        raise ValueError(f"{message}; got {value!r}")
-    value = jnp.asarray(value)
-    if value.shape != () or value.dtype != bool:
-        raise ValueError(f"{message}; got shape {value.shape}, dtype {value.dtype}")
-    return value
-
-
-def _energy_of(memory):
-    """The energy of a state, NaN for a network that has none."""
-    if checks.has_method(memory, "energy"):
-        return scalar_energy(memory)
-    return lambda state: jnp.full((), jnp.nan)
+    return one_bool(run.stop(state, energy), "stop must return one bool for one query")
 
 
 def _for_all(run, function, index, shared, of_each, *clamp):
@@ -197,62 +222,3 @@ def _for_all(run, function, index, shared, of_each, *clamp):
     places = jnp.arange(jax.tree.leaves(of_each)[0].shape[0])
     in_axes = (0, 0, *(0 if run.clamp_batched else None for _ in clamp))
     return jax.vmap(of_one, in_axes=in_axes)(places, of_each, *clamp)
-
-
-def _checked_step(update, before, step):
-    """The step with states and carries in their dtypes; raises `ValueError` for other shapes."""
-    name = type(update).__name__
-    if not isinstance(step, Step):
-        raise ValueError(f"{name}.step must return an energyam.Step; got {type(step).__name__}")
-    energies = jnp.asarray(step.energies)
-    if energies.ndim != 1 or energies.shape[0] == 0:
-        raise ValueError(f"energies of {name}.step must be (t,), t at least 1; got shape {energies.shape}")
-    if jnp.issubdtype(energies.dtype, jnp.complexfloating):
-        raise ValueError(f"energies of {name}.step must be real; got dtype {energies.dtype}")
-    settled = _one_bool(step.settled, f"settled of {name}.step must be one bool")
-    _check_record(step.record, before.state, energies.shape, f"record of {name}.step")
-    return step._replace(
-        state=_like(before.state, step.state, f"state of {name}.step"),
-        carry=_like(before.carry, step.carry, f"carry of {name}.step"),
-        energies=energies.astype(before.energy.dtype),
-        settled=settled,
-    )
-
-
-def _check_record(record, state, updates, name):
-    """Raise `ValueError` unless flips are (t,), states (t, …) like the state, and all else arrays."""
-    if isinstance(record, Flips):
-        indices = jnp.asarray(record.indices)
-        if indices.shape != updates or not jnp.issubdtype(indices.dtype, jnp.integer):
-            raise ValueError(
-                f"{name} must hold one whole number for each of the energies, {updates}; got flips of shape "
-                f"{indices.shape}, dtype {indices.dtype}"
-            )
-    elif isinstance(record, States):
-        got = jax.tree.map(jnp.shape, record.states)
-        wanted = jax.tree.map(lambda leaf: updates + leaf.shape, state)
-        if wanted != got:
-            raise ValueError(
-                f"{name} must hold one state for each of the energies, {wanted}; got states of {got}"
-            )
-    elif not all(isinstance(leaf, Recordable) for leaf in jax.tree.leaves(record)):
-        raise ValueError(f"{name} must be Flips, States or a pytree of arrays; got {record!r}")
-
-
-def _like(old, new, name):
-    """`new` in the dtypes of `old`; raises `ValueError` unless structure, shapes and kinds agree."""
-    wanted, got = map(jax.tree.structure, (old, new))
-    if wanted != got:  # type: ignore[operator]
-        raise ValueError(f"{name} must keep its structure, {wanted}; got {got}")
-
-    def convert(path, before, after):
-        before, after = jnp.asarray(before), jnp.asarray(after)
-        floats = all(jnp.issubdtype(x.dtype, jnp.floating) for x in (before, after))
-        if before.shape != after.shape or not (floats or before.dtype == after.dtype):
-            raise ValueError(
-                f"{name}{jax.tree_util.keystr(path)} must keep shape {before.shape} and dtype "
-                f"{before.dtype}; got shape {after.shape}, dtype {after.dtype}"
-            )
-        return after.astype(before.dtype)
-
-    return jax.tree_util.tree_map_with_path(convert, old, new)

@@ -12,16 +12,14 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, Shaped
 
 from energyam import checks
 from energyam.dynamics import loop
-from energyam.dynamics.asynchronous import check_flips
-from energyam.dynamics.defaults import check_memory, default_update
-from energyam.dynamics.states import as_working, checked_clamp, checked_states, flat_view, layers_of
+from energyam.dynamics.defaults import default_update
+from energyam.dynamics.driver import check_memory, checked_run, in_chunks
+from energyam.dynamics.moves import check_moves, view_of
+from energyam.dynamics.states import Move, as_working, checked_clamp, checked_states, layers_of
 from energyam.dynamics.traces import frames_of_flips, frames_of_states
-from energyam.dynamics.update import AbstractUpdate, Flips, States, check_run, flips_neurons
-from energyam.flips.derived import flips_of
-from energyam.flips.sweep import any_descent
+from energyam.dynamics.update import AbstractUpdate, Flips, States
 
-STATUSES = loop.STATUSES
-_CHUNKS = 100  # of a run that shows its progress
+STATUSES = ("settled", "stopped", "out of steps", "not finite", "cycle")
 _SMOOTH = "for real neurons look at jax.grad(memory.energy)(state), which is 0 where the energy is level"
 
 
@@ -29,9 +27,10 @@ class Recall(eqx.Module):
     """What a recall came to, and how it ended. Not to have converged is a finding, not an error.
 
     **Fields:** `state`, like the query; `energies` (*batch, T) after each of the T updates (a neuron tried,
-    or a step of all); `initial_energy` (*batch); `status` (*batch): an index into `STATUSES`; `num_steps`
-    (*batch): steps taken, with the one that showed convergence; `record`: what the rule recorded, leaves
-    (*batch, steps, …), None without a record; `query`: where it started.
+    or a step of all) and `initial_energy` (*batch), None for a memory without an energy; `status` (*batch):
+    an index into `STATUSES`; `num_steps` (*batch): steps taken, with the one that showed convergence;
+    `period` (*batch): after how many steps state and carry repeat, 0 where no limit cycle was seen; `record`:
+    what the rule recorded, leaves (*batch, steps, …), None without a record; `query`: where it started.
 
     T covers the steps of the slowest query of the batch; inside `jit`, where that number is unknown, it
     covers `max_steps`, and the energies after the end repeat the last. Entries of `record` past `num_steps`
@@ -39,13 +38,14 @@ class Recall(eqx.Module):
     """
 
     state: PyTree[Shaped[Array, "..."]]
-    energies: Float[Array, "*batch T"]
-    initial_energy: Float[Array, "*batch"]
+    energies: Float[Array, "*batch T"] | None
+    initial_energy: Float[Array, "*batch"] | None
     status: Int[Array, "*batch"]
     num_steps: Int[Array, "*batch"]
+    period: Int[Array, "*batch"]
     record: Any
     query: PyTree[Shaped[Array, "..."]]
-    flippable: tuple[bool, ...] = eqx.field(static=True)
+    moves: tuple[Move | None, ...] = eqx.field(static=True)
 
     @property
     def converged(self) -> Bool[Array, "*batch"]:
@@ -67,16 +67,16 @@ class Recall(eqx.Module):
             )
         axes = self.status.ndim
         if isinstance(self.record, Flips):
-            if not any(self.flippable):
+            if not any(self.moves):
                 raise ValueError(
-                    "frames of flips need ±1 neurons; the memory declares others, or none (a rule for ±1 "
-                    "neurons is a subclass of AbstractFlipping)"
+                    "frames of flips need ±1 neurons, or others that move from value to value; the memory declares "
+                    "others, or none (a rule that moves single neurons says so by `moves_neurons`)"
                 )
             indices = self.record.indices
             steps, t = indices.shape[axes:]
             indices = indices.reshape(*self.status.shape, steps * t)
             indices = jnp.where(self._taken(steps, t), indices, -1)
-            return frames_of_flips(self.query, indices, self.flippable, every)
+            return frames_of_flips(self.query, indices, self.moves, every)
         if isinstance(self.record, States):
             states, taken = self._flat_states(axes)
             return frames_of_states(self.query, states, axes, taken, every)
@@ -118,7 +118,8 @@ def recall(
     - `memory`: a memory, or any object with a scalar `energy(state)`.
     - `query` (*batch, D): where to start, with any number of leading axes; for a memory with a
       `state_shape`, (*batch, *state_shape), or a pytree of such layers.
-    - `update`: the rule; by default `Asynchronous()` where all neurons are ±1 (and for an object with an
+    - `update`: the rule; by default `Asynchronous()` where all neurons move from value to value (and for an
+    object with an
       energy alone and flat states), `Blockwise()` for other layers under a potential, `Synchronous()` for
       others that have a field.
     - `max_steps`: at most so many steps; a step tries each neuron once, or moves all at once.
@@ -126,8 +127,9 @@ def recall(
     - `clamp`: True for neurons that stay as they are (pattern completion): bools (D,) for all queries, or
       (*batch, D) for each its own; for several layers a pytree of them, True for a whole layer.
     - `record`: whether to keep energies and record. Asynchronous recall keeps 8 bytes per neuron tried.
-    - `stop`: `stop(state, energy)` → bool, for one query: ends it before the first step or after any. A new
-      function compiles anew, so define it once.
+    - `stop`: `stop(state, energy)` → bool, for one query: ends it before the first step or after any;
+    `energy` is
+      None for a memory without one. A new function compiles anew, so define it once.
     - `progress`: whether to show a bar; the steps are then run in chunks, with the same result.
 
     All queries run until each is done or `max_steps` is reached; the test is shared, so call it with the
@@ -147,19 +149,17 @@ def recall(
     if stop is not None and not callable(stop):
         raise ValueError(f"stop must be a function of state and energy; got {stop!r}")
     record, progress = checks.flag("record", record), checks.flag("progress", progress)
-    check_run(update, memory, max_steps)
-    layers = layers_of(memory, query, flips_neurons(update))
-    batch = checked_states(layers, query, "query")
-    clamp, clamp_batched = checked_clamp(layers, clamp, batch.axes)
-    run = loop.Run(memory, update, clamp, stop, len(batch.axes) > 0, clamp_batched, True)
+    run, batch, layers = checked_run(memory, query, "query", update, max_steps, clamp, stop, True)
     runner = _with_progress if progress else _run
     found = runner(run, batch.states, batch.axes, max_steps, key, record)
     found = _trimmed(found, len(batch.axes), max_steps)
-    return Recall(**found, query=batch.states, flippable=layers.flippable)
+    return Recall(**found, query=batch.states, moves=layers.moves)
 
 
 def is_local_minimum(memory: Any, state: PyTree[ArrayLike], clamp: Any = None) -> Bool[Array, "*batch"]:
-    """Whether no flip of a single free ±1 neuron lowers the energy of `state`, other layers being fixed.
+    """Whether no move of a single free neuron, or one-hot unit, lowers the energy of `state`.
+
+    Layers of neurons that don't move from value to value are held fixed.
 
     Exact where the memory declares exact changes (all of this library's between patterns ±1), O(K·D) for
     one state; else within the rounding of the energy. A state whose energy is not finite is no minimum.
@@ -168,20 +168,19 @@ def is_local_minimum(memory: Any, state: PyTree[ArrayLike], clamp: Any = None) -
     `recall`. Raises `ValueError` for a memory without ±1 neurons, or states of another shape or not ±1.
     """
     check_memory(memory)
-    check_flips(memory, _SMOOTH)
+    check_moves(memory, "a local minimum", _SMOOTH)
     layers = layers_of(memory, state, True, "state")
     batch = checked_states(layers, state, "state")
     clamp, clamp_batched = checked_clamp(layers, clamp, batch.axes)
-    return _is_local_minimum(memory, batch.states, layers.flippable, batch.axes, clamp, clamp_batched)
+    return _is_local_minimum(memory, batch.states, batch.axes, clamp, clamp_batched)
 
 
 @eqx.filter_jit
-def _is_local_minimum(memory, states, flippable, axes, clamp, clamp_batched):
+def _is_local_minimum(memory, states, axes, clamp, clamp_batched):
     memory, states = _stop_gradient((memory, states))  # of a bool there is none
 
     def certify(state, clamp):
-        x, rebuild = flat_view(state, flippable)
-        lower, energy = any_descent(flips_of(memory, rebuild), x, ~flat_view(clamp, flippable).neurons)
+        lower, energy = view_of(memory, state, clamp).any_descent()
         return ~lower & jnp.isfinite(energy)
 
     working = as_working(states, axes)
@@ -213,21 +212,16 @@ def _run_arrays(arrays, others, structure, axes, max_steps, record):
 
 def _with_progress(run, query, axes, max_steps, key, record):
     """The same in chunks of steps run from the host, with a bar."""
-    from tqdm import tqdm
 
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((run, query, key))):
-        raise ValueError("progress must be False inside jit; got True")
-    start = at = _begin(run, query, axes, key)
-    chunk, parts = max(1, max_steps // _CHUNKS), []
-    with tqdm(total=max_steps, desc="recall", unit="step") as bar:
-        for first in range(0, max_steps, chunk):
-            steps = min(chunk, max_steps - first)
-            # `first` as an array: a Python number would compile each chunk anew.
-            at, part = _advance(run, at, jnp.asarray(first), steps, key, record)
-            parts.append(part)
-            bar.update(steps)
-            if bool((at.status != loop.RUNNING).all()):
-                break
+    def advance(at, first, count):
+        # `first` as an array: a Python number would compile each chunk anew.
+        at, part = _advance(run, at, jnp.asarray(first), count, key, record)
+        return at, part, bool((at.status != loop.RUNNING).all())
+
+    given, start = (run, query, key), None
+    if all(map(checks.is_known, jax.tree.leaves(given))):
+        start = _begin(run, query, axes, key)
+    at, parts = in_chunks("recall", "step", max_steps, given, start, advance)
     history = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts) if parts else None
     return _answer(start, at, history, query, axes, record and history is not None)
 
@@ -244,18 +238,23 @@ def _advance(run, at, first, steps, key, record):
 
 def _answer(start, end, history, query, axes, record):
     """The fields of a `Recall` that were computed."""
-    status = jnp.where(end.status == loop.RUNNING, loop.OUT_OF_STEPS, end.status)
-    energies, recorded = jnp.zeros((*axes, 0), end.energy.dtype), None
+    period = (
+        jnp.zeros_like(end.num_steps) if end.watch is None else end.watch.period.astype(end.num_steps.dtype)
+    )
+    ending = jnp.where(period > 0, loop.CYCLE, loop.OUT_OF_STEPS)
+    status = jnp.where(end.status == loop.RUNNING, ending, end.status).astype(end.status.dtype)
+    energies, recorded = None if end.energy is None else jnp.zeros((*axes, 0), end.energy.dtype), None
     if record:
-        energies, recorded = jax.tree.map(lambda leaf: _by_query(leaf, axes), history)
+        found, recorded = jax.tree.map(lambda leaf: _by_query(leaf, axes), history)
         recorded = recorded if jax.tree.leaves(recorded) else None
-        energies = energies.reshape(*axes, -1) if energies.size else jnp.zeros((*axes, 0), energies.dtype)
+        energies = found.reshape(*axes, -1) if found is not None and found.size else energies
     return dict(
         state=jax.tree.map(lambda new, old: new.reshape(old.shape).astype(old.dtype), end.state, query),
         energies=energies,
-        initial_energy=start.energy.reshape(axes),
+        initial_energy=None if start.energy is None else start.energy.reshape(axes),
         status=status.reshape(axes),
         num_steps=end.num_steps.reshape(axes),
+        period=period.reshape(axes),
         record=recorded,
     )
 
@@ -275,12 +274,13 @@ def _trimmed(found, axes, max_steps):
     steps = int(np.asarray(found["num_steps"]).max(initial=0))
     if steps == all_steps:
         return found
-    updates = found["energies"].shape[-1] // all_steps * steps
-    energies, record = _first(found["energies"], found["record"], updates, steps, axes)
+    energies = found["energies"]
+    updates = 0 if energies is None else energies.shape[-1] // all_steps * steps
+    energies, record = _first(energies, found["record"], updates, steps, axes)
     return found | {"energies": energies, "record": record}
 
 
 @functools.partial(jax.jit, static_argnums=(2, 3, 4))
 def _first(energies, record, updates, steps, axis):
     record = jax.tree.map(lambda leaf: jax.lax.slice_in_dim(leaf, 0, steps, axis=axis), record)
-    return jax.lax.slice_in_dim(energies, 0, updates, axis=axis), record
+    return jax.tree.map(lambda e: jax.lax.slice_in_dim(e, 0, updates, axis=axis), energies), record

@@ -1,6 +1,6 @@
 """Relaxation: all layers at once, at a rate."""
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -8,23 +8,37 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PyTree
 
 from energyam import checks
-from energyam.dynamics.fields import answers, check_potential, energy_and_field, inputs_of
-from energyam.dynamics.synchronous import checked_tol, held, is_still
-from energyam.dynamics.update import AbstractCarriesEnergy, States, Step, Tick
+from energyam.dynamics.fields import (
+    answers,
+    check_fields,
+    checked_tol,
+    felt,
+    held,
+    inputs_of,
+    is_still,
+    one_energy,
+    one_state,
+)
+from energyam.dynamics.update import AbstractUpdate, States, Step, Tick
 
 
 class Relaxed(NamedTuple):
-    """What relaxation keeps: the inputs x, the fields at the state, and its energy."""
+    """What relaxation keeps: the inputs x (none where activations leak), the fields at the state, its
+    energy."""
 
-    inputs: PyTree[Array]
+    inputs: PyTree[Array] | None
     field: PyTree[Array]
-    energy: Float[Array, ""]
+    energy: Float[Array, ""] | None
 
 
-class Relaxation(AbstractCarriesEnergy):
+class Relaxation(AbstractUpdate):
     """All layers at once: each input x moves towards its field, and the layer answers it.
 
         x ← x + rate (field(g) − x),    g = respond(x)
+
+    With `leak="output"` the activations are integrated in place of the inputs: g ← g + rate
+    (respond(field(g)) − g), the Euler steps of dg/dt = −g + respond(field), as rate models of cortex have it.
+    A memory with a field and no energy is served too.
 
     The energy falls for rates up to 1/(1 + λ‖W‖), where λ bounds how steeply the neurons respond and ‖W‖ is
     the norm of all couplings taken together; it may rise for others. A rate of 1 is `Synchronous`. x starts
@@ -32,8 +46,8 @@ class Relaxation(AbstractCarriesEnergy):
 
     **Arguments:** `rate`: positive. `decay`: whether x decays; without, x ← x + rate · field(g), as in the
     energy transformer, for layers of bounded values: what then falls, for small rates, is −potential, the
-    energy without the cost R of the neurons. `tol`: at rest when no activation moves by more than
-    tol · max(1, max|g|), nor would at a rate of 1 (with decay).
+    energy without the cost R of the neurons. `leak`: `"input"` or `"output"`, what decays. `tol`: at rest
+    when no activation moves by more than tol · max(1, max|g|), nor would at a rate of 1 (with decay).
 
     Raises `ValueError` for others, and in `recall` for a memory without a potential or neurons.
 
@@ -43,36 +57,59 @@ class Relaxation(AbstractCarriesEnergy):
     rate: Float[Array, ""]
     tol: Float[Array, ""]
     decay: bool = eqx.field(static=True)
+    leak: str = eqx.field(static=True, default="input")
 
-    def __init__(self, rate: ArrayLike, decay: bool = True, tol: ArrayLike = 1e-6):
+    def __init__(
+        self,
+        rate: ArrayLike,
+        decay: bool = True,
+        tol: ArrayLike = 1e-6,
+        leak: Literal["input", "output"] = "input",
+    ):
         self.rate = checks.positive_float("rate", rate)
         self.decay = checks.flag("decay", decay)
         self.tol = checked_tol(tol)
+        self.leak = checks.one_of("leak", leak, ("input", "output"))
+        if leak == "output" and not decay:
+            raise ValueError('decay must be True with leak="output", where the activations decay; got False')
+
+    @property
+    def repeats(self) -> bool:
+        return True
 
     def prepare(self, memory: Any) -> Any:
-        check_potential(memory, "Relaxation")
+        check_fields(memory, "Relaxation")
         return memory
 
     def init(self, prepared: Any, state: PyTree[Array], tick: Tick) -> Relaxed:
-        energy, field = energy_and_field(prepared, state)
-        return Relaxed(inputs_of(prepared, state), field, energy)
+        inputs = inputs_of(prepared, state) if self.leak == "input" else None
+        return self._relaxed(prepared, state, inputs)
 
-    def energy(self, carry: Relaxed) -> Float[Array, ""]:
+    def energy(self, carry: Relaxed) -> Float[Array, ""] | None:
         return carry.energy
 
     def step(self, prepared: Any, state: PyTree[Array], carry: Relaxed, tick: Tick, clamp: Any) -> Step:
-        move = lambda x, field: moved(x, field, self.rate, self.decay)  # noqa: E731
-        inputs = jax.tree.map(move, carry.inputs, carry.field)
-        new = held(clamp, state, answers(prepared, inputs, state))
-        energy, field = energy_and_field(prepared, new)
+        aim = held(clamp, state, answers(prepared, carry.field, state))
+        if self.leak == "output":
+            inputs = None
+            new = held(clamp, state, self._mixed(state, aim))
+        else:
+            inputs = self._mixed(carry.inputs, carry.field)
+            new = held(clamp, state, answers(prepared, inputs, state))
         settled = is_still(new, state, self.tol)
         if self.decay:
-            aim = held(clamp, state, answers(prepared, carry.field, state))
             settled = settled & is_still(aim, state, self.tol)
-        record = States(jax.tree.map(lambda leaf: leaf[None], new))
-        return Step(new, Relaxed(inputs, field, energy), energy[None], record, settled)
+        after = self._relaxed(prepared, new, inputs)
+        return Step(new, after, one_energy(after.energy), States(one_state(new)), settled)
+
+    def _mixed(self, now, aim):
+        return jax.tree.map(lambda x, field: mixed(x, field, self.rate, self.decay), now, aim)
+
+    def _relaxed(self, memory, state, inputs):
+        found = felt(memory, state)
+        return Relaxed(inputs, found.field(state), found.energy)
 
 
-def moved(x: Float[Array, "..."], field: Float[Array, "..."], rate: Array, decay: bool) -> Array:
+def mixed(x: Float[Array, "..."], field: Float[Array, "..."], rate: Array, decay: bool) -> Array:
     """x + rate (field − x), or x + rate · field without decay; at a rate of 1 exactly the field."""
     return (1 - rate) * x + rate * field if decay else x + rate * field

@@ -11,11 +11,9 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree, Shaped
 
 from energyam import checks
 from energyam.dynamics import loop
-from energyam.dynamics.defaults import check_memory
-from energyam.dynamics.states import as_working, checked_clamp, checked_states, layers_of
-from energyam.dynamics.update import AbstractUpdate, check_run, flips_neurons
-
-_CHUNKS = 100  # of a run that shows its progress
+from energyam.dynamics.driver import check_memory, checked_run, in_chunks
+from energyam.dynamics.states import as_working
+from energyam.dynamics.update import AbstractUpdate
 
 
 class Samples(eqx.Module):
@@ -74,11 +72,7 @@ def sample(
     check_memory(memory)
     if not checks.has_method(memory, "energy"):
         raise ValueError(f"memory must have an energy(state) to sample; {type(memory).__name__} has none")
-    check_run(update, memory, steps)
-    layers = layers_of(memory, start, flips_neurons(update), "start")
-    batch = checked_states(layers, start, "start")
-    clamp, clamp_batched = checked_clamp(layers, clamp, batch.axes)
-    run = loop.Run(memory, update, clamp, None, len(batch.axes) > 0, clamp_batched, False)
+    run, batch, _ = checked_run(memory, start, "start", update, steps, clamp, None, False)
     plan = _Plan(num_samples, jnp.asarray(every), jnp.asarray(discard))
     runner = _with_progress if progress else _all_at_once
     return runner(run, batch.states, batch.axes, plan, key)
@@ -101,20 +95,17 @@ def _all_at_once(run, start, axes, plan, key):
 
 def _with_progress(run, start, axes, plan, key):
     """The same in chunks of samples run from the host, with a bar."""
-    from tqdm import tqdm
 
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((run, start, key))):
-        raise ValueError("progress must be False inside jit; got True")
-    S, kept = plan.num_samples, []
-    chunk = max(1, S // _CHUNKS)
-    with tqdm(total=S, desc="sample", unit="sample") as bar:
+    def advance(at, first, count):
+        some = _Plan(count, plan.every, plan.discard)
+        at, *found = _jitted_some(run, at, start, jnp.asarray(first), some, key)
+        return at, found, False
+
+    given, at = (run, start, key), None
+    if all(map(checks.is_known, jax.tree.leaves(given))):
         at = eqx.filter_jit(_begin)(run, start, axes, key)
-        for first in range(0, S, chunk):
-            some = _Plan(min(chunk, S - first), plan.every, plan.discard)
-            at, *found = _jitted_some(run, at, start, jnp.asarray(first), some, key)
-            kept.append(found)
-            bar.update(some.num_samples)
-    states, energies = jax.tree.map(lambda *parts: jnp.concatenate(parts), *kept)
+    at, parts = in_chunks("sample", "sample", plan.num_samples, given, at, advance)
+    states, energies = jax.tree.map(lambda *parts: jnp.concatenate(parts), *parts)
     return _answer(start, axes, plan, states, energies, at[1])
 
 

@@ -8,13 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import keystr
 from jax.typing import ArrayLike
-from jaxtyping import Array, Bool, Float, PyTree
+from jaxtyping import Array, Bool, PyTree
 
 from energyam import checks
-from energyam.flips.capabilities import AbstractFlippable
-from energyam.memories.neurons import AbstractCoupled, AbstractNeurons, Binary, Free
+from energyam.memories.discrete import Binary
+from energyam.memories.neurons import AbstractNeurons, Free
 
 Shape = tuple[int, ...]
+Move = tuple[int, float]
 
 
 class Layers(NamedTuple):
@@ -26,9 +27,23 @@ class Layers(NamedTuple):
     neurons: tuple[AbstractNeurons, ...]
 
     @property
-    def flippable(self) -> tuple[bool, ...]:
-        """Which layers have neurons that flip."""
-        return tuple(isinstance(neurons, AbstractFlippable) for neurons in self.neurons)
+    def moves(self) -> tuple[Move | None, ...]:
+        """Of each layer, how many entries of its last axis move together, and the sum of the two values of a
+        neuron that moves alone; None for layers without single moves."""
+        return tuple(map(_move_of, self.neurons, self.shapes, self.names))
+
+
+def _move_of(neurons, shape, name):
+    if neurons.values is not None:
+        return 1, float(sum(neurons.values))
+    unit = neurons.unit or (shape[-1] if shape else 1)
+    if neurons.others(np.eye(unit, dtype=np.float32)[0]) is None:
+        return None
+    if not shape or shape[-1] % unit:
+        raise ValueError(
+            f"state_shape{name} must end in a multiple of the {unit} values of a unit; got {shape}"
+        )
+    return unit, 0.0
 
 
 def layers_of(memory: Any, state: PyTree[ArrayLike], flipping: bool, name: str = "query") -> Layers:
@@ -212,7 +227,7 @@ def _checked_clamp(name, value, shape, axes, neurons):
         wanted = "({})".format(", ".join(map(str, shape)) + ("," if len(shape) == 1 else ""))
         also = f", or with the leading axes {axes}" if axes else ""
         raise ValueError(f"{name} must be {wanted} bool{also}; got shape {array.shape}, dtype {array.dtype}")
-    if isinstance(neurons, AbstractCoupled) and not checks.passes(_all_or_none, array):
+    if neurons.coupled and not checks.passes(lambda clamp: _all_or_none(clamp, neurons.unit), array):
         raise ValueError(
             f"{name} must hold all neurons of a state or none along the last axis, as those of "
             f"{type(neurons).__name__} constrain one another"
@@ -220,32 +235,8 @@ def _checked_clamp(name, value, shape, axes, neurons):
     return array
 
 
-def _all_or_none(clamp):
+def _all_or_none(clamp, unit):
+    """Whether a clamp holds whole rows, or whole units of rows that have several."""
     rows = jnp.atleast_1d(clamp)
+    rows = rows.reshape(*rows.shape[:-1], -1, unit) if unit and rows.shape[-1] % unit == 0 else rows
     return (rows.all(-1) | ~rows.any(-1)).all()
-
-
-class FlatView(NamedTuple):
-    """The ±1 neurons of a state as one vector (N,), and the way back to the state."""
-
-    neurons: Float[Array, " N"]
-    rebuild: Any
-
-
-def flat_view(state: PyTree[Array], flippable: tuple[bool, ...]) -> FlatView:
-    """All layers that flip, one after another, as a vector; other layers stay as they are."""
-    leaves, structure = jax.tree.flatten(state)
-    if len(leaves) == 1 and leaves[0].ndim == 1:
-        return FlatView(leaves[0], lambda neurons: jax.tree.unflatten(structure, [neurons]))
-    flat = [leaf.reshape(-1) for leaf, flips in zip(leaves, flippable, strict=True) if flips]
-
-    def rebuild(neurons):
-        start, new = 0, []
-        for leaf, flips in zip(leaves, flippable, strict=True):
-            if flips:
-                leaf = neurons[start : start + leaf.size].reshape(leaf.shape)
-                start += leaf.size
-            new.append(leaf)
-        return jax.tree.unflatten(structure, new)
-
-    return FlatView(jnp.concatenate(flat), rebuild)

@@ -10,17 +10,9 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from energyam import checks
+from energyam.dynamics.fields import one_state
 from energyam.dynamics.heat_bath import uniform_within
-from energyam.dynamics.update import (
-    AbstractCarriesEnergy,
-    AbstractSuited,
-    AbstractTempered,
-    AbstractWrapping,
-    States,
-    Step,
-    Tick,
-    check_run,
-)
+from energyam.dynamics.update import AbstractUpdate, States, Step, Tick
 from energyam.flips.derived import scalar_energy
 
 
@@ -39,7 +31,7 @@ class Prepared(NamedTuple):
     inner: Any
 
 
-class Tempering(AbstractWrapping, AbstractCarriesEnergy, AbstractSuited):
+class Tempering(AbstractUpdate):
     """Replica exchange: one step of `update` at each temperature, then neighbours offer to change places.
 
         P(exchange of i and j) = min(1, exp((1/T_i − 1/T_j) (E_i − E_j)))
@@ -50,33 +42,42 @@ class Tempering(AbstractWrapping, AbstractCarriesEnergy, AbstractSuited):
     .2 to .4 by the spacing.
 
     **Arguments:** `temperatures` (R,): R ≥ 2, above 0, in any order; `update`: a rule that can be taken `at`
-    other temperatures (`AbstractTempered`), say `HeatBath(1.0)`; its own temperature isn't read. All
+    other temperatures (its `at`), say `HeatBath(1.0)`; its own temperature isn't read. All
     replicas start alike; R states are kept per chain. Raises `ValueError` for others.
 
     Hukushima & Nemoto, J. Phys. Soc. Jpn. 65 (1996).
     """
 
     temperatures: Float[Array, " R"]
-    update: AbstractTempered
+    update: AbstractUpdate
 
-    def __init__(self, temperatures: ArrayLike | Sequence[float], update: AbstractTempered):
+    def __init__(self, temperatures: ArrayLike | Sequence[float], update: AbstractUpdate):
         checks.positive("temperatures", temperatures)
         temperatures = checks.as_floats("temperatures", temperatures, "R")
         if temperatures.shape[0] < 2:
             raise ValueError(f"temperatures must be at least 2; got {temperatures.shape[0]}")
         self.temperatures = jnp.sort(temperatures)
-        self.update = checks.instance("update", update, AbstractTempered)
+        self.update = checks.instance("update", update, AbstractUpdate, " (say eam.HeatBath(1.0))")
+        if self.update.at(self.temperatures[0]) is None:
+            raise ValueError(
+                f"update must be a rule that can be taken at other temperatures, such as eam.HeatBath(1.0); "
+                f"{type(update).__name__} has no `at`"
+            )
 
-    def check_memory(self, memory: Any, num_steps: int) -> None:
+    @property
+    def moves_neurons(self) -> bool:
+        return self.update.moves_neurons
+
+    def check(self, memory: Any, num_steps: int) -> None:
         for temperature in self.temperatures:
-            check_run(self.update.at(temperature), memory, num_steps)
+            self._at(temperature).check(memory, num_steps)
 
     def prepare(self, memory: Any) -> Prepared:
         return Prepared(memory, self.update.prepare(memory))
 
     def init(self, prepared: Prepared, state: PyTree[Array], tick: Tick) -> Replicas:
         def one(temperature, own):
-            return self.update.at(temperature).init(prepared.inner, state, _replica_of(tick, own))
+            return self._at(temperature).init(prepared.inner, state, _replica_of(tick, own))
 
         carries = jax.vmap(one)(self.temperatures, self._own_keys(tick))
         states = jax.tree.map(lambda leaf: jnp.stack([leaf] * self.temperatures.shape[0]), state)
@@ -87,7 +88,7 @@ class Tempering(AbstractWrapping, AbstractCarriesEnergy, AbstractSuited):
 
     def step(self, prepared: Prepared, state: PyTree[Array], carry: Replicas, tick: Tick, clamp: Any) -> Step:
         def one(temperature, own, state, inner):
-            rule, its_tick = self.update.at(temperature), _replica_of(tick, own)
+            rule, its_tick = self._at(temperature), _replica_of(tick, own)
             step = rule.step(prepared.inner, state, inner, its_tick, clamp)
             return step.state, step.carry, step.energies[-1]
 
@@ -101,14 +102,18 @@ class Tempering(AbstractWrapping, AbstractCarriesEnergy, AbstractSuited):
         places = _exchanged(taken)
         replicas = jax.tree.map(lambda leaf: leaf[places], replicas)
         coldest = jax.tree.map(lambda leaf: leaf[0], replicas.states)
-        record = States(jax.tree.map(lambda leaf: leaf[None], coldest))
-        share = taken.sum() / offers.sum()
+        record, share = States(one_state(coldest)), taken.sum() / offers.sum()
         return Step(coldest, replicas, replicas.energies[:1], record, jnp.zeros((), bool), share)
 
     def exchanges(self, energies: Float[Array, " R"], u: Float[Array, " n"]) -> Bool[Array, " n"]:
         """Whether each replica would change places with the next hotter one, for uniform numbers u."""
         cold, hot = 1 / self.temperatures[:-1], 1 / self.temperatures[1:]
         return (cold - hot) * (energies[:-1] - energies[1:]) > jnp.log(u)
+
+    def _at(self, temperature: Float[Array, ""]) -> AbstractUpdate:
+        rule = self.update.at(temperature)
+        assert rule is not None, "checked where this was made"
+        return rule
 
     def _own_keys(self, tick):
         numbers = 1 + jnp.arange(self.temperatures.shape[0])

@@ -8,46 +8,62 @@ from jax import lax
 from jaxtyping import Array, Bool, Int, PyTree, Shaped
 
 from energyam import checks
+from energyam.dynamics.states import Move
 
 
 def frames_of_flips(
     query: PyTree[Shaped[Array, "..."]],
     indices: Int[Array, "*batch T"],
-    flippable: tuple[bool, ...],
+    moves: tuple[Move | None, ...],
     every: int,
 ) -> PyTree[Shaped[Array, "..."]]:
-    """The query with its ±1 neurons flipped, after every `every`-th update and the last.
+    """The query with its neurons moved, after every `every`-th update and the last.
 
-    `indices` (*batch, T) holds the neuron flipped at each update, −1 for none.
+    `indices` (*batch, T) holds the entry moved at each update, −1 for none: a neuron of two values, or what
+    became 1 in a one-hot unit.
     """
     *batch, T = indices.shape
     every = min(every, max(T, 1))
-    leaves, structure = jax.tree.flatten(query)
     B, axes = math.prod(batch), len(batch)
-    flat = [leaf.reshape(B, -1) for leaf, flips in zip(leaves, flippable, strict=True) if flips]
-    start = jnp.concatenate(flat, axis=1)
-    missing = -T % every
-    indices = jnp.pad(indices.reshape(B, T), [(0, 0), (0, missing)], constant_values=-1)
-    flipped = jnp.where(indices < 0, start.shape[1], indices).reshape(B, -(-T // every), every)
-    rows = jnp.arange(B)[:, None]
+    indices = jnp.pad(indices.reshape(B, T), [(0, 0), (0, -T % every)], constant_values=-1)
+    indices = indices.reshape(B, -(-T // every), every)
+    leaves, structure = jax.tree.flatten(query)
+    start, new = 0, []
+    for leaf, move in zip(leaves, moves, strict=True):
+        shape = leaf.shape[axes:]
+        flat, size = leaf.reshape(B, -1), math.prod(shape)
+        if move is None:
+            frames = jnp.broadcast_to(flat[:, None], (B, indices.shape[1] + 1, size))
+        else:
+            own = indices - start
+            own = jnp.where((own < 0) | (own >= size), size, own)
+            frames = _frames_of_layer(flat, own, move)
+            start += size
+        new.append(frames.astype(leaf.dtype).reshape(*batch, frames.shape[1], *shape))
+    return jax.tree.unflatten(structure, new)
+
+
+def _frames_of_layer(start, moved, move):
+    """States (B, F, N) of a layer, given which of its entries moved in each of F − 1 chunks of updates."""
+    width, total = move
+    rows = jnp.arange(start.shape[0])[:, None]
 
     def advance(states, some):
-        states = states.at[rows, some].multiply(-1, mode="drop")
+        if width == 1:
+            odd = jnp.zeros(states.shape, int).at[rows, some].add(1, mode="drop") % 2 == 1
+            states = jnp.where(odd, jnp.asarray(total, states.dtype) - states, states)
+            return states, states
+        when = (
+            jnp.zeros(states.shape, int).at[rows, some].max(1 + jnp.arange(some.shape[1])[None], mode="drop")
+        )
+        when = when.reshape(states.shape[0], -1, width)
+        last = jax.nn.one_hot(jnp.argmax(when, axis=-1), width, dtype=states.dtype)
+        units = jnp.where(when.any(axis=-1, keepdims=True), last, states.reshape(when.shape))
+        states = units.reshape(states.shape)
         return states, states
 
-    _, later = lax.scan(advance, start, jnp.moveaxis(flipped, 1, 0))
-    frames = jnp.moveaxis(jnp.concatenate([start[None], later]), 0, 1)
-    at, new = 0, []
-    for leaf, flips in zip(leaves, flippable, strict=True):
-        shape = leaf.shape[axes:]
-        if flips:
-            size = math.prod(shape)
-            part = frames[..., at : at + size].astype(leaf.dtype)
-            at += size
-        else:
-            part = jnp.broadcast_to(leaf.reshape(B, 1, -1), (B, frames.shape[1], math.prod(shape)))
-        new.append(part.reshape(*batch, frames.shape[1], *shape))
-    return jax.tree.unflatten(structure, new)
+    later = lax.scan(advance, start, jnp.moveaxis(moved, 1, 0))[1]
+    return jnp.moveaxis(jnp.concatenate([start[None], later]), 0, 1)
 
 
 def frames_of_states(

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import equinox as eqx
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
+from energyam.abilities import optional
+
 
 class Tick(eqx.Module):
     """When a step happens, and its randomness.
@@ -42,9 +44,10 @@ def _given(key):
 
 
 class Flips(eqx.Module):
-    """A record of flips: which ±1 neuron flipped at each update of a step, −1 for none, (t,).
+    """A record of flips: which neuron moved at each update of a step, −1 for none, (t,).
 
-    Neurons count through all layers of ±1 neurons, in the order of the state's leaves.
+    Neurons count through all layers that move, in the order of the state's leaves. Of a one-hot unit it is
+    the entry that became 1.
     """
 
     indices: Int[Array, "..."]
@@ -59,34 +62,25 @@ class States(eqx.Module):
 class Step(NamedTuple):
     """The outcome of one step.
 
-    `energies` (t,) after each of its t updates; `record`: `Flips`, `States` or any pytree of arrays, which
-    is stacked as `Recall.record`; `settled`: whether no further step would move the state; `accepted`: the
-    share of proposals accepted, for rules that propose.
+    `energies` (t,) after each of its t updates, None for a memory without an energy; `record`: `Flips`,
+    `States` or any pytree of arrays, which is stacked as `Recall.record`; `settled`: whether no further step
+    would move the state; `accepted`: the share of proposals accepted, for rules that propose.
     """
 
     state: PyTree[Array]
     carry: Any
-    energies: Float[Array, " t"]
+    energies: Float[Array, " t"] | None
     record: Any
     settled: Bool[Array, ""]
     accepted: Float[Array, ""] | None = None
 
 
 class AbstractUpdate(eqx.Module):
-    """An update rule, for one state; `recall` repeats it and takes the batches.
+    """An update rule, for one state; `recall` repeats it and takes the batches. Write `step`.
 
-    Write `prepare`, `init` and `step`. A rule may keep anything between its steps (momentum, moments of
-    Adam, replicas) as its carry, any pytree of arrays.
+    A rule may keep anything between its steps (momentum, moments of Adam, replicas) as its carry, any pytree
+    of arrays.
     """
-
-    @abc.abstractmethod
-    def prepare(self, memory: Any) -> Any:
-        """What the steps read of the memory, made once per recall. Raises `ValueError` if the memory
-        lacks what they need."""
-
-    @abc.abstractmethod
-    def init(self, prepared: Any, state: PyTree[Array], tick: Tick) -> Any:
-        """What the rule keeps between steps, at the start."""
 
     @abc.abstractmethod
     def step(
@@ -94,60 +88,44 @@ class AbstractUpdate(eqx.Module):
     ) -> Step:
         """One step from `state`. `clamp`, bools like the state, is True for neurons that must stay."""
 
+    @optional
+    def prepare(self, memory: Any) -> Any:
+        """What the steps read of the memory, made once per recall; the memory itself, unless written. Write
+        it to raise `ValueError` for a memory that lacks what the steps need, or to compute something once."""
+        return memory
 
-class AbstractCarriesEnergy(AbstractUpdate):
-    """An update rule whose carry holds the energy of the state: the loop need not evaluate it again."""
+    @optional
+    def init(self, prepared: Any, state: PyTree[Array], tick: Tick) -> Any:
+        """What the rule keeps between steps, at the start. Write it for a rule that keeps something."""
+        return ()
 
-    @abc.abstractmethod
-    def energy(self, carry: Any) -> Float[Array, ""]:
-        """The energy of the state that the carry belongs to."""
+    @optional
+    def energy(self, carry: Any) -> Float[Array, ""] | None:
+        """The energy of the state that a carry belongs to. Write it where the carry holds it, so that it is
+        not computed again at the start."""
+        return None
 
+    @optional
+    def check(self, memory: Any, num_steps: int) -> None:
+        """Raise `ValueError`, before a run of so many steps, for schedules that don't suit it or the memory.
+        Write it for rules with schedules."""
 
-class AbstractFlipping(AbstractUpdate):
-    """An update rule that flips neurons: where a memory declares no neurons, they are ±1."""
+    @optional
+    def at(self, temperature: Float[Array, ""]) -> "AbstractUpdate | None":
+        """The same rule at another temperature, which may be traced. Write it for a rule that samples
+        exp(−E/T), so that `Tempering` can run it."""
+        return None
 
+    @property
+    @optional
+    def moves_neurons(self) -> bool:
+        """Whether the rule moves single neurons from value to value. Write it so that neurons that a memory
+        doesn't declare are taken to be ±1, and layers that can't move so must be clamped."""
+        return False
 
-class AbstractTempered(AbstractUpdate):
-    """An update rule that samples exp(−E/T), at any temperature that one asks for."""
-
-    @abc.abstractmethod
-    def at(self, temperature: Float[Array, ""]) -> "AbstractTempered":
-        """The same rule at another temperature, which may be traced."""
-
-
-class AbstractScheduled(AbstractUpdate):
-    """An update rule that can tell, before a run, whether its schedules suit it."""
-
-    @abc.abstractmethod
-    def check_steps(self, num_steps: int) -> None:
-        """Raise `ValueError` if a schedule has a wrong value at one of the first `num_steps` steps."""
-
-
-class AbstractSuited(AbstractUpdate):
-    """An update rule that can tell, before a run, whether a memory suits its temperatures."""
-
-    @abc.abstractmethod
-    def check_memory(self, memory: Any, num_steps: int) -> None:
-        """Raise `ValueError` if the memory can't be taken at one of the first `num_steps` steps."""
-
-
-class AbstractWrapping(AbstractUpdate):
-    """An update rule that runs another one."""
-
-    update: eqx.AbstractVar[AbstractUpdate]
-
-
-def flips_neurons(update: AbstractUpdate) -> bool:
-    """Whether a rule flips neurons, itself or by the rule that it runs."""
-    if isinstance(update, AbstractWrapping):
-        return flips_neurons(update.update)
-    return isinstance(update, AbstractFlipping)
-
-
-def check_run(update: AbstractUpdate, memory: Any, num_steps: int) -> None:
-    """Raise `ValueError` if a schedule of the rule has a wrong value within so many steps, or one that does
-    not suit the memory."""
-    if isinstance(update, AbstractScheduled):
-        update.check_steps(num_steps)
-    if isinstance(update, AbstractSuited):
-        update.check_memory(memory, num_steps)
+    @property
+    @optional
+    def repeats(self) -> bool:
+        """Whether a step depends on state and carry alone, on no key and no schedule. Write it so that recall
+        finds limit cycles."""
+        return False

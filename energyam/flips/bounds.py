@@ -5,15 +5,61 @@ linear bounds suffice. They hold the rounding of the product too, so that what t
 arithmetic. What they leave undecided is decided by the separation's `gain`.
 """
 
+from typing import NamedTuple
+
 import jax.numpy as jnp
 from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from energyam.flips.capabilities import Bounds
+from energyam.flips.abstract import Enclosure
 from energyam.linalg import BLOCK
 
-Enclosure = tuple[Float[Array, " t"], Float[Array, " t"]]
+
+class Still(NamedTuple):
+    """What bounds a change where some similarities may stay as they are: |d| · bend comes to the product."""
+
+    bend: Float[Array, " K"]
+    low: Float[Array, ""]
+    high: Float[Array, ""]
+
+
+class Bounds(NamedTuple):
+    """What bounds the change of a potential as the similarities move by step · d, for any d of entries ±1.
+
+        low ≤ change / unit − Σ_μ d_μ weights_μ ≤ high
+
+    `low` and `high` hold the rounding of that sum too. `unit` is anything positive; where it is infinite,
+    only the sign is known. `potential` is that of the similarities as they are. With a `log_scale`, the
+    change is log_scale · log(1 + unit · v) in place of unit · v. `still` bounds moves in which some d_μ are
+    0, as between patterns with entries 0; None where that is not known.
+    """
+
+    weights: Float[Array, " K"]
+    low: Float[Array, ""]
+    high: Float[Array, ""]
+    unit: Float[Array, ""]
+    potential: Float[Array, ""]
+    log_scale: Float[Array, ""] | None = None
+    still: Still | None = None
+
+    def enclose(self, products: Float[Array, " t"]) -> Enclosure:
+        """The lowest and the highest change, in true units, that some products d · weights allow."""
+        least = jnp.finfo(products.dtype).tiny
+        low, high = (self.unit * (edge + products) for edge in (self.low, self.high))
+        # A unit of 0 or infinity must not hide the sign.
+        low = jnp.where(self.low + products > 0, jnp.maximum(low, least), low)
+        high = jnp.where(self.high + products < 0, jnp.minimum(high, -least), high)
+        low, high = jnp.nan_to_num(low, nan=-jnp.inf), jnp.nan_to_num(high, nan=jnp.inf)
+        if self.log_scale is None:
+            return Enclosure(low, high)
+        known = jnp.isfinite(self.unit)  # else the sign alone
+        signs = jnp.where(low > 0, least, -jnp.inf), jnp.where(high < 0, -least, jnp.inf)
+        low, high = (
+            self.log_scale * jnp.where(known, jnp.log1p(jnp.maximum(edge, -1)), sign)
+            for edge, sign in zip((low, high), signs, strict=True)
+        )
+        return Enclosure(low, high)
 
 
 def of_terms(
@@ -21,72 +67,61 @@ def of_terms(
 ) -> Bounds:
     """The bounds of a sum of terms: term μ rises by `rises` where d_μ = 1, and falls by `falls` where −1.
 
-    Σ_near rises − Σ_away falls = ½ Σ (rises − falls) + ½ Σ d (rises + falls), in multiples of `unit`. The
+    Σ_near rises − Σ_away falls = ½ Σ |d| (rises − falls) + ½ Σ d (rises + falls), in multiples of `unit`. The
     terms are good to 60 units of rounding.
     """
     excess, size = sums(jnp.stack([rises - falls, jnp.abs(rises) + jnp.abs(falls)]))
-    return of_sums(0.5 * (rises + falls), excess, size, unit, potential)
+    return of_sums(rises, falls, excess, size, unit, potential)
 
 
 def of_sums(
-    weights: Float[Array, " K"],
+    rises: Float[Array, " K"],
+    falls: Float[Array, " K"],
     excess: Float[Array, ""],
     size: Float[Array, ""],
     unit: Float[Array, ""],
     potential: Float[Array, ""],
     error: ArrayLike = 0.0,
 ) -> Bounds:
-    """`of_terms` by the weights ½ (rises + falls) and the sums of rises − falls and |rises| + |falls|.
+    """`of_terms` with the sums of rises − falls and of |rises| + |falls|.
 
     The terms are good to 60 units of rounding, and beyond that to `error` in all.
     """
-    middle, slack = 0.5 * excess, _rounding(weights) * size + error
-    return Bounds(weights, middle - slack, middle + slack, unit, potential)
+    middle, slack = 0.5 * excess, _rounding(rises) * size + error
+    still = Still(0.5 * (rises - falls), -slack, slack)
+    return Bounds(0.5 * (rises + falls), middle - slack, middle + slack, unit, potential, None, still)
 
 
-def enclose_terms(bounds: Bounds, products: Float[Array, " t"]) -> Enclosure:
-    """Bounds of the change of a sum of terms, from products d·weights."""
-    low, high = (bounds.unit * (edge + products) for edge in (bounds.low, bounds.high))
-    # A unit of 0 or infinity must not hide the sign.
-    low = jnp.where(bounds.low + products > 0, jnp.maximum(low, _tiny(low)), low)
-    high = jnp.where(bounds.high + products < 0, jnp.minimum(high, -_tiny(high)), high)
-    return jnp.nan_to_num(low, nan=-jnp.inf), jnp.nan_to_num(high, nan=jnp.inf)
-
-
-def of_powers(beta: Float[Array, ""], similarities: Float[Array, " K"], step: ArrayLike) -> Bounds:
-    """The bounds of a log-sum-exp, by p_μ = exp(b (s_μ − max s)) with b = β, or less where β is large.
+def of_powers(
+    beta: Float[Array, ""], similarities: Float[Array, " K"], step: ArrayLike, scale: ArrayLike
+) -> Bounds:
+    """The bounds of scale · log Σ exp(β s), by p_μ = exp(b (s_μ − max s)) with b = β, or less where β is
+    large.
 
     With h = step the change is log(1 + (e^{βh} − 1) v / Σ p), v = N − A e^{−βh}, for the sums N and A of the
-    powers of patterns that come nearer and go away: v = ½ (1 − e^{−βh}) Σ p + ½ (1 + e^{−βh}) Σ d p.
+    powers of patterns that come nearer and go away: v = ½ (1 − e^{−βh}) Σ |d| p + ½ (1 + e^{−βh}) Σ d p.
 
     At a large β both sides underflow, but sums at b < β say much, as Σ exp(βx) ≤ (Σ exp(bx))^{β/b}:
     N(b) < e^{−bh} means that the largest similarity goes away, A(β) ≥ 1, and N(β) < e^{−βh}: no gain.
     A(b) < 1 means that it comes nearer, N(β) ≥ 1, and A(β) < 1: a gain. The unit is then infinite: only
-    the sign is known.
+    the sign is known. (Nothing is known there of moves in which the largest may stay.)
     """
     top = similarities.max()
     b = jnp.minimum(beta, -jnp.log(jnp.finfo(similarities.dtype).eps) / 3 / step)
     p = jnp.exp(b * (similarities - top))
-    total, least, slack = sums(p), jnp.exp(-b * step), 2 * _rounding(p)
+    total, least = sums(p), jnp.exp(-b * step)
+    slack = 2 * _rounding(p) * total
     mild = b == beta
     at_beta = lax.cond(mild, lambda: total, lambda: sums(jnp.exp(beta * (similarities - top))))
     middle = 0.5 * (1 - least) * total
-    low = jnp.where(mild, middle, 1 - 0.5 * total) - slack * total
-    high = jnp.where(mild, middle, 0.5 * total - least) + slack * total
+    low = jnp.where(mild, middle, 1 - 0.5 * total) - slack
+    high = jnp.where(mild, middle, 0.5 * total - least) + slack
     share = jnp.where(mild, 0.5 * (1 + least), 0.5)  # of p in v, which stands in the unit: p is used as it is
     unit = jnp.where(mild, jnp.expm1(b * step) / total, jnp.inf) * share
-    potential = beta * top + jnp.log(at_beta)
-    return Bounds(p, low / share, high / share, unit, potential)
-
-
-def enclose_powers(bounds: Bounds, products: Float[Array, " t"]) -> Enclosure:
-    """Bounds of the change of log Σ exp(β s), from products d·weights."""
-    low, high = enclose_terms(bounds, products)
-    known = jnp.isfinite(bounds.unit)  # else the sign alone
-    below = jnp.where(low > 0, _tiny(low), -jnp.inf)
-    above = jnp.where(high < 0, -_tiny(high), jnp.inf)
-    low, high = (jnp.log1p(jnp.maximum(edge, -1)) for edge in (low, high))
-    return jnp.where(known, low, below), jnp.where(known, high, above)
+    potential = scale * (beta * top + jnp.log(at_beta))
+    unknown = jnp.where(mild, slack / share, jnp.inf)
+    still = Still((1 - least) / (1 + least) * p, -unknown, unknown)
+    return Bounds(p, low / share, high / share, unit, potential, jnp.asarray(scale, p.dtype), still)
 
 
 def sums(terms: Float[Array, "... K"]) -> Float[Array, "..."]:
@@ -102,7 +137,3 @@ def _rounding(terms):
     """A bound on the relative error of `sums` and `weighted_sum`, for terms good to 60 units of rounding."""
     K = terms.shape[0]
     return (128 + min(BLOCK, K) + K / BLOCK) * jnp.finfo(terms.dtype).eps
-
-
-def _tiny(like):
-    return jnp.finfo(like.dtype).tiny

@@ -1,17 +1,20 @@
 """Flips of networks of couplings: E(x) = −½ xᵀWx − bᵀx."""
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from energyam.flips.capabilities import AbstractCouplings
+from energyam.flips.abstract import AbstractFlips, Change
 from energyam.linalg import dot
 
 _ROUNDINGS = 8  # units of rounding of a field, relative to Σ |W_ij|
 
 
-class CouplingFlips(AbstractCouplings):
+class CouplingFlips(AbstractFlips):
     """Flips of a network: what is kept is the field Wx + b.
 
     The error of a field is a few units of rounding of the numbers that it sums; they are summed in jax's
@@ -30,29 +33,56 @@ class CouplingFlips(AbstractCouplings):
     def energy(self, kept: Float[Array, " D"], state: Float[Array, " D"]) -> Float[Array, ""]:
         return -0.5 * dot(state, kept + self.bias)
 
-    def fields(self, kept: Float[Array, " D"]) -> tuple[Float[Array, " N"], Float[Array, " N"]]:
-        if self.neurons is None:
-            return kept, self.errors
-        return kept[self.neurons], self.errors[self.neurons]
+    def change(
+        self, kept: Float[Array, " D"], state: Any, i: Int[Array, " w"], step: Float[Array, " w"]
+    ) -> Change:
+        at = self._at(i)
+        own = dot(self.weights[at[:, None], at], step) if i.size > 1 else self.own[at] * step
+        return Change(dot(step, kept[at] + 0.5 * own), dot(jnp.abs(step), self.errors[at]))
 
-    def couplings(self) -> Float[Array, "N N"]:
-        at = self.neurons
-        within = self.weights if at is None else self.weights[at[:, None], at]
-        return within.astype(self.bias.dtype)
+    def move(
+        self, kept: Float[Array, " D"], state: Any, i: Int[Array, " w"], step: Float[Array, " w"]
+    ) -> Any:
+        return kept + dot(step, self.weights[self._at(i)])
+
+    def block(self, neurons: Int[Array, " b"]) -> "CouplingFlips":
+        return CouplingFlips(self.weights, neurons, self.bias, self.own, self.errors)
+
+    def changes(self, kept: Float[Array, " D"]) -> Callable[[Array, Array | None], Change]:
+        at = slice(None) if self.neurons is None else self.neurons
+        pulls = self.weights if self.neurons is None else self.weights[self.neurons[:, None], self.neurons]
+        return changes_of_pairs(kept[at], self.errors[at], self.own[at], pulls.astype(self.bias.dtype))
+
+    def move_all(self, kept: Float[Array, " D"], moved: Float[Array, " N"]) -> Float[Array, " D"]:
+        if self.neurons is None:
+            return kept + dot(moved, self.weights)
+        return _with_rows(kept, moved, self.weights, self.neurons)
 
     def own_couplings(self) -> Float[Array, " N"]:
-        return self.own if self.neurons is None else self.own[self.neurons]
+        return self.own
 
-    def moved(self, kept: Float[Array, " D"], steps: Float[Array, " N"]) -> Float[Array, " D"]:
-        if self.neurons is None:
-            return kept + dot(steps, self.weights)
-        return _with_rows(kept, steps, self.weights, self.neurons)
+    def typical_field(self) -> Float[Array, ""]:
+        pairs = jnp.fill_diagonal(self.weights, 0, inplace=False)
+        return jnp.sqrt(jnp.mean(jnp.sum(pairs**2, axis=1) + self.bias**2))
 
-    def laid_out(self) -> "CouplingFlips":
-        return self
+    def _at(self, i):
+        return i if self.neurons is None else self.neurons[i]
 
-    def seen_from(self, neurons: Int[Array, " b"]) -> "CouplingFlips":
-        return CouplingFlips(self.weights, neurons, self.bias, self.own, self.errors)
+
+def changes_of_pairs(
+    fields: Float[Array, " b"],
+    errors: Float[Array, " b"],
+    own: Float[Array, " b"],
+    pulls: Float[Array, "b b"],
+) -> Callable[[Array, Array | None], Change]:
+    """The changes step · (f + ½ step · W_ii) of neurons with fields f, given what those before have moved."""
+    before = jnp.triu(pulls, 1)
+
+    def changes(steps: Float[Array, " b"], moved: Float[Array, " b"] | None) -> Change:
+        field = fields if moved is None else fields + dot(moved, before)
+        return Change(steps * (field + 0.5 * steps * own), jnp.abs(steps) * errors)
+
+    return changes
 
 
 def coupling_flips(weights: Float[Array, "D D"], bias: Float[Array, " D"] | None) -> CouplingFlips:

@@ -1,72 +1,20 @@
-"""What is derived where a part declares nothing: weights by autodiff, changes by difference."""
+"""What is derived where a memory says nothing of its flips: changes by difference, or from one gradient."""
 
+from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Num
 
-from energyam import checks
-from energyam.flips.capabilities import (
-    AbstractFlips,
-    AbstractHasFlips,
-    AbstractManySimilarities,
-    AbstractMovable,
-    AbstractWeights,
-    Change,
-)
+from energyam.flips.abstract import AbstractFlips, Change, Enclosure
 
 _ROUNDINGS = 4  # units of rounding that a potential or an energy may be wrong by, relative to its terms
-
-
-def weights_of(separation: Any, similarities: Float[Array, " K"]) -> Float[Array, " K"]:
-    """The weights of a separation at similarities (K,): its own, or else the gradient of its potential."""
-    if isinstance(separation, type) or not checks.has_method(separation, "potential"):
-        raise ValueError(f"separation must have a potential(similarities); got {separation!r:.80}")
-    similarities = checks.as_array("similarities", similarities, "K")
-    if isinstance(separation, AbstractWeights):
-        return separation.weights(similarities)
-
-    def potential(similarities):
-        value = one_number(separation.potential(similarities), f"potential of {type(separation).__name__}")
-        return value.astype(similarities.dtype)
-
-    return jax.grad(potential)(similarities)
-
-
-def similarities_of(
-    similarity: Any, patterns: Num[Array, "K D"], state: Float[Array, " D"]
-) -> Float[Array, " K"]:
-    """The similarity of each pattern with a state, (K,): all at once where declared, else one by one."""
-    if isinstance(similarity, AbstractManySimilarities):
-        return similarity.of_all(patterns, state)
-    each = jax.vmap(similarity.of, in_axes=(0, None))
-    similarities = each(patterns.astype(state.dtype), state)
-    if similarities.shape != patterns.shape[:1]:
-        raise ValueError(
-            f"similarity must give one number for each pattern, ({patterns.shape[0]},) in all; "
-            f"got shape {similarities.shape} from {type(similarity).__name__}.of"
-        )
-    return similarities
-
-
-def moved_by(
-    similarity: Any,
-    patterns: Num[Array, "K D"],
-    state: Float[Array, " D"],
-    i: Int[Array, ""],
-    before: Float[Array, " K"],
-) -> Float[Array, " K"]:
-    """How similarities, now `before`, change when neuron i flips: as declared, else taken anew."""
-    if isinstance(similarity, AbstractMovable):
-        return similarity.moved(patterns, state, i)
-    return similarities_of(similarity, patterns, state.at[i].multiply(-1)) - before
 
 
 def rounding_of_potential(separation: Any, similarities: Float[Array, " K"]) -> Float[Array, ""]:
     """By how much rounding may have moved a potential: a few units of |potential| + Σ |s · weights|."""
     potential = jnp.abs(separation.potential(similarities))
-    sizes = jnp.sum(jnp.abs(similarities * weights_of(separation, similarities)))
+    sizes = jnp.sum(jnp.abs(similarities * separation.weights(similarities)))
     return _ROUNDINGS * jnp.finfo(similarities.dtype).eps * (potential + sizes)
 
 
@@ -100,7 +48,7 @@ class EnergyFlips(AbstractFlips):
     """
 
     memory: Any
-    rebuild: Any  # from the ±1 neurons (N,) to the whole state
+    rebuild: Callable[[Array], Any]  # from the neurons that move (N,) to the whole state
 
     def start(self, state: Float[Array, " N"]) -> Float[Array, ""]:
         return scalar_energy(self.memory)(self.rebuild(state))
@@ -108,24 +56,62 @@ class EnergyFlips(AbstractFlips):
     def energy(self, kept: Float[Array, ""], state: Float[Array, " N"]) -> Float[Array, ""]:
         return kept
 
-    def change(self, kept: Float[Array, ""], state: Float[Array, " N"], i: Int[Array, ""]) -> Change:
-        after = self.flip(kept, state, i)
+    def change(
+        self, kept: Float[Array, ""], state: Float[Array, " N"], i: Int[Array, " w"], step: Float[Array, " w"]
+    ) -> Change:
+        return self.attempt(kept, state, i, step)[0]
+
+    def move(
+        self, kept: Float[Array, ""], state: Float[Array, " N"], i: Int[Array, " w"], step: Float[Array, " w"]
+    ) -> Float[Array, ""]:
+        return self.start(state.at[i].add(step))
+
+    def attempt(
+        self, kept: Float[Array, ""], state: Float[Array, " N"], i: Int[Array, " w"], step: Float[Array, " w"]
+    ) -> tuple[Change, Float[Array, ""]]:
+        after = self.move(kept, state, i, step)
         size = jnp.abs(kept) + jnp.abs(after)
-        return Change(kept - after, _ROUNDINGS * jnp.finfo(kept.dtype).eps * size)
-
-    def flip(self, kept: Float[Array, ""], state: Float[Array, " N"], i: Int[Array, ""]) -> Float[Array, ""]:
-        return self.start(state.at[i].multiply(-1))
-
-    def laid_out(self) -> "EnergyFlips":
-        return self
+        return Change(kept - after, _ROUNDINGS * jnp.finfo(kept.dtype).eps * size), after
 
 
-def flips_of(memory: Any, rebuild: Any = lambda state: state) -> AbstractFlips:
-    """How single flips change a memory's energy: as it declares, else by its energy alone.
+class SlopeFlips(AbstractFlips):
+    """Flips of a function that is linear in every neuron: one field −∂E/∂x gives the changes of all, step ·
+    field.
 
-    `rebuild` makes the whole state of the ±1 neurons (N,), where there are others beside them.
+    What is kept: the energy, and the field at the state. A memory that has a field and no energy is taken as
+    one whose energy is 0: its neurons follow the field. Changes within rounding count as 0.
     """
-    if isinstance(memory, type) or not checks.has_method(memory, "energy"):
-        raise ValueError(f"memory must have an energy(state); got {memory!r:.80}")
-    declared = memory.flips() if isinstance(memory, AbstractHasFlips) else None
-    return EnergyFlips(memory, rebuild) if declared is None else declared
+
+    energy_and_field: Callable[[Array], tuple[Array, Array]]  # of the neurons that move (N,)
+    neurons: Int[Array, " b"] | None = None  # which of them these are; None for all
+
+    def start(self, state: Float[Array, " N"]) -> tuple[Array, Array, Array]:
+        return (*self.energy_and_field(state), state)
+
+    def energy(self, kept: tuple[Array, Array, Array], state: Float[Array, " N"]) -> Float[Array, ""]:
+        return kept[0]
+
+    def change(
+        self, kept: tuple[Array, Array, Array], state: Any, i: Int[Array, " w"], step: Float[Array, " w"]
+    ) -> Change:
+        at = i if self.neurons is None else self.neurons[i]
+        change = self._clear(kept, jnp.sum(step * kept[1][at]), jnp.abs(step).max())
+        return Change(change, jnp.zeros_like(change))
+
+    def move(
+        self, kept: tuple[Array, Array, Array], state: Any, i: Int[Array, " w"], step: Float[Array, " w"]
+    ) -> tuple[Array, Array, Array]:
+        at = i if self.neurons is None else self.neurons[i]
+        return self.start(kept[2].at[at].add(step))
+
+    def block(self, neurons: Int[Array, " b"]) -> "SlopeFlips":
+        return SlopeFlips(self.energy_and_field, neurons)
+
+    def enclosure(self, kept: tuple[Array, Array, Array], steps: Float[Array, " b"]) -> Enclosure:
+        field = kept[1] if self.neurons is None else kept[1][self.neurons]
+        change = self._clear(kept, steps * field, jnp.abs(steps))
+        return Enclosure(change, change)
+
+    def _clear(self, kept, change, size):
+        rounding = _ROUNDINGS * jnp.finfo(change.dtype).eps * size * jnp.abs(kept[1]).max()
+        return jnp.where(jnp.abs(change) > rounding, change, 0)

@@ -1,9 +1,8 @@
-"""Sweeps: neurons tried in turn, each flipped if the change of energy lies above its threshold.
+"""The sweep: neurons tried in turn, each moved if the change of energy lies above its threshold.
 
-Descent has the threshold 0, a heat bath T · logit(u). Three ways take the same flips, and the capabilities of
-the memory's flips choose: one after another (`AbstractFlips`), in blocks with couplings inside the block
-(`AbstractCouplings`), or in blocks where a neuron is examined only if its bounds leave its flip undecided
-(`AbstractEnclosures`).
+Descent has the threshold 0, a heat bath T · logit(u); nothing else differs. A block of neurons is decided
+together, as one after another would decide: in rounds, or by bounds (`energyam.flips.plan` says which, and
+how many neurons). Flips that offer no blocks go one neuron after another.
 
 Everything is written for one state. Under `vmap`, with an order shared by the batch, a block costs one matrix
 product for all queries; conditions of loops and branches are shared by the batch, so that they stay real.
@@ -15,172 +14,283 @@ import jax
 import jax.numpy as jnp
 from equinox.internal import unvmap_all, unvmap_any
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
-from energyam.flips.blocks import bounded_block, coupled_block, exceeds, lowered, select
-from energyam.flips.capabilities import (
-    AbstractCouplings,
-    AbstractEnclosures,
-    AbstractFlips,
-    AbstractLed,
-)
+from energyam.flips.abstract import AbstractFlips, Change
+from energyam.flips.plan import Plan, plan
+from energyam.flips.seldom import where_needed
+from energyam.linalg import dot
 
-BLOCK = 16  # neurons of a block that is bounded anew after each flip, at most
-_FEWEST, _CACHED = (
-    4,
-    2**19,
-)  # neurons of such a block among many patterns; floats of one that stays in a cache
-COUPLED_BLOCK = 32  # neurons of a block whose flips interact by couplings, in descent
-WARM_BLOCK = 64  # the same at a temperature
-_BY_BLOCKS = (AbstractCouplings, AbstractEnclosures)
+
+class Moving(NamedTuple):
+    """The neurons that move, as vectors: the state, what a move adds to each, and which ones may."""
+
+    state: Float[Array, " N"]
+    steps: Float[Array, " N"]
+    free: Bool[Array, " N"]
 
 
 class Swept(NamedTuple):
-    """The outcome of a sweep of t tries: `flips` holds the neuron flipped at each try, −1 for none."""
+    """The outcome of a sweep of t tries: `flips` holds the neuron moved at each try, −1 for none."""
 
-    state: Float[Array, " D"]
+    state: Float[Array, " N"]
     energy: Float[Array, ""]
     energies: Float[Array, " t"]
     flips: Int[Array, " t"]
 
 
+class _Block(NamedTuple):
+    """The neurons of a block, place by place; `same` [i, j]: places i and j hold one neuron (None: never)."""
+
+    x: Float[Array, " b"]
+    steps: Float[Array, " b"]
+    allowed: Bool[Array, " b"]
+    thresholds: Float[Array, " b"]
+    same: Float[Array, "b b"] | None
+
+
 def descend(
-    flips: AbstractFlips,
-    state: Float[Array, " D"],
-    energy: Float[Array, ""],
-    order: Int[Array, " t"],
-    free: Bool[Array, " D"],
-    once: bool,
+    flips: AbstractFlips, neurons: Moving, energy: Float[Array, ""], order: Int[Array, " t"], once: bool
 ) -> Swept:
-    """Try the neurons of `order`; each free one flips if, and only if, that lowers the energy.
+    """Try the neurons of `order`; each free one moves if, and only if, that lowers the energy.
 
     `energy` is that of the state as recorded so far (infinity where nothing is). What is kept is made
     afresh, so no rounding is carried from sweep to sweep. `once` says that no neuron comes twice, which
     allows the short cut behind a leading pattern.
     """
-    kept = flips.start(state)
-    energy = jnp.minimum(energy, flips.energy(kept, state))
-    at = state, kept, energy
-    if not isinstance(flips, _BY_BLOCKS):
-        return _one_by_one(flips, at, order, free, None)[0]
+    kept = flips.start(neurons.state)
+    energy = jnp.minimum(energy, flips.energy(kept, neurons.state))
+    how = _plan(flips, kept, neurons, order)
+    if how is None:
+        return _one_by_one(flips, neurons, kept, energy, order, None)[0]
 
     def unled():
+        may_fall = _high(flips, kept, neurons.steps) > 0
         return lax.cond(
-            unvmap_any((free & _may_fall(flips, kept, state)).any()),
-            lambda: _in_blocks(flips, at, order, free, None, once)[0],
-            lambda: _idle(state, energy, order),
+            unvmap_any((neurons.free & may_fall).any()),
+            lambda: _in_blocks(flips, neurons, kept, energy, order, None, once, how)[0],
+            lambda: Swept(neurons.state, energy, jnp.full(order.shape, energy), jnp.full_like(order, -1)),
         )
 
-    led = flips if once and isinstance(flips, AbstractLed) else None
-    leader = None if led is None else led.leader(kept)
-    if led is None or leader is None:
+    leader = flips.leader(kept) if once else None
+    if leader is None:
         return unled()
-    behind = lambda: Swept(*led.follow(leader, state, energy, order, free))  # noqa: E731
-    return lax.cond(unvmap_all(leader[0]), behind, unled)
+    behind = lambda: Swept(*leader.follow(neurons, energy, order))  # noqa: E731
+    return lax.cond(unvmap_all(leader.leads), behind, unled)
 
 
 def visit(
     flips: AbstractFlips,
-    state: Float[Array, " D"],
-    order: Int[Array, " t"],
-    free: Bool[Array, " D"],
-    thresholds: Float[Array, " t"],
-) -> Swept:
-    """Try the neurons of `order`; a free one flips if its change of energy lies above its threshold."""
-    return visit_on(flips, flips.start(state), state, order, free, thresholds)[0]
-
-
-def visit_on(
-    flips: AbstractFlips,
     kept: Any,
-    state: Float[Array, " D"],
+    neurons: Moving,
     order: Int[Array, " t"],
-    free: Bool[Array, " D"],
     thresholds: Float[Array, " t"],
+    once: bool,
 ) -> tuple[Swept, Any]:
-    """`visit` with what is `kept` of the state; gives what is kept at the end too.
+    """Try the neurons of `order`; a free one moves if its change of energy lies above its threshold.
 
-    Of a network `flips.start` costs as much as a sweep, so runs of many sweeps carry what they keep.
+    Takes and gives what is `kept` of the state. Of a network `flips.start` costs as much as a sweep, so runs
+    of many sweeps carry what they keep.
     """
-    at = state, kept, flips.energy(kept, state)
-    if isinstance(flips, _BY_BLOCKS):
-        return _in_blocks(flips, at, order, free, thresholds, False)
-    return _one_by_one(flips, at, order, free, thresholds)
+    energy, how = flips.energy(kept, neurons.state), _plan(flips, kept, neurons, order)
+    if how is None:
+        return _one_by_one(flips, neurons, kept, energy, order, thresholds)
+    return _in_blocks(flips, neurons, kept, energy, order, thresholds, once, how)
 
 
-def any_descent(
-    flips: AbstractFlips, state: Float[Array, " D"], free: Bool[Array, " D"]
-) -> tuple[Bool[Array, ""], Float[Array, ""]]:
-    """Whether the flip of some free neuron would lower the energy; and the energy."""
-    order = jnp.arange(state.shape[0])
-    swept = descend(flips, state, jnp.asarray(jnp.inf, state.dtype), order, free, once=False)
-    return (swept.flips >= 0).any(), flips.energy(flips.start(state), state)
+def any_descent(flips: AbstractFlips, neurons: Moving) -> tuple[Bool[Array, ""], Float[Array, ""]]:
+    """Whether the move of some free neuron would lower the energy; and the energy."""
+    order = jnp.arange(neurons.state.shape[0])
+    swept = descend(flips, neurons, jnp.asarray(jnp.inf, neurons.state.dtype), order, once=False)
+    return (swept.flips >= 0).any(), flips.energy(flips.start(neurons.state), neurons.state)
 
 
-def _may_fall(flips, kept, state):
-    """For all neurons at once, whether a flip may lower the energy: wrong on the side of yes only."""
-    if isinstance(flips, AbstractCouplings):
-        return exceeds(flips.changes(kept, state), jnp.zeros(()))
-    return flips.enclosure(kept, state)[1] > 0
+def exceeds(change: Change, threshold: Float[Array, "..."]) -> Bool[Array, "..."]:
+    """Whether a change lies above its threshold. At 0, descent, it must do so beyond its error."""
+    return change.value > threshold + jnp.where(threshold == 0, change.error, 0)
 
 
-def _idle(state, energy, order):
-    return Swept(state, energy, jnp.full(order.shape, energy), jnp.full_like(order, -1))
+def lowered(energy: Float[Array, "..."], change: Float[Array, "..."]) -> Float[Array, "..."]:
+    """energy − change, within the range of floats."""
+    largest = jnp.finfo(energy.dtype).max
+    return jnp.clip(energy - change, -largest, largest)
 
 
-def _one_by_one(flips, at, order, free, thresholds):
+def select(condition: Bool[Array, ""], new: PyTree[Array], old: PyTree[Array]) -> PyTree[Array]:
+    """`new` where the condition holds, else `old`."""
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)
+
+
+def _plan(flips: AbstractFlips, kept: Any, neurons: Moving, order: Int[Array, " t"]) -> Plan | None:
+    """How to decide blocks; None where the flips offer none."""
+    seen = flips.block(order[:1])
+    if seen is None:
+        return None
+    width = max((leaf.size for leaf in jax.tree.leaves(kept)), default=1)
+    rounds = seen.changes(kept) is not None
+    bounds = seen.enclosure(kept, neurons.steps[:1]) is not None
+    return plan(rounds and not bounds, rounds, bounds, width, order.shape[0])
+
+
+def _high(flips, kept, steps):
+    """For all neurons at once, what a change may be at the most, less the error that descent allows it."""
+    enclosed = flips.enclosure(kept, steps)
+    if enclosed is not None:
+        return enclosed.high
+    change = flips.changes(kept)(steps, None)
+    return change.value - change.error
+
+
+def _one_by_one(flips, neurons, kept, energy, order, thresholds):
     flips = flips.laid_out()
-    descending = thresholds is None
 
     def try_one(at, tried):
-        state, kept, energy = at
+        state, steps, kept, energy = at
         i, threshold = tried
-        change = flips.change(kept, state, i)
-        falls = free[i] & exceeds(change, threshold)
-        kept = select(falls, flips.flip(kept, state, i), kept)
-        state = state.at[i].multiply(jnp.where(falls, -1, 1))
+        step = steps[i[None]]
+        change, after = flips.attempt(kept, state, i[None], step)
+        falls = neurons.free[i] & exceeds(change, threshold)
+        moved = jnp.where(falls, step, 0)
+        state, steps = state.at[i[None]].add(moved), steps.at[i[None]].add(-2 * moved)
         energy = jnp.where(falls, lowered(energy, change.value), energy)
-        return (state, kept, energy), (energy, jnp.where(falls, i, -1))
+        return (state, steps, select(falls, after, kept), energy), (energy, jnp.where(falls, i, -1))
 
-    thresholds = jnp.zeros(order.shape, at[0].dtype) if descending else thresholds
-    (state, kept, energy), (energies, flipped) = lax.scan(try_one, at, (order, thresholds))
-    return Swept(state, energy, energies, flipped), kept
-
-
-def _bounded_size(kept):
-    """How many neurons are bounded together: fewer among many patterns, so that few are bounded twice."""
-    most = max(leaf.size for leaf in jax.tree.leaves(kept))
-    return min(BLOCK, max(_FEWEST, _CACHED // most))
+    thresholds = jnp.zeros(order.shape, neurons.state.dtype) if thresholds is None else thresholds
+    start = neurons.state, neurons.steps, kept, energy
+    (state, _, kept, energy), (energies, moved) = lax.scan(try_one, start, (order, thresholds))
+    return Swept(state, energy, energies, moved), kept
 
 
-def _in_blocks(flips, at, order, free, thresholds, once):
-    t, descending, kept = order.shape[0], thresholds is None, at[1]
-    coupled = isinstance(flips, AbstractCouplings)
-    size = min((COUPLED_BLOCK if descending else WARM_BLOCK) if coupled else _bounded_size(kept), t)
-    orders = jnp.pad(order, (0, -t % size), constant_values=-1).reshape(-1, size)
-    flips = flips.laid_out()
+def _in_blocks(flips, neurons, kept, energy, order, thresholds, once, how):
+    t, descending, flips = order.shape[0], thresholds is None, flips.laid_out()
+    thresholds = jnp.zeros(t, neurons.state.dtype) if descending else thresholds
 
-    def try_block(at, block):
-        neurons, thresholds = block
-        thresholds = jnp.zeros(size, at[0].dtype) if descending else thresholds
-        state, kept, energy = at
-        same = None if once else neurons[:, None] == neurons[None]  # a neuron may come twice
-        allowed, seen = (neurons >= 0) & free[neurons], flips.seen_from(neurons)
-        start = state[neurons], kept, energy
-        if coupled:
-            may_flip = allowed & exceeds(seen.changes(kept, start[0]), thresholds)
-            # Seen anew inside: where no query flips a neuron, rows of couplings are not even read.
-            given = start, thresholds, descending
-            flip = lambda: coupled_block(flips.seen_from(neurons), allowed, same, *given)  # noqa: E731
-            stay = lambda: (kept, jnp.full(size, energy), jnp.zeros(size, state.dtype))  # noqa: E731
-            kept, energies, steps = lax.cond(unvmap_any(may_flip.any()), flip, stay)
+    def by_block(values):
+        return jnp.pad(values, (0, -t % how.size)).reshape(-1, how.size)
+
+    def gathered(state, steps, of_block):
+        return state[of_block], steps[of_block]
+
+    def decide(at, block):
+        own, kept, energy = at
+        of_block, allowed, thresholds, start = block
+        x, steps = start if once else gathered(*own, of_block)
+        same = None if once else (of_block[:, None] == of_block[None]).astype(x.dtype)
+        tried, seen = _Block(x, steps, allowed, thresholds, same), flips.block(of_block)
+        if how.how == "rounds":
+            kept, energies, moved = _by_rounds(seen, kept, energy, tried)
         else:
-            kept, energies, steps = bounded_block(seen, allowed, same, start, thresholds, descending)
-        outside = jnp.where(neurons < 0, state.shape[0], neurons)
-        state = state.at[outside].add(steps, mode="drop")
-        return (state, kept, energies[-1]), (energies, jnp.where(steps != 0, neurons, -1))
+            kept, energies, moved = _by_bounds(seen, kept, energy, tried, descending)
+        if not once:
+            own = own[0].at[of_block].add(moved), own[1].at[of_block].add(-2 * moved)
+        return (own, kept, energies[-1]), (energies, moved)
 
-    blocks = orders, None if descending else jnp.pad(thresholds, (0, -t % size)).reshape(-1, size)
-    (state, kept, energy), swept = lax.scan(try_block, at, blocks)
-    energies, flipped = (found.reshape(-1)[:t] for found in swept)
-    return Swept(state, energy, energies, flipped), kept
+    vectors = neurons.state, neurons.steps
+    start = tuple(map(by_block, gathered(*vectors, order))) if once else None
+    blocks = by_block(order), by_block(neurons.free[order]), by_block(thresholds), start
+    (own, kept, energy), swept = lax.scan(decide, (None if once else vectors, kept, energy), blocks)
+    energies, moved = (found.reshape(-1)[:t] for found in swept)
+    if once:
+        place = jnp.full(neurons.state.shape, t).at[order].set(jnp.arange(t))
+        own = neurons.state + jnp.pad(moved, (0, 1))[place], None
+    return Swept(own[0], energy, energies, jnp.where(moved != 0, order, -1)), kept
+
+
+def _by_rounds(seen, kept, energy, block):
+    """A block in rounds: all places are decided by a guess of the moves before them, until nothing changes.
+
+    Place j moves if its change, after the moves of all places before it, lies above its threshold. The first
+    guess is that none moves, the next ones are what came out. After k rounds the first k places are right,
+    whatever the guess was, so what stays as it is is the answer; a few rounds do.
+    """
+    changes = seen.changes(kept)
+    earlier = None if block.same is None else jnp.triu(block.same, 1)
+
+    def decide(moved):
+        steps = block.steps
+        if earlier is not None and moved is not None:  # a neuron that has moved an odd number of times
+            odd = dot((moved != 0).astype(steps.dtype), earlier) % 2 == 1
+            steps = jnp.where(odd, -steps, steps)
+        change = changes(steps, moved)
+        falls = block.allowed & exceeds(change, block.thresholds)
+        return jnp.where(falls, change.value, 0), jnp.where(falls, steps, 0)
+
+    def next_round(at):
+        _, moved, _ = at
+        falls, new = decide(moved)
+        return falls, new, unvmap_any((new != moved).any())
+
+    falls, moved = decide(None)
+    start = falls, moved, unvmap_any((moved != 0).any())
+    falls, moved, _ = lax.while_loop(lambda at: at[2], next_round, start)
+    return seen.move_all(kept, moved), lowered(energy, jnp.cumsum(falls)), moved
+
+
+class _Bounded(NamedTuple):
+    """A block under way: the places that are still open come after all that are decided."""
+
+    x: Float[Array, " b"]
+    steps: Float[Array, " b"]
+    kept: Any
+    energy: Float[Array, ""]
+    open: Bool[Array, " b"]
+    energies: Float[Array, " b"]  # after each place, as known so far
+    moved: Float[Array, " b"]
+
+
+def _by_bounds(seen, kept, energy, block, descending):
+    """A block by bounds, which are taken anew after a move if places are left.
+
+    Invariant: the places before the first open one are decided as one after another would decide.
+    """
+    places, thresholds = jnp.arange(block.allowed.shape[0]), block.thresholds
+
+    def next_move(at):
+        low, high = seen.enclosure(at.kept, at.steps)
+        may_move = at.open & (high > thresholds)
+        place, falls = _first_that_falls(seen, at, may_move, low > thresholds, thresholds)
+        moved = jnp.where(falls, at.steps[place], 0)
+
+        def move():
+            kept = seen.move(at.kept, at.x, place[None], moved[None])
+            here = places == place if block.same is None else block.same[place] > 0
+            x, steps = jnp.where(here, at.x + moved, at.x), jnp.where(here, at.steps - 2 * moved, at.steps)
+            energy = seen.energy(kept, x)
+            energy = jnp.minimum(at.energy, energy) if descending else energy
+            return x, steps, kept, jnp.where(falls, energy, at.energy)
+
+        x, steps, kept, energy = lax.cond(unvmap_any(falls), move, lambda: at[:4])
+        here, later = (places == place) & falls, (places > place) & falls
+        energies = jnp.where(here | later, energy, at.energies)
+        return _Bounded(
+            x, steps, kept, energy, block.allowed & later, energies, jnp.where(here, moved, at.moved)
+        )
+
+    still = jnp.full(places.shape, energy), jnp.zeros_like(block.x)
+    start = _Bounded(block.x, block.steps, kept, energy, block.allowed, *still)
+    end = lax.while_loop(lambda at: unvmap_any(at.open.any()), next_move, start)
+    return end.kept, end.energies, end.moved
+
+
+def _first_that_falls(seen, block, may_move, sure, thresholds):
+    """The first place that moves, and whether any does; where bounds leave it open, exactly."""
+
+    def undecided(may_move, sure):
+        place = jnp.argmax(may_move)
+        return place, may_move[place] & ~sure[place]
+
+    def decide(at):
+        place, needed = undecided(*at)
+        close = seen, block.kept, block.x, block.steps, place, thresholds[place]
+        falls = where_needed(needed, _exactly, jnp.zeros((), bool), *close)
+        here = (jnp.arange(may_move.shape[0]) == place) & needed
+        may_move_, sure = at
+        return may_move_ & ~(here & ~falls), sure | here
+
+    may_move, _ = lax.while_loop(lambda at: unvmap_any(undecided(*at)[1]), decide, (may_move, sure))
+    place = jnp.argmax(may_move)
+    return place, may_move[place]
+
+
+def _exactly(seen, kept, x, steps, place, threshold):
+    return exceeds(seen.change(kept, x, place[None], steps[place][None]), threshold)

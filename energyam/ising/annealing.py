@@ -1,4 +1,4 @@
-"""The lowest state of a memory of ±1 neurons: many chains, cooled together, and a proof at the end."""
+"""The lowest state of a memory of discrete neurons: many chains, cooled together, and a proof at the end."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -8,18 +8,15 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jax import lax
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
 from energyam import checks
-from energyam.dynamics.asynchronous import Asynchronous, check_flips
-from energyam.dynamics.heat_bath import AFRESH, logit, uniform_within
-from energyam.dynamics.orders import shuffled
+from energyam.dynamics.asynchronous import Asynchronous
+from energyam.dynamics.heat_bath import HeatBath
+from energyam.dynamics.moves import check_moves, view_of
 from energyam.dynamics.recall import is_local_minimum, recall
-from energyam.flips.capabilities import AbstractCouplings
-from energyam.flips.derived import flips_of
-from energyam.flips.sweep import visit_on
-from energyam.flips.warm import visit_once
-from energyam.memories.hopfield import HopfieldNetwork
+from energyam.dynamics.states import layers_of
+from energyam.dynamics.update import Tick
 
 _HOT, _COLD = 1.2, 0.05  # where cooling starts and ends, in typical fields
 _LISTED = 4096  # the list of temperatures is as long as a multiple of this
@@ -27,13 +24,13 @@ _DESCENT = 1000  # sweeps at T = 0, at most; few are needed
 
 
 class Minimum(NamedTuple):
-    """The lowest state (D,) of all chains, its energy, and the last energy of each chain (num_chains,).
+    """The lowest state of all chains, its energy, and the last energy of each chain (num_chains,).
 
     `is_minimum`: whether no flip of a single neuron lowers the energy further (see
     `energyam.is_local_minimum`). That no other state lies lower is for none of these searches to prove.
     """
 
-    state: Float[Array, " D"]
+    state: PyTree[Array]
     energy: Float[Array, ""]
     is_minimum: Bool[Array, ""]
     energies: Float[Array, " num_chains"]
@@ -49,48 +46,47 @@ def minimize(
 ) -> Minimum:
     """Search the lowest state of a memory by simulated annealing of many chains, ended by descent.
 
-    Each sweep is a heat bath: every neuron once, in an order that all chains share, flipped with the
-    probability σ(change / T), change = E(x) − E(x with it flipped). In a network a block of neurons costs
-    one matrix product for all chains. Nothing grows with the number of sweeps but the list of temperatures.
-    The first n of a number of chains are those of n chains.
+    Each sweep is one of `HeatBath`: every neuron once, in an order that all chains share. In a network a
+    block of neurons costs one matrix product for all chains. Nothing grows with the number of sweeps but the
+    list of temperatures. The first n of a number of chains are those of n chains.
 
     **Arguments:**
 
-    - `memory`: one with ±1 neurons and a `state_shape` (D,), say a `HopfieldNetwork`.
+    - `memory`: one whose neurons move from value to value, ±1, 0/1 or one-hot, with a `state_shape`, say a
+      `HopfieldNetwork`.
     - `num_chains`: how many chains start, each at a random state. They share the matrix products, so 64
       cost far less than 64 times one.
     - `num_sweeps`: sweeps of each chain, before those at T = 0 that end it.
     - `schedule`: `schedule(sweep)` → T, as in optax, from 0 to `num_sweeps` − 1; T = 0 is descent. By
-      default T falls evenly from 1.2 to .05 times the size of a typical field, √(mean_i (Σ_j W_ij² + b_i²))
-      in a network, else half the root mean square of the changes at a random state.
+      default T falls evenly from 1.2 to .05 times the size of a typical field: √(mean_i (Σ_j W_ij² + b_i²))
+      in a network of ±1 neurons, else half the root mean square of the changes at a random state.
 
-    Raises `ValueError` for a memory without ±1 neurons or without `state_shape`, for numbers below 1, and
+    Raises `ValueError` for a memory of other neurons or without `state_shape`, for numbers below 1, and
     for a schedule that is not a function, goes below 0 or is not finite.
 
     Kirkpatrick, Gelatt & Vecchi, Science 220 (1983).
     """
     num_chains, num_sweeps = checks.count("num_chains", num_chains), checks.count("num_sweeps", num_sweeps)
     checks.key("key", key)
-    D = _num_neurons(memory)
+    layers = _layers(memory)
     of_start, of_sweeps = jr.split(key)
-    states = _starts(of_start, num_chains, D)
-    temperatures = _temperatures(memory, states[0], schedule, num_sweeps)
+    states = _starts(layers.neurons, layers.shapes, layers.structure, num_chains, of_start)
+    temperatures = _temperatures(memory, jax.tree.map(lambda leaf: leaf[0], states), schedule, num_sweeps)
     states = _annealed(memory, states, temperatures, of_sweeps)
     states = recall(memory, states, Asynchronous("sequential"), _DESCENT, record=False).state
     energies = _energies(memory, states)
     best = jnp.argmin(jnp.where(jnp.isnan(energies), jnp.inf, energies))
-    return Minimum(states[best], energies[best], is_local_minimum(memory, states[best]), energies)
+    lowest = jax.tree.map(lambda leaf: leaf[best], states)
+    return Minimum(lowest, energies[best], is_local_minimum(memory, lowest), energies)
 
 
-def _num_neurons(memory):
-    check_flips(memory)
-    shape = getattr(memory, "state_shape", None)
-    if not isinstance(shape, tuple) or len(shape) != 1 or not isinstance(shape[0], int):
+def _layers(memory):
+    check_moves(memory, "annealing", "use eam.sample(memory, start, eam.Langevin(step_size, schedule), …)")
+    if getattr(memory, "state_shape", None) is None:
         raise ValueError(
-            f"memory must have a state_shape (D,), one layer of neurons; got {shape!r} from "
-            f"{type(memory).__name__}"
+            f"memory must have a state_shape, (D,) for one layer of neurons; {type(memory).__name__} has none"
         )
-    return shape[0]
+    return layers_of(memory, None, True)
 
 
 def _temperatures(memory, state, schedule, num_sweeps):
@@ -111,54 +107,55 @@ def _temperatures(memory, state, schedule, num_sweeps):
 
 @eqx.filter_jit
 def _typical_field(memory, state):
-    if isinstance(memory, HopfieldNetwork):
-        pairs = jnp.fill_diagonal(memory.weights, 0, inplace=False)
-        bias = 0 if memory.bias is None else memory.bias
-        return jnp.sqrt(jnp.mean(jnp.sum(pairs**2, axis=1) + bias**2))
-    flips = flips_of(memory)
-    kept = flips.start(state)
-    changes = lax.map(lambda i: flips.change(kept, state, i).value, jnp.arange(state.shape[0]))
-    return 0.5 * jnp.sqrt(jnp.mean(changes**2))
+    view = view_of(memory, state, _nothing(state))
+    known = view.flips.typical_field()
+    if known is not None and all(one.values == (-1, 1) for one in layers_of(memory, state, True).neurons):
+        return known
+    changes, present = view.changes()
+    return 0.5 * jnp.sqrt(jnp.mean(changes**2, where=present))
 
 
 @eqx.filter_jit
-def _starts(key, num_chains, num_neurons):
+def _starts(neurons, shapes, structure, num_chains, key):
     def start(chain):
-        return jr.rademacher(jr.fold_in(key, chain), (num_neurons,), dtype=jnp.result_type(float))
+        keys = jr.split(jr.fold_in(key, chain), len(shapes))
+        return jax.tree.unflatten(structure, list(map(_random_layer, neurons, shapes, keys)))
 
     return jax.vmap(start)(jnp.arange(num_chains))
+
+
+def _random_layer(neurons, shape, key):
+    zeros = jnp.zeros(shape)
+    drawn = neurons.draw(zeros, jnp.zeros(()), jnp.ones(()), key=key)
+    return neurons.retract(jr.normal(key, shape)) if drawn is None else drawn
+
+
+def _nothing(state):
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, bool), state)
 
 
 def _annealed(memory, states, temperatures, key):
     """The states after a sweep at each of the temperatures, whose number compiles nothing up to `_LISTED`."""
     num_sweeps = temperatures.shape[0]
-    padded = jnp.pad(temperatures.astype(states.dtype), (0, -num_sweeps % _LISTED))
+    padded = jnp.pad(temperatures.astype(float), (0, -num_sweeps % _LISTED))
     return _swept(memory, states, padded, jnp.asarray(num_sweeps), key)
 
 
 @eqx.filter_jit
 def _swept(memory, states, temperatures, num_sweeps, key):
-    flips, (num_chains, D) = flips_of(memory), states.shape
-    start, free = jax.vmap(flips.start), jnp.ones(D, bool)
+    rule, chains = HeatBath(1.0), jnp.arange(jax.tree.leaves(states)[0].shape[0])
+    prepared, free = rule.prepare(memory), _nothing(jax.tree.map(lambda leaf: leaf[0], states))
 
     def sweep(index, at):
-        states, kept = at
-        temperature = temperatures[index]
-        kept = lax.cond(index % AFRESH == 0, lambda: start(states), lambda: kept)
-        of_order, of_noise = jr.split(jr.fold_in(key, index))
-        order = shuffled(D, key=of_order)
+        now, (of_order, of_noise) = rule.at(temperatures[index]), jr.split(jr.fold_in(key, index))
 
-        def sweep_one(state, kept, chain):
-            u = uniform_within((D,), state.dtype, key=jr.fold_in(of_noise, chain))
-            thresholds = temperature * logit(u)
-            if isinstance(flips, AbstractCouplings):
-                swept, kept = visit_once(flips, kept, state, order, free, thresholds)
-            else:
-                swept, kept = visit_on(flips, kept, state, order, free, thresholds)
-            return swept.state, kept
+        def sweep_one(state, carry, chain):
+            tick = Tick(index, of_order, jr.fold_in(of_noise, chain))
+            return now.step(prepared, state, carry, tick, free)[:2]
 
-        return jax.vmap(sweep_one)(states, kept, jnp.arange(num_chains))
+        return jax.vmap(sweep_one)(*at, chains)
 
+    start = jax.vmap(lambda state: rule.init(prepared, state, Tick(jnp.zeros((), int), None, None)))
     return lax.fori_loop(0, num_sweeps, sweep, (states, start(states)))[0]
 
 

@@ -16,7 +16,7 @@ from jaxtyping import Array, Bool, Float, Int
 from energyam import checks
 from energyam.linalg import dot
 from energyam.lm.layers import precise
-from energyam.memories.separation import LogSumExp
+from energyam.memories.separations import LogSumExp
 
 
 class Neighbours(NamedTuple):

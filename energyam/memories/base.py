@@ -1,7 +1,7 @@
 """What memories have in common: an energy of one state, from neurons and a potential."""
 
 import abc
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -9,6 +9,9 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
 from energyam import checks
+from energyam.abilities import optional
+from energyam.flips.abstract import AbstractFlips
+from energyam.memories.hidden import AbstractRedraws
 from energyam.memories.neurons import AbstractNeurons
 
 
@@ -23,51 +26,11 @@ class Pull(NamedTuple):
     curvature: Any
 
 
-class AbstractPulls(eqx.Module):
-    """Of a memory: potential and field together, as one pass over its patterns makes both."""
+class AbstractMemory(eqx.Module):
+    """A memory of one layer of D neurons: E(x) = R(x) − potential(x). Write `pull` and `num_neurons`.
 
-    @abc.abstractmethod
-    def pull(self, state: Float[Array, " D"]) -> Pull:
-        """Potential, field and curvature at a state."""
-
-
-class AbstractProvesRest(eqx.Module):
-    """Of a memory: it can prove that synchronous recall rests, where states that move little don't."""
-
-    @abc.abstractmethod
-    def proves_rest(self, before: Float[Array, " D"], after: Float[Array, " D"]) -> Bool[Array, ""]:
-        """Whether `after`, one synchronous step from `before`, is a fixed point."""
-
-
-class AbstractLayered(eqx.Module):
-    """Of a memory of named layers: how rules that take them one after another should go about it."""
-
-    @property
-    @abc.abstractmethod
-    def order(self) -> tuple[str, ...]:
-        """The names of the layers in the order of visits: dictionaries are sorted by jit."""
-
-    @property
-    @abc.abstractmethod
-    def tokens(self) -> dict[str, bool]:
-        """The layers in which the potential is not convex as a whole, and whether it is in each token."""
-
-
-class AbstractUncalled(eqx.Module):
-    """Of a memory: it is no function of a query, and says so where it is called as one."""
-
-    def __call__(self, query: Any) -> NoReturn:
-        """Memories are not called: raises `TypeError` that says so."""
-        raise TypeError(
-            "a memory can't be called with a query; use eam.recall(memory, query), or one of its methods"
-        )
-
-
-class AbstractMemory(AbstractPulls, AbstractUncalled):
-    """A memory of one layer of D neurons: E(x) = R(x) − potential(x).
-
-    Nothing in `recall` asks for this class: any object with an `energy(state)` serves. Everything is for
-    one state; callers `jax.vmap`.
+    Nothing in `recall` asks for this class: any object with an `energy(state)` serves, and is asked for the
+    same optional methods by name. Everything is for one state; callers `jax.vmap`.
     """
 
     neurons: eqx.AbstractVar[AbstractNeurons]
@@ -76,6 +39,27 @@ class AbstractMemory(AbstractPulls, AbstractUncalled):
     @abc.abstractmethod
     def num_neurons(self) -> int:
         """D, the number of neurons of a state."""
+
+    @abc.abstractmethod
+    def pull(self, state: Float[Array, " D"]) -> Pull:
+        """Potential, field and curvature at a state, together, as one pass over the patterns makes them."""
+
+    @optional
+    def flips(self, exact: bool = True) -> AbstractFlips | None:
+        """How single moves change the energy; None where the neurons have none. Write it where that is faster
+        or more exact than differences of energies. Not `exact`: by arithmetic that has derivatives."""
+        return None
+
+    @optional
+    def redraws(self) -> AbstractRedraws | None:
+        """How all neurons are drawn at once, given hidden units. Write it so that `BlockGibbs` serves it."""
+        return None
+
+    @optional
+    def proves_rest(self, before: Float[Array, " D"], after: Float[Array, " D"]) -> Bool[Array, ""] | None:
+        """Whether `after`, one synchronous step from `before`, is a fixed point. Write it where states that
+        move little need not rest, and the memory can tell."""
+        return None
 
     @property
     def state_shape(self) -> tuple[int]:

@@ -9,37 +9,24 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
 from energyam import checks
-from energyam.flips.capabilities import (
-    AbstractFields,
-    AbstractFieldsAt,
-    AbstractFlippable,
-    AbstractFlips,
-    AbstractGains,
-    AbstractHasFlips,
-)
+from energyam.flips.abstract import AbstractFlips
 from energyam.flips.dense import SimilarityFlips, flips_between_patterns
-from energyam.flips.derived import similarities_of, weights_of
 from energyam.flips.integer_powers import MAX_BASE
 from energyam.memories.base import AbstractMemory, Pull
-from energyam.memories.graded import AbstractGraded
-from energyam.memories.hidden import (
-    AbstractDrawn,
-    AbstractHasRedraws,
-    AbstractMixes,
-    AbstractRedraws,
-    PatternRedraws,
-)
-from energyam.memories.neurons import AbstractNeurons, Binary, Continuous, Spherical
+from energyam.memories.discrete import Binary
+from energyam.memories.hidden import AbstractRedraws, PatternRedraws, can_be_drawn
+from energyam.memories.neurons import AbstractNeurons, Continuous, costs_alike
 from energyam.memories.polynomial import Polynomial
-from energyam.memories.reads import read, read_pairs
+from energyam.memories.reads import read
 from energyam.memories.rows import Indices, as_wide, kept_rows
-from energyam.memories.separation import AbstractSeparation, LogSumExp, Quadratic, check_dim
+from energyam.memories.separation import AbstractSeparation
+from energyam.memories.separations import LogSumExp, Quadratic
 from energyam.memories.similarity import AbstractSimilarity, Dot
 
 Memory = TypeVar("Memory", bound="AbstractDenseAM")
 
 
-class AbstractDenseAM(AbstractMemory, AbstractHasFlips, AbstractHasRedraws):
+class AbstractDenseAM(AbstractMemory):
     """A memory that sees a state through its similarities: E(x) = R(x) − potential(S(Ξ, x)).
 
     A new one is a choice of parts in an `__init__`.
@@ -48,45 +35,43 @@ class AbstractDenseAM(AbstractMemory, AbstractHasFlips, AbstractHasRedraws):
     patterns: eqx.AbstractVar[Num[Array, "K D"]]
     separation: eqx.AbstractVar[AbstractSeparation]
     similarity: eqx.AbstractVar[AbstractSimilarity]
+    states_only: ClassVar[bool] = False  # whether all patterns are states of the neurons
+
+    def __check_init__(self):
+        if self.states_only:
+            self.neurons.check("patterns", self.patterns, "K D")
 
     @property
     def num_neurons(self) -> int:
         return self.patterns.shape[1]
 
     def pull(self, state: Float[Array, " D"]) -> Pull:
-        if type(self.similarity) is Dot:
-            potential, field = read_pairs(self.separation, self.patterns, self.patterns, state)
-            return Pull(potential, field, jnp.zeros((), field.dtype))
-        if isinstance(self.similarity, AbstractFields):
-            rows, weighted = (self.patterns,), lambda w, patterns: self.similarity.field(patterns, w)
-            similar = lambda patterns: similarities_of(self.similarity, patterns, state)  # noqa: E731
-            potential, (field, curvature) = read(self.separation, similar, weighted, rows)
-            return Pull(potential, field, curvature)
-        if isinstance(self.similarity, AbstractFieldsAt):
-            similarities = similarities_of(self.similarity, self.patterns, state)
-            weights = weights_of(self.separation, similarities)
-            field, curvature = self.similarity.field_at(self.patterns, weights, state)
-            return Pull(self.separation.potential(similarities), field, curvature)
-        return self._derived_pull(state)
+        similar = lambda patterns: self.similarity.of_all(patterns, state)  # noqa: E731
+        weighted = lambda w, patterns: self.similarity.field(patterns, w, state)  # noqa: E731
+        if weighted(jnp.zeros(1, state.dtype), self.patterns[:1]) is None:
+            return self._derived_pull(similar, state)
+        potential, (field, curvature) = read(self.separation, similar, weighted, (self.patterns,))
+        return Pull(potential, field, curvature)
 
-    def flips(self) -> AbstractFlips | None:
-        if type(self.neurons) is not Binary:
+    def flips(self, exact: bool = True) -> AbstractFlips | None:
+        values = self.neurons.values
+        if self.neurons.unit is None or not costs_alike(self.neurons):
             return None
         patterns, whole = self._whole_patterns()
-        exact = whole and type(self.similarity) is Dot
-        declared = flips_between_patterns(patterns, self.separation) if exact else None
-        if declared is not None:
-            return declared
-        gains = exact and isinstance(self.separation, AbstractGains)
-        return SimilarityFlips(patterns, None, self.similarity, self.separation, gains)
+        whole = whole and exact and self.similarity.overlaps and values in ((-1, 1), (0, 1))
+        found = flips_between_patterns(patterns, self.separation, values) if whole else None
+        if found is not None:
+            return found
+        size = values[1] - values[0] if whole else 0
+        patterns = patterns if exact else self.patterns.astype(float)
+        return SimilarityFlips(patterns, None, self.similarity, self.separation, size, whole)
 
     def redraws(self) -> AbstractRedraws | None:
-        separation, similarity, neurons = self.separation, self.similarity, self.neurons
-        if not (isinstance(separation, AbstractMixes) and isinstance(similarity, AbstractFields)):
+        hidden, similarity = self.separation.hidden(), self.similarity
+        linear = similarity.field(self.patterns[:1], jnp.zeros(1), None) is not None
+        if hidden is None or not linear or not can_be_drawn(self.neurons):
             return None
-        if not isinstance(neurons, AbstractDrawn):
-            return None
-        return PatternRedraws(self.patterns, similarity, separation, separation.hidden(), neurons)
+        return PatternRedraws(self.patterns, similarity, self.separation, hidden, self.neurons)
 
     def with_patterns(self: Memory, patterns: ArrayLike) -> Memory:
         """The same memory with more patterns (n, D), after those there and in their dtype.
@@ -94,11 +79,7 @@ class AbstractDenseAM(AbstractMemory, AbstractHasFlips, AbstractHasRedraws):
         Each number of patterns compiles its own recall (for a memory that grows at every write, see
         `PaddedKeyValueMemory`). Raises `ValueError` for patterns that the construction refuses, or another D.
         """
-        whole = self._only_binary or jnp.issubdtype(self.patterns.dtype, jnp.integer)
-        if whole:
-            more = self.neurons.check("patterns", patterns, "K D")
-        else:
-            more = as_patterns(patterns, self.neurons)
+        more = self._checked(patterns)
         more = as_wide("patterns", more, self.num_neurons, self.patterns.dtype)
         return eqx.tree_at(lambda m: m.patterns, self, jnp.concatenate([self.patterns, more]))
 
@@ -110,21 +91,27 @@ class AbstractDenseAM(AbstractMemory, AbstractHasFlips, AbstractHasRedraws):
         kept = kept_rows(indices, self.patterns.shape[0])
         return eqx.tree_at(lambda m: m.patterns, self, self.patterns[kept])
 
-    def _derived_pull(self, state):
-        similarities, slope = jax.vjp(lambda x: similarities_of(self.similarity, self.patterns, x), state)
+    def _derived_pull(self, similar, state):
+        similarities, slope = jax.vjp(lambda x: self.similarity.of_all(self.patterns, x), state)
         potential = self.separation.potential(similarities)
-        (field,) = slope(weights_of(self.separation, similarities))
+        (field,) = slope(self.separation.weights(similarities))
         return Pull(potential, field, jnp.zeros((), field.dtype))
 
     def _whole_patterns(self):
         """The patterns, as int8 where they are ±1 by their dtype or by the memory's own check."""
         if jnp.issubdtype(self.patterns.dtype, jnp.integer):
             return self.patterns, True
-        return (self.patterns.astype(jnp.int8), True) if self._only_binary else (self.patterns, False)
+        return (self.patterns.astype(jnp.int8), True) if self.states_only else (self.patterns, False)
 
-    @property
-    def _only_binary(self):
-        return not isinstance(self, DenseAM)
+    def _checked(self, patterns: ArrayLike) -> Num[Array, "K D"]:
+        """Patterns as the construction takes them, whole ones where those there are."""
+        if self.states_only:
+            return self.neurons.check("patterns", patterns, "K D")
+        array = checks.as_array("patterns", patterns, "K D")
+        if jnp.issubdtype(self.patterns.dtype, jnp.integer) and jnp.issubdtype(array.dtype, jnp.floating):
+            whole = checks.passes(lambda x: (x == jnp.round(x)).all(), array)
+            array = array.astype(jnp.int8) if whole else self.neurons.check("patterns", array, "K D")
+        return as_patterns(array, self.neurons)
 
 
 class DenseAM(AbstractDenseAM):
@@ -163,20 +150,12 @@ class DenseAM(AbstractDenseAM):
 
     def __check_init__(self):
         as_patterns(self.patterns, self.neurons)
-        unit, binary = (isinstance(self.neurons, kind) for kind in (Spherical, AbstractFlippable))
-        check_dim(self.separation, self.patterns.shape[1], unit, binary)
+        self.separation.check(self.patterns.shape[1], self.neurons)
 
 
 def as_patterns(patterns: ArrayLike, neurons: AbstractNeurons) -> Num[Array, "K D"]:
-    """Patterns (K, D) such as the neurons allow; any real ones under ±1 and graded neurons.
-
-    Raises `ValueError` for others.
-    """
-    array = checks.as_array("patterns", patterns, "K D")
-    real = jnp.issubdtype(array.dtype, jnp.floating)
-    if real and (type(neurons) is Binary or isinstance(neurons, AbstractGraded)):
-        return checks.as_floats("patterns", array, "K D")
-    return neurons.check("patterns", array, "K D")
+    """Patterns (K, D) such as the neurons allow; raises `ValueError` for others."""
+    return neurons.check_patterns(checks.as_array("patterns", patterns, "K D"))
 
 
 class CHN(AbstractDenseAM):
@@ -194,14 +173,12 @@ class CHN(AbstractDenseAM):
     separation: Quadratic
     neurons: Binary
     similarity: ClassVar[AbstractSimilarity] = Dot()
+    states_only: ClassVar[bool] = True
 
     def __init__(self, patterns: ArrayLike):
         self.neurons = Binary()
         self.patterns = self.neurons.check("patterns", patterns, "K D")
         self.separation = Quadratic()
-
-    def __check_init__(self):
-        self.neurons.check("patterns", self.patterns, "K D")
 
 
 class PolynomialDenseAM(AbstractDenseAM):
@@ -221,6 +198,7 @@ class PolynomialDenseAM(AbstractDenseAM):
     separation: Polynomial
     neurons: Binary
     similarity: ClassVar[AbstractSimilarity] = Dot()
+    states_only: ClassVar[bool] = True
 
     def __init__(self, patterns: ArrayLike, n: ArrayLike, rectified: bool = True):
         self.neurons = Binary()
@@ -228,7 +206,6 @@ class PolynomialDenseAM(AbstractDenseAM):
         self.separation = Polynomial(n, rectified)
 
     def __check_init__(self):
-        self.neurons.check("patterns", self.patterns, "K D")
         if self.patterns.shape[1] > MAX_BASE:
             raise ValueError(f"patterns must have at most {MAX_BASE} neurons; got {self.patterns.shape[1]}")
 
@@ -248,14 +225,12 @@ class ExponentialDenseAM(AbstractDenseAM):
     separation: LogSumExp
     neurons: Binary
     similarity: ClassVar[AbstractSimilarity] = Dot()
+    states_only: ClassVar[bool] = True
 
     def __init__(self, patterns: ArrayLike, beta: ArrayLike = 1.0):
         self.neurons = Binary()
         self.patterns = self.neurons.check("patterns", patterns, "K D")
         self.separation = LogSumExp(beta, divided=False)
-
-    def __check_init__(self):
-        self.neurons.check("patterns", self.patterns, "K D")
 
 
 class ModernHopfield(AbstractDenseAM):
@@ -273,11 +248,9 @@ class ModernHopfield(AbstractDenseAM):
     separation: LogSumExp
     neurons: Continuous
     similarity: ClassVar[AbstractSimilarity] = Dot()
+    states_only: ClassVar[bool] = True
 
     def __init__(self, patterns: ArrayLike, beta: ArrayLike):
         self.neurons = Continuous()
         self.patterns = self.neurons.check("patterns", patterns, "K D")
         self.separation = LogSumExp(beta)
-
-    def __check_init__(self):
-        self.neurons.check("patterns", self.patterns, "K D")

@@ -6,11 +6,10 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Num
 
-from energyam.flips.derived import similarities_of
-from energyam.memories.base import AbstractProvesRest, as_state
+from energyam.memories.base import as_state
 from energyam.memories.dense import AbstractDenseAM
 from energyam.memories.neurons import Free
-from energyam.memories.separation import LogSumExp
+from energyam.memories.separations import LogSumExp
 from energyam.memories.similarity import AbstractSimilarity, NegativeDistance
 from energyam.memories.sparse import LogSumReLU
 
@@ -33,17 +32,15 @@ class GaussianDenseAM(AbstractDenseAM):
     separation: LogSumExp
     neurons: Free
     similarity: ClassVar[AbstractSimilarity] = NegativeDistance()
+    states_only: ClassVar[bool] = True
 
     def __init__(self, patterns: ArrayLike, beta: ArrayLike):
         self.neurons = Free()
         self.patterns = self.neurons.check("patterns", patterns, "K D")
         self.separation = LogSumExp(beta)
 
-    def __check_init__(self):
-        self.neurons.check("patterns", self.patterns, "K D")
 
-
-class EpanechnikovDenseAM(AbstractDenseAM, AbstractProvesRest):
+class EpanechnikovDenseAM(AbstractDenseAM):
     """The memory of compact support: E(x) = −1/β log Σ_μ max(0, 1 − β/2 ‖x − ξ_μ‖²).
 
     A pattern is in reach of x if it is nearer than the radius ρ = √(2/β). One synchronous step goes to the
@@ -66,14 +63,12 @@ class EpanechnikovDenseAM(AbstractDenseAM, AbstractProvesRest):
     separation: LogSumReLU
     neurons: Free
     similarity: ClassVar[AbstractSimilarity] = NegativeDistance()
+    states_only: ClassVar[bool] = True
 
     def __init__(self, patterns: ArrayLike, beta: ArrayLike):
         self.neurons = Free()
         self.patterns = self.neurons.check("patterns", patterns, "K D")
         self.separation = LogSumReLU(beta)
-
-    def __check_init__(self):
-        self.neurons.check("patterns", self.patterns, "K D")
 
     @property
     def radius(self) -> Float[Array, ""]:
@@ -83,7 +78,7 @@ class EpanechnikovDenseAM(AbstractDenseAM, AbstractProvesRest):
     def in_reach(self, state: ArrayLike) -> Bool[Array, " K"]:
         """Which patterns are in reach of a state (D,): those that its energy and its step see."""
         state = as_state(state, self.num_neurons)
-        similarities = similarities_of(self.similarity, self.patterns, state)
+        similarities = self.similarity.of_all(self.patterns, state)
         return self.separation.relative(similarities, jnp.zeros((), similarities.dtype))[1] > 0
 
     def proves_rest(self, before: Float[Array, " D"], after: Float[Array, " D"]) -> Bool[Array, ""]:

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Num, PRNGKeyArray
 
 from energyam import checks
 from energyam.linalg import dot
-from energyam.memories.base import AbstractUncalled, as_state
+from energyam.memories.base import as_state
 from energyam.memories.neurons import Free
 from energyam.memories.rows import as_wide
 
@@ -23,7 +23,7 @@ class Estimate(NamedTuple):
     error: Float[Array, ""]
 
 
-class DistributedDenseAM(AbstractUncalled):
+class DistributedDenseAM(eqx.Module):
     """A Gaussian memory of fixed size: E(x) ≈ −1/β log H(x), H(x) = Σ_μ exp(−β/2 ‖x − ξ_μ‖²).
 
         Ĥ(x) = (1/Y) Σ_y Σ_μ cos ω_y · (x − ξ_μ) = φ(x) · m / Y,    ω_y = √β w_y,  w_y ~ N(0, 1),

@@ -6,7 +6,6 @@ or its gain, are leaves, so that they can be trained.
 Krotov & Hopfield, ICLR 2021; Krotov, "Hierarchical associative memory" (2021).
 """
 
-import abc
 import math
 
 import equinox as eqx
@@ -18,19 +17,11 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Shaped
 
 from energyam import checks
-from energyam.memories.neurons import AbstractCoupled, AbstractNeurons, Shape
+from energyam.memories.neurons import AbstractNeurons, Shape
 from energyam.roots import held_field
 
 
-class AbstractGraded(AbstractNeurons):
-    """Neurons with a convex Lagrangian L: `respond` is ∇L, and `energy` its Legendre dual."""
-
-    @abc.abstractmethod
-    def lagrangian(self, field: Float[Array, "..."]) -> Float[Array, ""]:
-        """L(x), a scalar for the field of one layer; ∇L is the answer to it."""
-
-
-class Rectified(AbstractGraded):
+class Rectified(AbstractNeurons):
     """Neurons of at least 0: R = ½‖g‖², and the answer to a field is max(field, 0).
 
     L(x) = ½ Σ max(x, 0)². `shape`: that of the layer.
@@ -56,7 +47,7 @@ class Rectified(AbstractGraded):
         return 0.5 * jnp.sum(jax.nn.relu(field) ** 2)
 
 
-class Tanh(AbstractGraded):
+class Tanh(AbstractNeurons):
     """Neurons from −1 to 1: the answer to a field is tanh(β · field), as in Hopfield's graded network.
 
     R(g) = Σ [(1+g) ln(1+g) + (1−g) ln(1−g)] / 2β and L(x) = Σ ln cosh(βx) / β. With temperature T = 1/β this
@@ -100,7 +91,7 @@ class Tanh(AbstractGraded):
         return jnp.sum(size + (jnp.log1p(jnp.exp(-2 * self.beta * size)) - math.log(2)) / self.beta)
 
 
-class Sigmoid(AbstractGraded):
+class Sigmoid(AbstractNeurons):
     """Neurons from 0 to 1: the answer to a field is the logistic function σ(β · field).
 
     R(g) = Σ [g ln g + (1−g) ln(1−g)] / β and L(x) = Σ softplus(βx) / β. At 0 and 1 the slope of R is taken to
@@ -139,7 +130,7 @@ class Sigmoid(AbstractGraded):
         return jnp.sum(jax.nn.softplus(self.beta * field)) / self.beta
 
 
-class LayerNorm(AbstractCoupled, AbstractGraded):
+class LayerNorm(AbstractNeurons):
     """Neurons that answer a field with its layer norm, along the last axis of D neurons.
 
     The answer to x is γ (x − x̄) / √(var + ε) + δ; with L(x) = D γ √(var + ε) + δ · x and, for g − δ of mean 0
@@ -164,6 +155,10 @@ class LayerNorm(AbstractCoupled, AbstractGraded):
         self.offset = checks.as_floats("offset", offset, "..." if jnp.ndim(offset) == 0 else "D")
         self.eps = checks.positive_float("eps", eps)
         self.shape = shape
+
+    @property
+    def coupled(self) -> bool:
+        return True
 
     def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
         states = checks.as_floats(name, states, dims)

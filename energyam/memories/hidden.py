@@ -15,7 +15,8 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Num, PRNGKeyArray, PyTree
 
 from energyam import checks
-from energyam.flips.derived import scalar_energy, similarities_of
+from energyam.abilities import optional
+from energyam.flips.derived import scalar_energy
 
 _WHOLE = 1e-4  # how far a number of copies may be from a whole one, relative to it
 
@@ -33,32 +34,11 @@ class AbstractHiddenUnits(eqx.Module):
     ) -> Float[Array, " K"]:
         """Weights w (K,) from a density proportional to exp(w · s/T) dν(w); NaN where there are none."""
 
-
-class AbstractMixes(eqx.Module):
-    """Of a separation: exp(potential/T) is a mixture of exponentials of the similarities."""
-
-    @abc.abstractmethod
-    def hidden(self) -> AbstractHiddenUnits:
-        """The hidden units that this mixture is over."""
-
-
-class AbstractDrawn(eqx.Module):
-    """Of neurons: they can be drawn at a temperature, given what pulls at them."""
-
-    @abc.abstractmethod
-    def draw(
-        self,
-        field: Float[Array, "..."],
-        curvature: Float[Array, ""],
-        temperature: Float[Array, ""],
-        *,
-        key: PRNGKeyArray,
-    ) -> Float[Array, "..."]:
-        """Neurons x from exp((field · x − ½ curvature ‖x‖² − R(x))/T), each by itself; R(x) their energy."""
-
-
-class AbstractMultilinear(eqx.Module):
-    """Of a synapse: its P is linear in each of its layers, as long as no layer is named twice."""
+    @optional
+    def copies(self, temperature: float) -> tuple[int, float] | None:
+        """p and b, where exp(potential(s)/T) = (Σ_μ exp(b s_μ))^p for a whole p; None elsewhere. Write it so
+        that partition functions and independent samples are exact."""
+        return None
 
 
 class AbstractRedraws(eqx.Module):
@@ -81,14 +61,6 @@ class AbstractRedraws(eqx.Module):
         self, kept: Any, state: PyTree[Array], clamp: Any, temperature: Float[Array, ""], *, key: PRNGKeyArray
     ) -> PyTree[Array]:
         """A state after each hidden unit and each neuron was drawn once; exp(−E/T) stays as it is."""
-
-
-class AbstractHasRedraws(eqx.Module):
-    """Of a memory: its neurons can be drawn all at once, given hidden units or other layers."""
-
-    @abc.abstractmethod
-    def redraws(self) -> AbstractRedraws | None:
-        """How; None where the parts of the memory don't allow it."""
 
 
 class GaussianUnits(AbstractHiddenUnits):
@@ -128,6 +100,11 @@ class DrawnPatterns(AbstractHiddenUnits):
                 "any)"
             )
 
+    def copies(self, temperature: float) -> tuple[int, float] | None:
+        power = float(self.scale) / temperature
+        p = round(power)
+        return (p, float(self.beta)) if p >= 1 and abs(power - p) <= 1e-5 * p else None
+
     def draw(
         self, similarities: Float[Array, " K"], temperature: Float[Array, ""], *, key: PRNGKeyArray
     ) -> Float[Array, " K"]:
@@ -140,6 +117,13 @@ class DrawnPatterns(AbstractHiddenUnits):
 
         nothing = jnp.zeros_like(similarities) * unit  # NaN where n is not a whole number
         return lax.fori_loop(0, jnp.round(copies).astype(int), add, nothing)
+
+
+def can_be_drawn(neurons: Any) -> bool:
+    """Whether neurons draw themselves at a temperature, given what pulls at them."""
+    zero = jnp.zeros(())
+    drawn = lambda key: neurons.draw(jnp.zeros(neurons.unit or 1), zero, zero + 1, key=key)  # noqa: E731
+    return jax.eval_shape(drawn, jr.key(0)) is not None
 
 
 def _is_whole(copies):
@@ -159,7 +143,7 @@ class PatternRedraws(AbstractRedraws):
         self.hidden.check(temperatures)
 
     def start(self, state: PyTree[Array]) -> Float[Array, " K"]:
-        return similarities_of(self.similarity, self.patterns, state)
+        return self.similarity.of_all(self.patterns, state)
 
     def energy(self, kept: Float[Array, " K"], state: PyTree[Array]) -> Float[Array, ""]:
         return self.neurons.energy(state) - self.separation.potential(kept)
@@ -175,7 +159,7 @@ class PatternRedraws(AbstractRedraws):
     ) -> Float[Array, " D"]:
         of_hidden, of_neurons = jr.split(key)
         weights = self.hidden.draw(kept, temperature, key=of_hidden)
-        field, curvature = self.similarity.field(self.patterns, weights)
+        field, curvature = self.similarity.field(self.patterns, weights, None)
         return jnp.where(clamp, state, self.neurons.draw(field, curvature, temperature, key=of_neurons))
 
 

@@ -10,22 +10,14 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PyTree
 
 from energyam import checks
-from energyam.memories.base import AbstractLayered, AbstractUncalled
-from energyam.memories.hidden import (
-    AbstractDrawn,
-    AbstractHasRedraws,
-    AbstractMultilinear,
-    AbstractRedraws,
-    LayerRedraws,
-)
+from energyam.memories.hidden import AbstractRedraws, LayerRedraws, can_be_drawn
 from energyam.memories.neurons import AbstractNeurons
-from energyam.memories.synapses import AbstractTokenwise
 
 Synapse = Callable[..., Float[Array, ""]]
 Shape = tuple[int, ...]
 
 
-class HierarchicalMemory(AbstractLayered, AbstractHasRedraws, AbstractUncalled):
+class HierarchicalMemory(eqx.Module):
     """Layers of neurons and the synapses between them: E(g) = Σ_layers R_l(g_l) − Σ_synapses P_s(g).
 
     A state is a dictionary of activations, one array for each layer; `recall` takes leading batch axes on all
@@ -78,15 +70,22 @@ class HierarchicalMemory(AbstractLayered, AbstractHasRedraws, AbstractUncalled):
         """The layers in which P is not convex as a whole, and whether it is in each of their tokens."""
         found: dict[str, bool] = {}
         for synapse, names in zip(self.synapses, self.connections, strict=True):
-            if isinstance(synapse, AbstractTokenwise):
-                found |= {name: found.get(name, True) and synapse.convex_in_tokens for name in names}
+            convex = getattr(synapse, "convex_in_tokens", None)
+            if convex is not None:
+                found |= {name: found.get(name, True) and convex for name in names}
         return found
 
+    @property
+    def multilinear(self) -> bool:
+        """Whether P is linear in each layer, the others being fixed: all its synapses say so, and none
+        couples a layer with itself."""
+        linear = all(getattr(synapse, "multilinear", False) for synapse in self.synapses)
+        return linear and all(len(set(names)) == len(names) for names in self.connections)
+
     def redraws(self) -> AbstractRedraws | None:
-        linear = all(isinstance(synapse, AbstractMultilinear) for synapse in self.synapses)
-        once = all(len(set(names)) == len(names) for names in self.connections)
-        drawn = all(isinstance(neurons, AbstractDrawn) for neurons in self.neurons.values())
-        return LayerRedraws(self) if linear and once and drawn else None
+        """How whole layers are drawn at once, given the others; None where they depend on one another."""
+        drawn = all(map(can_be_drawn, self.neurons.values()))
+        return LayerRedraws(self) if self.multilinear and drawn else None
 
     def energy(self, state: Mapping[str, ArrayLike]) -> Float[Array, ""]:
         """E(g), a scalar for one state; raises `ValueError` for other layers or shapes."""

@@ -5,19 +5,21 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from energyam import checks
-from energyam.flips.capabilities import AbstractHasFlips
 from energyam.flips.couplings import CouplingFlips, coupling_flips
 from energyam.linalg import dot
 from energyam.memories.base import AbstractMemory, Pull
-from energyam.memories.neurons import Binary
+from energyam.memories.discrete import Binary
+from energyam.memories.neurons import AbstractNeurons, costs_alike
 
 
-class HopfieldNetwork(AbstractMemory, AbstractHasFlips):
-    """A network of ±1 neurons with symmetric weights: E(x) = −½ xᵀWx − bᵀx.
+class HopfieldNetwork(AbstractMemory):
+    """A network with symmetric weights: E(x) = R(x) − ½ xᵀWx − bᵀx.
 
-    The diagonal adds the constant −½ tr W and no decision depends on it; learning rules leave it 0.
+    The diagonal adds the constant −½ tr W for neurons ±1, and a field −½ W_ii for neurons 0/1; learning rules
+    leave it 0.
 
-    **Arguments:** `weights` (D, D): symmetric; `bias` (D,): a field at each neuron, none by default. Raises
+    **Arguments:** `weights` (D, D): symmetric; `bias` (D,): a field at each neuron, none by default;
+    `neurons`: `Binary()` by default, `ZeroOne()`, `Categorical(q)`, graded ones, or your own. Raises
     `ValueError` for another shape, NaN, or weights that are not symmetric (those of a sequence have no
     energy).
 
@@ -25,10 +27,12 @@ class HopfieldNetwork(AbstractMemory, AbstractHasFlips):
     """
 
     weights: Float[Array, "D D"]
-    neurons: Binary
+    neurons: AbstractNeurons
     bias: Float[Array, " D"] | None = None
 
-    def __init__(self, weights: ArrayLike, bias: ArrayLike | None = None):
+    def __init__(
+        self, weights: ArrayLike, bias: ArrayLike | None = None, neurons: AbstractNeurons | None = None
+    ):
         array = checks.as_array("weights", weights, "D D")
         if array.shape[0] != array.shape[1]:
             raise ValueError(
@@ -38,7 +42,8 @@ class HopfieldNetwork(AbstractMemory, AbstractHasFlips):
         weights = checks.as_square("weights", array)
         # Halved before they are added: the sum may overflow where the mean does not.
         self.weights = jnp.where(_symmetric(weights), 0.5 * weights + 0.5 * weights.T, weights)
-        self.neurons = Binary()
+        neurons = Binary() if neurons is None else neurons
+        self.neurons = checks.instance("neurons", neurons, AbstractNeurons, " (say eam.Binary())")
         self.bias = None if bias is None else checks.as_vector("bias", bias, weights.shape[0])
 
     def __check_init__(self):
@@ -59,7 +64,9 @@ class HopfieldNetwork(AbstractMemory, AbstractHasFlips):
         potential = dot(state, 0.5 * drive + bias)
         return Pull(potential, drive + bias, jnp.zeros((), drive.dtype))
 
-    def flips(self) -> CouplingFlips:
+    def flips(self, exact: bool = True) -> CouplingFlips | None:
+        if self.neurons.unit is None or not costs_alike(self.neurons):
+            return None
         return coupling_flips(self.weights, self.bias)
 
 

@@ -3,7 +3,7 @@
 import math
 from functools import partial
 from itertools import pairwise
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -15,17 +15,17 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Num, PRNGKeyArray
 
 from energyam import checks
-from energyam.flips.bounds import Enclosure, enclose_terms, of_terms
-from energyam.flips.capabilities import AbstractBounds, AbstractGains, Bounds, Change
+from energyam.flips.abstract import Change
+from energyam.flips.bounds import Bounds, of_terms
 from energyam.hypercube import MAX_DIMENSION, log_circle_intersection, log_number, log_of
 from energyam.hypersphere import log_cap_integral, log_cap_intersection
-from energyam.memories.separation import AbstractBlocks, AbstractOfDim, Pair
+from energyam.memories.separation import AbstractSeparation, Pair, by_blocks, check_similarities
 
 _WEIGHTS, _STEPS, _SUMS = range(3)  # rows of the tables
 _ZERO = -(2**20)  # the exponent of 0
 
 
-class CircleIntersection(AbstractOfDim, AbstractBlocks, AbstractGains, AbstractBounds):
+class CircleIntersection(AbstractSeparation):
     """Kanerva's weights: how many neurons lie within `radius` of both a pattern and the query.
 
     With the Hamming distance h = (dim − s)/2 of overlap s, weights(s) = I(h), linear between whole h, and
@@ -79,6 +79,15 @@ class CircleIntersection(AbstractOfDim, AbstractBlocks, AbstractGains, AbstractB
         """D, the length of the vectors compared."""
         return self.mantissas.shape[1] - 1
 
+    def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+        return by_blocks(self, similarities)[0]
+
+    def blocks(self) -> "CircleIntersection":
+        return self
+
+    def check(self, dim: int, neurons: Any) -> None:
+        check_similarities(self, dim, neurons, self.cosines, self.dim)
+
     def scale(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
         return similarities.max()
 
@@ -94,28 +103,60 @@ class CircleIntersection(AbstractOfDim, AbstractBlocks, AbstractGains, AbstractB
         potential = total * term * _two_to(jnp.minimum(term_top, most), term.dtype) / self._scale
         return potential, weight * _two_to(jnp.clip(weight_top, -most // 2, most), term.dtype)
 
-    def gain(self, similarities: Float[Array, " K"], direction: Num[Array, " K"], step: ArrayLike) -> Change:
-        distance = jnp.round((self.dim - similarities * self._scale) / 2).astype(jnp.int32)
-        crossed = jnp.clip(distance + (direction < 0), 0, self.dim)  # which step of C
-        counts = jnp.zeros(self.dim + 1, jnp.int32).at[crossed].add(direction.astype(jnp.int32))
-        exponents = jnp.where(counts == 0, _ZERO, self.exponents[_STEPS])
+    def gain(
+        self, similarities: Float[Array, " K"], direction: Num[Array, " K"], step: ArrayLike
+    ) -> Change | None:
+        cells = self._cells(step)
+        if cells is None:
+            return None
+        (mantissas, exponents), places = cells, self._places(similarities, step)
+        crossed = jnp.clip(places + (direction < 0), 0, exponents.shape[0] - 1)  # which step of C
+        counts = jnp.zeros(exponents.shape, jnp.int32).at[crossed].add(direction.astype(jnp.int32))
+        exponents = jnp.where(counts == 0, _ZERO, exponents)
         top = exponents.max()
-        terms = counts * self.mantissas[_STEPS] * _two_to(exponents - top, similarities.dtype)
+        terms = counts * mantissas * _two_to(exponents - top, similarities.dtype)
         total, bound = terms.sum(), _largest(terms.dtype)
         rounding = 16 * jnp.finfo(terms.dtype).eps * jnp.abs(terms).sum()
         change = total * _two_to(jnp.clip(top, -bound, bound), terms.dtype) / self._scale
         return Change(jnp.where(jnp.abs(total) > rounding, change, 0), jnp.zeros_like(change))
 
-    def bounds(self, similarities: Float[Array, " K"], step: ArrayLike) -> Bounds:
-        distance = jnp.round((self.dim - similarities * self._scale) / 2).astype(jnp.int32)
-        steps = jnp.stack([distance, distance + 1]).clip(0, self.dim)
-        (rises, falls), top = self._relative(_STEPS, steps)
+    def bounds(self, similarities: Float[Array, " K"], step: ArrayLike) -> Bounds | None:
+        cells = self._cells(step)
+        if cells is None:
+            return None
+        (mantissas, exponents), places = cells, self._places(similarities, step)
+        steps = jnp.stack([places, places + 1]).clip(0, exponents.shape[0] - 1)
+        top = exponents[steps].max()
+        rises, falls = mantissas[steps] * _two_to(exponents[steps] - top, mantissas.dtype)
         bound = _largest(rises.dtype)
         unit = _two_to(jnp.clip(top, -bound, bound), rises.dtype) / self._scale
         return of_terms(rises, falls, unit, self.potential(similarities))
 
-    def enclose(self, bounds: Bounds, products: Float[Array, " t"], step: ArrayLike) -> Enclosure:
-        return enclose_terms(bounds, products)
+    def _places(self, similarities, step):
+        """Which step of C leads down to each similarity: distances in units of a move."""
+        return jnp.round((self.dim - similarities * self._scale) / step).astype(jnp.int32)
+
+    def _cells(self, step):
+        """What C gains in each move of the similarities by `step`, as mantissas and exponents; None for
+        others.
+
+        A step of 2 is a Hamming distance. In one of 1, half of that, I is read between its whole distances.
+        """
+        if step == 2:
+            return self.mantissas[_STEPS], self.exponents[_STEPS]
+        if step != 1:
+            return None
+        cell = np.arange(2 * self.dim + 1)  # from h = cell/2 to the half distance below
+        near = cell // 2
+        far = np.clip(near + np.where(cell % 2 == 0, -1, 1), 0, self.dim)
+        exponents = jnp.maximum(self.exponents[_WEIGHTS, near], self.exponents[_WEIGHTS, far])
+        parts = [
+            share
+            * self.mantissas[_WEIGHTS, k]
+            * _two_to(self.exponents[_WEIGHTS, k] - exponents, self.mantissas.dtype)
+            for share, k in ((0.75, near), (0.25, far))
+        ]
+        return jnp.where(cell == 0, 0, parts[0] + parts[1]), jnp.where(cell == 0, _ZERO, exponents)
 
     @property
     def _scale(self):
@@ -140,7 +181,7 @@ class CircleIntersection(AbstractOfDim, AbstractBlocks, AbstractGains, AbstractB
         return self.mantissas[rows, k] * _two_to(exponents - top, self.mantissas.dtype), top
 
 
-class CapIntersection(AbstractOfDim, AbstractBlocks, AbstractGains):
+class CapIntersection(AbstractSeparation):
     """The continuous form of Kanerva's weights: how much of the sphere lies within both of two caps.
 
     weights(c) = F(c)/F(1), with F the fraction of the sphere within both caps at cosine c, and potential(c)
@@ -162,6 +203,15 @@ class CapIntersection(AbstractOfDim, AbstractBlocks, AbstractGains):
         self.dim = checks.count("dim", dim, least=2)
         self.radius = checks.positive_float("radius", radius)
         checks.within("radius", self.radius, 0, dim)
+
+    def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+        return by_blocks(self, similarities)[0]
+
+    def blocks(self) -> "CapIntersection":
+        return self
+
+    def check(self, dim: int, neurons: Any) -> None:
+        check_similarities(self, dim, neurons, self.cosines, self.dim)
 
     def scale(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
         return similarities.max()

@@ -14,14 +14,13 @@ from jaxtyping import Array, Bool, Float, Int, Num, PRNGKeyArray, UInt32
 from energyam import checks
 from energyam.hypercube import check_radius
 from energyam.linalg import dot
-from energyam.memories.base import AbstractUncalled
-from energyam.memories.neurons import Binary
+from energyam.memories.discrete import Binary
 
 _BITS = 32  # in a word of a packed address
 _BLOCK = 2**15  # such words at a time: they stay in a core's cache
 
 
-class NeuronSDM(AbstractUncalled):
+class NeuronSDM(eqx.Module):
     """Kanerva's sparse distributed memory: hard locations, each with an address and a row of counters.
 
     A location is active where the Hamming distance of its address is at most `radius`. Writing adds the word

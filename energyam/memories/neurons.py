@@ -1,4 +1,4 @@
-"""Neurons: what values a layer takes, the energy they cost, and how they answer a field."""
+"""Neurons: what values a layer takes, the energy they cost, how they move, and how they answer a field."""
 
 import abc
 
@@ -6,11 +6,10 @@ import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, PRNGKeyArray, Shaped
+from jaxtyping import Array, Float, Num, PRNGKeyArray, Shaped
 
 from energyam import checks
-from energyam.flips.capabilities import AbstractFlippable
-from energyam.memories.hidden import AbstractDrawn
+from energyam.abilities import optional
 
 Shape = tuple[int, ...] | None
 
@@ -19,10 +18,11 @@ class AbstractNeurons(eqx.Module):
     """The neurons of one layer: their values, their energy R(x), and argmin_x R(x) − field · x.
 
     With a convex Lagrangian L of the literature, R is its Legendre dual and `respond` is ∇L. `shape` is that
-    of the layer, where a memory of several layers needs it.
+    of the layer, a field where a memory of several layers needs it, else None. R is a sum over the neurons,
+    unless they are `coupled`.
     """
 
-    shape: eqx.AbstractVar[Shape]
+    shape = None
 
     def __check_init__(self):
         if self.shape is not None:
@@ -46,47 +46,46 @@ class AbstractNeurons(eqx.Module):
     def retract(self, state: Float[Array, "..."]) -> Float[Array, "..."]:
         """The nearest state that these neurons can take."""
 
+    @property
+    @optional
+    def values(self) -> tuple[int | float, int | float] | None:
+        """The two values of a two-valued neuron, the lower one first. Write it so that single neurons flip:
+        asynchronous recall, heat baths, local minima and exact sums then serve these neurons."""
+        return None
 
-class AbstractCoupled(AbstractNeurons):
-    """Neurons that constrain one another along the last axis (a sphere): a clamp holds all or none there."""
+    @optional
+    def others(self, state: Float[Array, "..."]) -> Float[Array, "..."] | None:
+        """The other values: of two-valued neurons elementwise, of a one-hot unit of q values the q − 1 other
+        rows (q − 1, q) for its row (q,). Write it for units; of two-valued neurons it is derived."""
+        return None if self.values is None else sum(self.values) - state
 
+    @property
+    @optional
+    def unit(self) -> int | None:
+        """How many entries of the last axis move together: q for one-hot units, 1 for two-valued neurons;
+        None for neurons without single moves. Write it where a last axis may hold several units."""
+        return None if self.values is None else 1
 
-class AbstractCurved(AbstractCoupled):
-    """Coupled neurons that know the shortest ways on their surface, which exact real sampling goes along."""
+    @property
+    @optional
+    def coupled(self) -> bool:
+        """Whether neurons constrain one another along the last axis, as on a sphere. Write it so that a clamp
+        that holds some of them and leaves others is refused."""
+        return False
 
-    @abc.abstractmethod
-    def tangent(self, state: Float[Array, "..."], vector: Float[Array, "..."]) -> Float[Array, "..."]:
-        """The part of `vector` along the surface at `state`."""
+    @optional
+    def check_patterns(self, patterns: Num[Array, "K D"]) -> Num[Array, "K D"]:
+        """Patterns such as memories of these neurons compare states with; any finite numbers, unless written.
+        Write it where a pattern must be a state, as on a sphere."""
+        return checks.as_floats("patterns", patterns, "K D")
 
-    @abc.abstractmethod
-    def moved(
-        self, state: Float[Array, "..."], step: Float[Array, "..."]
-    ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-        """Where a tangent step leads, and the step as carried there: its opposite leads back."""
+    @optional
+    def lagrangian(self, field: Float[Array, "..."]) -> Float[Array, ""] | None:
+        """L(x), a scalar for the field of one layer, whose gradient is the answer to it. Write it where it is
+        known in closed form."""
+        return None
 
-
-class Binary(AbstractNeurons, AbstractFlippable, AbstractDrawn):
-    """Neurons ±1: R = 0, and the answer to a field is its sign."""
-
-    shape: Shape = eqx.field(static=True, default=None)
-
-    def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
-        return checks.as_binary(name, states, dims)
-
-    def energy(self, state: Float[Array, "..."]) -> Float[Array, ""]:
-        return jnp.zeros((), state.dtype)
-
-    def respond(
-        self, field: Float[Array, "..."], state: Float[Array, "..."], curvature: ArrayLike = 0.0
-    ) -> Float[Array, "..."]:
-        return jnp.where(field == 0, state, jnp.sign(field))
-
-    def retract(self, state: Float[Array, "..."]) -> Float[Array, "..."]:
-        return jnp.where(state < 0, -1, 1).astype(state.dtype)
-
-    def flip(self, state: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
-        return -state
-
+    @optional
     def draw(
         self,
         field: Float[Array, "..."],
@@ -94,14 +93,35 @@ class Binary(AbstractNeurons, AbstractFlippable, AbstractDrawn):
         temperature: Float[Array, ""],
         *,
         key: PRNGKeyArray,
-    ) -> Float[Array, "..."]:
-        drive = 2 * field - temperature * jr.logistic(
-            key, field.shape, field.dtype
-        )  # P(x = 1) = σ(2 field/T)
-        return jnp.where(drive > 0, 1, jnp.where(drive <= 0, -1, drive)).astype(field.dtype)
+    ) -> Float[Array, "..."] | None:
+        """Neurons x from exp((field · x − ½ curvature ‖x‖² − R(x))/T), each by itself. Write it so that
+        `BlockGibbs` draws whole layers, and annealing knows where to start."""
+        return None
+
+    @optional
+    def log_partition(
+        self, field: Float[Array, "..."], curvature: Float[Array, ""], temperature: Float[Array, ""]
+    ) -> Float[Array, ""] | None:
+        """The log of the sum, or integral, of exp((field · x − ½ curvature ‖x‖² − R(x))/T) over all states.
+        Write it so that partition functions of mixtures are exact."""
+        return None
+
+    @optional
+    def tangent(self, state: Float[Array, "..."], vector: Float[Array, "..."]) -> Float[Array, "..."] | None:
+        """The part of `vector` along the surface at `state`. Write it, with `geodesic`, for neurons on a
+        curved surface, so that Langevin dynamics samples them exactly."""
+        return None
+
+    @optional
+    def geodesic(
+        self, state: Float[Array, "..."], step: Float[Array, "..."]
+    ) -> tuple[Float[Array, "..."], Float[Array, "..."]] | None:
+        """Where a tangent step leads, and the step as carried there: its opposite leads back. Write it with
+        `tangent`."""
+        return None
 
 
-class Continuous(AbstractNeurons, AbstractDrawn):
+class Continuous(AbstractNeurons):
     """Real neurons: R = ½‖x‖², and the answer to a field is the field."""
 
     shape: Shape = eqx.field(static=True, default=None)
@@ -130,8 +150,13 @@ class Continuous(AbstractNeurons, AbstractDrawn):
     ) -> Float[Array, "..."]:
         return _normal(field, 1 + curvature, temperature, key=key)
 
+    def log_partition(
+        self, field: Float[Array, "..."], curvature: Float[Array, ""], temperature: Float[Array, ""]
+    ) -> Float[Array, ""]:
+        return _log_gaussian(field, 1 + curvature, temperature)
 
-class Free(AbstractNeurons, AbstractDrawn):
+
+class Free(AbstractNeurons):
     """Real neurons that cost nothing, R = 0: for energies that hold their states by themselves.
 
     The answer to a field is field / curvature; where the curvature is 0 they stay.
@@ -164,11 +189,23 @@ class Free(AbstractNeurons, AbstractDrawn):
     ) -> Float[Array, "..."]:
         return _normal(field, curvature, temperature, key=key)
 
+    def log_partition(
+        self, field: Float[Array, "..."], curvature: Float[Array, ""], temperature: Float[Array, ""]
+    ) -> Float[Array, ""]:
+        return _log_gaussian(field, curvature, temperature)
 
-class Spherical(AbstractCurved):
+
+class Spherical(AbstractNeurons):
     """Unit vectors: R = 0 on the sphere, and the answer to a field is its direction."""
 
     shape: Shape = eqx.field(static=True, default=None)
+
+    @property
+    def coupled(self) -> bool:
+        return True
+
+    def check_patterns(self, patterns: Num[Array, "K D"]) -> Num[Array, "K D"]:
+        return self.check("patterns", patterns, "K D")
 
     def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
         states = checks.as_floats(name, states, dims)
@@ -198,7 +235,7 @@ class Spherical(AbstractCurved):
     def tangent(self, state: Float[Array, "..."], vector: Float[Array, "..."]) -> Float[Array, "..."]:
         return vector - jnp.sum(state * vector, axis=-1, keepdims=True) * state
 
-    def moved(
+    def geodesic(
         self, state: Float[Array, "..."], step: Float[Array, "..."]
     ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
         angle = jnp.sqrt(jnp.sum(step**2, axis=-1, keepdims=True))
@@ -206,11 +243,42 @@ class Spherical(AbstractCurved):
         return self.retract(arrived), jnp.cos(angle) * step - angle * jnp.sin(angle) * state
 
 
+def is_curved(neurons: AbstractNeurons) -> bool:
+    """Whether neurons lie on a curved surface, and know its shortest ways."""
+    return neurons.tangent(jnp.ones(1), jnp.zeros(1)) is not None
+
+
+def is_movable(neurons: AbstractNeurons) -> bool:
+    """Whether neurons have single moves."""
+    if neurons.values is not None or neurons.unit is not None:
+        return True
+    return neurons.others(jnp.eye(2)[0]) is not None
+
+
+def costs_alike(neurons: AbstractNeurons) -> bool:
+    """Whether R is known to be the same for all values that a neuron moves between, so that moves need not
+    ask.
+
+    R is that of each neuron, or unit, by itself.
+    """
+    rows = (
+        jnp.eye(neurons.unit or 2) if neurons.values is None else jnp.asarray(neurons.values, float)[:, None]
+    )
+    costs = checks.now(lambda: jnp.stack([neurons.energy(row) for row in rows]))
+    return checks.is_known(costs) and bool(checks.now(lambda costs: (costs == costs[0]).all(), costs))
+
+
 def _normal(field, curvature, temperature, *, key):
     """Numbers from exp((field x − ½ curvature x²)/T)."""
     curvature = jnp.asarray(curvature, field.dtype)
     noise = jr.normal(key, field.shape, field.dtype)
     return field / curvature + jnp.sqrt(temperature / curvature).astype(field.dtype) * noise
+
+
+def _log_gaussian(field, curvature, temperature):
+    """The log of the integral of exp((field x − ½ curvature x²)/T) over all x."""
+    squares = jnp.sum(field**2) / (2 * temperature * curvature)
+    return squares + 0.5 * field.size * jnp.log(2 * jnp.pi * temperature / curvature)
 
 
 def _check_shape(name, value):

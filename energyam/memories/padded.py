@@ -11,7 +11,7 @@ from energyam.linalg import dot
 from energyam.memories.associator import more_pairs
 from energyam.memories.reads import nearest, read
 from energyam.memories.rows import Indices, kept_rows
-from energyam.memories.separation import AbstractBlocks, AbstractSeparation, TopK
+from energyam.memories.separation import AbstractSeparation
 
 
 class PaddedKeyValueMemory(eqx.Module):
@@ -25,7 +25,7 @@ class PaddedKeyValueMemory(eqx.Module):
 
     **Arguments:** `keys` (K, Dk), `values` (K, Dv), `separation`: as for `KeyValueMemory`; `capacity`: room
     for at least so many pairs. Raises `ValueError` for others, and for a separation that does not take its
-    patterns in blocks (`AbstractBlocks`, or `TopK` of one), as the rows can't be told apart in its potential.
+    patterns in blocks (`blocks`, or `TopK` of one), as the rows can't be told apart in its potential.
 
     Only reads are padded: a recall of a dense memory compiles for each number of patterns.
     """
@@ -50,9 +50,9 @@ class PaddedKeyValueMemory(eqx.Module):
 
     def __check_init__(self):
         checks.as_pairs(self.keys, self.values)
-        if not isinstance(_blocks(self.separation), AbstractBlocks):
+        if _within(self.separation)[1].blocks() is None:
             raise ValueError(
-                "separation must take its patterns in blocks (eam.AbstractBlocks, or eam.TopK of one) to be "
+                "separation must take its patterns in blocks (say eam.LogSumExp(beta), or eam.TopK of one) to be "
                 f"padded; got {type(self.separation).__name__} (use eam.KeyValueMemory)"
             )
 
@@ -101,8 +101,9 @@ class PaddedKeyValueMemory(eqx.Module):
         return eqx.tree_at(lambda m: (m.keys, m.values, m.num_pairs), self, (keys, values, number))
 
 
-def _blocks(separation):
-    return separation.separation if isinstance(separation, TopK) else separation
+def _within(separation):
+    """How many of the largest similarities count alone (None: all do), and how they are weighed."""
+    return separation.among_largest() or (None, separation)
 
 
 def _power_of_two(number):
@@ -120,14 +121,15 @@ def _read(memory, query):
     present = (jnp.arange(memory.capacity) < memory.num_pairs).astype(query.dtype)
     rows = memory.keys, memory.values, present[:, None]
     similar = lambda keys, values, present: dot(query, keys.T)  # noqa: E731
-    if isinstance(memory.separation, TopK):
+    k, separation = _within(memory.separation)
+    if k is not None:
         among = lambda *rows: jnp.where(rows[2][:, 0] > 0, similar(*rows), -jnp.inf)  # noqa: E731
-        found, indices = nearest(among, rows, memory.separation.k)
+        found, indices = nearest(among, rows, k)
         taken = found > -jnp.inf  # the others repeat the nearest
         indices = jnp.where(taken, indices, indices[0])
         rows = memory.keys[indices], memory.values[indices], taken.astype(query.dtype)[:, None]
     return read(
-        _blocks(memory.separation),
+        separation,
         similar,
         lambda weights, keys, values, present: dot(weights, values),
         rows,

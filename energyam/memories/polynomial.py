@@ -8,8 +8,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
 from energyam import checks
-from energyam.flips.bounds import Enclosure, enclose_terms, of_sums, sums
-from energyam.flips.capabilities import AbstractBounds, AbstractGains, AbstractGrowing, Bounds, Change
+from energyam.flips.abstract import Change
+from energyam.flips.bounds import Bounds, of_sums, sums
 from energyam.flips.integer_powers import (
     MAX_ORDER,
     largest_order,
@@ -19,12 +19,12 @@ from energyam.flips.integer_powers import (
     with_exact_sign,
 )
 from energyam.log_scale import compressed, is_beyond
-from energyam.memories.separation import AbstractBlocks, Pair, saturated
+from energyam.memories.separation import AbstractSeparation, Pair, by_blocks, saturated
 
 _SMALL_ORDER = 19  # up to here bounds take products of squares too: their n units of rounding are few
 
 
-class Polynomial(AbstractBlocks, AbstractGains, AbstractBounds, AbstractGrowing):
+class Polynomial(AbstractSeparation):
     """F(s) = max(s, 0)ⁿ/n (rectified) or sⁿ/n: dense associative memory of order n.
 
     potential(s) = Σ_μ F(s_μ), weights(s) = max(s, 0)ⁿ⁻¹ or sⁿ⁻¹. Powers are taken relative to the largest
@@ -57,6 +57,16 @@ class Polynomial(AbstractBlocks, AbstractGains, AbstractBounds, AbstractGrowing)
         if whole and not checks.is_known(self.n):
             raise ValueError("n must be known where a Polynomial is made; got a traced whole number")
         self.limbs = limbs_for(int(self.n)) if whole else 0
+
+    def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+        return by_blocks(self, similarities)[0]
+
+    def blocks(self) -> "Polynomial":
+        return self
+
+    @property
+    def growing(self) -> bool:
+        return True
 
     def scale(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
         # Above 0 where all similarities are 0, so that a slope of 1 (n = 1) is not lost.
@@ -104,7 +114,7 @@ class Polynomial(AbstractBlocks, AbstractGains, AbstractBounds, AbstractGrowing)
         weight = excess + 4 * total if self.rectified else sums(jnp.abs(low) + jnp.abs(here) + jnp.abs(high))
         unit = self._in_units(jnp.ones((), scale.dtype), scale)
         potential = self._value(total, scale)
-        return of_sums(0.5 * (rises + falls), excess, size, unit, potential, error(weight))
+        return of_sums(rises, falls, excess, size, unit, potential, error(weight))
 
     def _small_powers(self, sizes):
         """Whole powers of the neighbours (3, K) of similarities, and how far all of them are off together.
@@ -120,9 +130,6 @@ class Polynomial(AbstractBlocks, AbstractGains, AbstractBounds, AbstractGrowing)
         powers = jnp.exp(-y)
         error = jnp.finfo(y.dtype).eps * jnp.sum(jnp.where(powers > 0, powers * (8 + 4 * y), 0))
         return powers, lambda weight: 2 * error
-
-    def enclose(self, bounds: Bounds, products: Float[Array, " t"], step: ArrayLike) -> Enclosure:
-        return enclose_terms(bounds, products)
 
     @property
     def _whole(self):

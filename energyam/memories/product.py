@@ -10,14 +10,12 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Num
 
 from energyam import checks
-from energyam.flips.capabilities import AbstractEnclosures, AbstractFlips, AbstractHasFlips
-from energyam.flips.derived import similarities_of
+from energyam.flips.abstract import AbstractFlips
 from energyam.flips.joined import JoinedFlips, split
 from energyam.memories.base import AbstractMemory, Pull, as_state
 from energyam.memories.dense import AbstractDenseAM
-from energyam.memories.neurons import AbstractCoupled, AbstractNeurons
+from energyam.memories.neurons import AbstractNeurons
 from energyam.memories.reads import nearest
-from energyam.memories.separation import LogSumExp
 
 
 class Ranked(NamedTuple):
@@ -32,7 +30,7 @@ class Ranked(NamedTuple):
     weights: Float[Array, " k"]
 
 
-class ProductDenseAM(AbstractMemory, AbstractHasFlips):
+class ProductDenseAM(AbstractMemory):
     """A memory of all combinations of other memories' patterns: [c_a; d_b] for all pairs (a, b).
 
         log Σ_{ab} exp β(c_a · x₁ + d_b · x₂) = log Σ_a exp(β c_a · x₁) + log Σ_b exp(β d_b · x₂)
@@ -93,10 +91,10 @@ class ProductDenseAM(AbstractMemory, AbstractHasFlips):
         # The weights of all parts sum to the same number, so their curvatures are one.
         return Pull(jnp.sum(jnp.stack(potentials)), jnp.concatenate(fields), curvatures[0])
 
-    def flips(self) -> AbstractFlips | None:
-        parts = [memory.flips() for memory in self.memories]
-        bounded = tuple(part for part in parts if isinstance(part, AbstractEnclosures))
-        return JoinedFlips(bounded, self._sizes) if len(bounded) == len(parts) else None
+    def flips(self, exact: bool = True) -> AbstractFlips | None:
+        parts = [memory.flips(exact) for memory in self.memories]
+        bounded = [part for part in parts if part is not None and part.block(jnp.arange(1)) is not None]
+        return JoinedFlips(tuple(bounded), self._sizes) if len(bounded) == len(parts) else None
 
     def ranked(self, state: ArrayLike, k: int) -> Ranked:
         """The k patterns most similar to a state (D,), out of all combinations.
@@ -116,36 +114,41 @@ class ProductDenseAM(AbstractMemory, AbstractHasFlips):
 def _ranked(memory, state, k):
     found, indices = jnp.zeros(1, state.dtype), jnp.zeros((1, 0), int)
     for part, x in zip(memory.memories, split(state, memory._sizes), strict=True):
-        similar = lambda rows, part=part, x=x: similarities_of(part.similarity, rows, x)  # noqa: E731
+        similar = lambda rows, part=part, x=x: part.similarity.of_all(rows, x)  # noqa: E731
         best, rows = nearest(similar, (part.patterns,), k)
         sums = (found[:, None] + best[None]).reshape(-1)
         found, places = lax.top_k(sums, min(k, sums.size))
         earlier, last = indices[places // best.size], rows[places % best.size]
         indices = jnp.concatenate([earlier, last[:, None]], axis=1)
-    separation, potential = memory.memories[0].separation, memory.pull(state).potential
-    potential = potential if separation.divided else potential / separation.beta
-    return Ranked(indices, found, jnp.exp(separation.beta * (found - potential)))
+    mixture, potential = memory.memories[0].separation.hidden(), memory.pull(state).potential
+    return Ranked(indices, found, jnp.exp(mixture.beta * found - potential / mixture.scale))
 
 
 def _check_part(memory, first):
-    if not isinstance(memory, AbstractDenseAM) or type(memory.separation) is not LogSumExp:
+    mixtures = [_mixture_of(one) for one in (memory, first)]
+    if None in mixtures:
         raise ValueError(
             "memories must be dense memories with a LogSumExp, such as ExponentialDenseAM or ModernHopfield; "
             f"got {type(memory).__name__} with {type(getattr(memory, 'separation', None)).__name__}"
         )
-    if isinstance(memory.neurons, AbstractCoupled):
+    if memory.neurons.coupled:
         raise ValueError(
             f"memories must have neurons independent of one another; got {type(memory.neurons).__name__}"
         )
     kinds = [
-        (type(m.neurons).__name__, type(m.similarity).__name__, m.separation.divided)  # type: ignore[union-attr]
-        for m in (memory, first)
+        (type(m.neurons).__name__, type(m.similarity).__name__, m.separation.divided) for m in (memory, first)
     ]
     if kinds[0] != kinds[1]:
         raise ValueError(
             "memories must be of one kind, with the same neurons, similarity and LogSumExp(divided=…); "
             f"got {kinds[1]} and {kinds[0]}"
         )
-    betas = memory.separation.beta, first.separation.beta
+    betas = [mixture.beta for mixture in mixtures]
     if not checks.passes(lambda a, b: a == b, *betas):
         raise ValueError(f"memories must have one beta; got {float(betas[1]):g} and {float(betas[0]):g}")
+
+
+def _mixture_of(memory):
+    """The β and the scale of a memory whose potential is scale · log Σ exp(β s); None for others."""
+    hidden = memory.separation.hidden() if isinstance(memory, AbstractDenseAM) else None
+    return hidden if hasattr(hidden, "beta") and hasattr(hidden, "scale") else None

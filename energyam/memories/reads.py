@@ -11,10 +11,8 @@ from jax import lax
 from jaxtyping import Array, Float, Int, Num
 
 from energyam import checks
-from energyam.flips.derived import weights_of
 from energyam.linalg import BLOCK, by_lane, dot
-from energyam.memories.separation import AbstractBlocks, AbstractSeparation, TopK
-from energyam.memories.sparse import AbstractSparse
+from energyam.memories.separation import AbstractSeparation
 
 _SCREENS = 64, 1024  # similarities that a sparse separation looks at first, and then
 
@@ -35,11 +33,11 @@ def read(
 
     `gather` gives sums over the rows that are linear in the weights, say Vᵀw: any pytree of them. Blocks
     join as in an online log-sum-exp: exactly, up to the rounding of the sums. `TopK` keeps the k nearest
-    rows seen so far. A separation that is neither this nor `AbstractBlocks` is read at once; where it is
-    `AbstractSparse`, from the largest similarities alone if these prove to be all that count.
+    rows seen so far. A separation that has neither blocks nor such a k is read at once; where it weighs by a
+    threshold, from the largest similarities alone if these prove to be all that count.
 
-    `counts(*rows)`, for `AbstractBlocks` alone, is how often each row counts: Q(Σ_μ n_μ F(s_μ)); a row with
-    n = 0 does not. Its similarity must be that of a row that does.
+    `counts(*rows)`, for separations with blocks alone, is how often each row counts: Q(Σ_μ n_μ F(s_μ)); a row
+    with n = 0 does not. Its similarity must be that of a row that does.
 
     The rows are first cut into equal lanes, as many as the devices where K allows. Sharded rows are then
     read where they lie, and only the lanes' sums travel.
@@ -49,18 +47,18 @@ def read(
 
     Milakov & Gimelshein, "Online normalizer calculation for softmax" (2018).
     """
-    if isinstance(separation, TopK):
-        nearest_ones, indices = nearest(similarities, rows, separation.k, block)
-        weights = weights_of(separation.separation, nearest_ones)
-        potential = separation.separation.potential(nearest_ones)
-        return potential, gather(weights, *(array[indices] for array in rows))
-    if not isinstance(separation, AbstractBlocks):
+    among, blocks = separation.among_largest(), separation.blocks()
+    if among is not None:
+        k, within = among
+        largest, indices = nearest(similarities, rows, k, block)
+        return within.potential(largest), gather(within.weights(largest), *(array[indices] for array in rows))
+    if blocks is None:
         return _read_at_once(separation, similarities(*rows), gather, rows)
 
     def part_of(first, *rows):
         found = similarities(*rows)
-        scale = lax.stop_gradient(separation.scale(found))
-        terms, weights = separation.relative(found, scale)
+        scale = lax.stop_gradient(blocks.scale(found))
+        terms, weights = blocks.relative(found, scale)
         if counts is not None:
             terms, weights = counts(*rows) * terms, counts(*rows) * weights
         return scale, jnp.sum(terms), gather(weights, *rows)
@@ -68,11 +66,11 @@ def read(
     def join(parts, add=_sum_of_lanes):
         scales, totals, sums = parts
         scale = scales.max()
-        terms, weights = separation.relative(scales, scale)
+        terms, weights = blocks.relative(scales, scale)
         return scale, add(terms * totals), jax.tree.map(lambda s: add(_times(weights, s)), sums)
 
     scale, total, sums = join(_fold(rows, block or BLOCK, part_of, join))
-    potential, unit = separation.total(scale, total)
+    potential, unit = blocks.total(scale, total)
     return potential, jax.tree.map(lambda s: unit * s, sums)
 
 
@@ -120,10 +118,10 @@ def nearest(
 
 def _read_at_once(separation, found, gather, rows):
     def read_all():
-        return separation.potential(found), gather(weights_of(separation, found), *rows)
+        return separation.potential(found), gather(separation.weights(found), *rows)
 
     # Of sharded values XLA gathers all for a top_k.
-    if not isinstance(separation, AbstractSparse) or jax.device_count() > 1:
+    if separation.fewest is None or jax.device_count() > 1:
         return read_all()
     sizes = [max(least, 2 * separation.fewest) for least in _SCREENS]
     read = read_all

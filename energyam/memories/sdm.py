@@ -6,8 +6,9 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Num, PRNGKeyArray
 
 from energyam.memories.dense import AbstractDenseAM
+from energyam.memories.discrete import Binary
 from energyam.memories.intersection import CapIntersection, CircleIntersection
-from energyam.memories.neurons import Binary, Spherical
+from energyam.memories.neurons import Spherical
 from energyam.memories.similarity import AbstractSimilarity, Dot
 
 
@@ -31,6 +32,7 @@ class PatternSDM(AbstractDenseAM):
     separation: CircleIntersection
     neurons: Binary
     similarity: ClassVar[AbstractSimilarity] = Dot()
+    states_only: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -43,9 +45,6 @@ class PatternSDM(AbstractDenseAM):
         self.neurons = Binary()
         self.patterns = self.neurons.check("patterns", patterns, "K D")
         self.separation = CircleIntersection(self.patterns.shape[1], radius, num_neurons, key=key)
-
-    def __check_init__(self):
-        self.neurons.check("patterns", self.patterns, "K D")
 
 
 class ContinuousSDM(AbstractDenseAM):
@@ -68,6 +67,7 @@ class ContinuousSDM(AbstractDenseAM):
     separation: CapIntersection | CircleIntersection
     neurons: Spherical
     similarity: ClassVar[AbstractSimilarity] = Dot()
+    states_only: ClassVar[bool] = True
 
     def __init__(self, patterns: ArrayLike, radius: ArrayLike, weighting: Literal["cap", "circle"] = "cap"):
         self.neurons = Spherical()
@@ -79,6 +79,3 @@ class ContinuousSDM(AbstractDenseAM):
             self.separation = CircleIntersection(self.patterns.shape[1], whole, cosines=True)
         else:
             raise ValueError(f'weighting must be "cap" or "circle"; got {weighting!r}')
-
-    def __check_init__(self):
-        self.neurons.check("patterns", self.patterns, "K D")

@@ -7,6 +7,7 @@ problem in neurobiology and machine learning", ICLR 2021.
 """
 
 import abc
+from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -15,253 +16,139 @@ from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
-from energyam import checks
-from energyam.flips.bounds import Enclosure, enclose_powers, enclose_terms, of_powers, of_terms
-from energyam.flips.capabilities import (
-    AbstractBounds,
-    AbstractGains,
-    AbstractGrowing,
-    AbstractSquares,
-    AbstractWeights,
-    Bounds,
-    Change,
-)
-from energyam.flips.derived import rounding_of_potential, weights_of
-from energyam.memories.hidden import AbstractHiddenUnits, AbstractMixes, DrawnPatterns, GaussianUnits
+from energyam.abilities import optional
+from energyam.flips.abstract import Change
+from energyam.flips.bounds import Bounds
+from energyam.flips.derived import one_number
+from energyam.memories.hidden import AbstractHiddenUnits
+from energyam.memories.neurons import is_curved
 
 Pair = tuple[Float[Array, "..."], Float[Array, "..."]]
 
 
+@runtime_checkable
+class Blocks(Protocol):
+    """F and F' relative to those at a block's scale c, so that nothing overflows and the sums of blocks join.
+
+    potential = Q(F(c) Σ_μ F(s_μ)/F(c)) and weights = F'(c) Q' · F'(s_μ)/F'(c). The sums of two blocks are
+    those of both once the factors F(a)/F(c) have brought them to one scale.
+    """
+
+    def scale(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+        """The similarity c that a block is taken relative to; two blocks together take the larger."""
+
+    def relative(self, similarities: Float[Array, "..."], scale: Float[Array, ""]) -> Pair:
+        """F(s)/F(c) and F'(s)/F'(c), both 1 at s = c."""
+
+    def total(self, scale: Float[Array, ""], total: Float[Array, ""]) -> Pair:
+        """Of a total Σ_μ F(s_μ)/F(c): the potential, and what relative weights are multiplied by."""
+
+
 class AbstractSeparation(eqx.Module):
-    """A potential over similarities: the one method that must be written."""
+    """A potential over similarities: the one method that must be written. All others are optional."""
 
     @abc.abstractmethod
     def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
         """Q(Σ_μ F(s_μ)), a scalar for similarities (K,)."""
 
-
-class AbstractOfDim(AbstractSeparation):
-    """A separation for vectors of one dimension, by their overlaps or by their cosines."""
-
-    dim: eqx.AbstractVar[int]
-    cosines: eqx.AbstractVar[bool]
-
-
-class AbstractBlocks(AbstractSeparation, AbstractWeights):
-    """A separation that takes its patterns block by block: F and F' relative to those at a block's scale.
-
-    With a scale c, potential = Q(F(c) Σ_μ F(s_μ)/F(c)) and weights = F'(c) Q' · F'(s_μ)/F'(c). Nothing
-    overflows, and the sums of two blocks join once the factors F(a)/F(c) have brought them to one scale.
-    The potential saturates at the largest finite number.
-    """
-
-    @abc.abstractmethod
-    def scale(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
-        """The similarity c that a block is taken relative to; two blocks together take the larger."""
-
-    @abc.abstractmethod
-    def relative(self, similarities: Float[Array, "..."], scale: Float[Array, ""]) -> Pair:
-        """F(s)/F(c) and F'(s)/F'(c), both 1 at s = c."""
-
-    @abc.abstractmethod
-    def total(self, scale: Float[Array, ""], total: Float[Array, ""]) -> Pair:
-        """Of a total Σ_μ F(s_μ)/F(c): the potential, and what relative weights are multiplied by."""
-
-    def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
-        scale = lax.stop_gradient(self.scale(similarities))
-        return self.total(scale, jnp.sum(self.relative(similarities, scale)[0]))[0]
-
+    @optional
     def weights(self, similarities: Float[Array, " K"]) -> Float[Array, " K"]:
-        scale = lax.stop_gradient(self.scale(similarities))
-        terms, weights = self.relative(similarities, scale)
-        return self.total(scale, jnp.sum(terms))[1] * weights
+        """The gradient of the potential; where floats can't hold it, a finite multiple of it. Write it where
+        a closed form is better than what is derived: from the blocks, or by differentiation."""
+        blocks = self.blocks()
+        if blocks is not None:
+            return by_blocks(blocks, similarities)[1]
+
+        def potential(similarities):
+            value = one_number(self.potential(similarities), f"potential of {type(self).__name__}")
+            return value.astype(similarities.dtype)
+
+        return jax.grad(potential)(similarities)
+
+    @optional
+    def blocks(self) -> "Blocks | None":
+        """How sums over blocks of patterns join: ours answer with themselves. Write it so that any number of
+        patterns is read in one pass, a block at a time, without a copy of all similarities."""
+        return None
+
+    @optional
+    def gain(
+        self, similarities: Float[Array, " K"], direction: Num[Array, " K"], step: ArrayLike
+    ) -> Change | None:
+        """potential(s + step · direction) − potential(s), for whole similarities and direction_μ ∈ {−1, 0,
+        1}.
+
+        `step` is 2 between patterns and states ±1, and 1 for states 0/1; None for a step that it does not
+        serve. The sign of the value is the true one wherever the value is beyond the error. Write it so that
+        flips are decided exactly, and recall proves its minima.
+        """
+        return None
+
+    @optional
+    def bounds(self, similarities: Float[Array, " K"], step: ArrayLike) -> Bounds | None:
+        """What bounds all such changes by functions that are linear in the direction; None for a step that it
+        does not serve. Write it, beside `gain`, so that one product decides most flips of many neurons."""
+        return None
+
+    @property
+    @optional
+    def growing(self) -> bool:
+        """Whether |F'| grows with the similarity. Write it so that a pattern that outweighs all others
+        decides whole sweeps (beside `gain` and `bounds`)."""
+        return False
+
+    @property
+    @optional
+    def squares(self) -> bool:
+        """Whether the potential is ½ Σ s², so that flips interact by pairs, through couplings ΞᵀΞ. Write it
+        for such a potential alone."""
+        return False
+
+    @property
+    @optional
+    def fewest(self) -> int | None:
+        """How many similarities it takes at least, of a separation by a threshold: where the least of the k
+        largest weighs 0 among these k alone, they are all that count. Write it so that reads look at these
+        k."""
+        return None
+
+    @optional
+    def among_largest(self) -> "tuple[int, AbstractSeparation] | None":
+        """How many of the largest similarities count alone, and how they are weighed. Write it so that reads
+        find the k nearest patterns first."""
+        return None
+
+    @optional
+    def hidden(self) -> AbstractHiddenUnits | None:
+        """The hidden units w for which exp(potential(s)/T) is a mixture of exp(w · s/T). Write it so that
+        `BlockGibbs` draws all neurons at once."""
+        return None
+
+    @optional
+    def check(self, dim: int, neurons: Any) -> None:
+        """Raise `ValueError` for vectors of another dimension, or neurons that it does not serve. Write it
+        where a separation is made for one dimension."""
 
 
-class AbstractHalfSquares(AbstractBlocks, AbstractMixes):
-    """½ Σ s², with weights s: what `Quadratic` and `Linear` share."""
-
-    def hidden(self) -> AbstractHiddenUnits:
-        return GaussianUnits()
-
-    def scale(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
-        return jnp.ones((), similarities.dtype)
-
-    def relative(self, similarities: Float[Array, "..."], scale: Float[Array, ""]) -> Pair:
-        return similarities**2, similarities
-
-    def total(self, scale: Float[Array, ""], total: Float[Array, ""]) -> Pair:
-        return saturated(0.5 * total), jnp.ones_like(total)
+def by_blocks(blocks: Blocks, similarities: Float[Array, " K"]) -> tuple[Array, Array]:
+    """Potential and weights, all patterns being one block."""
+    scale = lax.stop_gradient(blocks.scale(similarities))
+    terms, weights = blocks.relative(similarities, scale)
+    potential, unit = blocks.total(scale, jnp.sum(terms))
+    return potential, unit * weights
 
 
-class Linear(AbstractHalfSquares):
-    """The read-out of a correlation matrix: weights(s) = s, potential(s) = ½ Σ_μ s_μ². Kohonen (1972)."""
+def check_similarities(separation: Any, dim: int, neurons: Any, cosines: bool, own_dim: int) -> None:
+    """Raise `ValueError` for a separation made for another dimension than the vectors compared.
 
-
-class Quadratic(AbstractHalfSquares, AbstractSquares, AbstractGains, AbstractBounds, AbstractGrowing):
-    """F(s) = s²/2: the classical Hopfield energy. potential(s) = ½ Σ_μ s_μ², weights(s) = s.
-
-    Hopfield, PNAS 79 (1982).
-    """
-
-    def gain(self, similarities: Float[Array, " K"], direction: Num[Array, " K"], step: ArrayLike) -> Change:
-        terms = direction * (similarities + 0.5 * step * direction)
-        return _exact(step * exact_sum(terms, similarities.dtype))
-
-    def bounds(self, similarities: Float[Array, " K"], step: ArrayLike) -> Bounds:
-        rises, falls = similarities + 0.5 * step, similarities - 0.5 * step
-        return of_terms(rises, falls, jnp.asarray(step, rises.dtype), self.potential(similarities))
-
-    def enclose(self, bounds: Bounds, products: Float[Array, " t"], step: ArrayLike) -> Enclosure:
-        return enclose_terms(bounds, products)
-
-
-class ReLU(AbstractBlocks, AbstractGains, AbstractBounds, AbstractGrowing):
-    """F(s) = max(s, 0)²/2: a read-out that drops the negative similarities.
-
-    potential(s) = ½ Σ_μ max(s_μ, 0)², weights(s) = max(s, 0).
-    """
-
-    def scale(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
-        return jnp.ones((), similarities.dtype)
-
-    def relative(self, similarities: Float[Array, "..."], scale: Float[Array, ""]) -> Pair:
-        return jax.nn.relu(similarities) ** 2, jax.nn.relu(similarities)
-
-    def total(self, scale: Float[Array, ""], total: Float[Array, ""]) -> Pair:
-        return saturated(0.5 * total), jnp.ones_like(total)
-
-    def gain(self, similarities: Float[Array, " K"], direction: Num[Array, " K"], step: ArrayLike) -> Change:
-        before = jax.nn.relu(similarities)
-        after = jax.nn.relu(similarities + step * direction)
-        return _exact(0.5 * exact_sum((after - before) * (after + before), similarities.dtype))
-
-    def bounds(self, similarities: Float[Array, " K"], step: ArrayLike) -> Bounds:
-        low, here, high = map(jax.nn.relu, (similarities - step, similarities, similarities + step))
-        rises, falls = (high - here) * (high + here), (here - low) * (here + low)
-        return of_terms(rises, falls, jnp.asarray(0.5, here.dtype), self.potential(similarities))
-
-    def enclose(self, bounds: Bounds, products: Float[Array, " t"], step: ArrayLike) -> Enclosure:
-        return enclose_terms(bounds, products)
-
-
-class LogSumExp(AbstractBlocks, AbstractGains, AbstractBounds, AbstractGrowing, AbstractMixes):
-    """The log-sum-exp potential, whose weights are attention's softmax.
-
-    potential(s) = logsumexp(β s) / β and weights(s) = softmax(β s); with `divided=False` both are β times
-    that (energies in nats: −log Σ exp). β is an array leaf, so that a sweep over β compiles once.
-
-    A change of the potential below the rounding of its sums, about (16 + √K) units, counts as a tie.
-
-    Raises `ValueError` for β that is not positive and finite as a float.
-
-    Demircigil et al., J. Stat. Phys. 168 (2017); Ramsauer et al., "Hopfield networks is all you need",
-    ICLR 2021.
-    """
-
-    beta: Float[Array, ""]
-    divided: bool = eqx.field(static=True)
-
-    def __init__(self, beta: ArrayLike, divided: bool = True):
-        self.beta = checks.positive_float("beta", beta)
-        self.divided = checks.flag("divided", divided)
-
-    def hidden(self) -> AbstractHiddenUnits:
-        return DrawnPatterns(self.beta, 1 / self.beta if self.divided else jnp.ones_like(self.beta))
-
-    def scale(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
-        return similarities.max()
-
-    def relative(self, similarities: Float[Array, "..."], scale: Float[Array, ""]) -> Pair:
-        powers = jnp.exp(self.beta * (similarities - scale))
-        return powers, powers
-
-    def total(self, scale: Float[Array, ""], total: Float[Array, ""]) -> Pair:
-        if self.divided:
-            return scale + jnp.log(total) / self.beta, 1 / total
-        return self.beta * scale + jnp.log(total), self.beta / total
-
-    def gain(self, similarities: Float[Array, " K"], direction: Num[Array, " K"], step: ArrayLike) -> Change:
-        # Patterns that come nearer, go away and stay: each group's largest similarity and log-sum apart,
-        # so that nothing underflows. Raised iff Σ_near exp(βs) (e^{βh} − 1) > Σ_away exp(βs) (1 − e^{−βh}).
-        groups = jnp.stack([direction > 0, direction < 0, direction == 0])
-        own = jnp.where(groups, similarities[None], -jnp.inf)
-        tops = jnp.max(own, axis=1)
-        behind = own - jnp.where(jnp.isfinite(tops), tops, 0)[:, None]
-        near, away, stay = jnp.log(jnp.sum(jnp.exp(self.beta * behind), axis=1))
-        leads = self.beta * (tops[0] + step - tops[1]) + (near - away)
-        top = jnp.maximum(jnp.maximum(tops[0], tops[1]), tops[2])
-        near, away, stay = (
-            self.beta * (t - top) + log for t, log in zip(tops, (near, away, stay), strict=True)
-        )
-        change = _logsumexp3(near + self.beta * step, away - self.beta * step, stay)
-        change = change - _logsumexp3(near, away, stay)
-        rounding = (16 + similarities.size**0.5) * jnp.finfo(similarities.dtype).eps
-        size = jnp.maximum(jnp.abs(change), jnp.finfo(similarities.dtype).tiny)
-        gain = jnp.where(jnp.abs(leads) > rounding, jnp.sign(leads) * size, 0)
-        return _exact(gain / self.beta if self.divided else gain)
-
-    def bounds(self, similarities: Float[Array, " K"], step: ArrayLike) -> Bounds:
-        bounds = of_powers(self.beta, similarities, step)
-        return bounds._replace(potential=bounds.potential / self.beta) if self.divided else bounds
-
-    def enclose(self, bounds: Bounds, products: Float[Array, " t"], step: ArrayLike) -> Enclosure:
-        low, high = enclose_powers(bounds, products)
-        return (low / self.beta, high / self.beta) if self.divided else (low, high)
-
-
-class TopK(AbstractSeparation, AbstractWeights, AbstractGains):
-    """Another separation over the k largest similarities alone: a k-nearest-neighbour read.
-
-    potential(s) = separation.potential(top_k(s)); weights are those of the k, and 0 elsewhere.
-
-    **Arguments:** `separation`: the one applied to the k largest; `k`: how many, at least 1 (all, where
-    there are fewer). Raises `ValueError` for another k, or a separation that has no potential.
-    """
-
-    separation: AbstractSeparation
-    k: int = eqx.field(static=True)
-
-    def __init__(self, separation: AbstractSeparation, k: int):
-        self.separation = checks.instance("separation", separation, AbstractSeparation)
-        self.k = checks.count("k", k)
-
-    def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
-        return self.separation.potential(self._largest(similarities)[0])
-
-    def weights(self, similarities: Float[Array, " K"]) -> Float[Array, " K"]:
-        values, indices = self._largest(similarities)
-        return jnp.zeros_like(similarities).at[indices].set(weights_of(self.separation, values))
-
-    def gain(self, similarities: Float[Array, " K"], direction: Num[Array, " K"], step: ArrayLike) -> Change:
-        # Sorted lists may be compared rank by rank: each rank moves by one step or not at all.
-        before = self._largest(similarities)[0]
-        after = self._largest(similarities + step * direction)[0]
-        if isinstance(self.separation, AbstractGains):
-            return self.separation.gain(before, jnp.sign(after - before), step)
-        change = self.separation.potential(after) - self.separation.potential(before)
-        return Change(change, 2 * rounding_of_potential(self.separation, before))
-
-    def _largest(self, similarities):
-        return lax.top_k(similarities, min(self.k, similarities.shape[0]))
-
-
-def check_dim(separation: AbstractSeparation, dim: int, unit: bool, binary: bool) -> None:
-    """Raise `ValueError` for a separation, or one within it, of another dimension than the vectors compared.
-
-    So does one over cosines of ±1 vectors, or over overlaps of unit vectors.
+    So does one over cosines of two-valued neurons, or over overlaps of unit vectors.
     """
     name = type(separation).__name__
-    while isinstance(inner := getattr(separation, "separation", None), AbstractSeparation):
-        separation = inner
-    if not isinstance(separation, AbstractOfDim):
-        return
-    if separation.dim != dim:
-        raise ValueError(
-            f"separation must be of dim = {dim}, like the patterns; got {name} of {separation.dim}"
-        )
-    if separation.cosines and binary:
+    if own_dim != dim:
+        raise ValueError(f"separation must be of dim = {dim}, like the patterns; got {name} of {own_dim}")
+    if cosines and neurons.values is not None:
         raise ValueError(f"separation must take overlaps of ±1 neurons, not cosines; got {name}")
-    if unit and not separation.cosines:
+    if is_curved(neurons) and not cosines:
         raise ValueError(
             f"separation must take cosines of unit vectors; got {name} of overlaps (cosines=True)"
         )
@@ -271,19 +158,3 @@ def saturated(value: Float[Array, "..."]) -> Float[Array, "..."]:
     """`value` within the range of floats."""
     largest = jnp.finfo(value.dtype).max
     return jnp.clip(value, -largest, largest)
-
-
-def exact_sum(terms: Float[Array, " K"], dtype: jnp.dtype) -> Float[Array, ""]:
-    """The sum of whole numbers below 2^31 held in floats: of exact sign, whatever their number."""
-    whole = terms.astype(jnp.int32)
-    high, low = jnp.sum(whole >> 12, dtype=jnp.int32), jnp.sum(whole & 4095, dtype=jnp.int32)
-    high, low = high + (low >> 12), low & 4095
-    return high.astype(dtype) * 4096 + low.astype(dtype)
-
-
-def _exact(value):
-    return Change(value, jnp.zeros_like(value))
-
-
-def _logsumexp3(a, b, c):
-    return jnp.logaddexp(jnp.logaddexp(a, b), c)

@@ -8,13 +8,12 @@ from jaxtyping import Array, ArrayLike, Float, Num, Shaped
 
 from energyam import checks
 from energyam.linalg import dot
-from energyam.memories.base import AbstractUncalled
-from energyam.memories.neurons import Binary
+from energyam.memories.discrete import Binary
 from energyam.memories.reads import read_pairs
 from energyam.memories.separation import AbstractSeparation
 
 
-class AbstractSequence(AbstractUncalled):
+class AbstractSequence(eqx.Module):
     """A network of D neurons ±1 whose next state hangs on the present one and the one `delay` steps ago.
 
     The state of `recall` is a window of (delay + 1)·D entries, x(t) first and x(t − delay) last.
@@ -55,8 +54,8 @@ class SequenceNetwork(AbstractSequence):
     """A network of ±1 neurons that hops from state to state: x(t+1) = sign(W x(t) + V x(t − delay)).
 
     There is no `energy`: for weights that are not symmetric, no function of the state falls at every step.
-    `recall` runs it with `Synchronous()`, its energies are NaN, and a sequence that goes on has not
-    converged.
+    `recall` runs it with `Synchronous()`; it has no energies, and a sequence that goes on has not converged.
+    A sequence that repeats says so by its `period`.
 
     Without V, `weights` are those of `sequence_weights` and each step is a hop. With V, say
     `strength * learning.transition_weights(patterns, transitions)` beside `weights=hebbian(patterns)`, the

@@ -3,51 +3,97 @@
 import abc
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Num
 
-from energyam.flips.capabilities import (
-    AbstractFields,
-    AbstractFieldsAt,
-    AbstractManySimilarities,
-    AbstractMovable,
-)
+from energyam.abilities import optional
 from energyam.linalg import dot, overlaps
+
+Pull = tuple[Float[Array, " D"], Float[Array, ""]]
 
 
 class AbstractSimilarity(eqx.Module):
-    """How near a state is to a pattern: larger is nearer. `of`, for one pair, is all that must be written.
-
-    What makes it fast is declared by further classes: `AbstractManySimilarities` (all patterns at once),
-    `AbstractMovable` (what a flip does), `AbstractFields` (how weights of patterns pull at a state).
-    """
+    """How near a state is to a pattern: larger is nearer. `of`, for one pair, is all that must be written."""
 
     @abc.abstractmethod
     def of(self, pattern: Float[Array, " D"], state: Float[Array, " D"]) -> Float[Array, ""]:
         """The similarity of one pattern and one state."""
 
+    @optional
+    def of_all(self, patterns: Num[Array, "K D"], state: Float[Array, " D"]) -> Float[Array, " K"]:
+        """The similarity of each pattern with the state. Write it where all at once are faster than one by
+        one, say as a matrix product."""
+        similarities = jax.vmap(self.of, in_axes=(0, None))(patterns.astype(state.dtype), state)
+        if similarities.shape != patterns.shape[:1]:
+            raise ValueError(
+                f"similarity must give one number for each pattern, ({patterns.shape[0]},) in all; "
+                f"got shape {similarities.shape} from {type(self).__name__}.of"
+            )
+        return similarities
 
-class Dot(AbstractSimilarity, AbstractManySimilarities, AbstractMovable, AbstractFields):
+    @optional
+    def moved(
+        self,
+        patterns: Num[Array, "K D"],
+        state: Float[Array, " D"],
+        i: Int[Array, " w"],
+        step: Float[Array, " w"],
+        before: Float[Array, " K"],
+    ) -> Float[Array, " K"]:
+        """By how much the similarities, now `before`, change as the neurons `i` of `state` move by `step`.
+        Write it where that costs less than all similarities anew: a flip then costs K in place of K·D."""
+        return self.of_all(patterns, state.at[i].add(step)) - before
+
+    @optional
+    def field(
+        self, patterns: Num[Array, "K D"], weights: Float[Array, " K"], state: Float[Array, " D"] | None
+    ) -> Pull | None:
+        """Field f and curvature c, both sums over patterns, with Σ_μ w_μ ∇s_μ(x) = f − c x at the state.
+
+        For a state of None: for all states at once; None where they depend on the state. Write it so that
+        patterns are read in one pass, block by block, and not by differentiation.
+        """
+        return None
+
+    @property
+    @optional
+    def overlaps(self) -> bool:
+        """Whether this is the overlap ξ · x itself. Write it for such a similarity alone: between whole
+        numbers flips are then exact."""
+        return False
+
+
+class Dot(AbstractSimilarity):
     """The overlap ξ · x."""
+
+    @property
+    def overlaps(self) -> bool:
+        return True
 
     def of(self, pattern: Float[Array, " D"], state: Float[Array, " D"]) -> Float[Array, ""]:
         return dot(pattern, state)
 
     def of_all(self, patterns: Num[Array, "K D"], state: Float[Array, " D"]) -> Float[Array, " K"]:
-        return overlaps(patterns, state)
+        return _side_by_side(patterns, state)
 
     def moved(
-        self, patterns: Num[Array, "K D"], state: Float[Array, " D"], i: Int[Array, ""]
+        self,
+        patterns: Num[Array, "K D"],
+        state: Float[Array, " D"],
+        i: Int[Array, " w"],
+        step: Float[Array, " w"],
+        before: Float[Array, " K"],
     ) -> Float[Array, " K"]:
-        return -2 * state[i] * patterns[:, i].astype(state.dtype)
+        return _along(patterns, i, step)
 
     def field(
-        self, patterns: Num[Array, "K D"], weights: Float[Array, " K"]
-    ) -> tuple[Float[Array, " D"], Float[Array, ""]]:
+        self, patterns: Num[Array, "K D"], weights: Float[Array, " K"], state: Float[Array, " D"] | None
+    ) -> Pull:
         return dot(weights, patterns), jnp.zeros((), weights.dtype)
 
 
-class NegativeDistance(AbstractSimilarity, AbstractManySimilarities, AbstractMovable, AbstractFields):
+class NegativeDistance(AbstractSimilarity):
     """Half the squared distance, its sign turned: −½ ‖x − ξ‖²."""
 
     def of(self, pattern: Float[Array, " D"], state: Float[Array, " D"]) -> Float[Array, ""]:
@@ -59,17 +105,22 @@ class NegativeDistance(AbstractSimilarity, AbstractManySimilarities, AbstractMov
         return jnp.minimum(_side_by_side(patterns, state) - halves - 0.5 * dot(state, state), 0)
 
     def moved(
-        self, patterns: Num[Array, "K D"], state: Float[Array, " D"], i: Int[Array, ""]
+        self,
+        patterns: Num[Array, "K D"],
+        state: Float[Array, " D"],
+        i: Int[Array, " w"],
+        step: Float[Array, " w"],
+        before: Float[Array, " K"],
     ) -> Float[Array, " K"]:
-        return -2 * state[i] * patterns[:, i].astype(state.dtype)
+        return _along(patterns, i, step) - dot(step, state[i] + 0.5 * step)
 
     def field(
-        self, patterns: Num[Array, "K D"], weights: Float[Array, " K"]
-    ) -> tuple[Float[Array, " D"], Float[Array, ""]]:
+        self, patterns: Num[Array, "K D"], weights: Float[Array, " K"], state: Float[Array, " D"] | None
+    ) -> Pull:
         return dot(weights, patterns), jnp.sum(weights)
 
 
-class Cosine(AbstractSimilarity, AbstractManySimilarities, AbstractMovable, AbstractFieldsAt):
+class Cosine(AbstractSimilarity):
     """The cosine of the angle between pattern and state, ξ · x / (‖ξ‖ ‖x‖); 0 where either is 0.
 
     Between ±1 patterns and states it orders as `Dot` does, and under `Spherical()` it makes the memory of the
@@ -84,14 +135,24 @@ class Cosine(AbstractSimilarity, AbstractManySimilarities, AbstractMovable, Abst
         return _side_by_side(patterns, state) / sizes
 
     def moved(
-        self, patterns: Num[Array, "K D"], state: Float[Array, " D"], i: Int[Array, ""]
+        self,
+        patterns: Num[Array, "K D"],
+        state: Float[Array, " D"],
+        i: Int[Array, " w"],
+        step: Float[Array, " w"],
+        before: Float[Array, " K"],
     ) -> Float[Array, " K"]:
-        sizes = _norms(_squares(patterns, state.dtype)) * _norms(dot(state, state))
-        return -2 * state[i] * patterns[:, i].astype(state.dtype) / sizes
+        square = dot(state, state)
+        after = square + dot(step, 2 * state[i] + step)  # ‖x‖², which is 0 where all neurons are
+        moved = _along(patterns, i, step) / _norms(_squares(patterns, state.dtype))
+        now = before * jnp.sqrt(square)
+        return jnp.where(after > 0, (now + moved) / _norms(after), 0) - before
 
-    def field_at(
-        self, patterns: Num[Array, "K D"], weights: Float[Array, " K"], state: Float[Array, " D"]
-    ) -> tuple[Float[Array, " D"], Float[Array, ""]]:
+    def field(
+        self, patterns: Num[Array, "K D"], weights: Float[Array, " K"], state: Float[Array, " D"] | None
+    ) -> Pull | None:
+        if state is None:
+            return None
         square = dot(state, state)
         field = dot(weights / (_norms(_squares(patterns, state.dtype)) * _norms(square)), patterns)
         return field, dot(field, state) / jnp.where(square > 0, square, 1)
@@ -100,6 +161,12 @@ class Cosine(AbstractSimilarity, AbstractManySimilarities, AbstractMovable, Abst
 def _side_by_side(patterns, state):
     """Ξx; under vmap those of one state lie together, as what follows wants them."""
     return dot(state, patterns.T) if patterns.dtype == state.dtype else overlaps(patterns, state)
+
+
+def _along(patterns, i, step):
+    """Σ_i step_i ξ_i for each pattern."""
+    columns = patterns[:, i].astype(step.dtype)
+    return step[0] * columns[:, 0] if i.shape[0] == 1 else dot(columns, step)
 
 
 def _squares(patterns, dtype):

@@ -9,12 +9,12 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Shaped
 
 from energyam import checks
-from energyam.memories.graded import AbstractGraded, in_range, moved_into
-from energyam.memories.neurons import AbstractCoupled, Shape
+from energyam.memories.graded import in_range, moved_into
+from energyam.memories.neurons import AbstractNeurons, Shape
 from energyam.roots import entmax, held_field, increasing_root
 
 
-class Softmax(AbstractCoupled, AbstractGraded):
+class Softmax(AbstractNeurons):
     """Neurons that share 1 among them, along the last axis: the answer to a field is softmax(β · field).
 
     R(g) = Σ g ln g / β and L(x) = Σ ln Σ exp(βx) / β, the outer sum over all axes but the last. At 0 the
@@ -30,6 +30,10 @@ class Softmax(AbstractCoupled, AbstractGraded):
     def __init__(self, beta: ArrayLike, shape: Shape = None):
         self.beta = checks.positive_float("beta", beta)
         self.shape = shape
+
+    @property
+    def coupled(self) -> bool:
+        return True
 
     def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
         states = in_range(name, states, dims, 0, 1)

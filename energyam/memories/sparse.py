@@ -5,8 +5,6 @@ passes: the similarities of all patterns, 4 bytes for each and for each query, a
 the few largest where these prove to be all that count. The sums of `LogSumReLU` join block by block.
 """
 
-import abc
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -15,24 +13,11 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from energyam import checks
-from energyam.flips.capabilities import AbstractWeights
-from energyam.memories.separation import AbstractBlocks, AbstractSeparation, Pair
+from energyam.memories.separation import AbstractSeparation, Pair, by_blocks
 from energyam.roots import entmax, increasing_root
 
 
-class AbstractSparse(AbstractSeparation, AbstractWeights):
-    """A separation by a threshold: a pattern that weighs 0 does not count, nor do those less similar.
-
-    So where the least of the k largest similarities weighs 0 among these k alone, they are all that counts.
-    """
-
-    @property
-    @abc.abstractmethod
-    def fewest(self) -> int:
-        """How many similarities it takes at least."""
-
-
-class Entmax(AbstractSparse):
+class Entmax(AbstractSeparation):
     """Softmax with exact zeros: the patterns that lie far behind the nearest weigh nothing.
 
         potential(s) = max_p p · s − Ω(p) / β,   Ω(p) = (Σ p^α − 1) / (α (α − 1)),   p on the simplex
@@ -79,7 +64,7 @@ class Entmax(AbstractSparse):
         return self.beta.astype(similarities.dtype), self.alpha.astype(similarities.dtype)
 
 
-class KSubsets(AbstractSparse):
+class KSubsets(AbstractSeparation):
     """Associations of k patterns: weights from 0 to 1 that sum to k, and are k ones where k patterns lead.
 
         potential(s) = max_p p · s − ‖p‖² / 2β,   0 ≤ p ≤ 1, Σ p = k
@@ -118,7 +103,7 @@ class KSubsets(AbstractSparse):
         return self.k
 
 
-class LogSumReLU(AbstractBlocks):
+class LogSumReLU(AbstractSeparation):
     """A logarithm of sums with compact support: patterns beyond reach weigh nothing, those within alike.
 
         potential(s) = 1/β log Σ_μ max(0, 1 + β s_μ),   weights(s) = 1[1 + β s > 0] / Σ_μ max(0, 1 + β s_μ)
@@ -135,6 +120,12 @@ class LogSumReLU(AbstractBlocks):
 
     def __init__(self, beta: ArrayLike):
         self.beta = checks.positive_float("beta", beta)
+
+    def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+        return by_blocks(self, similarities)[0]
+
+    def blocks(self) -> "LogSumReLU":
+        return self
 
     def scale(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
         return jnp.zeros((), similarities.dtype)

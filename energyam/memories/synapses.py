@@ -2,13 +2,14 @@
 
     E(g) = Σ_layers R_l(g_l) − Σ_synapses P_s(g_a, g_b, …)
 
-Any function or module that gives a scalar is a synapse. Hoover et al., "A universal abstraction for
-hierarchical Hopfield networks" (2022), whose energies of synapses are −P.
+Any function or module that gives a scalar is a synapse. It may say `multilinear = True`, that P is linear in
+each of its layers, so that `BlockGibbs` draws whole layers; and `convex_in_tokens`, True or False, that P is
+not convex in a whole layer but is, or is not, in each of its tokens, which `Blockwise` must know. Hoover et
+al., "A universal abstraction for hierarchical Hopfield networks" (2022), whose energies of synapses are −P.
 """
 
-import abc
 from collections.abc import Callable
-from typing import Literal
+from typing import ClassVar, Literal
 
 import equinox as eqx
 import jax
@@ -19,23 +20,10 @@ from jaxtyping import Array, Bool, Float, Num, Shaped
 
 from energyam import checks
 from energyam.linalg import dot, overlaps
-from energyam.memories.hidden import AbstractMultilinear
 from energyam.memories.separation import AbstractSeparation
 
 
-class AbstractTokenwise(eqx.Module):
-    """Of a synapse: P is not convex in a whole layer, and perhaps not even in one of its tokens.
-
-    Rules that descend block by block read it; synapses that don't declare it are taken at their word.
-    """
-
-    @property
-    @abc.abstractmethod
-    def convex_in_tokens(self) -> bool:
-        """Whether P is convex in each token, the others being fixed."""
-
-
-class Dense(AbstractMultilinear):
+class Dense(eqx.Module):
     """All neurons of two layers with each other: P = g₁ᵀ W g₂.
 
     **Arguments:** `weights` (*shape of the first layer, *shape of the second), for layers of one axis
@@ -44,6 +32,7 @@ class Dense(AbstractMultilinear):
     """
 
     weights: Float[Array, "..."]
+    multilinear: ClassVar[bool] = True
 
     def __init__(self, weights: Shaped[ArrayLike, "..."]):
         self.weights = checks.as_floats("weights", weights, "...")
@@ -58,13 +47,14 @@ class Dense(AbstractMultilinear):
         return dot(first.reshape(-1), dot(weights, second.reshape(-1)))
 
 
-class Bias(AbstractMultilinear):
+class Bias(eqx.Module):
     """A constant field at each neuron of a layer: P = b · g.
 
     **Arguments:** `bias`, of the layer's shape or its last axes. Raises `ValueError` for others, and NaN.
     """
 
     bias: Float[Array, "..."]
+    multilinear: ClassVar[bool] = True
 
     def __init__(self, bias: Shaped[ArrayLike, "..."]):
         self.bias = checks.as_floats("bias", bias, "...")
@@ -75,7 +65,7 @@ class Bias(AbstractMultilinear):
         return dot(layer.reshape(-1, self.bias.size), self.bias.reshape(-1)).sum()
 
 
-class Convolution(AbstractMultilinear):
+class Convolution(eqx.Module):
     """Neighbourhoods of one layer with the neurons of another: P = ⟨g₂, kernel ∗ g₁⟩.
 
     The first layer is (channels, *space), the second (features, *space), as `jax.lax.conv` has them; the
@@ -90,6 +80,7 @@ class Convolution(AbstractMultilinear):
     kernel: Float[Array, "..."]
     stride: int = eqx.field(static=True)
     padding: str = eqx.field(static=True)
+    multilinear: ClassVar[bool] = True
 
     def __init__(
         self, kernel: Shaped[ArrayLike, "..."], stride: int = 1, padding: Literal["SAME", "VALID"] = "SAME"
@@ -176,7 +167,7 @@ class Prediction(eqx.Module):
         return jnp.sum((second - found / 2) * found)
 
 
-class Attention(AbstractTokenwise):
+class Attention(eqx.Module):
     """Tokens that find one another: P = 1/β Σ_h Σ_C log Σ_B exp(β K_hB · Q_hC), K = W_k g, Q = W_q g.
 
     Token C looks at all tokens B ≠ C, or at its neighbours in a graph; a token without any adds 0. P is
@@ -219,6 +210,7 @@ class Attention(AbstractTokenwise):
 
     @property
     def convex_in_tokens(self) -> bool:
+        """Whether P is convex in each token, the others being fixed."""
         return not self.own
 
     def __call__(self, tokens: Float[Array, "N D"]) -> Float[Array, ""]:

@@ -11,23 +11,23 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from energyam import checks
-from energyam.dynamics.asynchronous import check_flips
 from energyam.dynamics.gradient import check_real
+from energyam.dynamics.moves import check_moves, view_of
 from energyam.dynamics.sampling import sample
-from energyam.dynamics.states import Layers, as_working, checked_states, flat_view, layers_of
-from energyam.dynamics.update import AbstractUpdate, flips_neurons
-from energyam.flips.capabilities import AbstractCouplings
-from energyam.flips.derived import EnergyFlips, flips_of, moved_by, scalar_energy, similarities_of
-from energyam.memories.dense import AbstractDenseAM
-from energyam.memories.neurons import AbstractCoupled, Binary
+from energyam.dynamics.states import Layers, as_working, checked_states, layers_of
+from energyam.dynamics.update import AbstractUpdate
+from energyam.flips.derived import scalar_energy
 
 
 def pseudo_likelihood(
     memory: Any, states: PyTree[ArrayLike], temperature: ArrayLike = 1.0
 ) -> Float[Array, ""]:
-    """Minus the log-likelihood of each ±1 neuron given all others, summed over neurons, the mean over states.
+    """Minus the log-likelihood of each neuron given all others, summed over neurons, the mean over states.
 
-        mean_x Σ_i softplus(change_i / T),   change_i = E(x) − E(x with i flipped)
+        mean_x Σ_i log(1 + Σ_k exp(change_ik / T)),   change_ik = E(x) − E(x with neuron i at its other value
+        k)
+
+    For neurons of two values this is Σ_i softplus(change_i / T); a one-hot unit counts as one neuron.
 
     It needs no samples and no partition function, and where the data are exp(−E/T) of some parameters these
     are its minimum. Divide a loss of this kind by the number of neurons to compare sizes.
@@ -40,7 +40,12 @@ def pseudo_likelihood(
     Besag, The Statistician 24 (1975).
     """
     T = checks.positive_float("temperature", temperature)
-    return _mean_over_flips(memory, states, lambda changes: jax.nn.softplus(changes / T))
+
+    def loss(changes, present):
+        logits = jnp.where(present, changes / T, -jnp.inf)
+        return jax.nn.softplus(logits[:, 0]) if logits.shape[1] == 1 else _log_sum_with_0(logits)
+
+    return _mean_over_moves(memory, states, loss)
 
 
 def probability_flow(
@@ -48,7 +53,7 @@ def probability_flow(
 ) -> Float[Array, ""]:
     """How fast probability would flow from the states to their neighbours: minimum probability flow.
 
-        mean_x Σ_i exp(change_i / 2T),   change_i = E(x) − E(x with i flipped)
+        mean_x Σ_ik exp(change_ik / 2T),   change_ik = E(x) − E(x with neuron i at its other value k)
 
     It asks that each state lie below all its neighbours, with a margin: trained by it a `HopfieldNetwork`
     stores more patterns than by Storkey's rule or the pseudo-inverse. Arguments and errors are those of
@@ -58,7 +63,14 @@ def probability_flow(
     Sohl-Dickstein & Koepsell, arXiv:1204.2916 (2012).
     """
     T = checks.positive_float("temperature", temperature)
-    return _mean_over_flips(memory, states, lambda changes: jnp.exp(changes / (2 * T)))
+    return _mean_over_moves(
+        memory, states, lambda changes, present: jnp.where(present, jnp.exp(changes / (2 * T)), 0)
+    )
+
+
+def _log_sum_with_0(logits: Float[Array, "U n"]) -> Float[Array, " U"]:
+    """log(1 + Σ exp(logits)) over the last axis."""
+    return jax.nn.logsumexp(jnp.pad(logits, ((0, 0), (1, 0))), axis=1)
 
 
 def contrastive_divergence(
@@ -91,7 +103,7 @@ def contrastive_divergence(
     found = sample(held, begin, update, 1, key=key, every=num_steps)
     axes = found.acceptance.ndim
     ends = jax.tree.map(lambda leaf: jnp.squeeze(leaf, axis=axes), found.states)
-    layers = layers_of(memory, states, flips_neurons(update), "states")
+    layers = layers_of(memory, states, update.moves_neurons, "states")
     energy = lambda given, name: _mean(layers, given, name, scalar_energy(memory))  # noqa: E731
     return energy(states, "states") - energy(ends, "start"), ends
 
@@ -143,7 +155,7 @@ def _check_unbounded(layers: Layers) -> None:
     far = np.array([-1e3, 1e3])
     for name, one in zip(layers.names, layers.neurons, strict=True):
         nearest = checks.now(lambda x, one=one: one.retract(jnp.asarray(x, float)), far)
-        if isinstance(one, AbstractCoupled) or not checks.passes(lambda x: (x == far).all(), nearest):
+        if one.coupled or not checks.passes(lambda x: (x == far).all(), nearest):
             raise ValueError(
                 "denoising_score_matching needs neurons that may take any value, as noise moves them; got "
                 f"{type(one).__name__} for {'layer ' + name if name else 'the neurons'} "
@@ -151,35 +163,15 @@ def _check_unbounded(layers: Layers) -> None:
             )
 
 
-def changes_by_flips(memory: Any, state: PyTree[Array], flippable: tuple[bool, ...]) -> Float[Array, " N"]:
-    """E(x) − E(x with i flipped) for each ±1 neuron (N,) of one state, differentiable in the memory."""
-    x, rebuild = flat_view(state, flippable)
-    flips = flips_of(memory, rebuild)
-    if isinstance(flips, AbstractCouplings):
-        # Fields as slopes of the energy, so that the gradient of symmetric couplings is symmetric.
-        slope = jax.grad(lambda x: scalar_energy(memory)(rebuild(x)))(x)
-        return 2 * (flips.own_couplings() + x * slope)
-    neurons = jnp.arange(x.shape[0])
-    if isinstance(memory, AbstractDenseAM) and type(memory.neurons) is Binary:
-        # By the potential: changes in whole numbers have no gradient.
-        patterns = jnp.asarray(memory.patterns, x.dtype)
-        before = similarities_of(memory.similarity, patterns, x)
-
-        def after(i):
-            return memory.separation.potential(before + moved_by(memory.similarity, patterns, x, i, before))
-
-        return jax.vmap(after)(neurons) - memory.separation.potential(before)
-    energy = EnergyFlips(memory, rebuild)
-    here = energy.start(x)
-    return here - jax.vmap(lambda i: energy.flip(here, x, i))(neurons)
+def _changes(memory, state):
+    nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, bool), state)
+    return view_of(memory, state, nothing, exact=False).changes()
 
 
-def _mean_over_flips(memory, states, loss):
-    check_flips(memory)
+def _mean_over_moves(memory, states, loss):
+    check_moves(memory, "the loss", "use nn.denoising_score_matching")
     layers = layers_of(memory, states, True, "states")
-    return _mean(
-        layers, states, "states", lambda x: loss(changes_by_flips(memory, x, layers.flippable)).sum()
-    )
+    return _mean(layers, states, "states", lambda x: loss(*_changes(memory, x)).sum())
 
 
 def _mean(layers: Layers, states: PyTree[ArrayLike], name: str, function: Any) -> Float[Array, ""]:

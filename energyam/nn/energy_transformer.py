@@ -20,7 +20,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray, Shaped
 from energyam import checks
 from energyam.memories.graded import LayerNorm
 from energyam.memories.hierarchical import HierarchicalMemory, Synapse
-from energyam.memories.separation import ReLU
+from energyam.memories.separations import ReLU
 from energyam.memories.synapses import Attention, Patterns
 
 

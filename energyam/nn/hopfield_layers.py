@@ -19,12 +19,12 @@ from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 from energyam import checks
 from energyam.dynamics.recall import recall
 from energyam.dynamics.synchronous import Synchronous
-from energyam.flips.derived import weights_of
 from energyam.linalg import dot
 from energyam.memories.associator import KeyValueMemory
 from energyam.memories.dense import DenseAM
 from energyam.memories.neurons import Continuous
-from energyam.memories.separation import AbstractSeparation, LogSumExp
+from energyam.memories.separation import AbstractSeparation
+from energyam.memories.separations import LogSumExp
 from energyam.nn.masked import Masked
 
 
@@ -155,7 +155,7 @@ class HopfieldAttention(eqx.Module):
 
         def of_one(similarities, beta, mask):
             separation = self._separation(beta, mask)
-            return weights_of(separation, similarities), separation.potential(similarities)
+            return separation.weights(similarities), separation.potential(similarities)
 
         masks = None if mask is None else jnp.broadcast_to(mask, similarities.shape[1:])
         of_head = jax.vmap(of_one, in_axes=(0, None, None if mask is None else 0))

@@ -21,14 +21,12 @@ from jaxtyping import Array, Float, PyTree
 from energyam import checks
 from energyam.dynamics.recall import recall
 from energyam.dynamics.update import AbstractUpdate
-from energyam.flips.capabilities import AbstractFlippable
-from energyam.memories.base import AbstractLayered
-from energyam.memories.neurons import AbstractNeurons
+from energyam.memories.neurons import AbstractNeurons, is_movable
 
 Cost = Callable[[PyTree[Array], PyTree[Array]], Float[Array, ""]]
 
 
-class Nudged(AbstractLayered):
+class Nudged(eqx.Module):
     """A memory whose energy is E + strength · cost(state, target): what equilibrium propagation recalls from.
 
     **Arguments:** `memory`: one with an energy and a potential; `cost`: a function to a scalar; `target`:
@@ -53,12 +51,12 @@ class Nudged(AbstractLayered):
     @property
     def order(self) -> tuple[str, ...]:
         """That of the memory's layers, if it has one."""
-        return self.memory.order if isinstance(self.memory, AbstractLayered) else ()
+        return getattr(self.memory, "order", ())
 
     @property
     def tokens(self) -> dict[str, bool]:
         """Those of the memory's layers that `Blockwise` must take token by token."""
-        return self.memory.tokens if isinstance(self.memory, AbstractLayered) else {}
+        return getattr(self.memory, "tokens", {})
 
     def energy(self, state: PyTree[ArrayLike]) -> Float[Array, ""]:
         """E(s) + b C(s)."""
@@ -165,7 +163,7 @@ def _check_moves(memory: Any, rule: str) -> None:
     """Raise `ValueError` for a memory of ±1 neurons."""
     is_neurons = lambda node: isinstance(node, AbstractNeurons)  # noqa: E731
     neurons = jax.tree.leaves(getattr(memory, "neurons", None), is_leaf=is_neurons)
-    if any(isinstance(one, AbstractFlippable) for one in neurons):
+    if any(map(is_movable, neurons)):
         raise ValueError(
             f"{rule} needs continuous neurons, whose rest moves a little where the energy does; those of "
             f"{type(memory).__name__} are ±1 (use nn.contrastive_hebbian, nn.pseudo_likelihood or "

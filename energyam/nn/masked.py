@@ -4,12 +4,10 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Shaped
 
-from energyam.flips.capabilities import AbstractWeights
-from energyam.flips.derived import weights_of
-from energyam.memories.separation import AbstractBlocks, AbstractSeparation
+from energyam.memories.separation import AbstractSeparation, Blocks
 
 
-class Masked(AbstractSeparation, AbstractWeights):
+class Masked(AbstractSeparation):
     """Another separation over some of the patterns; the others, and all if none is left, weigh 0.
 
     Of a separation whose sums join block by block the others leave the sums. Of any other they get the lowest
@@ -24,24 +22,26 @@ class Masked(AbstractSeparation, AbstractWeights):
         self.mask = jnp.asarray(mask)
 
     def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
-        if isinstance(self.separation, AbstractBlocks):
-            return self._joined(self.separation, similarities)[0]
+        blocks = self.separation.blocks()
+        if blocks is not None:
+            return self._joined(blocks, similarities)[0]
         return self.separation.potential(self._lowered(similarities))
 
     def weights(self, similarities: Float[Array, " K"]) -> Float[Array, " K"]:
-        if isinstance(self.separation, AbstractBlocks):
-            return self._joined(self.separation, similarities)[1]
-        return jnp.where(self.mask, weights_of(self.separation, self._lowered(similarities)), 0)
+        blocks = self.separation.blocks()
+        if blocks is not None:
+            return self._joined(blocks, similarities)[1]
+        return jnp.where(self.mask, self.separation.weights(self._lowered(similarities)), 0)
 
-    def _joined(self, separation: AbstractBlocks, similarities):
+    def _joined(self, blocks: Blocks, similarities):
         """Potential and weights by the sums over those that take part; a very low potential if none does."""
         some = self.mask.any()
         least = jnp.min(similarities, where=self.mask, initial=jnp.inf)
         filled = jnp.where(self.mask, similarities, jnp.where(some, least, 0))
-        scale = lax.stop_gradient(separation.scale(filled))
-        terms, weights = separation.relative(filled, scale)
+        scale = lax.stop_gradient(blocks.scale(filled))
+        terms, weights = blocks.relative(filled, scale)
         total = jnp.where(some, jnp.sum(jnp.where(self.mask, terms, 0)), 1)
-        potential, unit = separation.total(scale, total)
+        potential, unit = blocks.total(scale, total)
         return jnp.where(some, potential, _lowest(similarities)), jnp.where(self.mask, unit * weights, 0)
 
     def _lowered(self, similarities):

@@ -13,7 +13,6 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from energyam import checks
-from energyam.flips.derived import weights_of
 from energyam.linalg import dot
 from energyam.memories.separation import AbstractSeparation
 
@@ -60,7 +59,7 @@ class ProjectedMemory(eqx.Module):
         separation = self.separation
         if not self.train_separation:
             separation = jax.tree.map(jax.lax.stop_gradient, separation)
-        weights = weights_of(separation, dot(self.project(stored), self.project(query)))
+        weights = separation.weights(dot(self.project(stored), self.project(query)))
         total = jnp.sum(weights)
         read = dot(weights, stored) / jnp.where(total > 0, total, 1)
         return jnp.where(total > 0, read, query)

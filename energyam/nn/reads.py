@@ -22,7 +22,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float
 
 from energyam import checks
 from energyam.learning import store, storkey_step
-from energyam.memories.separation import LogSumExp
+from energyam.memories.separations import LogSumExp
 from energyam.nn.hopfield_layers import HopfieldAttention
 from energyam.nn.masked import Masked
 

@@ -11,10 +11,10 @@ from jaxtyping import Array, PyTree
 
 from energyam import checks
 from energyam.dynamics.defaults import default_update
+from energyam.dynamics.fields import held, is_still
 from energyam.dynamics.recall import recall
 from energyam.dynamics.states import as_working, checked_clamp, checked_states, layers_of
-from energyam.dynamics.synchronous import held, is_still
-from energyam.dynamics.update import AbstractFlipping, AbstractUpdate, Tick
+from energyam.dynamics.update import AbstractUpdate, Tick
 
 
 def recall_at_rest(
@@ -39,7 +39,7 @@ def recall_at_rest(
     Bai, Kolter & Koltun, "Deep equilibrium models", NeurIPS 2019; Almeida (1987), Pineda (1987).
     """
     update = default_update(memory, query) if update is None else update
-    if not isinstance(update, AbstractUpdate) or isinstance(update, AbstractFlipping):
+    if not isinstance(update, AbstractUpdate) or update.moves_neurons:
         raise ValueError(f"update must be a differentiable rule, not one of flips; got {update!r:.80}")
     max_steps, tol = checks.count("max_steps", max_steps), checks.number("tol", tol, 0)
     layers = layers_of(memory, query, False)

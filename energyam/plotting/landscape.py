@@ -12,7 +12,6 @@ from PIL import Image, ImageDraw
 
 from energyam import checks
 from energyam.dynamics.recall import Recall
-from energyam.flips.capabilities import AbstractFlippable
 from energyam.plotting.animation import Animation
 from energyam.plotting.figures import ACCENT, new_figure, rendered
 
@@ -111,7 +110,8 @@ def _energy_of_two(memory: Any) -> Any:
     shape = getattr(memory, "state_shape", (2,))
     if shape != (2,):
         raise ValueError(f"memory must have D = 2 neurons to draw a map; got states of shape {shape}")
-    if isinstance(getattr(memory, "neurons", None), AbstractFlippable):
+    neurons = getattr(memory, "neurons", None)
+    if isinstance(neurons, AbstractNeurons) and is_movable(neurons):
         raise ValueError(f"memory must have continuous neurons; those of {type(memory).__name__} are ±1")
     energy = getattr(memory, "energy", memory)
     if isinstance(memory, type) or not callable(energy):

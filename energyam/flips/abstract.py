@@ -1,0 +1,114 @@
+"""What a move of single neurons does to an energy: the class that a memory's flips are written as.
+
+A move adds a *step* to a neuron: ∓2 for neurons ±1, ±1 for neurons 0/1. The neurons of a one-hot unit move
+together, one by −1 and another by +1.
+"""
+
+import abc
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+from jaxtyping import Array, Float, Int
+
+from energyam.abilities import optional
+
+
+class Change(NamedTuple):
+    """A change known to within an error: the true one lies in `value` ± `error`; 0 where it is exact."""
+
+    value: Float[Array, "..."]
+    error: Float[Array, "..."]
+
+
+class Enclosure(NamedTuple):
+    """The lowest and the highest values that some changes can have."""
+
+    low: Float[Array, "..."]
+    high: Float[Array, "..."]
+
+
+class AbstractFlips(eqx.Module):
+    """Moves of single neurons: what is kept of a state between them, and what one of them changes.
+
+    States are vectors (N,) of all neurons that move. `kept` is any pytree of arrays, say the overlaps with
+    the patterns. `i` (w,) are the neurons that move together, one or those of a one-hot unit, and `step` (w,)
+    is what each moves by; 0 moves nothing.
+    """
+
+    @abc.abstractmethod
+    def start(self, state: Float[Array, " N"]) -> Any:
+        """What is kept of a state, computed afresh."""
+
+    @abc.abstractmethod
+    def energy(self, kept: Any, state: Float[Array, " N"]) -> Float[Array, ""]:
+        """E(x)."""
+
+    @abc.abstractmethod
+    def change(
+        self, kept: Any, state: Float[Array, " N"], i: Int[Array, " w"], step: Float[Array, " w"]
+    ) -> Change:
+        """E(x) − E(x + step), in the units of the energy: above 0 if the move lowers it."""
+
+    @abc.abstractmethod
+    def move(
+        self, kept: Any, state: Float[Array, " N"], i: Int[Array, " w"], step: Float[Array, " w"]
+    ) -> Any:
+        """What is kept of x + step."""
+
+    @optional
+    def attempt(
+        self, kept: Any, state: Float[Array, " N"], i: Int[Array, " w"], step: Float[Array, " w"]
+    ) -> tuple[Change, Any]:
+        """`change` and `move` at once. Write it where both come from one evaluation, as where the change is a
+        difference of energies: each try then costs one of them."""
+        return self.change(kept, state, i, step), self.move(kept, state, i, step)
+
+    @optional
+    def laid_out(self) -> "AbstractFlips":
+        """The same flips, laid out in memory for a sweep. Write it where reading neuron by neuron is slow as
+        the arrays lie, say patterns that are stored row by row."""
+        return self
+
+    @optional
+    def block(self, neurons: Int[Array, " b"]) -> "AbstractFlips | None":
+        """The same flips of these neurons alone: states are then (b,), `i` counts among them, and `kept`
+        stays what it was. Write it, with `changes` or `enclosure`, so that sweeps decide many neurons at
+        once."""
+        return None
+
+    @optional
+    def changes(self, kept: Any) -> Callable[[Array, Array | None], Change] | None:
+        """A function of `steps` (b,) and `moved` (b,): each neuron's change by its step, after those before
+        it have moved (None: none has). Write it where all changes cost little more than one: blocks are then
+        decided in a few rounds."""
+        return None
+
+    @optional
+    def move_all(self, kept: Any, moved: Float[Array, " b"]) -> Any:
+        """What is kept after all neurons have moved by `moved`. Write it together with `changes`."""
+        return None
+
+    @optional
+    def enclosure(self, kept: Any, steps: Float[Array, " b"]) -> Enclosure | None:
+        """The lowest and the highest possible change of each neuron. Write it where one product bounds the
+        changes of many neurons: a sweep then examines exactly those that it leaves open."""
+        return None
+
+    @optional
+    def leader(self, kept: Any) -> Any:
+        """One pattern that decides all flips from here on (see `energyam.flips.leader`). Write it where the
+        nearest pattern may outweigh all others."""
+        return None
+
+    @optional
+    def own_couplings(self) -> Float[Array, " N"] | None:
+        """W_ii = −∂²E/∂x_i² of a quadratic energy. Write it so that losses have the gradient of the
+        couplings."""
+        return None
+
+    @optional
+    def typical_field(self) -> Float[Array, ""] | None:
+        """The root mean square of a field at a random state, which sets the temperatures of annealing. Write
+        it where it is known in closed form."""
+        return None

@@ -1,0 +1,228 @@
+"""The separations of the field's first memories: squares, rectified squares, log-sum-exp, and the k largest.
+
+The general form is that of Krotov & Hopfield, "Large associative memory problem in neurobiology and machine
+learning", ICLR 2021.
+"""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Num
+
+from energyam import checks
+from energyam.flips.abstract import Change
+from energyam.flips.bounds import Bounds, of_powers, of_terms
+from energyam.memories.hidden import AbstractHiddenUnits, DrawnPatterns, GaussianUnits
+from energyam.memories.separation import AbstractSeparation, Pair, by_blocks, saturated
+
+
+class Quadratic(AbstractSeparation):
+    """F(s) = s²/2: the classical Hopfield energy. potential(s) = ½ Σ_μ s_μ², weights(s) = s.
+
+    As the separation of a `KeyValueMemory` it is the read-out of a correlation matrix (Kohonen, 1972), where
+    it goes by the name of `Linear`.
+
+    Hopfield, PNAS 79 (1982).
+    """
+
+    def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+        return by_blocks(self, similarities)[0]
+
+    def blocks(self) -> "Quadratic":
+        return self
+
+    def scale(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+        return jnp.ones((), similarities.dtype)
+
+    def relative(self, similarities: Float[Array, "..."], scale: Float[Array, ""]) -> Pair:
+        return similarities**2, similarities
+
+    def total(self, scale: Float[Array, ""], total: Float[Array, ""]) -> Pair:
+        return saturated(0.5 * total), jnp.ones_like(total)
+
+    def gain(self, similarities: Float[Array, " K"], direction: Num[Array, " K"], step: ArrayLike) -> Change:
+        moved = step * direction
+        return _exact(0.5 * exact_sum(moved * (2 * similarities + moved), similarities.dtype))
+
+    def bounds(self, similarities: Float[Array, " K"], step: ArrayLike) -> Bounds:
+        rises, falls = similarities + 0.5 * step, similarities - 0.5 * step
+        return of_terms(rises, falls, jnp.asarray(step, rises.dtype), self.potential(similarities))
+
+    @property
+    def growing(self) -> bool:
+        return True
+
+    @property
+    def squares(self) -> bool:
+        return True
+
+    def hidden(self) -> AbstractHiddenUnits:
+        return GaussianUnits()
+
+
+class ReLU(AbstractSeparation):
+    """F(s) = max(s, 0)²/2: a read-out that drops the negative similarities.
+
+    potential(s) = ½ Σ_μ max(s_μ, 0)², weights(s) = max(s, 0).
+    """
+
+    def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+        return by_blocks(self, similarities)[0]
+
+    def blocks(self) -> "ReLU":
+        return self
+
+    def scale(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+        return jnp.ones((), similarities.dtype)
+
+    def relative(self, similarities: Float[Array, "..."], scale: Float[Array, ""]) -> Pair:
+        return jax.nn.relu(similarities) ** 2, jax.nn.relu(similarities)
+
+    def total(self, scale: Float[Array, ""], total: Float[Array, ""]) -> Pair:
+        return saturated(0.5 * total), jnp.ones_like(total)
+
+    def gain(self, similarities: Float[Array, " K"], direction: Num[Array, " K"], step: ArrayLike) -> Change:
+        before = jax.nn.relu(similarities)
+        after = jax.nn.relu(similarities + step * direction)
+        return _exact(0.5 * exact_sum((after - before) * (after + before), similarities.dtype))
+
+    def bounds(self, similarities: Float[Array, " K"], step: ArrayLike) -> Bounds:
+        low, here, high = map(jax.nn.relu, (similarities - step, similarities, similarities + step))
+        rises, falls = (high - here) * (high + here), (here - low) * (here + low)
+        return of_terms(rises, falls, jnp.asarray(0.5, here.dtype), self.potential(similarities))
+
+    @property
+    def growing(self) -> bool:
+        return True
+
+
+class LogSumExp(AbstractSeparation):
+    """The log-sum-exp potential, whose weights are attention's softmax.
+
+    potential(s) = logsumexp(β s) / β and weights(s) = softmax(β s); with `divided=False` both are β times
+    that (energies in nats: −log Σ exp). β is an array leaf, so that a sweep over β compiles once.
+
+    A change of the potential below the rounding of its sums, about (16 + √K) units, counts as a tie.
+
+    Raises `ValueError` for β that is not positive and finite as a float.
+
+    Demircigil et al., J. Stat. Phys. 168 (2017); Ramsauer et al., "Hopfield networks is all you need",
+    ICLR 2021.
+    """
+
+    beta: Float[Array, ""]
+    divided: bool = eqx.field(static=True)
+
+    def __init__(self, beta: ArrayLike, divided: bool = True):
+        self.beta = checks.positive_float("beta", beta)
+        self.divided = checks.flag("divided", divided)
+
+    def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+        return by_blocks(self, similarities)[0]
+
+    def blocks(self) -> "LogSumExp":
+        return self
+
+    @property
+    def growing(self) -> bool:
+        return True
+
+    def hidden(self) -> AbstractHiddenUnits:
+        return DrawnPatterns(self.beta, 1 / self.beta if self.divided else jnp.ones_like(self.beta))
+
+    def scale(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+        return similarities.max()
+
+    def relative(self, similarities: Float[Array, "..."], scale: Float[Array, ""]) -> Pair:
+        powers = jnp.exp(self.beta * (similarities - scale))
+        return powers, powers
+
+    def total(self, scale: Float[Array, ""], total: Float[Array, ""]) -> Pair:
+        if self.divided:
+            return scale + jnp.log(total) / self.beta, 1 / total
+        return self.beta * scale + jnp.log(total), self.beta / total
+
+    def gain(self, similarities: Float[Array, " K"], direction: Num[Array, " K"], step: ArrayLike) -> Change:
+        # Patterns that come nearer, go away and stay: each group's largest similarity and log-sum apart,
+        # so that nothing underflows. Raised iff Σ_near exp(βs) (e^{βh} − 1) > Σ_away exp(βs) (1 − e^{−βh}).
+        groups = jnp.stack([direction > 0, direction < 0, direction == 0])
+        own = jnp.where(groups, similarities[None], -jnp.inf)
+        tops = jnp.max(own, axis=1)
+        behind = own - jnp.where(jnp.isfinite(tops), tops, 0)[:, None]
+        near, away, stay = jnp.log(jnp.sum(jnp.exp(self.beta * behind), axis=1))
+        leads = self.beta * (tops[0] + step - tops[1]) + (near - away)
+        top = jnp.maximum(jnp.maximum(tops[0], tops[1]), tops[2])
+        near, away, stay = (
+            self.beta * (t - top) + log for t, log in zip(tops, (near, away, stay), strict=True)
+        )
+        change = _logsumexp3(near + self.beta * step, away - self.beta * step, stay)
+        change = change - _logsumexp3(near, away, stay)
+        rounding = (16 + similarities.size**0.5) * jnp.finfo(similarities.dtype).eps
+        size = jnp.maximum(jnp.abs(change), jnp.finfo(similarities.dtype).tiny)
+        gain = jnp.where(jnp.abs(leads) > rounding, jnp.sign(leads) * size, 0)
+        return _exact(gain / self.beta if self.divided else gain)
+
+    def bounds(self, similarities: Float[Array, " K"], step: ArrayLike) -> Bounds:
+        scale = 1 / self.beta if self.divided else 1.0
+        return of_powers(self.beta, similarities, step, scale)
+
+
+class TopK(AbstractSeparation):
+    """Another separation over the k largest similarities alone: a k-nearest-neighbour read.
+
+    potential(s) = separation.potential(top_k(s)); weights are those of the k, and 0 elsewhere.
+
+    **Arguments:** `separation`: the one applied to the k largest; `k`: how many, at least 1 (all, where
+    there are fewer). Raises `ValueError` for another k, or a separation that has no potential.
+    """
+
+    separation: AbstractSeparation
+    k: int = eqx.field(static=True)
+
+    def __init__(self, separation: AbstractSeparation, k: int):
+        self.separation = checks.instance("separation", separation, AbstractSeparation)
+        self.k = checks.count("k", k)
+
+    def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+        return self.separation.potential(self._largest(similarities)[0])
+
+    def weights(self, similarities: Float[Array, " K"]) -> Float[Array, " K"]:
+        values, indices = self._largest(similarities)
+        return jnp.zeros_like(similarities).at[indices].set(self.separation.weights(values))
+
+    def gain(
+        self, similarities: Float[Array, " K"], direction: Num[Array, " K"], step: ArrayLike
+    ) -> Change | None:
+        # Sorted lists may be compared rank by rank: each rank moves by one step or not at all.
+        before = self._largest(similarities)[0]
+        after = self._largest(similarities + step * direction)[0]
+        return self.separation.gain(before, jnp.sign(after - before), step)
+
+    def among_largest(self) -> tuple[int, AbstractSeparation]:
+        return self.k, self.separation
+
+    def check(self, dim: int, neurons: Any) -> None:
+        self.separation.check(dim, neurons)
+
+    def _largest(self, similarities):
+        return lax.top_k(similarities, min(self.k, similarities.shape[0]))
+
+
+def exact_sum(terms: Float[Array, " K"], dtype: jnp.dtype) -> Float[Array, ""]:
+    """The sum of whole numbers below 2^31 held in floats: of exact sign, whatever their number."""
+    whole = terms.astype(jnp.int32)
+    high, low = jnp.sum(whole >> 12, dtype=jnp.int32), jnp.sum(whole & 4095, dtype=jnp.int32)
+    high, low = high + (low >> 12), low & 4095
+    return high.astype(dtype) * 4096 + low.astype(dtype)
+
+
+def _exact(value):
+    return Change(value, jnp.zeros_like(value))
+
+
+def _logsumexp3(a, b, c):
+    return jnp.logaddexp(jnp.logaddexp(a, b), c)
