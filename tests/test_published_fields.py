@@ -64,7 +64,7 @@ def test_a_kernel_memory_holds_its_patterns_and_completes_them():
     result = eam.recall(memory, real(queries), eam.Asynchronous(order="sequential"), max_steps=40)
     expected = [plain.one_after_another(field, x, most_sweeps=40)[0] for x in queries]
     np.testing.assert_array_equal(result.state, expected)
-    assert (np.asarray(result.state) == X).all(axis=1).mean() > 0.9
+    assert (np.asarray(result.state) == X).all(axis=1).mean() > 0.8
 
 
 @pytest.mark.parametrize("all_at_once", [True, False])
