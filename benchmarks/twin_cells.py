@@ -92,13 +92,19 @@ def memories(X: Array) -> Named:
 
 
 def alike_memories(X: Array) -> Named:
-    """Of figures on one ground, where all patterns are close to every query and none leads."""
-    D = X.shape[1]
+    """Of figures on one ground, where all patterns are close to every query and none leads.
+
+    Of patterns that are real numbers, as trained ones are, no change is known to be whole.
+    """
+    D, floats = X.shape[1], X.astype(float)
     width = 400 / 2304 * D
-    own = eam.DenseAM(X, Cosh(jnp.asarray(width)), eam.Binary())
+    cosh = lambda s: jnp.sum(jnp.cosh(s / width), axis=-1)  # noqa: E731
+    own = lambda X: eam.DenseAM(X, Cosh(jnp.asarray(width)), eam.Binary())  # noqa: E731
     return {
         "polynomial 5": (eam.PolynomialDenseAM(X, 5), power(5, D)),
-        "own cosh": (own, lambda s: jnp.sum(jnp.cosh(s / width), axis=-1)),
+        "polynomial 5, real": (eam.DenseAM(floats, eam.Polynomial(5), eam.Binary()), power(5, D)),
+        "own cosh": (own(X), cosh),
+        "own cosh, real": (own(floats), cosh),
     }
 
 
