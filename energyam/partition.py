@@ -141,13 +141,15 @@ class Mixture(NamedTuple):
         """The log of the integral, or sum, of each term."""
         fields = jnp.asarray(self.temperature * self.beta * self.patterns[members].sum(axis=1), float)
         logs = _log_partitions(self.neurons, fields, float(self.curvature), float(self.temperature))
-        return log_counts + self.offsets[members].sum(axis=1) + np.asarray(logs, float)
+        return log_counts + self.offsets[members].sum(axis=1) + np.asarray(logs, float).sum(axis=1)
 
 
 @eqx.filter_jit
 def _log_partitions(neurons, fields, curvature, temperature):
+    """The log of the sum over the values of each neuron, or unit."""
     numbers = jnp.asarray(curvature, fields.dtype), jnp.asarray(temperature, fields.dtype)
-    return jax.vmap(lambda field: neurons.log_partition(field, *numbers))(fields)
+    by_unit = fields.reshape(fields.shape[0], -1, neurons.unit or 1)
+    return jax.vmap(jax.vmap(lambda field: neurons.log_partition(field, *numbers)))(by_unit)
 
 
 def mixture_at(memory: Any, temperature: int | float) -> Mixture | None:

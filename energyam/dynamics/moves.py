@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from energyam import checks
@@ -200,7 +201,7 @@ def _check_others(neurons: AbstractNeurons) -> None:
         raise ValueError(f"{called} must leave out the value that the unit has; got {found}")
 
 
-def check_layers(layers: Layers, clamp: PyTree[Bool[Array, "..."]], rule: str) -> None:
+def check_layers(layers: Layers, clamp: PyTree[Bool[Array | np.ndarray, "..."]], rule: str) -> None:
     """Raise `ValueError` for layers without single moves that are not clamped as a whole."""
     clamps = jax.tree.leaves(clamp)
     for name, neurons, move, held in zip(layers.names, layers.neurons, layers.moves, clamps, strict=True):
@@ -211,7 +212,7 @@ def check_layers(layers: Layers, clamp: PyTree[Bool[Array, "..."]], rule: str) -
             )
 
 
-def without_gradient(tree: PyTree[Array]) -> PyTree[Array]:
+def without_gradient(tree: PyTree) -> PyTree:
     """The same arrays; where a derivative of them is asked for, a `ValueError` that says what to use."""
     arrays, rest = eqx.partition(tree, eqx.is_inexact_array)
     return eqx.combine(jax.tree.map(_no_gradient, arrays), rest)

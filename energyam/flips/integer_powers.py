@@ -41,26 +41,6 @@ def sign_of_power_gain(
     return jnp.where(negative, -1.0, jnp.where(digits.any(), 1.0, 0.0)).astype(before.dtype)
 
 
-def _sign_of_small_gain(before, after, n, most):
-    """`sign_of_power_gain` where all powers lie below 2^30: without loops, and as exact."""
-    terms = power(after.astype(jnp.int32), n, most) - power(before.astype(jnp.int32), n, most)
-    bits = 30 - math.ceil(math.log2(terms.shape[0] + 1))  # of a piece: the sums of all pieces fit 32 bits
-    pieces = -(-32 // bits)
-    shifts = bits * jnp.arange(pieces)[:, None]
-    low = (terms[None] >> shifts) & (2**bits - 1)
-    parts = jnp.where(shifts == bits * (pieces - 1), terms[None] >> shifts, low)
-    totals, carry, some = (
-        jnp.sum(parts, axis=1, dtype=jnp.int32),
-        jnp.zeros((), jnp.int32),
-        jnp.zeros((), bool),
-    )
-    for piece in range(pieces - 1):
-        total = totals[piece] + carry
-        carry, some = total >> bits, some | (total & (2**bits - 1) != 0)
-    top = totals[-1] + carry
-    return jnp.where(top < 0, -1.0, jnp.where((top > 0) | some, 1.0, 0.0)).astype(before.dtype)
-
-
 def _carried(totals):
     """Sums of limbs (L, G) as digits, the lowest limb first."""
 
@@ -90,27 +70,29 @@ def _power_limbs(base: Float[Array, " K"], n: Int[Array, ""], limbs: int) -> Int
 def with_exact_sign(
     estimate: Float[Array, ""],
     bound: Float[Array, ""],
+    scale: Float[Array, ""],
     before: Float[Array, " K"],
     after: Float[Array, " K"],
     n: Int[Array, ""],
     limbs: int,
 ) -> Float[Array, ""]:
-    """`estimate`, with its sign made exact where its error `bound` leaves it open.
+    """`estimate` of Σ (afterⁿ − beforeⁿ) / scaleⁿ, with its sign made exact where its error `bound` leaves it open.
 
-    Exact arithmetic is a hundred times dearer than the estimate and seldom needed.
+    A sum that lies within ±2^31 is what 32-bit integers make of it, however often its powers wrap around. So
+    the sign costs little where the bound is that small; else it takes integers of many limbs, a hundred times
+    dearer, which few need.
     """
-
-    def settle(estimate, bound, before, after, n):
-        largest = jnp.maximum(jnp.max(jnp.abs(before)), jnp.max(jnp.abs(after)))
-        sign = lax.cond(
-            n * jnp.log2(jnp.maximum(largest, 1)) < 29.99,  # powers below 2^30
-            lambda: _sign_of_small_gain(before, after, n, largest_order(limbs)),
-            lambda: sign_of_power_gain(before, after, n, limbs),
-        )
-        return sign * jnp.maximum(jnp.abs(estimate), bound * 2**-10)
-
     needed = jnp.abs(estimate) <= bound
-    return where_needed(needed, settle, estimate, estimate, bound, before, after, n)
+    most, least = largest_order(limbs), jnp.maximum(jnp.abs(estimate), bound * 2**-10)
+    after_, before_ = (power(s.astype(jnp.int32), n, most) for s in (after, before))
+    wrapped = jnp.sum(after_ - before_, dtype=jnp.int32)
+    is_small = jnp.log2(jnp.maximum(bound, jnp.finfo(bound.dtype).tiny)) + n * jnp.log2(scale) < 29
+    found = jnp.where(needed, jnp.sign(wrapped) * least, estimate)
+
+    def settle(least, before, after, n):
+        return sign_of_power_gain(before, after, n, limbs) * least
+
+    return where_needed(needed & ~is_small, settle, found, least, before, after, n)
 
 
 def largest_order(limbs: int) -> int:

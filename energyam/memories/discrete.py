@@ -140,7 +140,7 @@ class Categorical(AbstractNeurons):
     def coupled(self) -> bool:
         return True
 
-    def others(self, state: Float[Array, " q"]) -> Float[Array, "n q"]:
+    def others(self, state: Float[Array | np.ndarray, " q"]) -> Float[Array, "n q"]:
         rows = (jnp.argmax(state) + jnp.arange(1, self.q)) % self.q
         return jax.nn.one_hot(rows, self.q, dtype=state.dtype)
 

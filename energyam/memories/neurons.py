@@ -5,6 +5,7 @@ import abc
 import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, PRNGKeyArray, Shaped
 
@@ -54,7 +55,7 @@ class AbstractNeurons(eqx.Module):
         return None
 
     @optional
-    def others(self, state: Float[Array, "..."]) -> Float[Array, "..."] | None:
+    def others(self, state: Float[Array | np.ndarray, "..."]) -> Float[Array | np.ndarray, "..."] | None:
         """The other values: of two-valued neurons elementwise, of a one-hot unit of q values the q − 1 other
         rows (q − 1, q) for its row (q,). Write it for units; of two-valued neurons it is derived."""
         return None if self.values is None else sum(self.values) - state

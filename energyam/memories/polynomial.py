@@ -94,7 +94,7 @@ class Polynomial(AbstractSeparation):
         estimate = terms.sum()
         bound = (64 + terms.size) * jnp.finfo(terms.dtype).eps * jnp.abs(terms).sum()
         if self._whole:
-            estimate = with_exact_sign(estimate, bound, before, after, self.n, self.limbs)
+            estimate = with_exact_sign(estimate, bound, scale, before, after, self.n, self.limbs)
             bound = jnp.zeros_like(bound)
         return Change(*(saturated(self._in_units(part, scale)) for part in (estimate, bound)))
 
