@@ -33,8 +33,7 @@ MADE_FOR_USERS = {
     "Samples": "sample",
     "Flips": "a rule",
     "States": "a rule",
-    "GPT2": "lm.load",
-    "Llama": "lm.load",
+    "LanguageModel": "lm.load",
     "MemoryStore": "lm.remember",
 }
 

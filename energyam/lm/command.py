@@ -17,7 +17,7 @@ from energyam.lm.lookup import Lookup
 from energyam.lm.remember import remember
 from energyam.lm.store import MemoryStore
 from energyam.lm.tokenizer import decode_after, load_tokenizer
-from energyam.lm.transformer import AbstractLanguageModel
+from energyam.lm.transformer import LanguageModel
 
 _HELP = """A language model with a text in its memory: writes on from --prompt, with --memory and without.
 
@@ -92,7 +92,7 @@ def _check_options(memory: Path | None, layers: str, save: Path | None) -> None:
         raise ValueError(f"--save must end in .safetensors, so that --memory can read it; got {str(save)!r}")
 
 
-def _store(model: AbstractLanguageModel, tokenizer: Any, memory: Path, layers: str) -> MemoryStore:
+def _store(model: LanguageModel, tokenizer: Any, memory: Path, layers: str) -> MemoryStore:
     """A saved store, or a text read with a line break in front, whose vector is dropped."""
     chosen = _layers(layers, model.num_layers)
     if memory.suffix == ".safetensors":
@@ -135,7 +135,7 @@ def _text(memory: Path) -> str:
 def _show(
     title: str,
     prompt: str,
-    model: AbstractLanguageModel,
+    model: LanguageModel,
     tokenizer: Any,
     ids: list[int],
     tokens: Iterator[int],

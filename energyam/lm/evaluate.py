@@ -17,7 +17,7 @@ from energyam.lm.forward import chosen, run
 from energyam.lm.generate import likeliest
 from energyam.lm.lookup import Lookup
 from energyam.lm.store import MemoryStore
-from energyam.lm.transformer import AbstractLanguageModel, as_model, as_tokens
+from energyam.lm.transformer import LanguageModel, as_model, as_tokens
 from energyam.lm.weights import require
 
 
@@ -47,7 +47,7 @@ class Sentiment(NamedTuple):
 
 
 def answer_log_probabilities(
-    model: AbstractLanguageModel,
+    model: LanguageModel,
     prompt: Sequence[int] | ArrayLike,
     answer: Sequence[int] | ArrayLike,
     memory: MemoryStore | None = None,
@@ -74,7 +74,7 @@ def answer_log_probabilities(
 
 
 def sweep_layers(
-    model: AbstractLanguageModel,
+    model: LanguageModel,
     prompt: Sequence[int] | ArrayLike,
     answer: Sequence[int] | ArrayLike,
     memory: MemoryStore,
@@ -103,7 +103,7 @@ def sweep_layers(
 
 
 def look_ups(
-    model: AbstractLanguageModel,
+    model: LanguageModel,
     token_ids: Sequence[int] | ArrayLike,
     memory: MemoryStore,
     lookup: Lookup,

@@ -145,18 +145,30 @@ class MemoryStore(eqx.Module):
 
 
 def fingerprint(model: Any) -> str:
-    """A hash of a model's class, sizes and settings, and of a sample of its weights.
+    """A hash of a model's kind, sizes and settings, and of a sample of its weights.
 
     Which tokens end a text is left out: it changes nothing that the model computes.
     """
     arrays, settings = eqx.partition(replace(model, end_tokens=()), eqx.is_array)
-    digest = hashlib.sha256(f"{type(model).__name__} {jax.tree.structure(settings)}".encode())
+    digest = hashlib.sha256(_described(settings).encode())
     with jax.ensure_compile_time_eval():
         for array in jax.tree.leaves(arrays):
             sample = array[tuple(slice(None, None, max(1, n // 4)) for n in array.shape)]
             digest.update(f"{array.shape}".encode())
             digest.update(np.asarray(sample, np.float32).tobytes())
     return digest.hexdigest()
+
+
+def _described(settings: Any) -> str:
+    """A model's kind, sizes and settings in the words of energyam 0.2, so that stores saved by it still fit.
+
+    There GPT-2 was a class without a head, and Llama one without an embedding of positions.
+    """
+    text, kind = str(jax.tree.structure(settings)), type(settings.blocks).__name__.removesuffix("Block")
+    text = text.replace(type(settings).__name__, kind, 1)
+    if kind == "GPT2":
+        return f"{kind} {text.removesuffix(', None]))')}]))"
+    return f"{kind} {text.replace('[None, None, ', '[None, ', 1)}"
 
 
 def as_layers(layers: Iterable[int], num_layers: int) -> tuple[int, ...]:
