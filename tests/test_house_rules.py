@@ -17,7 +17,7 @@ TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in FILES.items(
 # From the ground up. A file imports from its own room and from rooms on floors below it.
 FLOORS = (
     ("checks",),
-    ("files", "linalg", "least_squares", "roots", "log_scale"),
+    ("files", "linalg", "least_squares", "roots", "log_scale", "console"),
     ("tensor_files", "hypersphere", "learning", "datasets", "flips", "diagnostics"),
     ("hypercube", "structure"),
     ("memories", "theory", "saving"),

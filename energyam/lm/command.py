@@ -2,13 +2,13 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import jax.random as jr
 import typer
 
+from energyam.console import errors_in_one_line
 from energyam.files import check_target
 from energyam.lm.fetch import fetch_smollm2
 from energyam.lm.generate import stream
@@ -49,7 +49,7 @@ def write(
     """Write on from --prompt, with --memory and plain."""
     if prompt is None:
         return  # a command of its own follows, or help was shown
-    with _told_plainly():
+    with errors_in_one_line("energyam lm"):
         _check_options(memory, layers, save)
         if save is not None:
             check_target(save, "--save")
@@ -70,18 +70,8 @@ def write(
 @app.command()
 def fetch() -> None:
     """Bring SmolLM2-135M-Instruct (98 MB) into the cache folder, unless it is on this machine."""
-    with _told_plainly():
+    with errors_in_one_line("energyam lm"):
         print(fetch_smollm2())
-
-
-@contextmanager
-def _told_plainly() -> Iterator[None]:
-    """Errors of the input as one line, and exit code 2."""
-    try:
-        yield
-    except (ValueError, OSError, ImportError) as error:
-        print(f"energyam lm: {error}", file=sys.stderr)
-        raise typer.Exit(2) from None
 
 
 def _check_options(memory: Path | None, layers: str, save: Path | None) -> None:
