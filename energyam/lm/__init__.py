@@ -1,5 +1,6 @@
 """Language models with a persistent memory inside their attention (extra `lm`)."""
 
+from energyam.names import public_names
 from energyam.lm.attention import Heads as Heads
 from energyam.lm.fetch import fetch_smollm2 as fetch_smollm2, find_smollm2 as find_smollm2
 from energyam.lm.load import load as load
@@ -17,3 +18,5 @@ from energyam.lm.evaluate import (
     sentiment as sentiment,
     sweep_layers as sweep_layers,
 )
+
+__all__, __dir__ = public_names(__name__)
