@@ -117,11 +117,7 @@ def look_ups(
 
 def sentiment(texts: Sequence[str]) -> Sentiment:
     """VADER's scores of some texts (extra `sentiment`): Hutto & Gilbert, ICWSM 2014."""
-    if (
-        isinstance(texts, str)
-        or not isinstance(texts, Sequence)
-        or not all(isinstance(t, str) for t in texts)
-    ):
+    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
         raise ValueError(f"texts must be a list of texts; got {texts!r:.60}")
     vader = require("vaderSentiment.vaderSentiment", extra="sentiment")
     analyse = vader.SentimentIntensityAnalyzer().polarity_scores

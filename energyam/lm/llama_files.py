@@ -86,10 +86,9 @@ class _Parts(NamedTuple):
 
     def affine(self, name: str, fan_in: int, fan_out: int) -> Affine:
         matrices = np.swapaxes(self._rows(name, "weight", fan_out, fan_in), 1, 2)
-        bias = self._rows(name, "bias", fan_out) if name in self.biased else None
-        return Affine(
-            jnp.asarray(matrices, self.dtype), None if bias is None else jnp.asarray(bias, self.dtype)
-        )
+        biased = name in self.biased
+        bias = jnp.asarray(self._rows(name, "bias", fan_out), self.dtype) if biased else None
+        return Affine(jnp.asarray(matrices, self.dtype), bias)
 
     def _rows(self, name: str, kind: str, *shape: int) -> np.ndarray:
         """A part of all layers; q and k rows that lie pair by pair are put back half by half."""
