@@ -92,14 +92,10 @@ def sweep_layers(
     width, memory = checks.count("width", width), checks.instance("memory", memory, MemoryStore)
     if width > len(memory.layers):
         raise ValueError(f"width must be at most the store's {len(memory.layers)} layers; got {width}")
-    results = []
-    for i in range(len(memory.layers) - width + 1):
-        part = memory.only(memory.layers[i : i + width])
-        logs = answer_log_probabilities(
-            model, prompt, answer, part, lookup, temperature=temperature, top_k=top_k
-        )
-        results.append(float(jnp.exp(logs.sum())))
-    return np.array(results)
+    runs = [memory.layers[i : i + width] for i in range(len(memory.layers) - width + 1)]
+    drawing: dict[str, Any] = {"temperature": temperature, "top_k": top_k}
+    logs = [answer_log_probabilities(model, prompt, answer, memory.only(c), lookup, **drawing) for c in runs]
+    return np.array([float(jnp.exp(of_answer.sum())) for of_answer in logs])
 
 
 def look_ups(
