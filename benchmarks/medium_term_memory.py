@@ -22,7 +22,7 @@ RECALL = {  # the layer (from 1) and the look-up of each recall setting
 class Reader:
     """A model and its tokenizer."""
 
-    model: lm.Llama
+    model: lm.LanguageModel
     tokenizer: object
 
     def ids(self, text):

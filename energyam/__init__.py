@@ -2,6 +2,8 @@
 
 import importlib as _importlib
 
+from energyam.names import public_names as _public_names
+
 # memories
 from energyam.memories.dense import (
     AbstractDenseAM as AbstractDenseAM,
@@ -131,7 +133,8 @@ _LAZY = (
 )
 
 
-__all__ = sorted(name for name in globals() if not name.startswith("_") and name not in ("dynamics", "flips"))
+__all__, _ = _public_names(__name__, also="STATUSES synapses")
+__all__ = sorted({*__all__, "Linear"})
 
 
 def __getattr__(name: str):

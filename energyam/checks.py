@@ -236,9 +236,8 @@ def is_key(value: Any) -> bool:
     """True for one JAX random key: a typed one, or the uint32 numbers, (2,) or (4,), of a raw one."""
     if _is_typed(value):
         return value.shape == ()
-    return (
-        isinstance(value, jax.Array | np.ndarray) and value.dtype == np.uint32 and value.shape in ((2,), (4,))
-    )
+    raw = isinstance(value, jax.Array | np.ndarray) and value.dtype == np.uint32
+    return raw and value.shape in ((2,), (4,))
 
 
 def key(name: str, value: Any) -> None:
@@ -250,9 +249,10 @@ def key(name: str, value: Any) -> None:
     raise ValueError(f"{name} must be a jax random key, e.g. jax.random.key(0); got {_got(value)}")
 
 
-def fraction(name: str, value: Any) -> None:
-    """Raise `ValueError` unless every entry of `value` is a number from 0 to 1."""
+def fraction(name: str, value: Any, dims: str = "...") -> Array:
+    """`value` as floats; raises `ValueError` unless every entry is from 0 to 1, and as `as_floats` does."""
     _must(name, value, lambda x: (x >= 0) & (x <= 1), "lie between 0 and 1")
+    return as_floats(name, value, dims)
 
 
 def _must(name: str, value: Any, test: Callable, wanted: str) -> None:

@@ -6,9 +6,6 @@
 import shutil
 import sys
 import time
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +21,7 @@ from tqdm import tqdm
 
 import energyam as eam
 from energyam import checks, pictures
+from energyam.console import errors_in_one_line
 
 app = typer.Typer(
     help="Associative memories: a memory is an energy, recall is descent on it.",
@@ -95,7 +93,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="folder for the animation and the figure")] = _DEMO_FOLDER,
 ) -> None:
     """Store 1,024 glyphs, corrupt some, and recall them with each memory: what runs without a command."""
-    with _told_plainly():
+    with errors_in_one_line("energyam"):
         key = _key(seed)
         out.mkdir(parents=True, exist_ok=True)
         _demo(noise, queries, n, beta, key, out)
@@ -123,7 +121,7 @@ def recall(
 
     Photographs stay grey; with --binary, or a --memory, pictures are cut into black and white.
     """
-    with _told_plainly():
+    with errors_in_one_line("energyam"):
         damage, order = jr.split(_key(seed))
         _make_ready(out)
         binary = binary or memory is not None
@@ -158,18 +156,6 @@ def lm(
 def main() -> None:
     """Run the command that was given, or the demo."""
     app(sys.argv[1:] or ["demo"], prog_name="energyam")
-
-
-@contextmanager
-def _told_plainly() -> Iterator[None]:
-    """Warnings and wrong input told in a line each, the latter with exit code 2."""
-    with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *where: print(f"energyam: {message}", file=sys.stderr)
-        try:
-            yield
-        except (ValueError, OSError, RuntimeError, MemoryError) as error:
-            print(f"energyam: {' '.join(str(error).split())}", file=sys.stderr)
-            raise typer.Exit(2) from None
 
 
 def _key(seed: int) -> PRNGKeyArray:

@@ -17,6 +17,7 @@ from energyam.dynamics.recall import recall
 from energyam.dynamics.update import AbstractUpdate
 from energyam.linalg import dot
 from energyam.log_scale import log_sizes
+from energyam.names import public_names
 from energyam.outcomes import (
     KINDS as KINDS,
     OUTCOMES as OUTCOMES,
@@ -165,3 +166,10 @@ def _share(rates: Float[np.ndarray, "S N R"], trials: Int[np.ndarray, "S 1"]) ->
     centre, half = p + z**2 / (2 * n), z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
     scale = 1 + z**2 / n
     return Share(p, np.clip((centre - half) / scale, 0, p), np.clip((centre + half) / scale, p, 1))
+
+
+__all__, __dir__ = public_names(
+    __name__,
+    also="KINDS OUTCOMES Retrieved cosines effective_sample_size expectation log_partition nearest_pattern "
+    "outcome retrieved sample_exactly split_rhat",
+)

@@ -24,6 +24,7 @@ from energyam.hypersphere import (  # noqa: F401
     log_cap_integral,
     log_cap_intersection,
 )
+from energyam.names import public_names
 
 MAX_DIMENSION = 10**7  # tables have n + 1 entries
 
@@ -242,3 +243,10 @@ def _log_agreement_terms(n, radius, distance):
     to_x, to_y = n - a - b, n - a - distance + b
     logs = log_binomials(n - distance)[a] + log_binomials(distance)[b]
     return np.where((to_x <= radius) & (to_y <= radius), logs, -np.inf), to_x, to_y
+
+
+__all__, __dir__ = public_names(
+    __name__,
+    also="cap_intersection log_cap_integral log_cap_intersection",
+    without="check_dimension check_radius log_number log_of",
+)

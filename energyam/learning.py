@@ -23,6 +23,7 @@ from jaxtyping import Array, ArrayLike, Float, ScalarLike, Shaped
 
 from energyam import checks
 from energyam.least_squares import dot, least_squares, projection
+from energyam.names import public_names
 
 Step = Callable[..., Float[Array, "D D"]]
 
@@ -262,3 +263,6 @@ def _store(
         return step(weights, state, rate, decay), None
 
     return jax.lax.scan(write, weights, states)[0]
+
+
+__all__, __dir__ = public_names(__name__)

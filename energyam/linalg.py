@@ -23,6 +23,11 @@ def dot(a: Shaped[Array, "..."], b: Shaped[Array, "..."]) -> Float[Array, "..."]
     return jnp.matmul(a.astype(dtype), b.astype(dtype), precision="highest")
 
 
+def unit(vectors: Float[Array, "*batch D"]) -> Float[Array, "*batch D"]:
+    """v / √(‖v‖² + 10⁻¹²): unit vectors, smooth at 0, so that no gradient is NaN there."""
+    return vectors / jnp.sqrt(jnp.sum(vectors**2, axis=-1, keepdims=True) + 1e-12)
+
+
 def overlaps(patterns: Num[Array, "K D"], state: Float[Array, " D"]) -> Float[Array, " K"]:
     """Ξx in full precision. Patterns of a narrow dtype are widened block by block, never all at once."""
     if patterns.dtype == state.dtype:

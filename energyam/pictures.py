@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Bool, Float, Num, PRNGKeyArray, Shaped
 
 import energyam as eam
+from energyam.files import replacing
 
 Side = Literal["top", "bottom", "left", "right"]
 
@@ -123,11 +124,13 @@ def draw(result: eam.Recall, stored: Stored, out: Path) -> None:
     if suffix == ".png":
         figure = eam.plotting.show_recall(result, stored.shape, original=match)
         figure.axes[2].set_title(stored.names[at][:24], fontsize=10)
-        figure.savefig(out, format="png")
+        with replacing(out, "--out") as file:
+            figure.savefig(file, format="png")
         return
     labels = ["answer", stored.names[at][:24]]
     animation = eam.plotting.animate(result, stored.shape, beside=match, columns=2, labels=labels)
-    out.write_bytes(animation.gif() if suffix == ".gif" else animation.video(suffix))
+    with replacing(out, "--out") as file:
+        file.write(animation.gif() if suffix == ".gif" else animation.video(suffix))
 
 
 def _nearest(alike, names, most=3):

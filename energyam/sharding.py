@@ -20,6 +20,7 @@ from jaxtyping import Array, Shaped
 
 from energyam import checks
 from energyam.files import as_path
+from energyam.names import public_names
 from energyam.saving import load, save
 from energyam.tensor_files import opened_tensors
 
@@ -176,3 +177,6 @@ def _read_rows(files, name, start, stop, size, read):
 def _read_field(path, name):
     with opened_tensors(path) as file:
         return file.tensor(name)  # all of it, as its checksum is of all of it
+
+
+__all__, __dir__ = public_names(__name__)

@@ -79,6 +79,20 @@ class TensorFile(NamedTuple):
         """All tensors by name; raises `ValueError` if one is not as it was written."""
         return {name: self.tensor(name) for name in sorted(self.names)}
 
+    def version_of(self, kind: str) -> int:
+        """The number behind the kind in the file's format, such as "energyam training checkpoint 2".
+
+        Files of version 1 had no checksums. Raises `ValueError` for another kind, an unknown version, and
+        checksums that are missing.
+        """
+        found = self.metadata.get("format", "none")
+        if found not in (f"energyam {kind} 1", f"energyam {kind} 2"):
+            raise ValueError(f"{self.path} is not a {kind}; its format is {found}")
+        version = int(found[-1])
+        if version > 1:
+            self.want_checksums()
+        return version
+
     def want_checksums(self) -> None:
         """Raise `ValueError` for a file without checksums, where one of its format must have them."""
         if self.checksums is None:

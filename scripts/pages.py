@@ -4,25 +4,19 @@ Nothing here needs the site's generator: `scripts/mkdocs_hooks.py` hands these p
 """
 
 import ast
+import inspect
 import json
 import pathlib
 import re
 import tomllib
 
+import energyam
+
 ROOT = pathlib.Path(__file__).parents[1]
-SPACES = {
-    "datasets": "datasets/__init__.py",
-    "evaluation": "evaluation.py",
-    "hypercube": "hypercube.py",
-    "ising": "ising/__init__.py",
-    "learning": "learning.py",
-    "lm": "lm/__init__.py",
-    "nn": "nn/__init__.py",
-    "plotting": "plotting/__init__.py",
-    "sharding": "sharding.py",
-    "synapses": "memories/synapses.py",
-    "theory": "theory/__init__.py",
-}
+SPACES = (
+    *("datasets", "evaluation", "hypercube", "ising", "learning", "lm", "nn", "plotting", "sharding"),
+    *("synapses", "theory"),
+)
 MOST_ROWS, MOST_LETTERS = 25, 60  # of a table on the page of benchmarks, and of a text in it
 
 
@@ -30,19 +24,6 @@ def repository() -> str:
     """The address of the repository."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     return project["urls"]["Repository"]
-
-
-def public_names(path: str) -> list[str]:
-    """What a file offers: `from x import X as X`, and its own definitions without an underscore."""
-    names = []
-    for node in ast.parse((ROOT / "energyam" / path).read_text("utf-8")).body:
-        if isinstance(node, ast.ImportFrom):
-            names += [alias.name for alias in node.names if alias.asname == alias.name]
-        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
-            names.append(node.name)
-        elif isinstance(node, ast.Assign):
-            names += [target.id for target in node.targets if isinstance(target, ast.Name)]
-    return [name for name in names if not name.startswith("_")]
 
 
 def groups() -> dict[str, list[str]]:
@@ -62,11 +43,11 @@ def api_pages() -> dict[str, str]:
     for title, names in groups().items():
         lines = [f"# {title[0].upper()}{title[1:]}\n"] + [f"::: energyam.{name}\n" for name in names]
         pages[f"api/{_slug(title)}.md"] = "\n".join(lines)
-    for space, path in SPACES.items():
-        within = f"energyam.{path.removesuffix('.py').removesuffix('/__init__').replace('/', '.')}"
-        summary = ast.get_docstring(ast.parse((ROOT / "energyam" / path).read_text("utf-8")))
-        lines = [f"# energyam.{space}\n", f"{summary}\n"]
-        pages[f"api/{space}.md"] = "\n".join(lines + [f"::: {within}.{n}\n" for n in public_names(path)])
+    for space in SPACES:
+        module = getattr(energyam, space)
+        lines = [f"# energyam.{space}\n", f"{inspect.getdoc(module)}\n"]
+        lines += [f"::: {module.__name__}.{name}\n" for name in module.__all__]
+        pages[f"api/{space}.md"] = "\n".join(lines)
     listed = [f"- [{page.splitlines()[0][2:]}]({name[4:]})" for name, page in pages.items()]
     head = "# API\n\nEvery public name, with its formula, shapes, errors and source, from its docstring.\n\n"
     return {"api/index.md": head + "\n".join(listed) + "\n", **pages}

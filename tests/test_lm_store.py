@@ -1,6 +1,8 @@
 """Memory stores: what they keep, append, forget and bound; saving; and stores that do not fit."""
 
+import dataclasses
 import errno
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -10,7 +12,7 @@ import pytest
 from lm_models import close, reference, tiny, tokens
 from safetensors.numpy import save_file
 
-from energyam.lm import Lookup, MemoryStore, remember
+from energyam.lm import Lookup, MemoryStore, remember, store as store_module
 from energyam.tensor_files import opened_tensors
 
 TEXTS = [tokens(seed, length) for seed, length in ((1, 9), (2, 6), (3, 8))]
@@ -129,6 +131,39 @@ def test_stores_of_the_first_format_are_read(model, stores, tmp_path):
         about = {"format": "energyam memory store 1", "store": file.metadata["store"]}
         save_file(file.tensors(), path, about)
     assert eqx.tree_equal(MemoryStore.load(path, model), stores[0])
+
+
+class GPT2(eqx.Module):
+    """The class of energyam 0.2, whose stores name it."""
+
+    embedding: Any
+    position_embedding: Any
+    blocks: Any
+    final_norm: Any
+    context_length: int = eqx.field(static=True)
+    end_tokens: tuple = eqx.field(static=True)
+
+
+class Llama(eqx.Module):
+    """The class of energyam 0.2, whose stores name it."""
+
+    embedding: Any
+    blocks: Any
+    final_norm: Any
+    head: Any
+    context_length: int = eqx.field(static=True)
+    end_tokens: tuple = eqx.field(static=True)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("gpt2", GPT2), ("llama", Llama)])
+def test_stores_of_energyam_0_2_are_of_the_same_model(name, kind, monkeypatch):
+    """A model's fingerprint is what it was when each kind of model was a class of its own."""
+    model = tiny(name)
+    old = kind(**{field.name: getattr(model, field.name) for field in dataclasses.fields(kind)})
+    now = store_module.fingerprint(model)
+    described = lambda model: f"{type(model).__name__} {jax.tree.structure(model)}"  # noqa: E731
+    monkeypatch.setattr(store_module, "_described", described)
+    assert store_module.fingerprint(old) == now
 
 
 def test_a_full_disk_keeps_the_old_store(model, stores, tmp_path, monkeypatch):

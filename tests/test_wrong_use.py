@@ -28,13 +28,12 @@ ROWS = [(name, index) for name, rows in TABLES.items() for index in range(len(ro
 # What the library makes for its users, who don't call these.
 MADE_FOR_USERS = {
     "Animation": "plotting.animate",
-    "log_of": "hypercube, of numbers it has checked",
     "Recall": "recall",
+    "Retrieved": "evaluation.retrieved",
     "Samples": "sample",
     "Flips": "a rule",
     "States": "a rule",
-    "GPT2": "lm.load",
-    "Llama": "lm.load",
+    "LanguageModel": "lm.load",
     "MemoryStore": "lm.remember",
 }
 
@@ -57,23 +56,12 @@ def test_there_are_at_least_500_rows():
     assert sum(len(values) for rows in TABLES.values() for _, _, values in rows) >= 500
 
 
-def spaces():
-    """The public namespaces, by the name that users write before a dot."""
-    own = {name: value for name, value in vars(eam).items() if isinstance(value, types.ModuleType)}
-    named = {name for name, value in own.items() if value.__name__.startswith("energyam.")}
-    packages = {"memories", "dynamics", "flips"}  # what is public in these is exported by energyam itself
-    inner = {name for name in named if name in eam._LAZY}
-    return {"": eam} | {name: getattr(eam, name) for name in sorted({*eam._LAZY, *inner} - packages)}
-
-
 def public_names():
-    for space, module in spaces().items():
-        is_package = hasattr(module, "__path__")
-        for name, value in vars(module).items():
-            home = getattr(value, "__module__", "") or ""
-            ours = home.startswith("energyam") if is_package else home == module.__name__
-            if ours and callable(value) and not name.startswith("_"):
-                yield f"{space}.{name}".strip("."), value
+    for space in ("", *sorted({*eam._LAZY, "synapses"})):
+        module = getattr(eam, space) if space else eam
+        for name in module.__all__:
+            if callable(getattr(module, name)):
+                yield f"{space}.{name}".strip("."), getattr(module, name)
 
 
 def needs_rows(name, value):

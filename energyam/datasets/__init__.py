@@ -1,5 +1,6 @@
 """Data sets: embedded pictures, noise, and what can be made or fetched."""
 
+from energyam.names import public_names
 from energyam.datasets.episodes import (
     Episode as Episode,
     add_rotations as add_rotations,
@@ -28,3 +29,5 @@ from energyam.datasets.retrieval import (
 )
 from energyam.datasets.omniglot import Characters as Characters, omniglot as omniglot
 from energyam.datasets.strokes import stroke_characters as stroke_characters
+
+__all__, __dir__ = public_names(__name__, also="FILES TOKENS")

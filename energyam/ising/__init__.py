@@ -1,5 +1,6 @@
 """Ising machines: QUBO, Max-Cut and couplings in and out, and searches for the lowest state."""
 
+from energyam.names import public_names
 from energyam.ising.annealing import Minimum as Minimum, minimize as minimize
 from energyam.ising.bifurcation import SimulatedBifurcation as SimulatedBifurcation
 from energyam.ising.instances import (
@@ -15,3 +16,5 @@ from energyam.ising.problems import (
     read_gset as read_gset,
     to_bqm as to_bqm,
 )
+
+__all__, __dir__ = public_names(__name__)

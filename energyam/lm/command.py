@@ -2,13 +2,13 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import jax.random as jr
 import typer
 
+from energyam.console import errors_in_one_line
 from energyam.files import check_target
 from energyam.lm.fetch import fetch_smollm2
 from energyam.lm.generate import stream
@@ -17,7 +17,7 @@ from energyam.lm.lookup import Lookup
 from energyam.lm.remember import remember
 from energyam.lm.store import MemoryStore
 from energyam.lm.tokenizer import decode_after, load_tokenizer
-from energyam.lm.transformer import AbstractLanguageModel
+from energyam.lm.transformer import LanguageModel
 
 _HELP = """A language model with a text in its memory: writes on from --prompt, with --memory and without.
 
@@ -49,7 +49,7 @@ def write(
     """Write on from --prompt, with --memory and plain."""
     if prompt is None:
         return  # a command of its own follows, or help was shown
-    with _told_plainly():
+    with errors_in_one_line("energyam lm"):
         _check_options(memory, layers, save)
         if save is not None:
             check_target(save, "--save")
@@ -70,18 +70,8 @@ def write(
 @app.command()
 def fetch() -> None:
     """Bring SmolLM2-135M-Instruct (98 MB) into the cache folder, unless it is on this machine."""
-    with _told_plainly():
+    with errors_in_one_line("energyam lm"):
         print(fetch_smollm2())
-
-
-@contextmanager
-def _told_plainly() -> Iterator[None]:
-    """Errors of the input as one line, and exit code 2."""
-    try:
-        yield
-    except (ValueError, OSError, ImportError) as error:
-        print(f"energyam lm: {error}", file=sys.stderr)
-        raise typer.Exit(2) from None
 
 
 def _check_options(memory: Path | None, layers: str, save: Path | None) -> None:
@@ -92,7 +82,7 @@ def _check_options(memory: Path | None, layers: str, save: Path | None) -> None:
         raise ValueError(f"--save must end in .safetensors, so that --memory can read it; got {str(save)!r}")
 
 
-def _store(model: AbstractLanguageModel, tokenizer: Any, memory: Path, layers: str) -> MemoryStore:
+def _store(model: LanguageModel, tokenizer: Any, memory: Path, layers: str) -> MemoryStore:
     """A saved store, or a text read with a line break in front, whose vector is dropped."""
     chosen = _layers(layers, model.num_layers)
     if memory.suffix == ".safetensors":
@@ -135,7 +125,7 @@ def _text(memory: Path) -> str:
 def _show(
     title: str,
     prompt: str,
-    model: AbstractLanguageModel,
+    model: LanguageModel,
     tokenizer: Any,
     ids: list[int],
     tokens: Iterator[int],

@@ -17,7 +17,7 @@ from energyam.lm.forward import chosen, run
 from energyam.lm.generate import likeliest
 from energyam.lm.lookup import Lookup
 from energyam.lm.store import MemoryStore
-from energyam.lm.transformer import AbstractLanguageModel, as_model, as_tokens
+from energyam.lm.transformer import LanguageModel, as_model, as_tokens
 from energyam.lm.weights import require
 
 
@@ -47,7 +47,7 @@ class Sentiment(NamedTuple):
 
 
 def answer_log_probabilities(
-    model: AbstractLanguageModel,
+    model: LanguageModel,
     prompt: Sequence[int] | ArrayLike,
     answer: Sequence[int] | ArrayLike,
     memory: MemoryStore | None = None,
@@ -74,7 +74,7 @@ def answer_log_probabilities(
 
 
 def sweep_layers(
-    model: AbstractLanguageModel,
+    model: LanguageModel,
     prompt: Sequence[int] | ArrayLike,
     answer: Sequence[int] | ArrayLike,
     memory: MemoryStore,
@@ -92,18 +92,14 @@ def sweep_layers(
     width, memory = checks.count("width", width), checks.instance("memory", memory, MemoryStore)
     if width > len(memory.layers):
         raise ValueError(f"width must be at most the store's {len(memory.layers)} layers; got {width}")
-    results = []
-    for i in range(len(memory.layers) - width + 1):
-        part = memory.only(memory.layers[i : i + width])
-        logs = answer_log_probabilities(
-            model, prompt, answer, part, lookup, temperature=temperature, top_k=top_k
-        )
-        results.append(float(jnp.exp(logs.sum())))
-    return np.array(results)
+    runs = [memory.layers[i : i + width] for i in range(len(memory.layers) - width + 1)]
+    drawing: dict[str, Any] = {"temperature": temperature, "top_k": top_k}
+    logs = [answer_log_probabilities(model, prompt, answer, memory.only(c), lookup, **drawing) for c in runs]
+    return np.array([float(jnp.exp(of_answer.sum())) for of_answer in logs])
 
 
 def look_ups(
-    model: AbstractLanguageModel,
+    model: LanguageModel,
     token_ids: Sequence[int] | ArrayLike,
     memory: MemoryStore,
     lookup: Lookup,
@@ -117,11 +113,7 @@ def look_ups(
 
 def sentiment(texts: Sequence[str]) -> Sentiment:
     """VADER's scores of some texts (extra `sentiment`): Hutto & Gilbert, ICWSM 2014."""
-    if (
-        isinstance(texts, str)
-        or not isinstance(texts, Sequence)
-        or not all(isinstance(t, str) for t in texts)
-    ):
+    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
         raise ValueError(f"texts must be a list of texts; got {texts!r:.60}")
     vader = require("vaderSentiment.vaderSentiment", extra="sentiment")
     analyse = vader.SentimentIntensityAnalyzer().polarity_scores

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -13,15 +14,15 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from energyam import checks
-from energyam.lm.forward import Cache, run
+from energyam.lm.forward import Access, Cache, run
 from energyam.lm.layers import precise
 from energyam.lm.lookup import Lookup
 from energyam.lm.store import MemoryStore
-from energyam.lm.transformer import AbstractLanguageModel, as_model
+from energyam.lm.transformer import LanguageModel, as_model
 
 
 def generate(
-    model: AbstractLanguageModel,
+    model: LanguageModel,
     prompt: Sequence[int] | ArrayLike,
     memory: MemoryStore | None = None,
     lookup: Lookup | None = None,
@@ -43,14 +44,12 @@ def generate(
 
     Raises `ValueError` if prompt and new tokens are more than the model's context, or as the model does.
     """
-    token_ids, access, temperature = _start(model, prompt, memory, lookup, max_new_tokens, temperature, top_k)
-    stop_at_eos = _checked_end(stop_at_eos, key)
-    ends = model.end_tokens if stop_at_eos else ()
-    return _cut(_generate(model, token_ids, access, max_new_tokens, temperature, top_k, key, ends), ends)
+    task = _task(model, prompt, memory, lookup, max_new_tokens, temperature, top_k, stop_at_eos, key)
+    return _cut(_generate(model, *task), task.ends)
 
 
 def generate_cached(
-    model: AbstractLanguageModel,
+    model: LanguageModel,
     prompt: Sequence[int] | ArrayLike,
     memory: MemoryStore | None = None,
     lookup: Lookup | None = None,
@@ -66,18 +65,14 @@ def generate_cached(
     Every row decides for itself what it reads, which is not what the published method does: logits differ
     (without a memory they are the same). It needs a causal `lookup`, and raises `ValueError` for another.
     """
-    token_ids, access, temperature = _start(model, prompt, memory, lookup, max_new_tokens, temperature, top_k)
-    stop_at_eos = _checked_end(stop_at_eos, key)
+    task = _task(model, prompt, memory, lookup, max_new_tokens, temperature, top_k, stop_at_eos, key)
     if lookup is not None and not lookup.causal:
         raise ValueError("lookup must be causal to be decoded with a cache: Lookup(..., causal=True)")
-    ends = model.end_tokens if stop_at_eos else ()
-    return _cut(
-        _generate_cached(model, token_ids, access, max_new_tokens, temperature, top_k, key, ends), ends
-    )
+    return _cut(_generate_cached(model, *task), task.ends)
 
 
 def stream(
-    model: AbstractLanguageModel,
+    model: LanguageModel,
     prompt: Sequence[int] | ArrayLike,
     memory: MemoryStore | None = None,
     lookup: Lookup | None = None,
@@ -89,14 +84,13 @@ def stream(
     key: PRNGKeyArray,
 ) -> Iterator[int]:
     """The tokens of `generate`, each as soon as it is known; arguments and errors are the same."""
-    token_ids, access, temperature = _start(model, prompt, memory, lookup, max_new_tokens, temperature, top_k)
-    stop_at_eos = _checked_end(stop_at_eos, key)
-    buffer = jnp.pad(token_ids, (0, max_new_tokens))
-    for i, step_key in enumerate(jr.split(key, max_new_tokens)):
-        length = jnp.int32(token_ids.shape[0] + i)
-        buffer, token = _write_on(model, buffer, length, access, temperature, top_k, step_key)
+    task = _task(model, prompt, memory, lookup, max_new_tokens, temperature, top_k, stop_at_eos, key)
+    buffer = jnp.pad(task.token_ids, (0, max_new_tokens))
+    for length, step_key in enumerate(jr.split(key, max_new_tokens), task.token_ids.shape[0]):
+        drawing = task.access, task.temperature, top_k, step_key
+        buffer, token = _write_on(model, buffer, jnp.int32(length), *drawing)
         yield int(token)
-        if stop_at_eos and int(token) in model.end_tokens:
+        if int(token) in task.ends:
             return
 
 
@@ -116,22 +110,32 @@ def likeliest(logits: Float[Array, " V"], top_k: int) -> tuple[Float[Array, " n"
     return largest.astype(precise(logits.dtype)), tokens
 
 
-def _start(model, prompt, memory, lookup, max_new_tokens, temperature, top_k):
+class _Task(NamedTuple):
+    """What to write on from, what is read meanwhile, how tokens are drawn, and which of them end the text."""
+
+    token_ids: Int[Array, " T"]
+    access: Access | None
+    max_new_tokens: int
+    temperature: Float[Array, ""]
+    top_k: int
+    key: PRNGKeyArray
+    ends: tuple[int, ...]
+
+
+def _task(model, prompt, memory, lookup, max_new_tokens, temperature, top_k, stop_at_eos, key):
+    """The task that the arguments of `generate` are, if they are fit for the model."""
     token_ids, access = as_model(model).checked(prompt, memory, lookup)
     total = token_ids.shape[0] + checks.count("max_new_tokens", max_new_tokens)
     if total > model.context_length:
         raise ValueError(
             f"prompt and new tokens must be at most the context, {model.context_length}; got {total}"
         )
-    checks.count("top_k", top_k)
-    if not checks.passes(lambda t: t >= 0, checks.as_floats("temperature", temperature, "")):
+    top_k, heat = checks.count("top_k", top_k), checks.as_floats("temperature", temperature, "")
+    if not checks.passes(lambda t: t >= 0, heat):
         raise ValueError(f"temperature must be 0 or positive; got {temperature}")
-    return token_ids, access, checks.as_floats("temperature", temperature, "").astype(float)
-
-
-def _checked_end(stop_at_eos, key):
     checks.key("key", key)
-    return checks.flag("stop_at_eos", stop_at_eos)
+    ends = model.end_tokens if checks.flag("stop_at_eos", stop_at_eos) else ()
+    return _Task(token_ids, access, max_new_tokens, heat.astype(float), top_k, key, ends)
 
 
 @eqx.filter_jit
@@ -198,7 +202,7 @@ def _cut(tokens, ends):
     return tokens[: found[0] + 1] if found.size else tokens
 
 
-def empty_cache(model: AbstractLanguageModel, size: int, with_memory: bool) -> Cache:
+def empty_cache(model: LanguageModel, size: int, with_memory: bool) -> Cache:
     """A cache for `size` positions; with a memory it also holds what reading it would change."""
     shapes = jax.eval_shape(lambda: run(model, jnp.zeros(1, jnp.int32), jnp.int32(1), None, keep_heads=True))
     queries, keys, values = (jnp.zeros((*s.shape[:2], size, s.shape[3]), s.dtype) for s in shapes.heads)

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int
 
 from energyam.lm.attention import Heads
 from energyam.lm.layers import Affine, LayerNorm
-from energyam.lm.transformer import AbstractBlock, AbstractLanguageModel
+from energyam.lm.transformer import AbstractBlock, LanguageModel
 from energyam.lm.weights import Weights
 
 _MODULES = ("ln_1", "attn.c_attn", "attn.c_proj", "ln_2", "mlp.c_fc", "mlp.c_proj")
@@ -40,27 +40,7 @@ class GPT2Block(AbstractBlock):
         return x + self.mlp_out(jax.nn.gelu(self.mlp_in(self.mlp_norm(x)), approximate=True))
 
 
-class GPT2(AbstractLanguageModel):
-    """GPT-2 of any size: `model(token_ids)` gives the logits (T, vocab). Made by `energyam.lm.load`.
-
-    Radford et al., "Language models are unsupervised multitask learners", 2019.
-    """
-
-    embedding: Float[Array, "V D"]
-    position_embedding: Float[Array, "C D"]
-    blocks: GPT2Block
-    final_norm: LayerNorm
-    context_length: int = eqx.field(static=True)
-    end_tokens: tuple[int, ...] = eqx.field(static=True)
-
-    def embed(self, token_ids: Int[Array, " T"], positions: Int[Array, " T"]) -> Float[Array, "T D"]:
-        return self.embedding[token_ids] + self.position_embedding[positions]
-
-    def unembed(self, x: Float[Array, "T D"]) -> Float[Array, "T V"]:
-        return self.final_norm(x) @ self.embedding.T
-
-
-def gpt2_from_huggingface(weights: Weights, dtype: DTypeLike) -> GPT2:
+def gpt2_from_huggingface(weights: Weights, dtype: DTypeLike) -> LanguageModel:
     """GPT-2 from the names of Hugging Face's `GPT2LMHeadModel` (with or without `transformer.`).
 
     Raises `ValueError` for a variant with another activation or scaling, and for missing or unknown weights.
@@ -77,11 +57,12 @@ def gpt2_from_huggingface(weights: Weights, dtype: DTypeLike) -> GPT2:
     blocks = _blocks(weights, f"{prefix}h.{{}}.", D, eps, dtype)
     if D % heads:
         raise ValueError(f"{weights.origin}: n_head must divide n_embd, {D}; got {heads}")
-    return GPT2(
+    return LanguageModel(
         embedding=single("wte.weight", weights.count("vocab_size"), D),
         position_embedding=single("wpe.weight", context, D),
         blocks=blocks,
         final_norm=LayerNorm(single("ln_f.weight", D), single("ln_f.bias", D), eps),
+        head=None,
         context_length=context,
         end_tokens=weights.end_tokens("eos_token_id"),
     )

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Int
 from energyam.lm.attention import Heads
 from energyam.lm.layers import Affine, RMSNorm
 from energyam.lm.rotary import Rotary
-from energyam.lm.transformer import AbstractBlock, AbstractLanguageModel
+from energyam.lm.transformer import AbstractBlock
 
 
 class LlamaBlock(AbstractBlock):
@@ -41,23 +41,3 @@ class LlamaBlock(AbstractBlock):
         x = x + self.attention_out(mixed)
         inner = self.mlp_norm(x)
         return x + self.down(jax.nn.silu(self.gate(inner)) * self.up(inner))
-
-
-class Llama(AbstractLanguageModel):
-    """A Llama-like model: `model(token_ids)` gives the logits (T, vocab). Made by `energyam.lm.load`.
-
-    Touvron et al., "LLaMA: open and efficient foundation language models", 2023.
-    """
-
-    embedding: Float[Array, "V D"]
-    blocks: LlamaBlock
-    final_norm: RMSNorm
-    head: Float[Array, "V D"] | None
-    context_length: int = eqx.field(static=True)
-    end_tokens: tuple[int, ...] = eqx.field(static=True)
-
-    def embed(self, token_ids: Int[Array, " T"], positions: Int[Array, " T"]) -> Float[Array, "T D"]:
-        return self.embedding[token_ids]
-
-    def unembed(self, x: Float[Array, "T D"]) -> Float[Array, "T V"]:
-        return self.final_norm(x) @ (self.embedding if self.head is None else self.head).T

@@ -1,4 +1,4 @@
-"""Building a `Llama` from its files: Hugging Face's names or GGUF's."""
+"""Building a Llama from its files: Hugging Face's names or GGUF's."""
 
 from typing import NamedTuple
 
@@ -9,9 +9,10 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from energyam.lm.layers import Affine, RMSNorm
-from energyam.lm.llama import Llama, LlamaBlock
+from energyam.lm.llama import LlamaBlock
 from energyam.lm.rotary import Rotary
 from energyam.lm.rotary_files import rotary_from_gguf, rotary_from_huggingface
+from energyam.lm.transformer import LanguageModel
 from energyam.lm.weights import Weights
 
 _HUGGINGFACE = {
@@ -85,10 +86,9 @@ class _Parts(NamedTuple):
 
     def affine(self, name: str, fan_in: int, fan_out: int) -> Affine:
         matrices = np.swapaxes(self._rows(name, "weight", fan_out, fan_in), 1, 2)
-        bias = self._rows(name, "bias", fan_out) if name in self.biased else None
-        return Affine(
-            jnp.asarray(matrices, self.dtype), None if bias is None else jnp.asarray(bias, self.dtype)
-        )
+        biased = name in self.biased
+        bias = jnp.asarray(self._rows(name, "bias", fan_out), self.dtype) if biased else None
+        return Affine(jnp.asarray(matrices, self.dtype), bias)
 
     def _rows(self, name: str, kind: str, *shape: int) -> np.ndarray:
         """A part of all layers; q and k rows that lie pair by pair are put back half by half."""
@@ -110,7 +110,7 @@ class _Parts(NamedTuple):
         self.weights.must_all_be_known(known, harmless)
 
 
-def llama_from_huggingface(weights: Weights, dtype: DTypeLike) -> Llama:
+def llama_from_huggingface(weights: Weights, dtype: DTypeLike) -> LanguageModel:
     """Llama from the names of Hugging Face's `LlamaForCausalLM`.
 
     Raises `ValueError` for another activation, rotary positions that are not supported, and missing or
@@ -121,7 +121,7 @@ def llama_from_huggingface(weights: Weights, dtype: DTypeLike) -> Llama:
     return _from_huggingface(weights, (*attention, *mlp), dtype)
 
 
-def qwen2_from_huggingface(weights: Weights, dtype: DTypeLike) -> Llama:
+def qwen2_from_huggingface(weights: Weights, dtype: DTypeLike) -> LanguageModel:
     """Qwen2 from the names of Hugging Face's `Qwen2ForCausalLM`: a Llama with biases on q, k and v.
 
     Raises `ValueError` as for a Llama, and for a sliding window. Yang et al., "Qwen2 technical report", 2024.
@@ -130,7 +130,7 @@ def qwen2_from_huggingface(weights: Weights, dtype: DTypeLike) -> Llama:
     return _from_huggingface(weights, _QKV, dtype)
 
 
-def llama_from_gguf(weights: Weights, dtype: DTypeLike) -> Llama:
+def llama_from_gguf(weights: Weights, dtype: DTypeLike) -> LanguageModel:
     """Llama or Qwen2 from a GGUF file; a Llama's q and k rows lie pair by pair and are put half by half.
 
     Raises `ValueError` for another architecture, rotary positions or settings that are not supported, and
@@ -149,7 +149,7 @@ def llama_from_gguf(weights: Weights, dtype: DTypeLike) -> Llama:
     return _assembled(parts, rotary, weights.end_tokens(*_GGUF_ENDS))
 
 
-def _from_huggingface(weights: Weights, biased: tuple[str, ...], dtype: DTypeLike) -> Llama:
+def _from_huggingface(weights: Weights, biased: tuple[str, ...], dtype: DTypeLike) -> LanguageModel:
     weights.must_be(hidden_act="silu")
     sizes = _huggingface_sizes(weights)
     rotary = rotary_from_huggingface(weights, sizes.context)
@@ -219,7 +219,7 @@ def _check_gguf(weights: Weights, kind: str) -> None:
             raise ValueError(f"{weights.origin}: the setting {name} is not supported; got {value!r}")
 
 
-def _assembled(parts: _Parts, rotary: Rotary, end_tokens: tuple[int, ...]) -> Llama:
+def _assembled(parts: _Parts, rotary: Rotary, end_tokens: tuple[int, ...]) -> LanguageModel:
     sizes = parts.sizes
     width, inner = sizes.width, sizes.inner
     queries, keys = sizes.heads * sizes.head_size, sizes.groups * sizes.head_size
@@ -236,8 +236,9 @@ def _assembled(parts: _Parts, rotary: Rotary, end_tokens: tuple[int, ...]) -> Ll
         head_size=sizes.head_size,
         rotary=rotary,
     )
-    return Llama(
+    return LanguageModel(
         embedding=parts.single("embedding", sizes.vocabulary, width),
+        position_embedding=None,
         blocks=blocks,
         final_norm=RMSNorm(parts.single("final_norm", width), sizes.eps),
         head=None if parts.tied else parts.single("head", sizes.vocabulary, width),

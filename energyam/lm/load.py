@@ -12,17 +12,17 @@ from energyam.lm.gguf_files import read_gguf
 from energyam.lm.gpt2 import gpt2_from_huggingface
 from energyam.lm.huggingface_files import read_folder
 from energyam.lm.llama_files import llama_from_gguf, llama_from_huggingface, qwen2_from_huggingface
-from energyam.lm.transformer import AbstractLanguageModel
+from energyam.lm.transformer import LanguageModel
 from energyam.lm.weights import Weights
 
-_HUGGINGFACE: dict[str, Callable[[Weights, Any], AbstractLanguageModel]] = {
+_HUGGINGFACE: dict[str, Callable[[Weights, Any], LanguageModel]] = {
     "gpt2": gpt2_from_huggingface,
     "llama": llama_from_huggingface,
     "qwen2": qwen2_from_huggingface,
 }
 
 
-def load(source: str | Path, *, dtype: DTypeLike = jnp.float32) -> AbstractLanguageModel:
+def load(source: str | Path, *, dtype: DTypeLike = jnp.float32) -> LanguageModel:
     """A language model, in float32 unless told otherwise.
 
     **Arguments:** `source`: a folder with `config.json` and `model.safetensors` of a GPT-2, a Llama or a

@@ -79,10 +79,8 @@ class Lookup(eqx.Module):
         self.mem_frac = checks.as_floats("mem_frac", mem_frac, "")
         checks.not_negative("mem_frac", mem_frac)
         self.softmax_scale = checks.positive_float("softmax_scale", softmax_scale)
-        checks.fraction("bookkeeping_frac", bookkeeping_frac)
-        self.bookkeeping_frac = checks.as_floats("bookkeeping_frac", bookkeeping_frac, "")
-        checks.fraction("residual_frac", residual_frac)
-        self.residual_frac = checks.as_floats("residual_frac", residual_frac, "")
+        self.bookkeeping_frac = checks.fraction("bookkeeping_frac", bookkeeping_frac, "")
+        self.residual_frac = checks.fraction("residual_frac", residual_frac, "")
         self.include_own = checks.flag("include_own", include_own)
         self.causal, self.approximate = checks.flag("causal", causal), checks.flag("approximate", approximate)
 

@@ -10,11 +10,11 @@ from jaxtyping import Array
 
 from energyam import checks
 from energyam.lm.store import Bank, MemoryStore, as_layers, fingerprint, slots_of
-from energyam.lm.transformer import AbstractLanguageModel, as_model, as_tokens
+from energyam.lm.transformer import LanguageModel, as_model, as_tokens
 
 
 def remember(
-    model: AbstractLanguageModel,
+    model: LanguageModel,
     token_ids: Sequence[int] | ArrayLike,
     layers: Iterable[int],
     drop: int = 1,
@@ -72,7 +72,7 @@ def _windows(count: int, window: int, overlap: int, drop: int) -> Iterator[tuple
 
 
 def _read(
-    model: AbstractLanguageModel, tokens: np.ndarray, layers: tuple[int, ...], skip: int, rotated: bool
+    model: LanguageModel, tokens: np.ndarray, layers: tuple[int, ...], skip: int, rotated: bool
 ) -> tuple[Array, Array]:
     heads: Any = model.heads(tokens, rotated=rotated)
     index = np.array(layers)

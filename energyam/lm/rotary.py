@@ -22,11 +22,6 @@ class Linear(NamedTuple):
         """The frequencies (d/2,) in use, from the plain ones."""
         return plain / self.factor
 
-    @property
-    def length(self) -> float:
-        """What the turned queries and keys are multiplied by."""
-        return 1.0
-
 
 class Llama3(NamedTuple):
     """Only slow frequencies divided, as in Llama 3.1.
@@ -47,11 +42,6 @@ class Llama3(NamedTuple):
         turns = self.original * plain / (2 * math.pi)
         kept = np.clip((turns - self.low) / (self.high - self.low), 0, 1)
         return kept * plain + (1 - kept) * plain / self.factor
-
-    @property
-    def length(self) -> float:
-        """What the turned queries and keys are multiplied by."""
-        return 1.0
 
 
 class Yarn(NamedTuple):
@@ -110,7 +100,7 @@ class Rotary(NamedTuple):
         dtype, half = precise(heads.dtype), heads.shape[-1] // 2
         frequencies = jnp.asarray(self.frequencies(heads.shape[-1]), dtype)
         angles = (positions[:, None].astype(dtype) * frequencies[None, :])[None]
-        length = 1.0 if self.scaling is None else self.scaling.length
+        length = getattr(self.scaling, "length", 1.0)  # YaRN alone makes queries and keys longer
         cos, sin = length * jnp.cos(angles), length * jnp.sin(angles)
         first, second = heads[..., :half], heads[..., half:]
         turned = jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)

@@ -18,8 +18,7 @@ from energyam import checks
 from energyam.files import as_path
 from energyam.tensor_files import opened_tensors, write_tensors
 
-_FORMAT = "energyam memory store 2"
-_FORMATS = ("energyam memory store 1", _FORMAT)  # the first had no checksums
+_KIND = "memory store"
 _ROWS = ("keys", "values", "tokens", "sources")
 
 
@@ -126,7 +125,7 @@ class MemoryStore(eqx.Module):
             "rotated": self.bank.rotated,
         }
         arrays = {name: np.asarray(getattr(self.bank, name)) for name in _ROWS}
-        write_tensors(path, arrays, {"format": _FORMAT, "store": json.dumps(about)})
+        write_tensors(path, arrays, {"format": f"energyam {_KIND} 2", "store": json.dumps(about)})
 
     @classmethod
     def load(cls, path: str | Path, model: Any) -> "MemoryStore":
@@ -135,8 +134,8 @@ class MemoryStore(eqx.Module):
         Raises `ValueError` for a file that is not a whole store, or the store of another model (stores of
         energyam 0.1 named their models otherwise, so that theirs is not checked).
         """
-        arrays, about, current = _read(as_path(path))
-        if current and about["model"] != fingerprint(model):
+        arrays, about, version = _read(as_path(path))
+        if version > 1 and about["model"] != fingerprint(model):
             raise ValueError(f"{path} holds the memory of another model than the one given")
         layers = tuple(about["layers"])
         rows = {name: jnp.asarray(arrays[name]) for name in _ROWS}
@@ -145,18 +144,30 @@ class MemoryStore(eqx.Module):
 
 
 def fingerprint(model: Any) -> str:
-    """A hash of a model's class, sizes and settings, and of a sample of its weights.
+    """A hash of a model's kind, sizes and settings, and of a sample of its weights.
 
     Which tokens end a text is left out: it changes nothing that the model computes.
     """
     arrays, settings = eqx.partition(replace(model, end_tokens=()), eqx.is_array)
-    digest = hashlib.sha256(f"{type(model).__name__} {jax.tree.structure(settings)}".encode())
+    digest = hashlib.sha256(_described(settings).encode())
     with jax.ensure_compile_time_eval():
         for array in jax.tree.leaves(arrays):
             sample = array[tuple(slice(None, None, max(1, n // 4)) for n in array.shape)]
             digest.update(f"{array.shape}".encode())
             digest.update(np.asarray(sample, np.float32).tobytes())
     return digest.hexdigest()
+
+
+def _described(settings: Any) -> str:
+    """A model's kind, sizes and settings in the words of energyam 0.2, so that stores saved by it still fit.
+
+    There GPT-2 was a class without a head, and Llama one without an embedding of positions.
+    """
+    text, kind = str(jax.tree.structure(settings)), type(settings.blocks).__name__.removesuffix("Block")
+    text = text.replace(type(settings).__name__, kind, 1)
+    if kind == "GPT2":
+        return f"{kind} {text.removesuffix(', None]))')}]))"
+    return f"{kind} {text.replace('[None, None, ', '[None, ', 1)}"
 
 
 def as_layers(layers: Iterable[int], num_layers: int) -> tuple[int, ...]:
@@ -214,15 +225,11 @@ def _fitted(bank: Bank, capacity: int | None) -> Bank:
     return replace(bank, sources=jnp.where(kept, bank.sources, -1))
 
 
-def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any], bool]:
-    """A store's arrays, what they belong to, and whether the file is of the current format."""
+def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any], int]:
+    """A store's arrays, what they belong to, and the version of its format."""
     if not path.is_file():
         raise ValueError(f"path must be a memory store; there is no file {path}")
     with opened_tensors(path) as file:
-        found = file.metadata.get("format")
-        if found not in _FORMATS:
-            raise ValueError(f"{path} is not a memory store; its format is {found!r}")
-        if found == _FORMAT:
-            file.want_checksums()
+        version = file.version_of(_KIND)
         arrays = {name: file.tensor(name) for name in _ROWS}
-        return arrays, json.loads(file.metadata["store"]), found == _FORMAT
+        return arrays, json.loads(file.metadata["store"]), version

@@ -16,6 +16,7 @@ from jaxtyping import Array, Float, Int
 from energyam import checks
 from energyam.lm.attention import Heads
 from energyam.lm.forward import Access, run
+from energyam.lm.layers import LayerNorm, RMSNorm
 from energyam.lm.lookup import Lookup
 from energyam.lm.store import MemoryStore, fingerprint
 
@@ -36,21 +37,33 @@ class AbstractBlock(eqx.Module):
         """The layer's output, given what its heads have read."""
 
 
-class AbstractLanguageModel(eqx.Module):
-    """A causal transformer over tokens, for one text; callers `jax.vmap` for several."""
+class LanguageModel(eqx.Module):
+    """A causal transformer that `energyam.lm.load` makes: `model(token_ids)` gives the logits (T, V).
 
-    embedding: eqx.AbstractVar[Float[Array, "V D"]]
-    blocks: eqx.AbstractVar[AbstractBlock]
-    context_length: eqx.AbstractVar[int]
-    end_tokens: eqx.AbstractVar[tuple[int, ...]]  # those that end a text, by the model's own files
+    It is for one text; callers `jax.vmap` for several. A GPT-2 adds a vector for each position to the
+    embedding of the token there, where a Llama turns queries and keys in its blocks. A model without a `head`
+    of its own reads its logits off the embedding.
 
-    @abc.abstractmethod
+    Radford et al., "Language models are unsupervised multitask learners", 2019. Touvron et al., "LLaMA: open
+    and efficient foundation language models", 2023.
+    """
+
+    embedding: Float[Array, "V D"]
+    position_embedding: Float[Array, "C D"] | None
+    blocks: AbstractBlock
+    final_norm: LayerNorm | RMSNorm
+    head: Float[Array, "V D"] | None
+    context_length: int = eqx.field(static=True)
+    end_tokens: tuple[int, ...] = eqx.field(static=True)  # those that end a text, by the model's own files
+
     def embed(self, token_ids: Int[Array, " T"], positions: Int[Array, " T"]) -> Float[Array, "T D"]:
         """The input of the first layer."""
+        x = self.embedding[token_ids]
+        return x if self.position_embedding is None else x + self.position_embedding[positions]
 
-    @abc.abstractmethod
     def unembed(self, x: Float[Array, "T D"]) -> Float[Array, "T V"]:
         """The logits, from the output of the last layer."""
+        return self.final_norm(x) @ (self.embedding if self.head is None else self.head).T
 
     @property
     def num_layers(self) -> int:
@@ -109,9 +122,9 @@ class AbstractLanguageModel(eqx.Module):
         return token_ids, Access(memory.bank, lookup)
 
 
-def as_model(model: object) -> AbstractLanguageModel:
+def as_model(model: object) -> LanguageModel:
     """`model`, if it is a language model; raises `ValueError` for anything else."""
-    return checks.instance("model", model, AbstractLanguageModel)
+    return checks.instance("model", model, LanguageModel)
 
 
 def as_tokens(token_ids: Sequence[int] | ArrayLike, vocabulary: int) -> Int[Array, " T"]:
@@ -136,7 +149,7 @@ def as_length(length: ArrayLike | None, token_ids: Int[Array, " T"]) -> Int[Arra
     return jnp.asarray(length, jnp.int32)
 
 
-def _check_owner(model: AbstractLanguageModel, memory: MemoryStore) -> None:
+def _check_owner(model: LanguageModel, memory: MemoryStore) -> None:
     if memory.bank.slots.shape[0] != model.num_layers:
         raise ValueError(
             f"memory must be of this model, of {model.num_layers} layers; it is of one of "

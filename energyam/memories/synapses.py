@@ -21,6 +21,7 @@ from jaxtyping import Array, Bool, Float, Num, Shaped
 from energyam import checks
 from energyam.linalg import dot, overlaps
 from energyam.memories.separation import AbstractSeparation
+from energyam.names import public_names
 
 
 class Dense(eqx.Module):
@@ -271,3 +272,6 @@ def _by_head(tokens, weights):
     H, Y, D = weights.shape
     found = dot(tokens, weights.reshape(H * Y, D).T)
     return jnp.swapaxes(found.reshape(-1, H, Y), 0, 1)
+
+
+__all__, __dir__ = public_names(__name__)

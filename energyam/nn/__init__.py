@@ -1,5 +1,6 @@
 """Trainable associative memories: Equinox layers and networks, and the loop that trains them with optax."""
 
+from energyam.names import public_names
 from energyam.nn.energy_losses import (
     contrastive_divergence as contrastive_divergence,
     denoising_score_matching as denoising_score_matching,
@@ -50,3 +51,5 @@ from energyam.nn.reads import (
 )
 from energyam.nn.rest import recall_at_rest as recall_at_rest
 from energyam.nn.training import Trained as Trained, train as train
+
+__all__, __dir__ = public_names(__name__)

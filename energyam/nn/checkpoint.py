@@ -14,8 +14,7 @@ from jaxtyping import PRNGKeyArray, PyTree
 from energyam.files import as_path, reserved
 from energyam.tensor_files import opened_tensors, write_tensors
 
-_FORMAT = "energyam training checkpoint 2"
-_FORMATS = ("energyam training checkpoint 1", _FORMAT)  # the first had no checksums
+_KIND = "training checkpoint"
 
 
 class History(NamedTuple):
@@ -65,7 +64,7 @@ def write_checkpoint(path: str | Path, state: PyTree, history: History) -> None:
     tensors = {f"state{name}": _plain(leaf) for name, leaf in _leaves(state)}
     tensors |= {f"metrics.{name}": values for name, values in history.metrics.items()}
     tensors |= {"key": history.key, "losses": history.losses, "evaluated_at": history.evaluated_at}
-    write_tensors(path, tensors, {"format": _FORMAT})
+    write_tensors(path, tensors, {"format": f"energyam {_KIND} 2"})
 
 
 def read_checkpoint(path: str | Path, state: PyTree, *, key: PRNGKeyArray) -> tuple[PyTree, History]:
@@ -92,11 +91,7 @@ def read_checkpoint(path: str | Path, state: PyTree, *, key: PRNGKeyArray) -> tu
 
 def _read(path: str | Path) -> dict[str, np.ndarray]:
     with opened_tensors(path) as file:
-        found = file.metadata.get("format")
-        if found not in _FORMATS:
-            raise ValueError(f"checkpoint {path} must be of format {_FORMAT!r}; got {found!r}")
-        if found == _FORMAT:
-            file.want_checksums()
+        file.version_of(_KIND)
         return file.tensors()
 
 

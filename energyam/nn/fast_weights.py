@@ -60,7 +60,7 @@ class FastWeightsCell(eqx.Module):
         key: PRNGKeyArray,
     ):
         self.write = checks.one_of("write", write, _WRITES)
-        checks.fraction("decay", decay)
+        self.decay = checks.fraction("decay", decay, "").astype(float)
         checks.key("key", key)
         H = checks.count("hidden_size", hidden_size)
         self.recurrent = 0.05 * jnp.eye(H)
@@ -68,7 +68,6 @@ class FastWeightsCell(eqx.Module):
         self.num_inner = checks.count("num_inner", num_inner)
         separate_norms = checks.flag("separate_norms", separate_norms)
         self.norms = tuple(eqx.nn.LayerNorm(H) for _ in range(num_inner if separate_norms else 1))
-        self.decay = checks.as_floats("decay", decay, "").astype(float)
         self.rate = checks.positive_float("rate", rate).astype(float)
 
     def __call__(

@@ -202,9 +202,7 @@ class HopfieldAttention(eqx.Module):
 
     def _joined(self, read, queries):
         """What all heads read, mapped, in the dtype of the queries."""
-        joined = _map(self.to_out, jnp.concatenate(read, axis=-1))
-        dtype = jnp.asarray(queries).dtype
-        return joined.astype(dtype) if jnp.issubdtype(dtype, jnp.floating) else joined
+        return in_dtype_of(queries, _map(self.to_out, jnp.concatenate(read, axis=-1)))
 
     def _checked(self, queries, stored, values, mask):
         """The arguments as floats; stored patterns and values in float32 at least."""
@@ -232,6 +230,12 @@ class HopfieldAttention(eqx.Module):
                 f"layer maps them, else divisible by its {self.num_heads} heads; got shape {values.shape}"
             )
         return values
+
+
+def in_dtype_of(given: ArrayLike, found: Float[Array, "T Dout"]) -> Float[Array, "T Dout"]:
+    """What was found, in the dtype of what was given if that is one of floats."""
+    dtype = jnp.asarray(given).dtype
+    return found.astype(dtype) if jnp.issubdtype(dtype, jnp.floating) else found
 
 
 def _no_other_beta(separation, beta):

@@ -7,13 +7,12 @@ Ramsauer et al., "Hopfield networks is all you need", ICLR 2021.
 """
 
 import equinox as eqx
-import jax.numpy as jnp
 import jax.random as jr
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
 from energyam import checks
-from energyam.nn.hopfield_layers import Association, HopfieldAttention
+from energyam.nn.hopfield_layers import Association, HopfieldAttention, in_dtype_of
 
 
 class HopfieldPooling(eqx.Module):
@@ -39,14 +38,14 @@ class HopfieldPooling(eqx.Module):
 
         In the dtype of the set if that is one of floats, else in that of the queries.
         """
-        return _as_the_set(self.attention(self.queries, stored, mask=mask), stored)
+        return in_dtype_of(stored, self.attention(self.queries, stored, mask=mask))
 
     def associate(
         self, stored: Shaped[ArrayLike, "..."], mask: Shaped[ArrayLike, "..."] | None = None
     ) -> Association:
         """The same as a call, with the weights of the set and the energies, head by head."""
         found = self.attention.associate(self.queries, stored, mask=mask)
-        return found._replace(out=_as_the_set(found.out, stored))
+        return found._replace(out=in_dtype_of(stored, found.out))
 
 
 class HopfieldLookup(eqx.Module):
@@ -90,8 +89,3 @@ class HopfieldLookup(eqx.Module):
     ) -> Association:
         """The same as a call, with the weights of the learned patterns and the energies, head by head."""
         return self.attention.associate(queries, self.stored, self.values, mask)
-
-
-def _as_the_set(out, stored):
-    dtype = jnp.asarray(stored).dtype
-    return out.astype(dtype) if jnp.issubdtype(dtype, jnp.floating) else out

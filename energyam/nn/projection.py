@@ -13,7 +13,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from energyam import checks
-from energyam.linalg import dot
+from energyam.linalg import dot, unit
 from energyam.memories.separation import AbstractSeparation
 
 
@@ -66,9 +66,7 @@ class ProjectedMemory(eqx.Module):
 
     def project(self, vectors: Float[Array, "*batch D"]) -> Float[Array, "*batch L"]:
         """Unit vectors along the projections of `vectors`."""
-        projected = dot(vectors, self.projection.T)
-        # Smooth at 0, so that no gradient is NaN.
-        return projected / jnp.sqrt(jnp.sum(projected**2, axis=-1, keepdims=True) + 1e-12)
+        return unit(dot(vectors, self.projection.T))
 
 
 class ReconstructionLoss(eqx.Module):
@@ -87,8 +85,7 @@ class ReconstructionLoss(eqx.Module):
     def __init__(self, stored: ArrayLike, batch_size: int = 128, low: ArrayLike = 0.75):
         self.stored = checks.as_floats("stored", stored, "K D")
         self.batch_size = checks.count("batch_size", batch_size)
-        checks.fraction("low", low)
-        self.low = checks.as_floats("low", low, "").astype(self.stored.dtype)
+        self.low = checks.fraction("low", low, "").astype(self.stored.dtype)
 
     def __call__(self, model: ProjectedMemory, key: PRNGKeyArray) -> Float[Array, ""]:
         which, how_far, way = jr.split(key, 3)

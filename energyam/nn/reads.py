@@ -22,6 +22,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float
 
 from energyam import checks
 from energyam.learning import store, storkey_step
+from energyam.linalg import unit
 from energyam.memories.separations import LogSumExp
 from energyam.nn.hopfield_layers import HopfieldAttention
 from energyam.nn.masked import Masked
@@ -136,12 +137,11 @@ class SettledRead(AbstractRead):
     ):
         self.read = checks.instance("read", read, AbstractRead)
         self.log_beta = jnp.log(checks.positive_float("beta", beta).astype(float))
-        checks.fraction("share", share)
-        self.logit_share = logit(checks.as_floats("share", share, "").astype(float))
+        self.logit_share = logit(checks.fraction("share", share, "").astype(float))
         self.num_steps = checks.count("num_steps", num_steps)
 
     def __call__(self, support, member, query):
-        support, query = _unit(support), _unit(query)
+        support, query = unit(support), unit(query)
         share, beta = jax.nn.sigmoid(self.logit_share), jnp.exp(self.log_beta)
         for _ in range(self.num_steps):
             retrieved = jax.nn.softmax(beta * (support @ query)) @ support
@@ -166,9 +166,4 @@ def class_potentials(similarities: Float[Array, " S"], member: Bool[Array, "S N"
 
 
 def _cosines(support: Float[Array, "S D"], query: Float[Array, " D"]) -> Float[Array, " S"]:
-    return _unit(support) @ _unit(query)
-
-
-def _unit(vectors: Float[Array, "*S D"]) -> Float[Array, "*S D"]:
-    # Smooth at 0, where a dead embedding may lie: no NaN in the gradient.
-    return vectors / jnp.sqrt(jnp.sum(vectors**2, axis=-1, keepdims=True) + 1e-12)
+    return unit(support) @ unit(query)

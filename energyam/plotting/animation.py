@@ -20,7 +20,7 @@ from PIL import Image
 from energyam import checks
 from energyam.dynamics.recall import Recall
 from energyam.dynamics.update import Flips
-from energyam.files import as_path, check_target
+from energyam.files import as_path, replacing
 from energyam.plotting.figures import checked_names, energy_curve, energy_panels, names_above
 from energyam.plotting.pixels import GAP, GREYS, as_grid, as_pictures, enlarged, shades
 
@@ -95,8 +95,8 @@ class Animation:
         path = as_path(path)
         if path.suffix not in (".gif", *_VIDEO_SUFFIXES):
             raise ValueError(f"path must end in .gif, .mp4 or .webm; got {str(path)!r}")
-        check_target(path)
-        path.write_bytes(self.gif() if path.suffix == ".gif" else self.video(path.suffix))
+        with replacing(path) as file:
+            file.write(self.gif() if path.suffix == ".gif" else self.video(path.suffix))
 
     def _repr_html_(self) -> str:
         return f'<img src="data:image/gif;base64,{base64.b64encode(self.gif()).decode()}">'

@@ -1,6 +1,7 @@
 """Theory: formulas as pure functions over numbers, never over memories."""
 
 # attention and sparse distributed memory
+from energyam.names import public_names
 from energyam.theory.attention import (
     BetaFit as BetaFit,
     EffectiveBeta as EffectiveBeta,
@@ -39,3 +40,5 @@ from energyam.theory.capacity import (
     replica_capacity as replica_capacity,
     storkey_capacity as storkey_capacity,
 )
+
+__all__, __dir__ = public_names(__name__)

@@ -53,7 +53,7 @@ ROWS = [
     (look("residual_frac"), "residual_frac", [[0.1, 0.2], *FRACTION]),
     (look("causal"), "causal", FLAG),
     (look("approximate"), "approximate", FLAG),
-    (lambda v: lm.remember(v, TOKENS, [0]), "model", [None, 3, "text", lm.GPT2, STORE]),
+    (lambda v: lm.remember(v, TOKENS, [0]), "model", [None, 3, "text", lm.LanguageModel, STORE]),
     (lambda v: lm.remember(MODEL, v, [0]), "token_ids", NO_TOKENS),
     (lambda v: lm.remember(MODEL, TOKENS, v), "layers", LAYERS),
     (lambda v: lm.remember(MODEL, TOKENS, [0], v), "drop", [5, *without(WHOLE, 0)]),
@@ -72,7 +72,7 @@ ROWS = [
         row
         for how in (lm.generate, lm.generate_cached, lm.stream)
         for row in [
-            (write("model", how), "model", [None, 3, "text", lm.GPT2, STORE]),
+            (write("model", how), "model", [None, 3, "text", lm.LanguageModel, STORE]),
             (write("prompt", how), "token_ids", NO_TOKENS),
             (write("memory", how), "memory", [STORE]),
             (write("lookup", how), "lookup", [LOOKUP]),
@@ -83,18 +83,18 @@ ROWS = [
             *key_rows(write("key", how)),
         ]
     ],
-    (lambda v: lm.answer_log_probabilities(v, TOKENS, [1]), "model", [None, 3, "text", lm.GPT2]),
+    (lambda v: lm.answer_log_probabilities(v, TOKENS, [1]), "model", [None, 3, "text", lm.LanguageModel]),
     (lambda v: lm.answer_log_probabilities(MODEL, v, [1]), "token_ids", NO_TOKENS),
     (lambda v: lm.answer_log_probabilities(MODEL, TOKENS, v), "token_ids", NO_TOKENS),
     (lambda v: lm.answer_log_probabilities(MODEL, TOKENS, [1], temperature=v), "temperature", ONE_POSITIVE),
     (lambda v: lm.answer_log_probabilities(MODEL, TOKENS, [1], top_k=v), "top_k", WHOLE),
     (lambda v: lm.sweep_layers(MODEL, TOKENS, [1], v, LOOKUP), "memory", [None, 3, "text", lm.MemoryStore]),
     (lambda v: lm.sweep_layers(MODEL, TOKENS, [1], STORE, LOOKUP, width=v), "width", [2, *WHOLE]),
-    (lambda v: lm.look_ups(v, TOKENS, STORE, LOOKUP), "model", [None, 3, "text", lm.GPT2]),
+    (lambda v: lm.look_ups(v, TOKENS, STORE, LOOKUP), "model", [None, 3, "text", lm.LanguageModel]),
     (lambda v: lm.look_ups(MODEL, v, STORE, LOOKUP), "token_ids", NO_TOKENS),
     (lambda v: lm.look_ups(MODEL, TOKENS, v, LOOKUP), "memory", [None, 3, "text", lm.MemoryStore]),
     (lambda v: lm.look_ups(MODEL, TOKENS, STORE, v), "lookup", [None, 3, "text", lm.Lookup]),
     (lm.sentiment, "texts", [None, 3, "text", [3], [None]]),
     (lambda v: MODEL(v), "token_ids", NO_TOKENS),
-    (lambda v: lm.decode_after(v, [1], [2]), "tokenizer", [None, 3, "text", lm.GPT2]),
+    (lambda v: lm.decode_after(v, [1], [2]), "tokenizer", [None, 3, "text", lm.LanguageModel]),
 ]  # fmt: skip
