@@ -1,10 +1,14 @@
-"""Energies too large for floats, in their order: beyond a limit they grow on as their logarithm does."""
+"""Numbers too large for floats: energies compressed in their order, and mantissas beside powers of 2."""
 
 import math
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jax import lax
+from jax.typing import DTypeLike
+from jaxtyping import Array, Bool, Float, Int
+
+ZERO_EXPONENT = -(2**20)  # of 0, among powers of 2
 
 
 def is_beyond(log_size: Float[Array, "..."]) -> Bool[Array, "..."]:
@@ -26,6 +30,28 @@ def log_sizes(energies: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
     limit, sizes = _limit(energies.dtype), np.abs(np.asarray(energies, np.float64))
     with np.errstate(divide="ignore"):
         return np.where(sizes > limit, math.log(limit) + sizes / limit - 1, np.log(sizes))
+
+
+def wide_floats(logs: Float[np.ndarray, "..."]) -> tuple[Float[Array, "..."], Int[Array, "..."]]:
+    """Numbers given by their natural logarithms, as mantissas in [1, 2) and whole powers of 2."""
+    some = np.isfinite(logs)
+    powers = np.where(some, logs, 0) / math.log(2)
+    exponents = np.floor(powers)
+    mantissas = np.where(some, np.exp2(powers - exponents), 0)
+    exponents = np.where(some, exponents, ZERO_EXPONENT)
+    return jnp.asarray(mantissas, dtype=float), jnp.asarray(exponents, dtype=jnp.int32)
+
+
+def two_to(exponent: Int[Array, "..."], dtype: DTypeLike) -> Float[Array, "..."]:
+    """2^exponent, exactly; 0 below the smallest normal float. The exponent must not exceed the largest."""
+    info = jnp.finfo(dtype)
+    bits = jnp.maximum(exponent + info.maxexp - 1, 0).astype(jnp.dtype(f"int{info.bits}"))
+    return lax.bitcast_convert_type(bits << info.nmant, jnp.dtype(dtype))
+
+
+def largest_exponent(dtype: DTypeLike) -> int:
+    """An exponent that leaves room for the sum of many patterns."""
+    return int(jnp.finfo(dtype).maxexp) - 28
 
 
 def _limit(dtype):

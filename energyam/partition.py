@@ -28,7 +28,8 @@ _BLOCK = 2**14
 
 
 def log_partition(memory: Any, temperature: ArrayLike) -> float:
-    """log Z at a temperature, exact: Z = Σ_x exp(−E(x)/T) over discrete states, or the integral over real ones.
+    """log Z at a temperature, exact: Z = Σ_x exp(−E(x)/T) over discrete states, or the integral over real
+    ones.
 
     Three ways, the first that is feasible:
 

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from energyam.dynamics.moves import view_of
+from energyam.dynamics.moves import ready, view_of
 from energyam.flips.sweep import Moving, descend, visit
 
 
@@ -11,7 +11,7 @@ def flips_of(memory):
     """How single moves change a memory's energy."""
     shape = getattr(memory, "state_shape", (1,))
     state = jax.tree.map(jnp.zeros, shape, is_leaf=lambda node: isinstance(node, tuple))
-    return view_of(memory, state, jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, bool), state)).flips
+    return view_of(ready(memory), state, jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, bool), state)).flips
 
 
 def change(flips, kept, state, i):

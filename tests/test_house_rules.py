@@ -14,7 +14,7 @@ TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in FILES.items(
 
 # From the ground up. A file imports from its own room and from rooms on floors below it.
 FLOORS = (
-    ("checks", "names"),
+    ("checks", "names", "abilities"),
     ("files", "linalg", "least_squares", "roots", "log_scale", "console"),
     ("tensor_files", "hypersphere", "learning", "datasets", "flips", "diagnostics"),
     ("hypercube", "structure"),
@@ -39,8 +39,13 @@ ANYTHING = {
     "prepared": "a rule's own",
     "carry": "a rule's own",
     "kept": "what flips keep between flips, their own",
-    "leader": "what flips keep of a leader, their own",
     "rebuild": "a function between pytrees of states",
+    "thing": "whatever a memory may be",
+    "at": "where a run is, its own",
+    "inputs": "what a run is given, looked at for traced arrays alone",
+    "step": "what a rule returned, before it is checked",
+    "before": "where a run was, its own",
+    "neurons": "floors below `memories` can't name their class",
     "clamp": "a bool, bools, or a pytree of them",
     "separation": "any object with a potential(similarities): floors below `memories` can't name its class",
     "similarity": "any object with an of(pattern, state), likewise",
@@ -105,8 +110,15 @@ def inherits_only_from_abstract_classes(trees):
                 yield f"{module}: {name} inherits from {base}, which is not abstract"
 
 
+def is_optional(function):
+    return any(last_name(decorator) == "optional" for decorator in function.decorator_list)
+
+
 def overrides_no_concrete_method(trees):
-    """What a class has written, no other class writes anew. (`__check_init__` is called for each of them.)"""
+    """What a class has written, no other class writes anew, unless it is marked as optional.
+
+    (`__check_init__` is called for each of them.)
+    """
     known = classes_of(trees)
 
     def ancestors(node):
@@ -119,7 +131,9 @@ def overrides_no_concrete_method(trees):
         own = {f.name for f in node.body if isinstance(f, ast.FunctionDef)} - {"__check_init__"}
         for ancestor in ancestors(node):
             for method in ancestor.body:
-                if isinstance(method, ast.FunctionDef) and method.name in own and not is_abstract(method):
+                if not isinstance(method, ast.FunctionDef) or is_abstract(method) or is_optional(method):
+                    continue
+                if method.name in own:
                     yield f"{module}: {name} overrides {ancestor.name}.{method.name}"
 
 
@@ -225,7 +239,8 @@ RIGHT = {
     inherits_only_from_abstract_classes: "class AbstractA(eqx.Module): pass\nclass B(AbstractA): pass",
     overrides_no_concrete_method: (
         "class AbstractA(eqx.Module):\n    @abc.abstractmethod\n    def f(self): ...\n"
-        "class B(AbstractA):\n    def f(self): return 2"
+        "    @property\n    @optional\n    def g(self): return None\n"
+        "class B(AbstractA):\n    def f(self): return 2\n    @property\n    def g(self): return 2"
     ),
     imports_point_down: "from energyam import checks\ndef f():\n    from energyam.dynamics import recall",
     says_what_parameters_are: "def f(x: int, make: Callable[..., Any], memory: Any): pass",

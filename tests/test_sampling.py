@@ -209,7 +209,7 @@ def test_a_proposal_of_discrete_langevin_is_that_of_its_formula(getkey):
     slope = jax.grad(memory.energy)(x)
     rule = eam.DiscreteLangevin(step_size, T)
     log_q = [-0.5 * slope / T * move - move**2 / (2 * step_size) for move in (-2 * x, 0 * x)]
-    np.testing.assert_allclose(rule.drive(x, slope, jnp.asarray(T)) / T, log_q[0] - log_q[1], rtol=1e-5)
+    np.testing.assert_allclose(rule.drive(-2 * x, slope, jnp.asarray(T)) / T, log_q[0] - log_q[1], rtol=1e-5)
 
 
 def test_discrete_langevin_cools_and_never_climbs_at_temperature_0(getkey):

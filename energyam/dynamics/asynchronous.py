@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from energyam import checks
-from energyam.dynamics.moves import check_moves, view_of, without_gradient
+from energyam.dynamics.moves import Ready, check_moves, ready, view_of, without_gradient
 from energyam.dynamics.orders import checked_order, drawn_order
 from energyam.dynamics.update import AbstractUpdate, Flips, Step, Tick
 from energyam.flips.derived import scalar_energy
@@ -45,20 +45,20 @@ class Asynchronous(AbstractUpdate):
     def repeats(self) -> bool:
         return self.order == "sequential"
 
-    def prepare(self, memory: Any) -> Any:
+    def prepare(self, memory: Any) -> Ready:
         instead = "use eam.Synchronous() or eam.GradientDescent(step_size)"
         check_moves(memory, "Asynchronous", instead, energy=False)
-        return without_gradient(memory)
+        return ready(without_gradient(memory))
 
-    def init(self, prepared: Any, state: PyTree[Array], tick: Tick) -> Float[Array, ""]:
-        if not checks.has_method(prepared, "energy"):
+    def init(self, prepared: Ready, state: PyTree[Array], tick: Tick) -> Float[Array, ""]:
+        if not checks.has_method(prepared.memory, "energy"):
             return jnp.zeros(())
-        return scalar_energy(prepared)(without_gradient(state))
+        return scalar_energy(prepared.memory)(without_gradient(state))
 
     def energy(self, carry: Float[Array, ""]) -> Float[Array, ""]:
         return carry
 
-    def step(self, prepared: Any, state: PyTree[Array], carry: Any, tick: Tick, clamp: Any) -> Step:
+    def step(self, prepared: Ready, state: PyTree[Array], carry: Any, tick: Tick, clamp: Any) -> Step:
         view, once = view_of(prepared, state, clamp), self.order != "uniform"
         swept = view.descend(carry, drawn_order(self.order, view.num_tries, tick), once)
         settled = (swept.flips < 0).all()

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PyTree
 from energyam import checks
 from energyam.dynamics.fields import one_state
 from energyam.dynamics.heat_bath import logit, uniform_within
-from energyam.dynamics.moves import check_moves, view_of
+from energyam.dynamics.moves import Ready, check_moves, view_of
 from energyam.dynamics.temperature import (
     Schedule,
     Temperature,
@@ -101,7 +101,7 @@ class DiscreteLangevin(AbstractUpdate):
         return -0.5 * steps * gradient - 0.5 * temperature * steps**2 / self.step_size
 
     def _view(self, memory, state, clamp):
-        view = view_of(memory, state, clamp)
+        view = view_of(Ready(memory, None), state, clamp)
         if view.units is not None:
             raise ValueError(
                 f"DiscreteLangevin moves neurons of two values alone; {type(memory).__name__} has units of more "

@@ -11,7 +11,7 @@ from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
-from energyam.dynamics.moves import View, check_moves, view_of, without_gradient
+from energyam.dynamics.moves import Ready, View, check_moves, ready, view_of, without_gradient
 from energyam.dynamics.orders import checked_order, drawn_order
 from energyam.dynamics.temperature import (
     Schedule,
@@ -64,19 +64,19 @@ class AbstractFlipsAtRandom(AbstractUpdate):
     def check(self, memory: Any, num_steps: int) -> None:
         check_schedule(self.temperature, num_steps)
 
-    def prepare(self, memory: Any) -> Any:
+    def prepare(self, memory: Any) -> Ready:
         check_moves(memory, type(self).__name__, "use eam.Langevin(step_size, temperature)")
-        return without_gradient(memory)
+        return ready(without_gradient(memory))
 
-    def init(self, prepared: Any, state: PyTree[Array], tick: Tick) -> Chain:
+    def init(self, prepared: Ready, state: PyTree[Array], tick: Tick) -> Chain:
         free = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, bool), state)
         view = view_of(prepared, state, free)
-        return Chain(scalar_energy(prepared)(state), view.flips.start(view.neurons.state))
+        return Chain(scalar_energy(prepared.memory)(state), view.flips.start(view.neurons.state))
 
     def energy(self, carry: Chain) -> Float[Array, ""]:
         return carry.energy
 
-    def step(self, prepared: Any, state: PyTree[Array], carry: Chain, tick: Tick, clamp: Any) -> Step:
+    def step(self, prepared: Ready, state: PyTree[Array], carry: Chain, tick: Tick, clamp: Any) -> Step:
         view, once = view_of(prepared, state, clamp), self.order != "uniform"
         order = drawn_order(self.order, view.num_tries, tick)
         temperature = temperature_at(self.temperature, tick.index).astype(view.neurons.state.dtype)

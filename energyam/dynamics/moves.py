@@ -95,8 +95,21 @@ def _slope(view):
     return jax.grad(lambda x: scalar_energy(view.memory)(view.rebuild(x)))(view.neurons.state)
 
 
-def view_of(memory: Any, state: PyTree[Array], clamp: PyTree[Array], exact: bool = True) -> View:
-    """The single moves of a state of this memory. Not `exact`: by arithmetic that has derivatives."""
+class Ready(NamedTuple):
+    """A memory ready for moves: how they change its energy, where it says that itself."""
+
+    memory: Any
+    declared: AbstractFlips | None
+
+
+def ready(memory: Any, exact: bool = True) -> Ready:
+    """A memory ready for moves; not `exact`: by arithmetic that has derivatives."""
+    return Ready(memory, memory.flips(exact) if checks.has_method(memory, "flips") else None)
+
+
+def view_of(prepared: Ready, state: PyTree[Array], clamp: PyTree[Array]) -> View:
+    """The single moves of a state."""
+    memory = prepared.memory
     layers = layers_of(memory, state, True)
     movable = tuple(move is not None for move in layers.moves)
     x, rebuild = flat_view(state, movable)
@@ -108,15 +121,12 @@ def view_of(memory: Any, state: PyTree[Array], clamp: PyTree[Array], exact: bool
     neurons = Moving(x, jnp.concatenate(steps), ~flat_view(clamp, movable).neurons)
     single = all(move[0] == 1 for move in layers.moves if move is not None)
     units = None if single else Units.of_layers(layers.neurons, layers.shapes, layers.moves)
-    flips = _flips(memory, layers, rebuild, exact)
+    flips = _derived(memory, layers, rebuild) if prepared.declared is None else prepared.declared
     return View(memory, neurons, units, flips, rebuild, checks.has_method(memory, "energy"))
 
 
-def _flips(memory: Any, layers: Layers, rebuild: Any, exact: bool) -> AbstractFlips:
-    """How single moves change the energy: as the memory says, from one gradient, or by differences."""
-    found = memory.flips(exact) if _has_flips(memory) else None
-    if found is not None:
-        return found
+def _derived(memory: Any, layers: Layers, rebuild: Any) -> AbstractFlips:
+    """How single moves change an energy: from one gradient or field, or by differences."""
     movable = tuple(move is not None for move in layers.moves)
     if not checks.has_method(memory, "energy"):
         field = lambda x: flat_view(memory.field(rebuild(x)), movable).neurons  # noqa: E731
@@ -131,10 +141,6 @@ def _flips(memory: Any, layers: Layers, rebuild: Any, exact: bool) -> AbstractFl
 
         return SlopeFlips(energy_and_field)
     return EnergyFlips(memory, rebuild)
-
-
-def _has_flips(memory):
-    return checks.has_method(memory, "flips")
 
 
 def flat_view(state: PyTree[Array], movable: tuple[bool, ...]) -> FlatView:

@@ -14,7 +14,7 @@ from energyam import checks
 from energyam.dynamics import loop
 from energyam.dynamics.defaults import default_update
 from energyam.dynamics.driver import check_memory, checked_run, in_chunks
-from energyam.dynamics.moves import check_moves, view_of
+from energyam.dynamics.moves import check_moves, ready, view_of
 from energyam.dynamics.states import Move, as_working, checked_clamp, checked_states, layers_of
 from energyam.dynamics.traces import frames_of_flips, frames_of_states
 from energyam.dynamics.update import AbstractUpdate, Flips, States
@@ -178,9 +178,10 @@ def is_local_minimum(memory: Any, state: PyTree[ArrayLike], clamp: Any = None) -
 @eqx.filter_jit
 def _is_local_minimum(memory, states, axes, clamp, clamp_batched):
     memory, states = _stop_gradient((memory, states))  # of a bool there is none
+    prepared = ready(memory)
 
     def certify(state, clamp):
-        lower, energy = view_of(memory, state, clamp).any_descent()
+        lower, energy = view_of(prepared, state, clamp).any_descent()
         return ~lower & jnp.isfinite(energy)
 
     working = as_working(states, axes)

@@ -34,14 +34,22 @@ class CouplingFlips(AbstractFlips):
         return -0.5 * dot(state, kept + self.bias)
 
     def change(
-        self, kept: Float[Array, " D"], state: Any, i: Int[Array, " w"], step: Float[Array, " w"]
+        self,
+        kept: Float[Array, " D"],
+        state: Float[Array, " N"],
+        i: Int[Array, " w"],
+        step: Float[Array, " w"],
     ) -> Change:
         at = self._at(i)
         own = dot(self.weights[at[:, None], at], step) if i.size > 1 else self.own[at] * step
         return Change(dot(step, kept[at] + 0.5 * own), dot(jnp.abs(step), self.errors[at]))
 
     def move(
-        self, kept: Float[Array, " D"], state: Any, i: Int[Array, " w"], step: Float[Array, " w"]
+        self,
+        kept: Float[Array, " D"],
+        state: Float[Array, " N"],
+        i: Int[Array, " w"],
+        step: Float[Array, " w"],
     ) -> Any:
         return kept + dot(step, self.weights[self._at(i)])
 

@@ -76,14 +76,22 @@ class OverlapFlips(AbstractFlips):
         return -self.separation.potential(kept)
 
     def change(
-        self, kept: Float[Array, " K"], state: Any, i: Int[Array, " w"], step: Float[Array, " w"]
+        self,
+        kept: Float[Array, " K"],
+        state: Float[Array, " N"],
+        i: Int[Array, " w"],
+        step: Float[Array, " w"],
     ) -> Change:
         moved = self.rows.moved(i, step)
         change = dot(moved, kept + 0.5 * moved)
         return Change(change, jnp.zeros_like(change))
 
     def move(
-        self, kept: Float[Array, " K"], state: Any, i: Int[Array, " w"], step: Float[Array, " w"]
+        self,
+        kept: Float[Array, " K"],
+        state: Float[Array, " N"],
+        i: Int[Array, " w"],
+        step: Float[Array, " w"],
     ) -> Any:
         return kept + self.rows.moved(i, step)
 
@@ -126,12 +134,20 @@ class BoundedFlips(AbstractFlips):
         return -kept[1].potential
 
     def change(
-        self, kept: tuple[Array, Bounds], state: Any, i: Int[Array, " w"], step: Float[Array, " w"]
+        self,
+        kept: tuple[Array, Bounds],
+        state: Float[Array, " N"],
+        i: Int[Array, " w"],
+        step: Float[Array, " w"],
     ) -> Change:
         return self.separation.gain(kept[0], self.rows.moved(i, jnp.sign(step)), self.rows.size)
 
     def move(
-        self, kept: tuple[Array, Bounds], state: Any, i: Int[Array, " w"], step: Float[Array, " w"]
+        self,
+        kept: tuple[Array, Bounds],
+        state: Float[Array, " N"],
+        i: Int[Array, " w"],
+        step: Float[Array, " w"],
     ) -> Any:
         return self._bounded(kept[0] + self.rows.moved(i, step))
 

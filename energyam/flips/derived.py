@@ -92,14 +92,22 @@ class SlopeFlips(AbstractFlips):
         return kept[0]
 
     def change(
-        self, kept: tuple[Array, Array, Array], state: Any, i: Int[Array, " w"], step: Float[Array, " w"]
+        self,
+        kept: tuple[Array, Array, Array],
+        state: Float[Array, " N"],
+        i: Int[Array, " w"],
+        step: Float[Array, " w"],
     ) -> Change:
         at = i if self.neurons is None else self.neurons[i]
         change = self._clear(kept, jnp.sum(step * kept[1][at]), jnp.abs(step).max())
         return Change(change, jnp.zeros_like(change))
 
     def move(
-        self, kept: tuple[Array, Array, Array], state: Any, i: Int[Array, " w"], step: Float[Array, " w"]
+        self,
+        kept: tuple[Array, Array, Array],
+        state: Float[Array, " N"],
+        i: Int[Array, " w"],
+        step: Float[Array, " w"],
     ) -> tuple[Array, Array, Array]:
         at = i if self.neurons is None else self.neurons[i]
         return self.start(kept[2].at[at].add(step))

@@ -76,7 +76,8 @@ def with_exact_sign(
     n: Int[Array, ""],
     limbs: int,
 ) -> Float[Array, ""]:
-    """`estimate` of Σ (afterⁿ − beforeⁿ) / scaleⁿ, with its sign made exact where its error `bound` leaves it open.
+    """`estimate` of Σ (afterⁿ − beforeⁿ) / scaleⁿ, with its sign made exact where its error `bound` leaves it
+    open.
 
     A sum that lies within ±2^31 is what 32-bit integers make of it, however often its powers wrap around. So
     the sign costs little where the bound is that small; else it takes integers of many limbs, a hundred times

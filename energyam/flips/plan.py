@@ -12,9 +12,9 @@ from typing import Literal, NamedTuple
 import jax
 
 # Neurons of a block. Of bounded ones there are fewer among many patterns, so that few are bounded twice.
-COUPLED = {"cpu": 64, "accelerator": 256}
+COUPLED = {"cpu": 64, "accelerator": 512}
 BOUNDED, FEWEST_BOUNDED, CACHED = 16, 4, 2**19  # CACHED: floats of a block that stays in a core's cache
-IN_ROUNDS, FEWEST_IN_ROUNDS, WIDEST = 128, 8, 2**18  # WIDEST: similarities that one query's block may hold
+IN_ROUNDS, FEWEST_IN_ROUNDS, WIDEST = 256, 8, 2**18  # WIDEST: similarities that one query's block may hold
 _asked_for: list[str] = []
 
 

@@ -26,7 +26,8 @@ def where_needed(needed: Bool[Array, ""], function: Callable[..., Any], otherwis
 
 
 def _where_needed(compute, axes, needed, otherwise, arrays):
-    """The same over all axes of `needed`, those of one `vmap` each. `axes` lists which of them each array has."""
+    """The same over all axes of `needed`, those of one `vmap` each. `axes` lists which of them each array
+    has."""
 
     @jax.custom_batching.custom_vmap
     def run(needed, otherwise, arrays):
@@ -38,7 +39,9 @@ def _where_needed(compute, axes, needed, otherwise, arrays):
             place = jnp.unravel_index(jnp.argmax(needed), needed.shape)
             leaves, structure = jax.tree.flatten(arrays)
             own = [leaf[tuple(place[k] for k in has)] for leaf, has in zip(leaves, axes, strict=True)]
-            found = jax.tree.map(lambda all_, new: all_.at[place].set(new), found, compute(jax.tree.unflatten(structure, own)))
+            found = jax.tree.map(
+                lambda all_, new: all_.at[place].set(new), found, compute(jax.tree.unflatten(structure, own))
+            )
             return needed.at[place].set(False), found
 
         return lax.while_loop(lambda at: at[0].any(), do_next, (needed, otherwise))[1]

@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 from energyam import checks
 from energyam.dynamics.asynchronous import Asynchronous
 from energyam.dynamics.heat_bath import HeatBath
-from energyam.dynamics.moves import check_moves, view_of
+from energyam.dynamics.moves import check_moves, ready, view_of
 from energyam.dynamics.recall import is_local_minimum, recall
 from energyam.dynamics.states import layers_of
 from energyam.dynamics.update import Tick
@@ -107,7 +107,7 @@ def _temperatures(memory, state, schedule, num_sweeps):
 
 @eqx.filter_jit
 def _typical_field(memory, state):
-    view = view_of(memory, state, _nothing(state))
+    view = view_of(ready(memory), state, _nothing(state))
     known = view.flips.typical_field()
     if known is not None and all(one.values == (-1, 1) for one in layers_of(memory, state, True).neurons):
         return known

@@ -19,10 +19,10 @@ from energyam.flips.abstract import Change
 from energyam.flips.bounds import Bounds, of_terms
 from energyam.hypercube import MAX_DIMENSION, log_circle_intersection, log_number, log_of
 from energyam.hypersphere import log_cap_integral, log_cap_intersection
+from energyam.log_scale import ZERO_EXPONENT, largest_exponent, two_to, wide_floats
 from energyam.memories.separation import AbstractSeparation, Pair, by_blocks, check_similarities
 
 _WEIGHTS, _STEPS, _SUMS = range(3)  # rows of the tables
-_ZERO = -(2**20)  # the exponent of 0
 
 
 class CircleIntersection(AbstractSeparation):
@@ -71,7 +71,7 @@ class CircleIntersection(AbstractSeparation):
             logs = log_of(_drawn_counts(logs, num_neurons, key))
         steps = np.append(-np.inf, np.logaddexp(logs[1:], logs[:-1]))  # of C, from h to h − 1
         sums = np.append(np.logaddexp.accumulate(steps[:0:-1])[::-1], -np.inf)
-        self.mantissas, self.exponents = _wide_floats(np.stack([logs, steps, sums]))
+        self.mantissas, self.exponents = wide_floats(np.stack([logs, steps, sums]))
         self.cosines = checks.flag("cosines", cosines)
 
     @property
@@ -99,9 +99,9 @@ class CircleIntersection(AbstractSeparation):
 
     def total(self, scale: Float[Array, ""], total: Float[Array, ""]) -> Pair:
         (term, weight), (term_top, weight_top) = self._at(scale, None)
-        most = _largest(term.dtype)
-        potential = total * term * _two_to(jnp.minimum(term_top, most), term.dtype) / self._scale
-        return potential, weight * _two_to(jnp.clip(weight_top, -most // 2, most), term.dtype)
+        most = largest_exponent(term.dtype)
+        potential = total * term * two_to(jnp.minimum(term_top, most), term.dtype) / self._scale
+        return potential, weight * two_to(jnp.clip(weight_top, -most // 2, most), term.dtype)
 
     def gain(
         self, similarities: Float[Array, " K"], direction: Num[Array, " K"], step: ArrayLike
@@ -112,12 +112,12 @@ class CircleIntersection(AbstractSeparation):
         (mantissas, exponents), places = cells, self._places(similarities, step)
         crossed = jnp.clip(places + (direction < 0), 0, exponents.shape[0] - 1)  # which step of C
         counts = jnp.zeros(exponents.shape, jnp.int32).at[crossed].add(direction.astype(jnp.int32))
-        exponents = jnp.where(counts == 0, _ZERO, exponents)
+        exponents = jnp.where(counts == 0, ZERO_EXPONENT, exponents)
         top = exponents.max()
-        terms = counts * mantissas * _two_to(exponents - top, similarities.dtype)
-        total, bound = terms.sum(), _largest(terms.dtype)
+        terms = counts * mantissas * two_to(exponents - top, similarities.dtype)
+        total, bound = terms.sum(), largest_exponent(terms.dtype)
         rounding = 16 * jnp.finfo(terms.dtype).eps * jnp.abs(terms).sum()
-        change = total * _two_to(jnp.clip(top, -bound, bound), terms.dtype) / self._scale
+        change = total * two_to(jnp.clip(top, -bound, bound), terms.dtype) / self._scale
         return Change(jnp.where(jnp.abs(total) > rounding, change, 0), jnp.zeros_like(change))
 
     def bounds(self, similarities: Float[Array, " K"], step: ArrayLike) -> Bounds | None:
@@ -127,9 +127,9 @@ class CircleIntersection(AbstractSeparation):
         (mantissas, exponents), places = cells, self._places(similarities, step)
         steps = jnp.stack([places, places + 1]).clip(0, exponents.shape[0] - 1)
         top = exponents[steps].max()
-        rises, falls = mantissas[steps] * _two_to(exponents[steps] - top, mantissas.dtype)
-        bound = _largest(rises.dtype)
-        unit = _two_to(jnp.clip(top, -bound, bound), rises.dtype) / self._scale
+        rises, falls = mantissas[steps] * two_to(exponents[steps] - top, mantissas.dtype)
+        bound = largest_exponent(rises.dtype)
+        unit = two_to(jnp.clip(top, -bound, bound), rises.dtype) / self._scale
         return of_terms(rises, falls, unit, self.potential(similarities))
 
     def _places(self, similarities, step):
@@ -153,10 +153,10 @@ class CircleIntersection(AbstractSeparation):
         parts = [
             share
             * self.mantissas[_WEIGHTS, k]
-            * _two_to(self.exponents[_WEIGHTS, k] - exponents, self.mantissas.dtype)
+            * two_to(self.exponents[_WEIGHTS, k] - exponents, self.mantissas.dtype)
             for share, k in ((0.75, near), (0.25, far))
         ]
-        return jnp.where(cell == 0, 0, parts[0] + parts[1]), jnp.where(cell == 0, _ZERO, exponents)
+        return jnp.where(cell == 0, 0, parts[0] + parts[1]), jnp.where(cell == 0, ZERO_EXPONENT, exponents)
 
     @property
     def _scale(self):
@@ -178,7 +178,7 @@ class CircleIntersection(AbstractSeparation):
         """Entries of the tables relative to 2^top, and top: by default the largest of their exponents."""
         exponents = self.exponents[rows, k]
         top = exponents.max() if top is None else top
-        return self.mantissas[rows, k] * _two_to(exponents - top, self.mantissas.dtype), top
+        return self.mantissas[rows, k] * two_to(exponents - top, self.mantissas.dtype), top
 
 
 class CapIntersection(AbstractSeparation):
@@ -278,24 +278,3 @@ def _drawn_counts(logs, num_neurons, key):
     for before, after in pairwise(expected):
         counts.append(rng.binomial(counts[-1], min(after / before, 1) if before > 0 else 0))
     return np.array(counts, dtype=float)
-
-
-def _wide_floats(logs):
-    """Numbers given by their natural logarithms, as mantissas in [1, 2) and whole powers of 2."""
-    some = np.isfinite(logs)
-    powers = np.where(some, logs, 0) / math.log(2)
-    exponents = np.floor(powers)
-    mantissas = np.where(some, np.exp2(powers - exponents), 0)
-    return jnp.asarray(mantissas, dtype=float), jnp.asarray(np.where(some, exponents, _ZERO), dtype=jnp.int32)
-
-
-def _two_to(exponent, dtype):
-    """2^exponent, exactly; 0 below the smallest normal float. The exponent must not exceed the largest."""
-    info = jnp.finfo(dtype)
-    bits = jnp.maximum(exponent + info.maxexp - 1, 0).astype(jnp.dtype(f"int{info.bits}"))
-    return lax.bitcast_convert_type(bits << info.nmant, jnp.dtype(dtype))
-
-
-def _largest(dtype):
-    """An exponent that leaves room for the sum of many patterns."""
-    return int(jnp.finfo(dtype).maxexp) - 28

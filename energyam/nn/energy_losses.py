@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from energyam import checks
 from energyam.dynamics.gradient import check_real
-from energyam.dynamics.moves import check_moves, view_of
+from energyam.dynamics.moves import check_moves, ready, view_of
 from energyam.dynamics.sampling import sample
 from energyam.dynamics.states import Layers, as_working, checked_states, layers_of
 from energyam.dynamics.update import AbstractUpdate
@@ -165,7 +165,7 @@ def _check_unbounded(layers: Layers) -> None:
 
 def _changes(memory, state):
     nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, bool), state)
-    return view_of(memory, state, nothing, exact=False).changes()
+    return view_of(ready(memory, exact=False), state, nothing).changes()
 
 
 def _mean_over_moves(memory, states, loss):
