@@ -248,17 +248,17 @@ def _enumerable(memory):
     layers = layers_of(memory, None, True)
     if not all(layers.moves):
         raise ValueError(
-            f"memory must have ±1 neurons, or others of few values, or be a log-sum-exp memory of real ones at a "
-            f"temperature that makes exp(−E/T) a mixture (ModernHopfield: T = 1/β); {name} is neither"
+            f"memory must have ±1 neurons, or others of few values, or be a log-sum-exp memory of real ones "
+            f"at a temperature that makes exp(−E/T) a mixture (ModernHopfield: T = 1/β); {name} is neither"
         )
     N, bits = sum(map(math.prod, layers.shapes)), 0.0
     for shape, (width, _) in zip(layers.shapes, layers.moves, strict=True):
         bits += math.prod(shape) / width * math.log2(max(width, 2))
     if bits > MOST_NEURONS + 1e-9:
         raise ValueError(
-            f"memory must have at most {MOST_NEURONS} neurons of two values, or as many states of others, to be "
-            f"enumerated; {name} has {N} (feasible too: log-sum-exp memories where 1/T is a whole number, or "
-            "dense memories of very few patterns)"
+            f"memory must have at most {MOST_NEURONS} neurons of two values, or as many states of others, to "
+            f"be enumerated; {name} has {N} (feasible too: log-sum-exp memories where 1/T is a whole number, "
+            "or dense memories of very few patterns)"
         )
     return layers
 
