@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, PRNGKeyArray, Shaped
 
 from energyam import checks
-from energyam.memories.neurons import AbstractNeurons, Layer, Number, Shape
+from energyam.memories.neurons import AbstractNeurons, Layer, Number, Shape, Wide
 
 
 class Binary(AbstractNeurons):
@@ -43,9 +43,9 @@ class Binary(AbstractNeurons):
     def draw(self, field: Layer, curvature: Number, temperature: Number, *, key: PRNGKeyArray) -> Layer:
         return _drawn_of_two(2 * field, (-1, 1), temperature, key=key)  # P(x = 1) = σ(2 field/T)
 
-    def log_partition(self, field: Layer, curvature: Number, temperature: Number) -> Number:
+    def log_partition(self, field: Wide, curvature: ArrayLike, temperature: ArrayLike) -> Wide:
         h = field / temperature
-        return jnp.sum(jnp.logaddexp(h, -h) - 0.5 * curvature / temperature)
+        return field.__array_namespace__().logaddexp(h, -h) - 0.5 * curvature / temperature
 
 
 class ZeroOne(AbstractNeurons):
@@ -88,8 +88,8 @@ class ZeroOne(AbstractNeurons):
     def draw(self, field: Layer, curvature: Number, temperature: Number, *, key: PRNGKeyArray) -> Layer:
         return _drawn_of_two(field - 0.5 * curvature, (0, 1), temperature, key=key)
 
-    def log_partition(self, field: Layer, curvature: Number, temperature: Number) -> Number:
-        return jnp.sum(jax.nn.softplus((field - 0.5 * curvature) / temperature))
+    def log_partition(self, field: Wide, curvature: ArrayLike, temperature: ArrayLike) -> Wide:
+        return field.__array_namespace__().logaddexp(0 * field, (field - 0.5 * curvature) / temperature)
 
 
 class Categorical(AbstractNeurons):
@@ -155,9 +155,10 @@ class Categorical(AbstractNeurons):
         noise = temperature * jr.gumbel(key, field.shape, field.dtype)
         return self.retract(field + noise)
 
-    def log_partition(self, field: Layer, curvature: Number, temperature: Number) -> Number:
-        logits = (self._by_unit(field) - 0.5 * curvature) / temperature
-        return jnp.sum(jax.nn.logsumexp(logits, axis=-1))
+    def log_partition(self, field: Wide, curvature: ArrayLike, temperature: ArrayLike) -> Wide:
+        xp, logits = field.__array_namespace__(), (self._by_unit(field) - 0.5 * curvature) / temperature
+        top = xp.max(logits, axis=-1)
+        return top + xp.log(xp.sum(xp.exp(logits - top[..., None]), axis=-1))
 
     def _by_unit(self, state):
         return state.reshape(*state.shape[:-1], -1, self.q)

@@ -15,6 +15,7 @@ from energyam.abilities import optional
 Shape = tuple[int, ...] | None
 Layer = Float[Array, "..."]
 Number = Float[Array, ""]
+Wide = Float[Array | np.ndarray, "..."]  # of numpy in double precision, where that matters
 
 
 class AbstractNeurons(eqx.Module):
@@ -95,9 +96,9 @@ class AbstractNeurons(eqx.Module):
         return None
 
     @optional
-    def log_partition(self, field: Layer, curvature: Number, temperature: Number) -> Number | None:
-        """The log of the sum, or integral, of exp((field · x − ½ curvature ‖x‖² − R(x))/T) over all states.
-        Write it so that partition functions of mixtures are exact."""
+    def log_partition(self, field: Wide, curvature: ArrayLike, temperature: ArrayLike) -> Wide | None:
+        """The log of the sum, or integral, of exp((field · x − ½ curvature ‖x‖² − R(x))/T) over the values of
+        each neuron, or unit. Write it so that partition functions of mixtures are exact."""
         return None
 
     @optional
@@ -133,7 +134,7 @@ class Continuous(AbstractNeurons):
     def draw(self, field: Layer, curvature: Number, temperature: Number, *, key: PRNGKeyArray) -> Layer:
         return _normal(field, 1 + curvature, temperature, key=key)
 
-    def log_partition(self, field: Layer, curvature: Number, temperature: Number) -> Number:
+    def log_partition(self, field: Wide, curvature: ArrayLike, temperature: ArrayLike) -> Wide:
         return _log_gaussian(field, 1 + curvature, temperature)
 
 
@@ -161,7 +162,7 @@ class Free(AbstractNeurons):
     def draw(self, field: Layer, curvature: Number, temperature: Number, *, key: PRNGKeyArray) -> Layer:
         return _normal(field, curvature, temperature, key=key)
 
-    def log_partition(self, field: Layer, curvature: Number, temperature: Number) -> Number:
+    def log_partition(self, field: Wide, curvature: ArrayLike, temperature: ArrayLike) -> Wide:
         return _log_gaussian(field, curvature, temperature)
 
 
@@ -242,9 +243,9 @@ def _normal(field, curvature, temperature, *, key):
 
 
 def _log_gaussian(field, curvature, temperature):
-    """The log of the integral of exp((field x − ½ curvature x²)/T) over all x."""
-    squares = jnp.sum(field**2) / (2 * temperature * curvature)
-    return squares + 0.5 * field.size * jnp.log(2 * jnp.pi * temperature / curvature)
+    """The log of the integral of exp((field x − ½ curvature x²)/T) over all x, for each field."""
+    xp = field.__array_namespace__()
+    return field**2 / (2 * temperature * curvature) + 0.5 * xp.log(2 * np.pi * temperature / curvature)
 
 
 def _check_shape(name, value):
