@@ -64,12 +64,7 @@ def mask_half(
 
 @key_by_name
 def random_patterns(
-    num_patterns: int,
-    dim: int,
-    bias: ArrayLike = 0.0,
-    correlation: ArrayLike = 0.0,
-    *,
-    key: PRNGKeyArray,
+    num_patterns: int, dim: int, bias: ArrayLike = 0.0, correlation: ArrayLike = 0.0, *, key: PRNGKeyArray
 ) -> Int8[Array, "K D"]:
     """Random ±1 patterns (K, D) with mean `bias` and a chosen correlation between patterns.
 

@@ -99,10 +99,7 @@ def sweep_layers(
 
 
 def look_ups(
-    model: LanguageModel,
-    token_ids: Sequence[int] | ArrayLike,
-    memory: MemoryStore,
-    lookup: Lookup,
+    model: LanguageModel, token_ids: Sequence[int] | ArrayLike, memory: MemoryStore, lookup: Lookup
 ) -> Findings:
     """What the newest token of a text (T,) looks up in each layer of the memory, the first layer first."""
     token_ids, access = as_model(model).checked(token_ids, memory, lookup)

@@ -158,11 +158,7 @@ class Lookup(eqx.Module):
         return LogSumExp(self.softmax_scale).weights(scores / key.size**0.5)
 
     def replacement(
-        self,
-        query: Float[Array, " d"],
-        key: Float[Array, " d"],
-        value: Float[Array, " d"],
-        found: Neighbours,
+        self, query: Float[Array, " d"], key: Float[Array, " d"], value: Float[Array, " d"], found: Neighbours
     ) -> Float[Array, " d"]:
         """The value of one token-head after reading its neighbours."""
         values = jnp.concatenate([value[None], found.values]) if self.include_own else found.values

@@ -25,10 +25,7 @@ from energyam.nn.fast_weights import (
 )
 from energyam.nn.few_shot import ConvEmbedding as ConvEmbedding, FewShotClassifier as FewShotClassifier
 from energyam.nn.hopfield_layers import Association as Association, HopfieldAttention as HopfieldAttention
-from energyam.nn.hopfield_sets import (
-    HopfieldLookup as HopfieldLookup,
-    HopfieldPooling as HopfieldPooling,
-)
+from energyam.nn.hopfield_sets import HopfieldLookup as HopfieldLookup, HopfieldPooling as HopfieldPooling
 from energyam.nn.layer_losses import (
     Nudged as Nudged,
     contrastive_hebbian as contrastive_hebbian,

@@ -21,7 +21,7 @@ from energyam import checks
 from energyam.dynamics.recall import Recall
 from energyam.dynamics.update import Flips
 from energyam.files import as_path, replacing
-from energyam.plotting.figures import checked_names, energy_curve, energy_panels, names_above
+from energyam.plotting.figures import checked_names, energy_curve, energy_panels, names_above, num_updates
 from energyam.plotting.pixels import GAP, GREYS, as_grid, as_pictures, enlarged, shades
 
 _MOST_FRAMES, _FRAMES = 100, 60  # at most, and about, unless told
@@ -168,7 +168,7 @@ def _of_recall(result: Recall, shape: Any, every: int | None, energies: Any):
     B, axes = result.converged.size, result.converged.ndim
     first = jax.tree.map(lambda leaf: leaf.reshape(B, *leaf.shape[axes:])[:_MOST_PICTURES], result)
     first, changes = _until_the_last_change(first)
-    least = math.ceil(first.energies.shape[-1] / (_MOST_FRAMES - 1))
+    least = math.ceil(num_updates(first) / (_MOST_FRAMES - 1))
     every = max(1, math.ceil(changes / _FRAMES) if every is None else every, least)
     updates, energies = energy_curve(first, every)
     return updates, as_pictures("result", first.frames(every), shape), energies
@@ -176,7 +176,7 @@ def _of_recall(result: Recall, shape: Any, every: int | None, energies: Any):
 
 def _until_the_last_change(result: Recall) -> tuple[Recall, int]:
     """A batch (B,) of recalls without the steps after the last that moved a state, and its updates."""
-    T = result.energies.shape[-1]
+    T = num_updates(result)
     if result.record is None or T == 0:
         return result, T
     steps = jax.tree.leaves(result.record)[0].shape[1]
@@ -187,7 +187,8 @@ def _until_the_last_change(result: Recall) -> tuple[Recall, int]:
         last = 1 + int(np.flatnonzero((flips & taken).any(axis=0)).max(initial=-1))
     kept = max(1, -(-last // size))
     record = jax.tree.map(lambda leaf: leaf[:, :kept], result.record)
-    return dataclasses.replace(result, energies=result.energies[:, : kept * size], record=record), last
+    energies = None if result.energies is None else result.energies[:, : kept * size]
+    return dataclasses.replace(result, energies=energies, record=record), last
 
 
 def _of_arrays(states: Any, shape: Any, every: int | None, energies: Any):

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import jax
 import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Float, Int, UInt8
@@ -77,7 +78,7 @@ def show_recall(
     """
     recalled = result.state if isinstance(result, Recall) else result
     if query is None and isinstance(result, Recall):
-        query = result.frames(max(1, result.energies.shape[-1]))[..., 0, :]
+        query = result.frames(max(1, num_updates(result)))[..., 0, :]
     if query is None:
         raise ValueError("query must be given where result is an array of states; got None")
     states = {"query": query, "recalled": recalled, "original": original}
@@ -101,11 +102,21 @@ def show_recall(
 
 def energy_curve(result: Recall, every: int) -> tuple[Int[np.ndarray, " F"], Float[np.ndarray, "B F"] | None]:
     """Updates behind each frame, and energies there of the first 100 of a batch; None if there are none."""
-    T = result.energies.shape[-1]
+    T = num_updates(result)
     updates = np.asarray(frame_updates(T, every))
+    if result.energies is None or result.initial_energy is None:
+        return updates, None
     energies = np.concatenate([result.initial_energy[..., None], result.energies], axis=-1)
     energies = energies.reshape(-1, T + 1)[:100, updates]
     return updates, energies if T and np.isfinite(energies).all() else None
+
+
+def num_updates(result: Recall) -> int:
+    """T, by the record where the memory has no energy."""
+    if result.energies is not None or result.record is None:
+        return 0 if result.energies is None else result.energies.shape[-1]
+    axes = result.status.ndim
+    return math.prod(jax.tree.leaves(result.record)[0].shape[axes : axes + 2])
 
 
 def energy_panels(

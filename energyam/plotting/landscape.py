@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 
 from energyam import checks
 from energyam.dynamics.recall import Recall
+from energyam.memories.neurons import AbstractNeurons, is_movable
 from energyam.plotting.animation import Animation
 from energyam.plotting.figures import ACCENT, new_figure, rendered
 
