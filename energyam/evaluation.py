@@ -54,7 +54,7 @@ class SuccessCurve(NamedTuple):
     outcomes: Float[np.ndarray, "S N O"]  # shares of `OUTCOMES`
 
 
-def log_energies(energies: Shaped[ArrayLike, "..."]) -> Float[np.ndarray, "..."]:
+def log_energies(energies: ArrayLike) -> Float[np.ndarray, "..."]:
     """sign(E) · log(1 + |E|) of energies as a memory or a recall gives them: in their order, and drawable.
 
     The energies of `PolynomialDenseAM` span hundreds of decades. Where floats can't hold them a memory gives

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import jax
 import numpy as np
-from jax.typing import ArrayLike
+from jaxtyping import ArrayLike
 
 from energyam import checks
 from energyam.checks import Number, Whole

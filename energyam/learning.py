@@ -19,7 +19,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, ScalarLike, Shaped
+from jaxtyping import Array, ArrayLike, Float, ScalarLike
 
 from energyam import checks
 from energyam.least_squares import dot, least_squares, projection
@@ -29,10 +29,7 @@ Step = Callable[..., Float[Array, "D D"]]
 
 
 def hebbian_step(
-    weights: Shaped[ArrayLike, "..."],
-    state: Shaped[ArrayLike, "..."],
-    rate: ScalarLike | None = None,
-    decay: ScalarLike = 1.0,
+    weights: ArrayLike, state: ArrayLike, rate: ScalarLike | None = None, decay: ScalarLike = 1.0
 ) -> Float[Array, "D D"]:
     """Write one state by Hebb's rule: neurons that are active together are joined.
 
@@ -48,10 +45,7 @@ def hebbian_step(
 
 
 def storkey_step(
-    weights: Shaped[ArrayLike, "..."],
-    state: Shaped[ArrayLike, "..."],
-    rate: ScalarLike | None = None,
-    decay: ScalarLike = 1.0,
+    weights: ArrayLike, state: ArrayLike, rate: ScalarLike | None = None, decay: ScalarLike = 1.0
 ) -> Float[Array, "D D"]:
     """Write one state by Storkey's rule: Hebb's, less what the weights already say about the state.
 
@@ -74,8 +68,8 @@ def storkey_step(
 
 
 def store(
-    weights: Shaped[ArrayLike, "..."],
-    patterns: Shaped[ArrayLike, "..."],
+    weights: ArrayLike,
+    patterns: ArrayLike,
     step: Step = storkey_step,
     rate: ScalarLike | None = None,
     decay: ScalarLike = 1.0,
@@ -98,9 +92,7 @@ def store(
     return _store(weights, states, step, _rate(rate, states[0]), _number("decay", decay, states))
 
 
-def forget(
-    weights: Shaped[ArrayLike, "..."], state: Shaped[ArrayLike, "..."], rate: ScalarLike | None = None
-) -> Float[Array, "D D"]:
+def forget(weights: ArrayLike, state: ArrayLike, rate: ScalarLike | None = None) -> Float[Array, "D D"]:
     """Erase a state (D,): one Hebbian step of the opposite sign, zero diagonal.
 
         W_ij <- W_ij - rate · x_i x_j,    i ≠ j
@@ -114,7 +106,7 @@ def forget(
     return _hollow(hebbian_step(W, x, -_rate(rate, x)))
 
 
-def hebbian(patterns: Shaped[ArrayLike, "..."]) -> Float[Array, "D D"]:
+def hebbian(patterns: ArrayLike) -> Float[Array, "D D"]:
     """The Hebbian weights of patterns (K, D) with entries ±1.
 
         W = XᵀX / D, zero diagonal
@@ -128,7 +120,7 @@ def hebbian(patterns: Shaped[ArrayLike, "..."]) -> Float[Array, "D D"]:
     return _hollow(correlation_matrix_memory(x, x) / x.shape[1])
 
 
-def storkey(patterns: Shaped[ArrayLike, "..."]) -> Float[Array, "D D"]:
+def storkey(patterns: ArrayLike) -> Float[Array, "D D"]:
     """The weights after writing patterns (K, D) with entries ±1 one by one with `storkey_step`.
 
     Zero diagonal; K·D² work in one compiled loop, no array larger than the weights. Raises `ValueError` for
@@ -138,7 +130,7 @@ def storkey(patterns: Shaped[ArrayLike, "..."]) -> Float[Array, "D D"]:
     return store(jnp.zeros((x.shape[1], x.shape[1]), x.dtype), x, storkey_step)
 
 
-def pseudo_inverse(patterns: Shaped[ArrayLike, "..."]) -> Float[Array, "D D"]:
+def pseudo_inverse(patterns: ArrayLike) -> Float[Array, "D D"]:
     """The projection rule: weights under which every stored pattern is a fixed point, however correlated.
 
         W = X⁺X, zero diagonal
@@ -156,9 +148,7 @@ def pseudo_inverse(patterns: Shaped[ArrayLike, "..."]) -> Float[Array, "D D"]:
     return _hollow(projection(_states(patterns)))
 
 
-def transition_weights(
-    patterns: Shaped[ArrayLike, "..."], transitions: Shaped[ArrayLike, "..."]
-) -> Float[Array, "D D"]:
+def transition_weights(patterns: ArrayLike, transitions: ArrayLike) -> Float[Array, "D D"]:
     """Weights that turn each pattern into the one that follows it.
 
         W = Σ_ij T_ij ξ_j ξ_iᵀ / D, zero diagonal
@@ -177,7 +167,7 @@ def transition_weights(
 
 
 def sequence_weights(
-    patterns: Shaped[ArrayLike, "..."], transitions: Shaped[ArrayLike, "..."], strength: ScalarLike
+    patterns: ArrayLike, transitions: ArrayLike, strength: ScalarLike
 ) -> Float[Array, "D D"]:
     """Weights under which the state hops from pattern to pattern: Hebb's, and transitions.
 
@@ -192,9 +182,7 @@ def sequence_weights(
     )
 
 
-def correlation_matrix_memory(
-    keys: Shaped[ArrayLike, "..."], values: Shaped[ArrayLike, "..."]
-) -> Float[Array, "Dv Dk"]:
+def correlation_matrix_memory(keys: ArrayLike, values: ArrayLike) -> Float[Array, "Dv Dk"]:
     """The correlation matrix of keys (K, Dk) and values (K, Dv), the simplest heteroassociative memory.
 
         W = Σ_μ v_μ k_μᵀ
@@ -208,7 +196,7 @@ def correlation_matrix_memory(
 
 
 def optimal_linear_associator(
-    keys: Shaped[ArrayLike, "..."], values: Shaped[ArrayLike, "..."], ridge: ScalarLike = 0.0
+    keys: ArrayLike, values: ArrayLike, ridge: ScalarLike = 0.0
 ) -> Float[Array, "Dv Dk"]:
     """The matrix that maps keys (K, Dk) to values (K, Dv) with the least squared error.
 
@@ -231,13 +219,11 @@ def optimal_linear_associator(
     return least_squares(k, v).T
 
 
-def _states(patterns: Shaped[ArrayLike, "..."]) -> Float[Array, "K D"]:
+def _states(patterns: ArrayLike) -> Float[Array, "K D"]:
     return checks.as_binary("patterns", patterns, "K D").astype(float)
 
 
-def _written(
-    weights: Shaped[ArrayLike, "..."], state: Shaped[ArrayLike, "..."]
-) -> tuple[Float[Array, "D D"], Float[Array, " D"]]:
+def _written(weights: ArrayLike, state: ArrayLike) -> tuple[Float[Array, "D D"], Float[Array, " D"]]:
     """Weights and a state as floats: a rate of 1/D times whole numbers must not be cut to 0."""
     W = checks.as_square("weights", weights)
     return W, checks.as_vector("state", state, W.shape[0]).astype(W.dtype)

@@ -3,7 +3,7 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, Int, ScalarLike, Shaped
+from jaxtyping import Array, ArrayLike, Float, Int, ScalarLike
 
 from energyam import checks
 from energyam.linalg import dot
@@ -16,7 +16,7 @@ _LARGEST_MIXTURE = 7
 KINDS = ("pattern", "inverse", "mixture", "spurious")
 
 
-def cosines(patterns: Shaped[ArrayLike, "..."], state: Shaped[ArrayLike, "..."]) -> Float[Array, " K"]:
+def cosines(patterns: ArrayLike, state: ArrayLike) -> Float[Array, " K"]:
     """The cosine of a state (D,) with each of the patterns (K, D), from −1 to 1.
 
         m_μ = ξ_μ · x / (‖ξ_μ‖ ‖x‖), which is ξ_μ · x / D for ±1
@@ -29,7 +29,7 @@ def cosines(patterns: Shaped[ArrayLike, "..."], state: Shaped[ArrayLike, "..."])
     return bare_cosines(X, x)
 
 
-def nearest_pattern(patterns: Shaped[ArrayLike, "..."], state: Shaped[ArrayLike, "..."]) -> Int[Array, ""]:
+def nearest_pattern(patterns: ArrayLike, state: ArrayLike) -> Int[Array, ""]:
     """The index of the pattern (K, D) with the largest cosine with a state (D,), the first among equals.
 
     Raises `ValueError` as `cosines` does.
@@ -38,10 +38,7 @@ def nearest_pattern(patterns: Shaped[ArrayLike, "..."], state: Shaped[ArrayLike,
 
 
 def outcome(
-    patterns: Shaped[ArrayLike, "..."],
-    state: Shaped[ArrayLike, "..."],
-    target: Shaped[ArrayLike, "..."],
-    tolerance: ScalarLike = 0.05,
+    patterns: ArrayLike, state: ArrayLike, target: ArrayLike, tolerance: ScalarLike = 0.05
 ) -> Int[Array, ""]:
     """What a recall of the pattern with index `target` ended in, as an index into `OUTCOMES`.
 
@@ -82,9 +79,7 @@ class Retrieved(eqx.Module):
     kind: Int[Array, ""]
 
 
-def retrieved(
-    memory: AbstractDenseAM, state: Shaped[ArrayLike, "..."], tolerance: ScalarLike = 0.05
-) -> Retrieved:
+def retrieved(memory: AbstractDenseAM, state: ArrayLike, tolerance: ScalarLike = 0.05) -> Retrieved:
     """Which pattern of a dense memory a state is, its weight, the runner-up, and what kind of end it is.
 
         share_μ = |w_μ| / Σ_ν |w_ν|,    w = separation.weights(S(Ξ, x)): the softmax, for a log-sum-exp

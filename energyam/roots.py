@@ -6,8 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.typing import ArrayLike
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
 _MOST_STEPS = 200
 

@@ -4,8 +4,7 @@ from typing import Literal, cast
 
 import jax.numpy as jnp
 import jax.random as jr
-from jax.typing import ArrayLike
-from jaxtyping import Array, Bool, Int8, PRNGKeyArray, Shaped
+from jaxtyping import Array, ArrayLike, Bool, Int8, PRNGKeyArray, Shaped
 
 from energyam import checks
 from energyam.datasets.keys import key_by_name

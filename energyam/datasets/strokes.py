@@ -10,8 +10,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jax import lax
-from jax.typing import ArrayLike
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray
 
 from energyam import checks
 from energyam.datasets.keys import key_by_name

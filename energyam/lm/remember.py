@@ -5,8 +5,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
-from jaxtyping import Array
+from jaxtyping import Array, ArrayLike
 
 from energyam import checks
 from energyam.lm.store import Bank, MemoryStore, as_layers, fingerprint, slots_of

@@ -14,8 +14,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jax import lax
-from jax.typing import ArrayLike
-from jaxtyping import Array, Bool, Float, PRNGKeyArray, Shaped
+from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray, Shaped
 
 from energyam import checks
 from energyam.memories.graded import LayerNorm

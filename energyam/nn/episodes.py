@@ -46,7 +46,7 @@ class EpisodeLoss(eqx.Module):
 
     def __init__(
         self,
-        images: Shaped[ArrayLike, "..."],
+        images: ArrayLike,
         kind: str = "squared_error",
         num_ways: int = 5,
         num_shots: int = 1,
@@ -131,7 +131,7 @@ class Accuracy(NamedTuple):
 
 def episode_accuracy(
     model: FewShotClassifier,
-    images: Shaped[ArrayLike, "..."],
+    images: ArrayLike,
     num_episodes: int = 1000,
     num_ways: int = 5,
     num_shots: int = 1,

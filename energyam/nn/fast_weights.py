@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jax import lax
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from energyam import checks
 from energyam.learning import hebbian_step, storkey_step
@@ -133,12 +133,12 @@ class FastWeightsRNN(eqx.Module):
         self.dense, self.answer = _head(cell.recurrent.shape[0], head_size, output_size, head_key)
         self.form = form
 
-    def __call__(self, inputs: Shaped[ArrayLike, "..."]) -> Float[Array, " O"]:
+    def __call__(self, inputs: ArrayLike) -> Float[Array, " O"]:
         """The logits (O,) after a sequence (T, I), T ≥ 1; raises `ValueError` for another shape."""
         run = self._with_matrix if self.form == "matrix" else self._with_attention
         return _logits(self, run(self._embedded(inputs))[0])
 
-    def memories(self, inputs: Shaped[ArrayLike, "..."]) -> Float[Array, "T H H"]:
+    def memories(self, inputs: ArrayLike) -> Float[Array, "T H H"]:
         """The fast weights A_t after each of the T inputs (T, I)."""
         return self._with_matrix(self._embedded(inputs))[1]
 
@@ -195,7 +195,7 @@ class LSTMRNN(eqx.Module):
         self.cell = eqx.nn.LSTMCell(input_size, checks.count("hidden_size", hidden_size), key=cell_key)
         self.dense, self.answer = _head(hidden_size, head_size, output_size, head_key)
 
-    def __call__(self, inputs: Shaped[ArrayLike, "..."]) -> Float[Array, " O"]:
+    def __call__(self, inputs: ArrayLike) -> Float[Array, " O"]:
         """The logits (O,) after a sequence (T, I), T ≥ 1; raises `ValueError` for another shape."""
         inputs = _checked(inputs, self.cell.input_size)
         start = jnp.zeros(self.cell.hidden_size, self.cell.weight_hh.dtype)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jax import lax
-from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray, Shaped
+from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray
 
 from energyam import checks
 from energyam.nn.reads import AbstractRead
@@ -62,11 +62,7 @@ class FewShotClassifier(eqx.Module):
         checks.instance("read", self.read, AbstractRead)
 
     def __call__(
-        self,
-        support: Shaped[ArrayLike, "..."],
-        labels: Shaped[ArrayLike, "..."],
-        queries: Shaped[ArrayLike, "..."],
-        num_classes: int,
+        self, support: ArrayLike, labels: ArrayLike, queries: ArrayLike, num_classes: int
     ) -> Float[Array, "Q N"]:
         """Logits (Q, N) of queries (Q, 28, 28), given support (S, 28, 28) and labels (S,) in 0..N−1.
 
@@ -79,11 +75,7 @@ class FewShotClassifier(eqx.Module):
         return self.answer(embedded[:S], labels, embedded[S:], num_classes)
 
     def answer(
-        self,
-        support: Float[Array, "S D"],
-        labels: Shaped[ArrayLike, "..."],
-        queries: Float[Array, "Q D"],
-        num_classes: int,
+        self, support: Float[Array, "S D"], labels: ArrayLike, queries: Float[Array, "Q D"], num_classes: int
     ) -> Float[Array, "Q N"]:
         """The same for embedded support (S, D) and queries (Q, D), whose pictures need no embedding again."""
         member = _membership(labels, support.shape[0], checks.count("num_classes", num_classes))

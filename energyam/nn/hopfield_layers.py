@@ -13,8 +13,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jax import lax
-from jax.typing import ArrayLike
-from jaxtyping import Array, Float, PRNGKeyArray, Shaped
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from energyam import checks
 from energyam.dynamics.recall import recall
@@ -88,7 +87,7 @@ class HopfieldAttention(eqx.Module):
         out_size: int | None = None,
         normalize: bool = False,
         num_heads: int = 1,
-        beta: Shaped[ArrayLike, "..."] | Sequence[float] | None = None,
+        beta: ArrayLike | Sequence[float] | None = None,
         separation: AbstractSeparation | None = None,
         learn_beta: bool = False,
         num_steps: int = 1,
@@ -127,10 +126,10 @@ class HopfieldAttention(eqx.Module):
 
     def __call__(
         self,
-        queries: Shaped[ArrayLike, "..."],
-        stored: Shaped[ArrayLike, "..."],
-        values: Shaped[ArrayLike, "..."] | None = None,
-        mask: Shaped[ArrayLike, "..."] | None = None,
+        queries: ArrayLike,
+        stored: ArrayLike,
+        values: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
     ) -> Float[Array, "T Dout"]:
         """What the queries (T, D) read from the stored patterns (K, Ds): (T, Dout).
 
@@ -143,10 +142,10 @@ class HopfieldAttention(eqx.Module):
 
     def associate(
         self,
-        queries: Shaped[ArrayLike, "..."],
-        stored: Shaped[ArrayLike, "..."],
-        values: Shaped[ArrayLike, "..."] | None = None,
-        mask: Shaped[ArrayLike, "..."] | None = None,
+        queries: ArrayLike,
+        stored: ArrayLike,
+        values: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
     ) -> Association:
         """The same as a call, with the weights of the stored patterns and the energies, head by head."""
         heads, mask = self._heads(queries, stored, values, mask)

@@ -13,8 +13,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.typing import ArrayLike
-from jaxtyping import Float, UInt8
+from jaxtyping import ArrayLike, Float, UInt8
 from PIL import Image
 
 from energyam import checks

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
-from jax.typing import ArrayLike
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import ArrayLike, Float, Int, UInt8
 
 from energyam.dynamics.recall import Recall
 from energyam.dynamics.traces import frame_updates

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
-from jaxtyping import Float
+from jaxtyping import ArrayLike, Float
 from PIL import Image, ImageDraw
 
 from energyam import checks

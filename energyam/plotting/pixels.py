@@ -4,8 +4,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from jax.typing import ArrayLike
-from jaxtyping import Float, UInt8
+from jaxtyping import ArrayLike, Float, UInt8
 
 from energyam import checks
 

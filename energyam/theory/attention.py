@@ -12,8 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.typing import ArrayLike
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
 from energyam import checks
 from energyam.checks import Whole

@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from jaxtyping import ArrayLike, Float, Shaped
+from jaxtyping import ArrayLike, Float
 
 from energyam import checks
 from energyam.checks import Number
@@ -14,7 +14,7 @@ _HALVINGS = 24
 
 
 def suggest_beta(
-    patterns: Shaped[ArrayLike, "..."], noise: Number = 0.0, weight: Number = 0.99, share: Number = 0.95
+    patterns: ArrayLike, noise: Number = 0.0, weight: Number = 0.99, share: Number = 0.95
 ) -> float:
     """The least β at which noisy copies of the patterns read them back: for softmax memories of overlaps.
 
