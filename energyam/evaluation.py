@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jaxtyping import Array, ArrayLike, Bool, Float, Int, PRNGKeyArray, Shaped
+from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray
 
 from energyam import checks
 from energyam.datasets.noise import flip_bits
@@ -101,7 +101,7 @@ def success_curve(
         checks.fraction("noise", levels)
     drawing, recalling = jr.split(key)
     sets = [draw(k, max(sizes)) for k in jr.split(drawing, checks.count("repeats", repeats))]
-    score = eqx.Partial(_scores, corrupt=corrupt or _flipped, update=update, max_steps=max_steps)
+    score = eqx.Partial(_scores, corrupt=corrupt, update=update, max_steps=max_steps)
     jitted, keys = eqx.filter_jit(build), jr.split(recalling, repeats)
     rates = np.empty((len(sizes), repeats, len(levels), 2 + len(OUTCOMES)))
     for i, r in np.ndindex(rates.shape[:2]):
@@ -122,32 +122,19 @@ def _as_sizes(sizes):
     return sizes
 
 
-def _flipped(key: PRNGKeyArray, patterns: Array, noise: Array) -> Array:
-    return flip_bits(patterns, noise, key=key)
-
-
 @eqx.filter_jit
-def _scores(
-    memory: Any,
-    patterns: Shaped[Array, "N D"],
-    stored: Bool[Array, " N"],
-    noise: Float[Array, ""],
-    *,
-    corrupt: Callable[[PRNGKeyArray, Array, Any], Array],
-    update: AbstractUpdate | None,
-    max_steps: int,
-    key: PRNGKeyArray,
-) -> Float[Array, " M"]:
-    """Shares of nearest, exact and each outcome among the stored patterns.
+def _scores(memory, patterns, stored, noise, *, corrupt, update, max_steps, key):
+    """Shares (M,) of nearest, exact and each outcome among those of the patterns (N, D) that are `stored` (N,).
 
     The others are asked for too and not counted, so that all K share one compilation where they can.
     """
     noising, recalling = jr.split(key)
-    queries = corrupt(noising, patterns, noise)
+    spoil = corrupt or (lambda key, patterns, noise: flip_bits(patterns, noise, key=key))
+    queries = spoil(noising, patterns, noise)
     states = recall(memory, queries, update, max_steps, key=recalling, record=False).state
     X, states = patterns.astype(float), states.astype(float)
 
-    def score(state: Float[Array, " D"], target: Int[Array, ""]) -> Float[Array, " M"]:
+    def score(state, target):
         m = bare_cosines(X, state)
         nearest = jnp.argmax(jnp.where(stored, m, -jnp.inf)) == target
         exact = jnp.all(jnp.abs(state - X[target]) < 1e-2)

@@ -25,12 +25,13 @@ from energyam import checks
 from energyam.least_squares import dot, least_squares, projection
 from energyam.names import public_names
 
-Step = Callable[..., Float[Array, "D D"]]
+Weights = Float[Array, "D D"]
+Map = Float[Array, "Dv Dk"]
+Rate = ScalarLike | None  # 1/D where there is none
+Step = Callable[..., Weights]
 
 
-def hebbian_step(
-    weights: ArrayLike, state: ArrayLike, rate: ScalarLike | None = None, decay: ScalarLike = 1.0
-) -> Float[Array, "D D"]:
+def hebbian_step(weights: ArrayLike, state: ArrayLike, rate: Rate = None, decay: ScalarLike = 1.0) -> Weights:
     """Write one state by Hebb's rule: neurons that are active together are joined.
 
         W <- decay · W + rate · x xᵀ
@@ -44,9 +45,7 @@ def hebbian_step(
     return _number("decay", decay, x) * W + _rate(rate, x) * jnp.outer(x, x)
 
 
-def storkey_step(
-    weights: ArrayLike, state: ArrayLike, rate: ScalarLike | None = None, decay: ScalarLike = 1.0
-) -> Float[Array, "D D"]:
+def storkey_step(weights: ArrayLike, state: ArrayLike, rate: Rate = None, decay: ScalarLike = 1.0) -> Weights:
     """Write one state by Storkey's rule: Hebb's, less what the weights already say about the state.
 
         W_ij <- decay · W_ij + rate · (x_i x_j - x_i h_ji - h_ij x_j),    h_ij = Σ_{k ≠ i,j} W_ik x_k
@@ -71,9 +70,9 @@ def store(
     weights: ArrayLike,
     patterns: ArrayLike,
     step: Step = storkey_step,
-    rate: ScalarLike | None = None,
+    rate: Rate = None,
     decay: ScalarLike = 1.0,
-) -> Float[Array, "D D"]:
+) -> Weights:
     """Write patterns (K, D) into `weights` one after another, in the order given.
 
         W <- step(W, ξ_μ, rate, decay)    for μ = 1 … K
@@ -92,7 +91,7 @@ def store(
     return _store(weights, states, step, _rate(rate, states[0]), _number("decay", decay, states))
 
 
-def forget(weights: ArrayLike, state: ArrayLike, rate: ScalarLike | None = None) -> Float[Array, "D D"]:
+def forget(weights: ArrayLike, state: ArrayLike, rate: Rate = None) -> Weights:
     """Erase a state (D,): one Hebbian step of the opposite sign, zero diagonal.
 
         W_ij <- W_ij - rate · x_i x_j,    i ≠ j
@@ -106,7 +105,7 @@ def forget(weights: ArrayLike, state: ArrayLike, rate: ScalarLike | None = None)
     return _hollow(hebbian_step(W, x, -_rate(rate, x)))
 
 
-def hebbian(patterns: ArrayLike) -> Float[Array, "D D"]:
+def hebbian(patterns: ArrayLike) -> Weights:
     """The Hebbian weights of patterns (K, D) with entries ±1.
 
         W = XᵀX / D, zero diagonal
@@ -120,7 +119,7 @@ def hebbian(patterns: ArrayLike) -> Float[Array, "D D"]:
     return _hollow(correlation_matrix_memory(x, x) / x.shape[1])
 
 
-def storkey(patterns: ArrayLike) -> Float[Array, "D D"]:
+def storkey(patterns: ArrayLike) -> Weights:
     """The weights after writing patterns (K, D) with entries ±1 one by one with `storkey_step`.
 
     Zero diagonal; K·D² work in one compiled loop, no array larger than the weights. Raises `ValueError` for
@@ -130,7 +129,7 @@ def storkey(patterns: ArrayLike) -> Float[Array, "D D"]:
     return store(jnp.zeros((x.shape[1], x.shape[1]), x.dtype), x, storkey_step)
 
 
-def pseudo_inverse(patterns: ArrayLike) -> Float[Array, "D D"]:
+def pseudo_inverse(patterns: ArrayLike) -> Weights:
     """The projection rule: weights under which every stored pattern is a fixed point, however correlated.
 
         W = X⁺X, zero diagonal
@@ -148,7 +147,7 @@ def pseudo_inverse(patterns: ArrayLike) -> Float[Array, "D D"]:
     return _hollow(projection(_states(patterns)))
 
 
-def transition_weights(patterns: ArrayLike, transitions: ArrayLike) -> Float[Array, "D D"]:
+def transition_weights(patterns: ArrayLike, transitions: ArrayLike) -> Weights:
     """Weights that turn each pattern into the one that follows it.
 
         W = Σ_ij T_ij ξ_j ξ_iᵀ / D, zero diagonal
@@ -166,9 +165,7 @@ def transition_weights(patterns: ArrayLike, transitions: ArrayLike) -> Float[Arr
     return _hollow(correlation_matrix_memory(x, followers) / x.shape[1])
 
 
-def sequence_weights(
-    patterns: ArrayLike, transitions: ArrayLike, strength: ScalarLike
-) -> Float[Array, "D D"]:
+def sequence_weights(patterns: ArrayLike, transitions: ArrayLike, strength: ScalarLike) -> Weights:
     """Weights under which the state hops from pattern to pattern: Hebb's, and transitions.
 
         W = (Σ_i ξ_i ξ_iᵀ + strength · Σ_ij T_ij ξ_j ξ_iᵀ) / D, zero diagonal
@@ -177,12 +174,11 @@ def sequence_weights(
     no energy: run it with `SequenceNetwork`. Raises `ValueError` as `transition_weights` does, and for a
     strength that is not one finite number. (Amit 1989, "Modeling Brain Function", section 5.2.)
     """
-    return hebbian(patterns) + checks.as_floats("strength", strength, "") * transition_weights(
-        patterns, transitions
-    )
+    weight = checks.as_floats("strength", strength, "")
+    return hebbian(patterns) + weight * transition_weights(patterns, transitions)
 
 
-def correlation_matrix_memory(keys: ArrayLike, values: ArrayLike) -> Float[Array, "Dv Dk"]:
+def correlation_matrix_memory(keys: ArrayLike, values: ArrayLike) -> Map:
     """The correlation matrix of keys (K, Dk) and values (K, Dv), the simplest heteroassociative memory.
 
         W = Σ_μ v_μ k_μᵀ
@@ -195,9 +191,7 @@ def correlation_matrix_memory(keys: ArrayLike, values: ArrayLike) -> Float[Array
     return dot(v.T, k)
 
 
-def optimal_linear_associator(
-    keys: ArrayLike, values: ArrayLike, ridge: ScalarLike = 0.0
-) -> Float[Array, "Dv Dk"]:
+def optimal_linear_associator(keys: ArrayLike, values: ArrayLike, ridge: ScalarLike = 0.0) -> Map:
     """The matrix that maps keys (K, Dk) to values (K, Dv) with the least squared error.
 
         W = V K⁺ = argmin_W Σ_μ ‖v_μ - W k_μ‖² + ridge ‖W‖²
@@ -223,7 +217,7 @@ def _states(patterns: ArrayLike) -> Float[Array, "K D"]:
     return checks.as_binary("patterns", patterns, "K D").astype(float)
 
 
-def _written(weights: ArrayLike, state: ArrayLike) -> tuple[Float[Array, "D D"], Float[Array, " D"]]:
+def _written(weights: ArrayLike, state: ArrayLike) -> tuple[Weights, Float[Array, " D"]]:
     """Weights and a state as floats: a rate of 1/D times whole numbers must not be cut to 0."""
     W = checks.as_square("weights", weights)
     return W, checks.as_vector("state", state, W.shape[0]).astype(W.dtype)
@@ -237,15 +231,15 @@ def _number(name: str, value: ScalarLike, like: Float[Array, "..."]) -> Float[Ar
     return checks.as_floats(name, value, "").astype(like.dtype)
 
 
-def _hollow(weights: Float[Array, "D D"]) -> Float[Array, "D D"]:
+def _hollow(weights: Weights) -> Weights:
     return jnp.where(jnp.eye(weights.shape[0], dtype=bool), 0, weights)
 
 
 @eqx.filter_jit
 def _store(
-    weights: Float[Array, "D D"], states: Float[Array, "K D"], step: Step, rate: ScalarLike, decay: ScalarLike
-) -> Float[Array, "D D"]:
-    def write(weights: Float[Array, "D D"], state: Float[Array, " D"]):
+    weights: Weights, states: Float[Array, "K D"], step: Step, rate: ScalarLike, decay: ScalarLike
+) -> Weights:
+    def write(weights: Weights, state: Float[Array, " D"]):
         return step(weights, state, rate, decay), None
 
     return jax.lax.scan(write, weights, states)[0]

@@ -9,7 +9,6 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-from jax import lax
 from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray
 
 from energyam import checks
@@ -61,7 +60,7 @@ def _draw_all(C: int, P: int, size: int, jitter: Array, key: PRNGKeyArray) -> Fl
         return jax.vmap(draw, in_axes=(None, None, 0, 0, 0))(strokes, used, turns, shifts, _keys(key, P))
 
     # Class by class: all at once would need some hundred kilobytes a picture.
-    return lax.map(draw_class, (strokes, used, _keys(hand_key, C)))
+    return jax.lax.map(draw_class, (strokes, used, _keys(hand_key, C)))
 
 
 def _keys(key: PRNGKeyArray, number: int) -> Array:

@@ -7,7 +7,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
 from energyam import checks
@@ -127,7 +126,7 @@ def _answer(model, token_ids, count, access, temperature, top_k):
         logs = jax.nn.log_softmax(logits / temperature)
         return jnp.max(jnp.where(tokens == token_ids[length], logs, -jnp.inf))
 
-    return lax.map(of_token, jnp.arange(total - count, total, dtype=jnp.int32))
+    return jax.lax.map(of_token, jnp.arange(total - count, total, dtype=jnp.int32))
 
 
 @eqx.filter_jit
@@ -145,7 +144,7 @@ def _look_ups(model, token_ids, access, layers):
         found = _found(access, access.bank.slots[layer], turned if access.bank.rotated else plain)
         return Findings(attention[:, 0], picked[:, 0], *found)
 
-    return lax.map(of_layer, layers)
+    return jax.lax.map(of_layer, layers)
 
 
 def _found(access, slot, heads):

@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jax import lax
 from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray
 
 from energyam import checks
@@ -105,7 +104,7 @@ def sample(
 
 def likeliest(logits: Float[Array, " V"], top_k: int) -> tuple[Float[Array, " n"], Int[Array, " n"]]:
     """The `top_k` largest logits, the largest first, in float32 at least, and their tokens."""
-    largest, tokens = lax.top_k(logits, min(top_k, logits.shape[0]))
+    largest, tokens = jax.lax.top_k(logits, min(top_k, logits.shape[0]))
     return largest.astype(precise(logits.dtype)), tokens
 
 
@@ -180,7 +179,7 @@ def _generate_cached(model, token_ids, access, max_new_tokens, temperature, top_
 
 def _until_end(step, start, most):
     """Step until the text has ended or has `most` tokens; their number is last in what is carried."""
-    carried, _ = lax.while_loop(lambda state: (state[0][-1] < most) & ~state[1], step, start)
+    carried, _ = jax.lax.while_loop(lambda state: (state[0][-1] < most) & ~state[1], step, start)
     return carried
 
 

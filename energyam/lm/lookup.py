@@ -17,6 +17,9 @@ from energyam.linalg import dot
 from energyam.lm.layers import precise
 from energyam.memories.separations import LogSumExp
 
+Row = Float[Array, " d"]
+Rows = Float[Array, "M d"]
+
 
 class Neighbours(NamedTuple):
     """The k memories nearest to a key, the nearest first; distance is ∞ where the store holds fewer."""
@@ -130,13 +133,7 @@ class Lookup(eqx.Module):
         bookkeeping = (self.bookkeeping_frac == 0) | (attention > self.bookkeeping_frac)
         return enough & (bookkeeping | ~first) & (attention > 0)
 
-    def nearest(
-        self,
-        key: Float[Array, " d"],
-        keys: Float[Array, "M d"],
-        values: Float[Array, "M d"],
-        filled: Bool[Array, " M"],
-    ) -> Neighbours:
+    def nearest(self, key: Row, keys: Rows, values: Rows, filled: Bool[Array, " M"]) -> Neighbours:
         """The k filled rows of `keys` nearest to one key, by squared distance."""
         lengths = jnp.sum(keys.astype(precise(keys.dtype)) ** 2, axis=-1)
         nearness = dot(keys, key) - 0.5 * lengths  # ½ ‖key‖² − ½ distance
@@ -147,18 +144,14 @@ class Lookup(eqx.Module):
         distances = jnp.maximum(own_length - 2 * largest, 0)
         return Neighbours(indices, distances, keys[indices], values[indices])
 
-    def weights(
-        self, query: Float[Array, " d"], key: Float[Array, " d"], found: Neighbours
-    ) -> Float[Array, " k_or_k1"]:
+    def weights(self, query: Row, key: Row, found: Neighbours) -> Float[Array, " k_or_k1"]:
         """How much each neighbour is read (eq. 5); the own pair comes first if `include_own`."""
         scores = jnp.where(jnp.isfinite(found.distances), dot(found.keys, query), -jnp.inf)
         if self.include_own:
             scores = jnp.concatenate([dot(key, query)[None], scores])
         return LogSumExp(self.softmax_scale).weights(scores / key.size**0.5)
 
-    def replacement(
-        self, query: Float[Array, " d"], key: Float[Array, " d"], value: Float[Array, " d"], found: Neighbours
-    ) -> Float[Array, " d"]:
+    def replacement(self, query: Row, key: Row, value: Row, found: Neighbours) -> Row:
         """The value of one token-head after reading its neighbours."""
         values = jnp.concatenate([value[None], found.values]) if self.include_own else found.values
         memory = dot(self.weights(query, key, found), values)

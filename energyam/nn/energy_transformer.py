@@ -13,7 +13,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-from jax import lax
 from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray, Shaped
 
 from energyam import checks
@@ -21,6 +20,8 @@ from energyam.memories.graded import LayerNorm
 from energyam.memories.hierarchical import HierarchicalMemory, Synapse
 from energyam.memories.separations import ReLU
 from energyam.memories.synapses import Attention, Patterns
+
+Graph = Bool[ArrayLike, "N N"] | None  # which tokens see each other
 
 
 class Descent(NamedTuple):
@@ -102,7 +103,7 @@ class EnergyTransformer(eqx.Module):
     def _norm(self, shape):
         return LayerNorm(self.gain, self.offset, shape=shape)
 
-    def memory(self, num_tokens: int, adjacency: Bool[ArrayLike, "N N"] | None = None) -> HierarchicalMemory:
+    def memory(self, num_tokens: int, adjacency: Graph = None) -> HierarchicalMemory:
         """The energy as a memory of one layer, "tokens" (N, D), for `recall` and `Blockwise`."""
         own = self.own and adjacency is None
         attention = Attention(self.query_weights, self.key_weights, own=own, adjacency=adjacency)
@@ -120,30 +121,27 @@ class EnergyTransformer(eqx.Module):
         return x if self.places is None else x + self.places
 
     def descend(
-        self,
-        tokens: Float[Array, "N D"],
-        adjacency: Bool[ArrayLike, "N N"] | None = None,
-        num_steps: int | None = None,
+        self, tokens: Float[Array, "N D"], adjacency: Graph = None, num_steps: int | None = None
     ) -> Descent:
         """T steps x ← x − α ∂E/∂g from tokens x (N, D), in which token C looks at B where adjacency[C, B]."""
         num_steps = self.num_steps if num_steps is None else checks.count("num_steps", num_steps, least=0)
         potential = self.memory(tokens.shape[0], adjacency).potential
-        rate = lax.stop_gradient(self.step_size)
+        rate = jax.lax.stop_gradient(self.step_size)
 
         def step(x, _):
             value, field = jax.value_and_grad(potential)({"tokens": self.norm.respond(x, x)})
             return x + rate * field["tokens"], -value
 
         step = jax.checkpoint(step) if self.checkpointed else step
-        x, energies = lax.scan(step, tokens, None, num_steps)
+        x, energies = jax.lax.scan(step, tokens, None, num_steps)
         last = -potential({"tokens": self.norm.respond(x, x)})
         return Descent(x, jnp.concatenate([energies, last[None]]))
 
     def __call__(
         self,
-        patches: Shaped[ArrayLike, "N P"],
+        patches: ArrayLike,
         hidden: Bool[ArrayLike, " N"] | None = None,
-        adjacency: Bool[ArrayLike, "N N"] | None = None,
+        adjacency: Graph = None,
         num_steps: int | None = None,
     ) -> Float[Array, "N P"]:
         """Patches (N, P), of which those in `hidden` (N,) are not looked at, completed: (N, P).
@@ -158,7 +156,11 @@ class EnergyTransformer(eqx.Module):
             raise ValueError(
                 f"patches must be ({self.places.shape[0]}, P), as there are positions; got {patches.shape}"
             )
-        hidden = None if hidden is None else _checked_hidden(hidden, patches.shape[0])
+        if hidden is not None:
+            hidden, N = checks.as_array("hidden", hidden, "N"), patches.shape[0]
+            if hidden.dtype != bool or hidden.shape != (N,):
+                got = f"shape {hidden.shape}, dtype {hidden.dtype}"
+                raise ValueError(f"hidden must be ({N},) bool; got {got}")
         x = self.descend(self.tokens(patches, hidden), adjacency, num_steps).tokens
         return jax.vmap(lambda token: self.decode(self.out_norm(token)))(x)
 
@@ -185,7 +187,7 @@ class MaskedCompletion(eqx.Module):
         batch_size: int = 64,
         masked: int | float = 0.5,
         shown_as_hidden: int | float = 0.9,
-        adjacency: Bool[ArrayLike, "N N"] | None = None,
+        adjacency: Graph = None,
     ):
         self.patches = checks.as_floats("patches", patches, "S N P")
         self.batch_size = checks.count("batch_size", batch_size)
@@ -227,10 +229,3 @@ def as_patches(pictures: Shaped[ArrayLike, "*batch H W"], side: int) -> Float[Ar
         raise ValueError(f"side must divide the height and width of pictures, {(H, W)}; got {side}")
     blocks = array.reshape(*batch, H // side, side, W // side, side)
     return jnp.moveaxis(blocks, -3, -2).reshape(*batch, H // side * (W // side), side**2)
-
-
-def _checked_hidden(hidden, num_tokens):
-    array = checks.as_array("hidden", hidden, "N")
-    if array.dtype != bool or array.shape != (num_tokens,):
-        raise ValueError(f"hidden must be ({num_tokens},) bool; got shape {array.shape}, dtype {array.dtype}")
-    return array

@@ -14,6 +14,8 @@ from energyam import checks
 from energyam.datasets.episodes import Episode, drawn, sample_episode
 from energyam.nn.few_shot import FewShotClassifier
 
+Images = Shaped[Array, "classes drawers H W"]
+Answered = tuple[Float[Array, "*E Q N"], Int[Array, "*E Q"]]  # logits and right answers
 Change = Callable[[PRNGKeyArray, Float[Array, "H W"]], Float[Array, "H W"]]
 
 
@@ -82,17 +84,13 @@ class EpisodeLoss(eqx.Module):
             return jnp.mean(jnp.sum((jax.nn.softmax(logits) - right) ** 2, axis=-1))
         return -jnp.mean(jnp.sum(jax.nn.log_softmax(logits) * right, axis=-1))
 
-    def _own_classes(
-        self, model: FewShotClassifier, key: PRNGKeyArray
-    ) -> tuple[Float[Array, "Q N"], Int[Array, " Q"]]:
+    def _own_classes(self, model: FewShotClassifier, key: PRNGKeyArray) -> Answered:
         """Logits and right answers of an episode of its own classes."""
         episode = self._drawn(self.num_ways, key)
         logits = model(episode.support, episode.labels, episode.queries, self.num_ways)
         return logits, episode.answers
 
-    def _shared_classes(
-        self, model: FewShotClassifier, keys: Key[Array, " E"], num_classes: int
-    ) -> tuple[Float[Array, "E Q N"], Int[Array, "E Q"]]:
+    def _shared_classes(self, model: FewShotClassifier, keys: Key[Array, " E"], num_classes: int) -> Answered:
         """The same of one episode a key among so many classes, whose pictures are embedded once."""
         ways = self.num_ways
         episode = self._drawn(num_classes, jr.fold_in(keys[0], len(keys)))
@@ -168,11 +166,7 @@ def episode_accuracy(
 
 
 def _embedded(
-    embed: Any,
-    images: Shaped[Array, "classes drawers H W"],
-    pictures: Int[np.ndarray, "E N K"],
-    corrupt: Change | None,
-    key: PRNGKeyArray,
+    embed: Any, images: Images, pictures: Int[np.ndarray, "E N K"], corrupt: Change | None, key: PRNGKeyArray
 ) -> tuple[Float[Array, "U D"], Int[np.ndarray, "E N K"]]:
     """Embeddings of the pictures with these numbers, each once, and where in them each is."""
     numbers, places = np.unique(pictures, return_inverse=True)
@@ -183,11 +177,7 @@ def _embedded(
 
 @eqx.filter_jit
 def _embed_batch(
-    embed: Any,
-    images: Shaped[Array, "classes drawers H W"],
-    numbers: Int[Array, " U"],
-    corrupt: Change | None,
-    key: PRNGKeyArray,
+    embed: Any, images: Images, numbers: Int[Array, " U"], corrupt: Change | None, key: PRNGKeyArray
 ) -> Float[Array, "U D"]:
     pictures = images.reshape(-1, *images.shape[2:])[numbers].astype(float)
     if corrupt is not None:

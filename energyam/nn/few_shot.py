@@ -6,7 +6,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-from jax import lax
 from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray
 
 from energyam import checks
@@ -38,7 +37,7 @@ class ConvEmbedding(eqx.Module):
         maps = image[None, :, :, None].astype(self.biases[0].dtype)
         for kernel, bias in zip(self.kernels, self.biases, strict=True):
             # Channels last: on the CPU two thirds of the time of channels first.
-            maps = lax.conv_general_dilated(
+            maps = jax.lax.conv_general_dilated(
                 maps, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
             )
             maps = jax.nn.relu(_max_pool(maps) + bias[None, None, None, :])
@@ -93,7 +92,7 @@ def _max_pool(maps: Float[Array, "1 H W C"]) -> Float[Array, "1 H2 W2 C"]:
         border = [(0, 0)] * 4
         border[axis] = (missing // 2, missing - missing // 2)
         padded = jnp.pad(maps, border, constant_values=-jnp.inf)
-        shifted = [lax.slice_in_dim(padded, at, at + 2 * half - 1, 2, axis) for at in range(3)]
+        shifted = [jax.lax.slice_in_dim(padded, at, at + 2 * half - 1, 2, axis) for at in range(3)]
         maps = jnp.maximum(jnp.maximum(shifted[0], shifted[1]), shifted[2])
     return maps
 

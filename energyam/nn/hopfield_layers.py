@@ -12,7 +12,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-from jax import lax
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from energyam import checks
@@ -25,6 +24,8 @@ from energyam.memories.neurons import Continuous
 from energyam.memories.separation import AbstractSeparation
 from energyam.memories.separations import LogSumExp
 from energyam.nn.masked import Masked
+
+Given = ArrayLike | None
 
 
 class Association(NamedTuple):
@@ -112,7 +113,11 @@ class HopfieldAttention(eqx.Module):
         self.to_out = _linear(read_size, out_size, keys[3])
         self.query_norm = eqx.nn.LayerNorm(size) if normalize else None
         self.stored_norm = eqx.nn.LayerNorm(self.stored_size) if normalize else None
-        self.separation = _no_other_beta(separation, beta)
+        if separation is not None and beta is not None:
+            raise ValueError(f"beta must not be given beside a separation, which has its own; got {beta}")
+        self.separation = separation
+        if separation is not None:
+            checks.instance("separation", separation, AbstractSeparation)
         beta = (state_size // num_heads) ** -0.5 if beta is None else beta
         self.first_beta = _per_head(beta, num_heads)
         self.log_growth = jnp.zeros_like(self.first_beta) if learn_beta else None
@@ -121,15 +126,11 @@ class HopfieldAttention(eqx.Module):
     @property
     def beta(self) -> Float[Array, " H"]:
         """β of every head (H,)."""
-        first = lax.stop_gradient(self.first_beta)
+        first = jax.lax.stop_gradient(self.first_beta)
         return first if self.log_growth is None else first * jnp.exp(self.log_growth)
 
     def __call__(
-        self,
-        queries: ArrayLike,
-        stored: ArrayLike,
-        values: ArrayLike | None = None,
-        mask: ArrayLike | None = None,
+        self, queries: ArrayLike, stored: ArrayLike, values: Given = None, mask: Given = None
     ) -> Float[Array, "T Dout"]:
         """What the queries (T, D) read from the stored patterns (K, Ds): (T, Dout).
 
@@ -141,11 +142,7 @@ class HopfieldAttention(eqx.Module):
         return self._joined(self._read(heads, mask)[1], queries)
 
     def associate(
-        self,
-        queries: ArrayLike,
-        stored: ArrayLike,
-        values: ArrayLike | None = None,
-        mask: ArrayLike | None = None,
+        self, queries: ArrayLike, stored: ArrayLike, values: Given = None, mask: Given = None
     ) -> Association:
         """The same as a call, with the weights of the stored patterns and the energies, head by head."""
         heads, mask = self._heads(queries, stored, values, mask)
@@ -196,7 +193,7 @@ class HopfieldAttention(eqx.Module):
     def _separation(self, beta, mask):
         separation = LogSumExp(beta) if self.separation is None else self.separation
         if self.separation is not None and self.log_growth is None:
-            separation = jax.tree.map(lax.stop_gradient, separation)
+            separation = jax.tree.map(jax.lax.stop_gradient, separation)
         return separation if mask is None else Masked(separation, mask)
 
     def _joined(self, read, queries):
@@ -213,12 +210,9 @@ class HopfieldAttention(eqx.Module):
                 f"queries and stored must be (T, {self.size}) and (K, {self.stored_size}); "
                 f"got shapes {queries.shape} and {stored.shape}"
             )
-        return (
-            queries,
-            stored,
-            None if values is None else self._checked_values(values, K),
-            None if mask is None else _checked_mask(mask, queries.shape[0], K),
-        )
+        values = None if values is None else self._checked_values(values, K)
+        mask = None if mask is None else _checked_mask(mask, queries.shape[0], K)
+        return queries, stored, values, mask
 
     def _checked_values(self, values, K):
         values = _at_least_single(checks.as_floats("values", values, "K Dv"))
@@ -235,15 +229,6 @@ def in_dtype_of(given: ArrayLike, found: Float[Array, "T Dout"]) -> Float[Array,
     """What was found, in the dtype of what was given if that is one of floats."""
     dtype = jnp.asarray(given).dtype
     return found.astype(dtype) if jnp.issubdtype(dtype, jnp.floating) else found
-
-
-def _no_other_beta(separation, beta):
-    """The separation, if one is given; raises `ValueError` for a β beside it, or what is no separation."""
-    if separation is None:
-        return None
-    if beta is not None:
-        raise ValueError(f"beta must not be given beside a separation, which has its own; got {beta}")
-    return checks.instance("separation", separation, AbstractSeparation)
 
 
 def _checked_mask(mask, T, K):
