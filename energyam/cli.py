@@ -36,22 +36,8 @@ _HEADER = ("memory", "stored", "noise", "exact recalls", "bits right", "sweeps",
 _WIDTHS = (8, 7, 15, 12, 8, 9)
 
 
-class Memory(StrEnum):
-    """The memories that the command line offers."""
-
-    chn = "chn"
-    polynomial = "polynomial"
-    exponential = "exponential"
-
-
-class Side(StrEnum):
-    """The half of a picture that `--mask` takes away."""
-
-    top = "top"
-    bottom = "bottom"
-    left = "left"
-    right = "right"
-
+Memory = StrEnum("Memory", ["chn", "polynomial", "exponential"])
+Side = StrEnum("Side", ["top", "bottom", "left", "right"])  # the half of a picture that `--mask` takes away
 
 _CASES = (  # memory, how many it stores, and its n where the demo's own --n is not meant
     (Memory.chn, 2, None),

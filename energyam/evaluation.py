@@ -124,7 +124,7 @@ def _as_sizes(sizes):
 
 @eqx.filter_jit
 def _scores(memory, patterns, stored, noise, *, corrupt, update, max_steps, key):
-    """Shares (M,) of nearest, exact and each outcome among those of the patterns (N, D) that are `stored` (N,).
+    """Shares (M,) of nearest, exact and each outcome among the `stored` (N,) of patterns (N, D).
 
     The others are asked for too and not counted, so that all K share one compilation where they can.
     """

@@ -26,6 +26,8 @@ from energyam.hypersphere import (  # noqa: F401
 )
 from energyam.names import public_names
 
+Weighting = Literal["linear", "exponential"]
+
 MAX_DIMENSION = 10**7  # tables have n + 1 entries
 
 
@@ -162,11 +164,7 @@ def kanerva_circle_intersection(n: Whole, radius: Whole, continuity: Number = 0.
 
 
 def log_weighted_circle_intersection(
-    n: Whole,
-    radius: Whole,
-    distance: Whole,
-    weighting: Literal["linear", "exponential"] = "linear",
-    rate: Number = 0.01,
+    n: Whole, radius: Whole, distance: Whole, weighting: Weighting = "linear", rate: Number = 0.01
 ) -> float:
     """The log of the circle intersection at one distance, points weighted by their distance to both centres.
 

@@ -11,6 +11,9 @@ from energyam.memories.base import as_state
 from energyam.memories.dense import AbstractDenseAM
 from energyam.memories.neurons import is_movable
 
+Index = Int[Array, ""]
+Patterns = Float[Array, "K D"]
+
 OUTCOMES = ("pattern", "inverse", "other", "mixture", "spurious")
 _LARGEST_MIXTURE = 7
 KINDS = ("pattern", "inverse", "mixture", "spurious")
@@ -29,7 +32,7 @@ def cosines(patterns: ArrayLike, state: ArrayLike) -> Float[Array, " K"]:
     return bare_cosines(X, x)
 
 
-def nearest_pattern(patterns: ArrayLike, state: ArrayLike) -> Int[Array, ""]:
+def nearest_pattern(patterns: ArrayLike, state: ArrayLike) -> Index:
     """The index of the pattern (K, D) with the largest cosine with a state (D,), the first among equals.
 
     Raises `ValueError` as `cosines` does.
@@ -37,9 +40,7 @@ def nearest_pattern(patterns: ArrayLike, state: ArrayLike) -> Int[Array, ""]:
     return jnp.argmax(cosines(patterns, state))
 
 
-def outcome(
-    patterns: ArrayLike, state: ArrayLike, target: ArrayLike, tolerance: ScalarLike = 0.05
-) -> Int[Array, ""]:
+def outcome(patterns: ArrayLike, state: ArrayLike, target: ArrayLike, tolerance: ScalarLike = 0.05) -> Index:
     """What a recall of the pattern with index `target` ended in, as an index into `OUTCOMES`.
 
     0 the pattern; 1 its inverse; 2 another pattern or the inverse of one; 3 a mixture: the sum, or the
@@ -72,11 +73,11 @@ class Retrieved(eqx.Module):
     `weight` and `runner_up_weight`: their shares |w_μ| / Σ |w|; `kind`: an index into `KINDS`.
     """
 
-    index: Int[Array, ""]
+    index: Index
     weight: Float[Array, ""]
-    runner_up: Int[Array, ""]
+    runner_up: Index
     runner_up_weight: Float[Array, ""]
-    kind: Int[Array, ""]
+    kind: Index
 
 
 def retrieved(memory: AbstractDenseAM, state: ArrayLike, tolerance: ScalarLike = 0.05) -> Retrieved:
@@ -149,19 +150,19 @@ def _kind_of_real(memory, state, index, shares, tolerance):
     return jnp.where(found.any(), jnp.argmax(found), len(found))
 
 
-def bare_cosines(patterns: Float[Array, "K D"], state: Float[Array, " D"]) -> Float[Array, " K"]:
+def bare_cosines(patterns: Patterns, state: Float[Array, " D"]) -> Float[Array, " K"]:
     """`cosines`, without its checks."""
     sizes = jnp.linalg.norm(patterns, axis=1) * jnp.linalg.norm(state)
     return dot(patterns, state) / jnp.where(sizes > 0, sizes, 1)
 
 
 def bare_outcome(
-    patterns: Float[Array, "K D"],
+    patterns: Patterns,
     state: Float[Array, " D"],
     cosines: Float[Array, " K"],
-    target: Int[Array, ""],
+    target: Index,
     tolerance: ScalarLike,
-) -> Int[Array, ""]:
+) -> Index:
     """`outcome`, without its checks, from the cosines with the patterns."""
     nearest = jax.lax.top_k(jnp.abs(cosines), min(_LARGEST_MIXTURE, patterns.shape[0]))[1]
     sums = jnp.cumsum(jnp.sign(cosines)[nearest, None] * patterns[nearest], axis=0)

@@ -2,17 +2,16 @@
 
 import math
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jaxtyping import Array, ArrayLike, Bool, Float, Num, PRNGKeyArray, Shaped
+from jaxtyping import Array, ArrayLike, Bool, Float, Num, PRNGKeyArray
 
 import energyam as eam
+from energyam.datasets.noise import Side
 from energyam.files import replacing
-
-Side = Literal["top", "bottom", "left", "right"]
 
 _STEP = 0.2  # of a grey recall: small enough for a film
 _GREY_STEPS = 150
@@ -83,9 +82,7 @@ def recalled(
     return eam.recall(memory, state, key=key, clamp=known, max_steps=steps)
 
 
-def correlations(
-    patterns: Shaped[ArrayLike, "K D"], state: Shaped[ArrayLike, " D"]
-) -> Float[np.ndarray, " K"]:
+def correlations(patterns: ArrayLike, state: ArrayLike) -> Float[np.ndarray, " K"]:
     """How alike a picture is to each of the stored: the correlation of their pixels, from −1 to 1."""
     X, x = np.asarray(patterns, np.float64), np.asarray(state, np.float64)
     X, x = X - X.mean(axis=1, keepdims=True), x - x.mean()

@@ -42,22 +42,15 @@ class Animation:
 
     def gif(self) -> bytes:
         """The animation as a GIF that repeats, with a rest on its first and last frame."""
-        pictures = [Image.fromarray(frame) for frame in self.frames]
+        first, *others = pictures = [Image.fromarray(frame) for frame in self.frames]
         for picture in pictures:
             picture.putpalette(self.palette.tobytes())
         durations = [max(20, 1000 // self.fps)] * len(pictures)
         durations[0] = 600
         durations[-1] = 1800
         buffer = io.BytesIO()
-        pictures[0].save(
-            buffer,
-            "GIF",
-            save_all=True,
-            append_images=pictures[1:],
-            duration=durations,
-            loop=0,
-            optimize=True,
-        )
+        options = dict(save_all=True, append_images=others, duration=durations, loop=0, optimize=True)
+        first.save(buffer, "GIF", **options)
         return buffer.getvalue()
 
     def video(self, suffix: str = ".mp4") -> bytes:
@@ -132,32 +125,20 @@ def animate(
     of: Any = _of_recall if isinstance(result, Recall) else _of_arrays
     every = None if every is None else checks.count("every", every)
     updates, pictures, curve = of(result, shape, every, energies)
-    end = _frames_to_the_last_change(pictures)
+    moved = (pictures[:, 1:] != pictures[:, :-1]).any(axis=(0, 2, 3))
+    end = 1 + int(np.flatnonzero(moved).max(initial=-1)) + 1
     updates, pictures, curve = updates[:end], pictures[:, :end], None if curve is None else curve[:, :end]
     if beside is not None:
         still = as_pictures("beside", beside, pictures.shape[-2:])
-        still = np.broadcast_to(
-            still.reshape(-1, 1, *still.shape[-2:]), (still.size // pictures[0, 0].size, *pictures.shape[1:])
-        )
+        still = still.reshape(-1, 1, *still.shape[-2:]).repeat(pictures.shape[1], axis=1)
         pictures = np.concatenate([pictures, still])
     grid = as_grid(shades(pictures).swapaxes(0, 1), columns)
     across = (grid.shape[-1] - 1) // (pictures.shape[-1] + 1)
     grid = enlarged(grid, _PIXELS)
     if labels is not None:
-        grid = _under_labels(grid, checked_names("labels", labels, across))
-    if curve is None:
-        return Animation(grid, GREYS, fps)
-    return _with_curve(grid, updates, curve, fps)
-
-
-def _under_labels(grid: UInt8[np.ndarray, "F y x"], labels: list[str]) -> UInt8[np.ndarray, "F Y x"]:
-    above = names_above(labels, grid.shape[-1])
-    return np.concatenate([np.broadcast_to(above, (len(grid), *above.shape)), grid], axis=1)
-
-
-def _frames_to_the_last_change(pictures: Float[np.ndarray, "B F H W"]) -> int:
-    moved = (pictures[:, 1:] != pictures[:, :-1]).any(axis=(0, 2, 3))
-    return 1 + int(np.flatnonzero(moved).max(initial=-1)) + 1
+        above = names_above(checked_names("labels", labels, across), grid.shape[-1])
+        grid = np.concatenate([np.broadcast_to(above, (len(grid), *above.shape)), grid], axis=1)
+    return Animation(grid, GREYS, fps) if curve is None else _with_curve(grid, updates, curve, fps)
 
 
 def _of_recall(result: Recall, shape: Any, every: int | None, energies: Any):
@@ -218,8 +199,6 @@ def _with_curve(
     passed = np.arange(ahead.shape[1]) <= reached[:, None]
     passed[-1] = True
     panels = np.where(passed[:, None], behind, ahead)
-    margin = (tall - height) // 2
-    sides = [(0, 0), (margin, tall - height - margin), (0, 0)]
-    white = len(GREYS) + int(colours.sum(axis=1).argmax())
-    grid = np.pad(grid, sides, constant_values=white)
+    margin, white = (tall - height) // 2, len(GREYS) + int(colours.sum(axis=1).argmax())
+    grid = np.pad(grid, [(0, 0), (margin, tall - height - margin), (0, 0)], constant_values=white)
     return Animation(np.concatenate([grid, panels], axis=2), np.concatenate([GREYS, colours]), fps)

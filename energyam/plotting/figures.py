@@ -13,22 +13,21 @@ from jaxtyping import ArrayLike, Float, Int, UInt8
 from energyam.dynamics.recall import Recall
 from energyam.dynamics.traces import frame_updates
 from energyam.log_scale import log_sizes
-from energyam.plotting.pixels import GREYS, SHADES, as_grid, as_pictures, shades
+from energyam.plotting.pixels import GREYS, SHADES, Shape, as_grid, as_pictures, shades
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+Names = Sequence[str] | None
+Given = ArrayLike | None
 
 ACCENT = "#b5442e"
 _FAINT = "#d9d9d9"
 
 
 def show_patterns(
-    patterns: ArrayLike,
-    shape: Sequence[int] | None = None,
-    title: str = "",
-    columns: int | Sequence[str] | None = None,
-    rows: Sequence[str] | None = None,
+    patterns: ArrayLike, shape: Shape = None, title: str = "", columns: int | Names = None, rows: Names = None
 ) -> "Figure":
     """Patterns as a grid of pictures: +1 white, −1 black, other numbers in shades of grey beside a bar.
 
@@ -62,10 +61,7 @@ def show_patterns(
 
 
 def show_recall(
-    result: Recall | ArrayLike,
-    shape: Sequence[int] | None = None,
-    original: ArrayLike | None = None,
-    query: ArrayLike | None = None,
+    result: Recall | ArrayLike, shape: Shape = None, original: Given = None, query: Given = None
 ) -> "Figure":
     """A recall's query, its answer and, where given, the original, beside the curve of its energy.
 
@@ -80,12 +76,8 @@ def show_recall(
         query = result.frames(max(1, num_updates(result)))[..., 0, :]
     if query is None:
         raise ValueError("query must be given where result is an array of states; got None")
-    states = {"query": query, "recalled": recalled, "original": original}
-    grids = {
-        name: _grid(as_pictures(name, given, shape), 100)
-        for name, given in states.items()
-        if given is not None
-    }
+    states = {"query": query, "recalled": recalled} | ({} if original is None else {"original": original})
+    grids = {name: _grid(as_pictures(name, given, shape), 100) for name, given in states.items()}
     updates, energies = energy_curve(result, 1) if isinstance(result, Recall) else ([], None)
     curve = energies is not None
     side = 2.2 if max(grids["query"].shape) < 100 else 3.4
@@ -198,10 +190,8 @@ def names_above(names: Sequence[str], width: int) -> UInt8[np.ndarray, "y x"]:
     dpi, lines = 100, max(name.count("\n") + 1 for name in names)
     fig = _figure_class()(figsize=(width / dpi, (4 + 14 * lines) / dpi), dpi=dpi)
     renderer, column = FigureCanvasAgg(fig).get_renderer(), width / len(names)
-    texts = [
-        fig.text((i + 0.5) / len(names), 0.5, name, fontsize=8, ha="center", va="center")
-        for i, name in enumerate(names)
-    ]
+    places, centre = (np.arange(len(names)) + 0.5) / len(names), dict(ha="center", va="center")
+    texts = [fig.text(x, 0.5, name, **centre) for x, name in zip(places, names, strict=True)]
     for size in (8, 7, 6, 5, 4):  # widths are whole pixels a letter, so they don't follow the size evenly
         for text in texts:
             text.set_fontsize(size)
@@ -211,14 +201,10 @@ def names_above(names: Sequence[str], width: int) -> UInt8[np.ndarray, "y x"]:
 
 
 def _texts(name: str, given: Any) -> list[str]:
-    if (
-        isinstance(given, str)
-        or not isinstance(given, Sequence)
-        or not all(isinstance(x, str) for x in given)
-    ):
-        raise ValueError(
-            f"{name} must be a list of names{' or a number' * (name == 'columns')}; got {given!r}"
-        )
+    listed = isinstance(given, Sequence) and not isinstance(given, str)
+    if not listed or not all(isinstance(x, str) for x in given):
+        other = " or a number" * (name == "columns")
+        raise ValueError(f"{name} must be a list of names{other}; got {given!r}")
     return list(given)
 
 
@@ -244,9 +230,8 @@ def _draw_bar(fig: "Figure", ax: "Axes", limit: float) -> None:
     from matplotlib.colors import ListedColormap, Normalize
 
     greys = ListedColormap(GREYS[:SHADES] / 255)
-    fig.colorbar(ScalarMappable(Normalize(-limit, limit), greys), ax=ax, fraction=0.05).ax.tick_params(
-        labelsize=7
-    )
+    bar = fig.colorbar(ScalarMappable(Normalize(-limit, limit), greys), ax=ax, fraction=0.05)
+    bar.ax.tick_params(labelsize=7)
 
 
 def _draw_curve(ax: "Axes", updates: Any, energies: Float[np.ndarray, "B F"], colour: str) -> None:
