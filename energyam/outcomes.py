@@ -13,6 +13,7 @@ from energyam.memories.neurons import is_movable
 
 Index = Int[Array, ""]
 Patterns = Float[Array, "K D"]
+State = Float[Array, " D"]
 
 OUTCOMES = ("pattern", "inverse", "other", "mixture", "spurious")
 _LARGEST_MIXTURE = 7
@@ -150,18 +151,14 @@ def _kind_of_real(memory, state, index, shares, tolerance):
     return jnp.where(found.any(), jnp.argmax(found), len(found))
 
 
-def bare_cosines(patterns: Patterns, state: Float[Array, " D"]) -> Float[Array, " K"]:
+def bare_cosines(patterns: Patterns, state: State) -> Float[Array, " K"]:
     """`cosines`, without its checks."""
     sizes = jnp.linalg.norm(patterns, axis=1) * jnp.linalg.norm(state)
     return dot(patterns, state) / jnp.where(sizes > 0, sizes, 1)
 
 
 def bare_outcome(
-    patterns: Patterns,
-    state: Float[Array, " D"],
-    cosines: Float[Array, " K"],
-    target: Index,
-    tolerance: ScalarLike,
+    patterns: Patterns, state: State, cosines: Float[Array, " K"], target: Index, tolerance: ScalarLike
 ) -> Index:
     """`outcome`, without its checks, from the cosines with the patterns."""
     nearest = jax.lax.top_k(jnp.abs(cosines), min(_LARGEST_MIXTURE, patterns.shape[0]))[1]

@@ -60,7 +60,10 @@ def suggest_beta(
 
 
 def _margins(X, squares, rows, noise, binary):
-    """By how much x is likelier ξ_μ, μ in `rows`, than each ξ_ν (R, K), less what noise may take; infinite for equal patterns."""
+    """By how much x is likelier ξ_μ, of `rows` (R,), than each ξ_ν, less what noise may take: (R, K).
+
+    Infinite for equal patterns.
+    """
     K, D = X.shape
     products = X[rows] @ X.T
     own = squares[rows][:, None]
