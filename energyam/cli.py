@@ -23,11 +23,8 @@ import energyam as eam
 from energyam import checks, pictures
 from energyam.console import errors_in_one_line
 
-app = typer.Typer(
-    help="Associative memories: a memory is an energy, recall is descent on it.",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
+_HELP = "Associative memories: a memory is an energy, recall is descent on it."
+app = typer.Typer(help=_HELP, add_completion=False, pretty_exceptions_enable=False)
 
 _DEMO_FOLDER, _RECALL_FILE = Path("energyam-demo"), Path("recall.gif")
 _VIDEOS = (".mp4", ".webm")
@@ -115,11 +112,9 @@ def recall(
         print(f"stored {len(stored.names)} pictures of {size} x {size} {'bits' if binary else 'greys'}")
         picture = eam.datasets.load_image(query, (size, size), binary=binary)
         picture = picture if binary else pictures.evened(picture)
-        built = (
-            _build(memory or Memory.exponential, stored.patterns, n, 50.0 if beta is None else beta)
-            if binary
-            else pictures.grey_memory(stored.patterns, beta)
-        )
+        built: Any = None if binary else pictures.grey_memory(stored.patterns, beta)
+        if binary:
+            built = _build(memory or Memory.exponential, stored.patterns, n, 50.0 if beta is None else beta)
         print(f"recalling {query.name} ...", flush=True)
         side = None if mask is None else cast(Any, mask.value)
         state, known = pictures.damaged(jnp.asarray(picture), noise, side, binary, key=damage)

@@ -203,7 +203,7 @@ def optimal_linear_associator(keys: ArrayLike, values: ArrayLike, ridge: ScalarL
     Raises `ValueError` for keys and values of different K, empty or not finite, keys that are all zero, or a
     negative ridge. (Kohonen & Ruohonen 1973, "Representation of associated data by matrix operators".)
     """
-    checks.not_negative("ridge", checks.as_floats("ridge", ridge, ""))
+    checks.not_negative("ridge", ridge, "")
     k, v = checks.as_pairs(keys, values)
     if checks.is_known(k) and not bool(jnp.any(k)):
         raise ValueError("keys must not all be zero; got zeros only, which no value can be read from")

@@ -101,17 +101,18 @@ def told(memory: Any, stored: Stored, result: eam.Recall) -> list[str]:
     found = eam.evaluation.retrieved(memory, result.state)
     kind, name = eam.evaluation.KINDS[int(found.kind)], stored.names[int(found.index)]
     best = stored.names[int(after.argmax())]
-    lines.append(
-        {
-            "pattern": f"recalled {best}",
-            "inverse": f"recalled the inverse of {name}: black for white",
-            "mixture": f"a mixture of pictures, to which {name} adds most ({float(found.weight):.0%})",
-            "spurious": "a spurious answer: no stored picture, and no mixture of them",
-        }[kind]
-    )
-    if kind == "pattern":
-        lines[-1] += _how_exactly(stored.patterns[int(after.argmax())], np.asarray(result.state))
-    return [*lines, f"steps: {int(result.num_steps)}" + ("" if result.converged else ", and not settled yet")]
+    exactly = _how_exactly(stored.patterns[int(after.argmax())], np.asarray(result.state))
+    endings = {
+        "pattern": f"recalled {best}{exactly}",
+        "inverse": f"recalled the inverse of {name}: black for white",
+        "mixture": f"a mixture of pictures, to which {name} adds most ({float(found.weight):.0%})",
+        "spurious": "a spurious answer: no stored picture, and no mixture of them",
+    }
+    return [
+        *lines,
+        endings[kind],
+        f"steps: {int(result.num_steps)}" + ("" if result.converged else ", and not settled yet"),
+    ]
 
 
 def draw(result: eam.Recall, stored: Stored, out: Path) -> None:

@@ -72,9 +72,8 @@ class _Writer(NamedTuple):
         cls = type(node)
         called = self.names.get(cls, cls.__name__)
         if self.classes.setdefault(called, cls) is not cls:
-            raise ValueError(
-                f"{where or 'memory'} must not have parts of two classes that are called {called}"
-            )
+            where = where or "memory"
+            raise ValueError(f"{where} must not have parts of two classes that are called {called}")
         fields = {name: self.describe(getattr(node, name), _join(where, name)) for name in names}
         return {kind: called, "fields": fields} | ({} if cls in self.names else {"own": True})
 

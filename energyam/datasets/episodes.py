@@ -48,16 +48,10 @@ def sample_episode(
     if K + Q > P:
         raise ValueError(f"num_shots + num_queries must be at most the number of drawers, {P}; got {K} + {Q}")
     classes, drawers = drawn(C, P, (N, K, Q), key=key)
-    drawn_pictures = images[classes[:, None], drawers].astype(float)
-    pictures = lambda part: part.reshape(-1, *images.shape[2:])  # noqa: E731
-    labels = jnp.arange(N)
-    return Episode(
-        pictures(drawn_pictures[:, :K]),
-        jnp.repeat(labels, K),
-        pictures(drawn_pictures[:, K:]),
-        jnp.repeat(labels, Q),
-        classes,
-    )
+    pictures = images[classes[:, None], drawers].astype(float)
+    support, queries = (part.reshape(-1, *images.shape[2:]) for part in (pictures[:, :K], pictures[:, K:]))
+    labels, answers = (jnp.repeat(jnp.arange(N), count) for count in (K, Q))
+    return Episode(support, labels, queries, answers, classes)
 
 
 def drawn(

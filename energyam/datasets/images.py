@@ -56,9 +56,8 @@ def load_images(folder: str | Path, shape: Sequence[int] = (48, 48), binary: boo
     if len(pictures) < len(files):
         others = _listed(file.name for file in files if file not in pictures)
         warnings.warn(f"passed over in {str(folder)!r}, no pictures by their endings: {others}", stacklevel=2)
-    return Images(
-        np.stack([load_image(file, shape, binary) for file in pictures]), [file.name for file in pictures]
-    )
+    loaded = np.stack([load_image(file, shape, binary) for file in pictures])
+    return Images(loaded, [file.name for file in pictures])
 
 
 def load_image(

@@ -24,9 +24,7 @@ def flip_bits(
     Raises `ValueError` for patterns that are not ±1, a fraction outside 0 to 1, or no key.
     """
     patterns = checks.as_binary("patterns", patterns, "... D")
-    checks.fraction("fraction", fraction)
-    fraction = checks.as_floats("fraction", fraction, "")
-    exact = checks.flag("exact", exact)
+    fraction, exact = checks.fraction("fraction", fraction, ""), checks.flag("exact", exact)
     chance = jr.uniform(key, patterns.shape)
     if exact:  # the ranks of the chances: each row a random permutation of 0 … D − 1
         ranks = jnp.argsort(jnp.argsort(chance, axis=-1), axis=-1)
@@ -49,12 +47,8 @@ def mask_half(
     pictures = checks.as_binary("pictures", pictures, "... H W")
     H, W = pictures.shape[-2:]
     rows, columns = jnp.arange(H)[:, None], jnp.arange(W)[None]
-    lost = {
-        "top": rows < H // 2,
-        "bottom": rows >= H // 2,
-        "left": columns < W // 2,
-        "right": columns >= W // 2,
-    }
+    upper, left = rows < H // 2, columns < W // 2
+    lost = {"top": upper, "bottom": ~upper, "left": left, "right": ~left}
     side = cast(Side, checks.one_of("side", side, lost))
     known = jnp.broadcast_to(~lost[side], (H, W))
     noise = jr.rademacher(key, pictures.shape, dtype=pictures.dtype)
@@ -75,8 +69,7 @@ def random_patterns(
     Raises `ValueError` for a bias outside −1 to 1, a correlation outside 0 to 1, counts below 1, or no key.
     """
     K, D = checks.count("num_patterns", num_patterns), checks.count("dim", dim)
-    checks.fraction("correlation", correlation)
-    correlation = checks.as_floats("correlation", correlation, "")
+    correlation = checks.fraction("correlation", correlation, "")
     checks.within("bias", bias, -1, 1)
     bias = checks.as_floats("bias", bias, "")
     parent_key, own_key, copy_key = jr.split(key, 3)

@@ -86,9 +86,8 @@ def _classes(names: list[str], path: Path) -> dict[str, list[str]]:
     counts = {len(files) for files in classes.values()}
     if len(counts) != 1:
         got = f"classes of {sorted(counts)} pictures" if counts else "no pictures"
-        raise ValueError(
-            f"source must hold alphabet/character/picture.png, equally many of each; {path} has {got}"
-        )
+        wanted = "alphabet/character/picture.png, equally many of each"
+        raise ValueError(f"source must hold {wanted}; {path} has {got}")
     return dict(classes)
 
 

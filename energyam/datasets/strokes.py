@@ -39,8 +39,7 @@ def stroke_characters(
     Omniglot's characters: Lake, Salakhutdinov & Tenenbaum, Science 350 (2015).
     """
     C, P = checks.count("num_classes", num_classes), checks.count("num_drawers", num_drawers)
-    checks.not_negative("jitter", jitter)
-    jitter = checks.as_floats("jitter", jitter, "").astype(float)
+    jitter = checks.not_negative("jitter", jitter, "").astype(float)
     return _draw_all(C, P, checks.count("size", size), jitter, key)
 
 

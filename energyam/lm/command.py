@@ -114,9 +114,8 @@ def _text(memory: Path) -> str:
     try:
         text = memory.read_text(encoding="utf-8-sig").strip()
     except UnicodeDecodeError:
-        raise ValueError(
-            f"--memory must be a text in UTF-8 or a saved .safetensors store; got {memory}"
-        ) from None
+        wanted = "a text in UTF-8 or a saved .safetensors store"
+        raise ValueError(f"--memory must be {wanted}; got {memory}") from None
     if not text:
         raise ValueError(f"--memory must be a text to remember; {memory} is empty")
     return text

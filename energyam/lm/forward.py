@@ -106,9 +106,8 @@ def _all_changes(access: Access, slot: Int[Array, ""], heads: Heads) -> Float[Ar
     """Replacement − value, with every token-head looked up, some positions at a time."""
     keys, values = access.bank.at(slot)
     if (keys.shape[0], keys.shape[2]) != (heads.keys.shape[0], heads.keys.shape[2]):
-        raise ValueError(
-            f"memory must have (G, d) = {heads.keys.shape[::2]} as the model's heads; got {keys.shape[::2]}"
-        )
+        wanted = f"(G, d) = {heads.keys.shape[::2]} as the model's heads"
+        raise ValueError(f"memory must have {wanted}; got {keys.shape[::2]}")
     filled, groups = access.bank.sources >= 0, keys.shape[0]
 
     def at_position(queries, key, value):  # (G, n, d), (G, d), (G, d)

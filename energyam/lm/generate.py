@@ -124,10 +124,9 @@ def _task(model, prompt, memory, lookup, max_new_tokens, temperature, top_k, sto
     """The task that the arguments of `generate` are, if they are fit for the model."""
     token_ids, access = as_model(model).checked(prompt, memory, lookup)
     total = token_ids.shape[0] + checks.count("max_new_tokens", max_new_tokens)
-    if total > model.context_length:
-        raise ValueError(
-            f"prompt and new tokens must be at most the context, {model.context_length}; got {total}"
-        )
+    most = model.context_length
+    if total > most:
+        raise ValueError(f"prompt and new tokens must be at most the context, {most}; got {total}")
     top_k, heat = checks.count("top_k", top_k), checks.as_floats("temperature", temperature, "")
     if not checks.passes(lambda t: t >= 0, heat):
         raise ValueError(f"temperature must be 0 or positive; got {temperature}")

@@ -183,9 +183,8 @@ def _gguf_sizes(weights: Weights, kind: str) -> _Sizes:
 
 def _checked(weights: Weights, sizes: _Sizes) -> _Sizes:
     if sizes.heads % sizes.groups:
-        raise ValueError(
-            f"{weights.origin}: heads of keys must divide the {sizes.heads} of queries; got {sizes.groups}"
-        )
+        wanted = f"heads of keys must divide the {sizes.heads} of queries"
+        raise ValueError(f"{weights.origin}: {wanted}; got {sizes.groups}")
     if sizes.head_size % 2:
         raise ValueError(f"{weights.origin}: the size of a head must be even; got {sizes.head_size}")
     return sizes

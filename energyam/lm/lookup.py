@@ -78,8 +78,7 @@ class Lookup(eqx.Module):
         approximate: bool = False,
     ):
         self.k = checks.count("k", k)
-        self.mem_frac = checks.as_floats("mem_frac", mem_frac, "")
-        checks.not_negative("mem_frac", mem_frac)
+        self.mem_frac = checks.not_negative("mem_frac", mem_frac, "")
         self.softmax_scale = checks.positive_float("softmax_scale", softmax_scale)
         self.bookkeeping_frac = checks.fraction("bookkeeping_frac", bookkeeping_frac, "")
         self.residual_frac = checks.fraction("residual_frac", residual_frac, "")

@@ -5,7 +5,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike
+from jaxtyping import ArrayLike
 
 from energyam import checks
 from energyam.lm.store import Bank, MemoryStore, as_layers, fingerprint, slots_of
@@ -48,10 +48,10 @@ def remember(
     overlap = max(drop, window // 2) if overlap is None else checks.count("overlap", overlap, least=0)
     if not drop <= overlap < window:
         raise ValueError(f"overlap must be from {drop} to {window - 1}; got {overlap}")
-    parts = [
-        _read(model, tokens[start:stop], chosen, skip, rotated)
-        for start, stop, skip in _windows(len(tokens), window, overlap, drop)
-    ]
+    parts, index = [], np.array(chosen)
+    for start, stop, skip in _windows(len(tokens), window, overlap, drop):
+        heads: Any = model.heads(tokens[start:stop], rotated=rotated)
+        parts.append((heads.keys[index, :, skip:], heads.values[index, :, skip:]))
     keys, values = (jnp.concatenate(part, axis=2) for part in zip(*parts, strict=True))
     kept = jnp.asarray(tokens[drop:])
     slots = slots_of(chosen, model.num_layers)
@@ -68,11 +68,3 @@ def _windows(count: int, window: int, overlap: int, drop: int) -> Iterator[tuple
         first = max(0, stop - window)
         yield first, stop, done - first
         start, done = stop - overlap, stop
-
-
-def _read(
-    model: LanguageModel, tokens: np.ndarray, layers: tuple[int, ...], skip: int, rotated: bool
-) -> tuple[Array, Array]:
-    heads: Any = model.heads(tokens, rotated=rotated)
-    index = np.array(layers)
-    return heads.keys[index, :, skip:], heads.values[index, :, skip:]

@@ -115,15 +115,10 @@ class MemoryStore(eqx.Module):
 
         Raises `OSError` where the folder is missing or the disk is full; the old file then stays.
         """
-        about = {
-            "layers": self.layers,
-            "texts": self.texts,
-            "tokens": self.token_counts,
-            "model": self.model,
-            "model_layers": self.bank.slots.shape[0],
-            "capacity": self.capacity,
-            "rotated": self.bank.rotated,
-        }
+        about = dict(layers=self.layers, texts=self.texts, tokens=self.token_counts, model=self.model)
+        about |= dict(
+            model_layers=self.bank.slots.shape[0], capacity=self.capacity, rotated=self.bank.rotated
+        )
         arrays = {name: np.asarray(getattr(self.bank, name)) for name in _ROWS}
         write_tensors(path, arrays, {"format": f"energyam {_KIND} 2", "store": json.dumps(about)})
 

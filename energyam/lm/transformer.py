@@ -132,11 +132,9 @@ def as_tokens(token_ids: Sequence[int] | ArrayLike, vocabulary: int) -> Int[Arra
     if not jnp.issubdtype(tokens.dtype, jnp.integer):
         raise ValueError(f"token_ids must be integers; got {tokens.dtype}")
     if checks.is_known(tokens):
-        known = np.asarray(tokens)
-        if known.min() < 0 or known.max() >= vocabulary:
-            raise ValueError(
-                f"token_ids must be from 0 to {vocabulary - 1}; got {known.min()} to {known.max()}"
-            )
+        low, high = int(tokens.min()), int(tokens.max())
+        if low < 0 or high >= vocabulary:
+            raise ValueError(f"token_ids must be from 0 to {vocabulary - 1}; got {low} to {high}")
     return tokens.astype(jnp.int32)
 
 
@@ -149,11 +147,9 @@ def as_length(length: ArrayLike | None, token_ids: Int[Array, " T"]) -> Int[Arra
 
 
 def _check_owner(model: LanguageModel, memory: MemoryStore) -> None:
-    if memory.bank.slots.shape[0] != model.num_layers:
-        raise ValueError(
-            f"memory must be of this model, of {model.num_layers} layers; it is of one of "
-            f"{memory.bank.slots.shape[0]}"
-        )
+    L, got = model.num_layers, memory.bank.slots.shape[0]
+    if got != L:
+        raise ValueError(f"memory must be of this model, of {L} layers; it is of one of {got}")
     known = all(map(checks.is_known, jax.tree.leaves(model)))
     if known and memory.model != fingerprint(model):
         raise ValueError("memory must be of this model; it was made by another one")

@@ -51,23 +51,22 @@ class Weights(NamedTuple):
 
     def count(self, name: str, default: int | None = None) -> int:
         """A setting that is an integer of at least 1; raises `ValueError` for anything else."""
-        value = self.setting(name, default)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{self.origin}: {name} must be an integer of at least 1; got {value!r}")
-        return value
+        fits = lambda v: isinstance(v, int) and not isinstance(v, bool) and v >= 1  # noqa: E731
+        return self._checked(name, default, fits, "an integer of at least 1")
 
     def number(self, name: str, default: int | float | None = None) -> float:
         """A setting that is positive and finite; raises `ValueError` for anything else."""
-        value = self.setting(name, default)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
-            raise ValueError(f"{self.origin}: {name} must be a positive number; got {value!r}")
-        return float(value)
+        fits = lambda v: isinstance(v, int | float) and not isinstance(v, bool) and 0 < v < float("inf")  # noqa: E731
+        return float(self._checked(name, default, fits, "a positive number"))
 
     def flag(self, name: str, default: bool) -> bool:
         """A setting that is true or false; raises `ValueError` for anything else."""
+        return self._checked(name, default, lambda v: isinstance(v, bool), "true or false")
+
+    def _checked(self, name: str, default: object, fits: Callable[[Any], bool], wanted: str) -> Any:
         value = self.setting(name, default)
-        if not isinstance(value, bool):
-            raise ValueError(f"{self.origin}: {name} must be true or false; got {value!r}")
+        if not fits(value):
+            raise ValueError(f"{self.origin}: {name} must be {wanted}; got {value!r}")
         return value
 
     def within(self, name: str) -> "Weights":
@@ -88,9 +87,8 @@ class Weights(NamedTuple):
             value = self.settings.get(name)
             tokens = value if isinstance(value, list) else [] if value is None else [value]
             if any(isinstance(token, bool) or not isinstance(token, int) for token in tokens):
-                raise ValueError(
-                    f"{self.origin}: {name} must be an integer or a list of integers; got {value!r}"
-                )
+                wanted = "an integer or a list of integers"
+                raise ValueError(f"{self.origin}: {name} must be {wanted}; got {value!r}")
             found += [token for token in tokens if 0 <= token < 2**31]
         return tuple(dict.fromkeys(found))
 
@@ -107,9 +105,8 @@ class Weights(NamedTuple):
         """
         unknown = {name for name in self.names - set(known) if not re.search(harmless, name)}
         if unknown:
-            advice = (
-                f". These are quantised weights; {USE_FLOATS}" if any(map(_of_quantisation, unknown)) else ""
-            )
+            quantised = any(map(_OF_QUANTISATION.search, unknown))
+            advice = f". These are quantised weights; {USE_FLOATS}" if quantised else ""
             raise ValueError(
                 f"the model file has {len(unknown)} tensors that this kind of model has no place for: "
                 f"{some(unknown)}{advice}"
@@ -139,7 +136,3 @@ def some(names: Iterable[str]) -> str:
     """The first five of some names, for a message."""
     shown = sorted(names)
     return ", ".join(shown[:5]) + (", …" if len(shown) > 5 else "") if shown else "nothing"
-
-
-def _of_quantisation(name: str) -> bool:
-    return _OF_QUANTISATION.search(name) is not None

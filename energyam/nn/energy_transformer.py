@@ -149,13 +149,10 @@ class EnergyTransformer(eqx.Module):
         `adjacency` (N, N) bool: which nodes of a graph see each other; `num_steps`: in place of T. Raises
         `ValueError` for other shapes.
         """
-        patches = checks.as_floats("patches", patches, "N P")
-        if patches.shape[1] != self.embed.in_features:
-            raise ValueError(f"patches must be (N, {self.embed.in_features}); got shape {patches.shape}")
+        patches = checks.as_floats("patches", patches, f"N {self.embed.in_features}")
         if self.places is not None and patches.shape[0] != self.places.shape[0]:
-            raise ValueError(
-                f"patches must be ({self.places.shape[0]}, P), as there are positions; got {patches.shape}"
-            )
+            wanted = f"({self.places.shape[0]}, P), as there are positions"
+            raise ValueError(f"patches must be {wanted}; got {patches.shape}")
         if hidden is not None:
             hidden, N = checks.as_array("hidden", hidden, "N"), patches.shape[0]
             if hidden.dtype != bool or hidden.shape != (N,):
@@ -194,9 +191,8 @@ class MaskedCompletion(eqx.Module):
         self.masked = checks.number("masked", masked, 0, 1)
         self.shown_as_hidden = checks.number("shown_as_hidden", shown_as_hidden, 0, 1)
         if round(self.masked * self.patches.shape[1]) < 1:
-            raise ValueError(
-                f"masked must hide at least one of {self.patches.shape[1]} patches; got {masked}"
-            )
+            N = self.patches.shape[1]
+            raise ValueError(f"masked must hide at least one of {N} patches; got {masked}")
         self.adjacency = None if adjacency is None else jnp.asarray(adjacency, bool)
 
     def __call__(self, model: EnergyTransformer, key: PRNGKeyArray) -> Float[Array, ""]:

@@ -15,6 +15,7 @@ from energyam.datasets.episodes import Episode, drawn, sample_episode
 from energyam.nn.few_shot import FewShotClassifier
 
 Images = Shaped[Array, "classes drawers H W"]
+Pictures = Float[Array, "Q H W"]
 Answered = tuple[Float[Array, "*E Q N"], Int[Array, "*E Q"]]  # logits and right answers
 Change = Callable[[PRNGKeyArray, Float[Array, "H W"]], Float[Array, "H W"]]
 
@@ -66,9 +67,7 @@ class EpisodeLoss(eqx.Module):
         self.num_episodes = checks.count("num_episodes", num_episodes)
         self.num_classes = None if num_classes is None else checks.count("num_classes", num_classes)
         if self.num_classes is not None and self.num_classes < self.num_ways:
-            raise ValueError(
-                f"num_classes must be at least num_ways, {self.num_ways}; got {self.num_classes}"
-            )
+            raise ValueError(f"num_classes must be at least num_ways, {num_ways}; got {num_classes}")
         checks.function("augment", augment)
         checks.function("corrupt", corrupt)
         self.augment, self.corrupt = augment, corrupt
@@ -109,10 +108,8 @@ class EpisodeLoss(eqx.Module):
     def _drawn(self, num_ways: int, key: PRNGKeyArray) -> Episode:
         """An episode of so many ways, its pictures changed as asked for."""
         episode = sample_episode(self.images, num_ways, self.num_shots, self.num_queries, key=key)
-        support, queries = (
-            _changed(self.augment, part, jr.fold_in(key, n))
-            for n, part in enumerate((episode.support, episode.queries))
-        )
+        support = _changed(self.augment, episode.support, jr.fold_in(key, 0))
+        queries = _changed(self.augment, episode.queries, jr.fold_in(key, 1))
         return episode._replace(support=support, queries=_changed(self.corrupt, queries, jr.fold_in(key, 2)))
 
 
@@ -156,11 +153,10 @@ def episode_accuracy(
     pictures = np.asarray(classes[:, :, None] * images.shape[1] + drawers)
     support, support_at = _embedded(model.embed, images, pictures[:, :, :num_shots], None, key)
     queries, queries_at = _embedded(model.embed, images, pictures[:, :, num_shots:], corrupt, key)
-    parts = [
-        _shares_right(model, support[support_at[i : i + 20]], queries[queries_at[i : i + 20]])
-        for i in range(0, num_episodes, 20)
-    ]
-    shares = np.concatenate([np.asarray(part, np.float64) for part in parts])
+    shares = np.empty(num_episodes)
+    for i in range(0, num_episodes, 20):
+        some = support[support_at[i : i + 20]], queries[queries_at[i : i + 20]]
+        shares[i : i + 20] = _shares_right(model, *some)
     std = float(shares.std())
     return Accuracy(float(shares.mean()), 1.96 * std / num_episodes**0.5, std)
 
@@ -201,7 +197,5 @@ def _shares_right(
     return jax.vmap(one)(support, queries)
 
 
-def _changed(
-    change: Change | None, pictures: Float[Array, "Q H W"], key: PRNGKeyArray
-) -> Float[Array, "Q H W"]:
+def _changed(change: Change | None, pictures: Pictures, key: PRNGKeyArray) -> Pictures:
     return pictures if change is None else jax.vmap(change)(jr.split(key, len(pictures)), pictures)

@@ -10,7 +10,6 @@ Ba, Hinton, Mnih, Leibo & Ionescu, "Using fast weights to attend to the recent p
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -139,7 +138,7 @@ class FastWeightsRNN(eqx.Module):
 
     def _embedded(self, inputs):
         first = self.cell.inputs if self.embedding is None else self.embedding
-        inputs = _checked(inputs, first.shape[1])
+        inputs = checks.as_floats("inputs", inputs, f"T {first.shape[1]}")
         return inputs if self.embedding is None else dot(inputs, self.embedding.T)
 
     def _with_matrix(self, inputs: Float[Array, "T I"]) -> tuple[Vector, Float[Array, "T H H"]]:
@@ -192,7 +191,7 @@ class LSTMRNN(eqx.Module):
 
     def __call__(self, inputs: ArrayLike) -> Float[Array, " O"]:
         """The logits (O,) after a sequence (T, I), T ≥ 1; raises `ValueError` for another shape."""
-        inputs = _checked(inputs, self.cell.input_size)
+        inputs = checks.as_floats("inputs", inputs, f"T {self.cell.input_size}")
         start = jnp.zeros(self.cell.hidden_size, self.cell.weight_hh.dtype)
         (hidden, _), _ = lax.scan(lambda carry, x: (self.cell(x, carry), None), (start, start), inputs)
         return _logits(self, hidden)
@@ -208,10 +207,3 @@ def _head(hidden_size: int, head_size: int, output_size: int, key: PRNGKeyArray)
 
 def _logits(model: FastWeightsRNN | LSTMRNN, hidden: Vector) -> Float[Array, " O"]:
     return model.answer(jax.nn.relu(model.dense(hidden)))
-
-
-def _checked(inputs: Any, size: int) -> Float[Array, "T I"]:
-    inputs = checks.as_floats("inputs", inputs, "T I")
-    if inputs.shape[1] != size:
-        raise ValueError(f"inputs must be (T, {size}); got shape {inputs.shape}")
-    return inputs

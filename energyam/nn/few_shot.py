@@ -11,8 +11,6 @@ from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray
 from energyam import checks
 from energyam.nn.reads import AbstractRead
 
-IMAGE_SIZE = 28
-
 
 class ConvEmbedding(eqx.Module):
     """A picture (28, 28) as a vector (D,): five times 3×3 convolution, 3×3 max pooling of stride 2, relu.
@@ -28,18 +26,15 @@ class ConvEmbedding(eqx.Module):
         checks.key("key", key)
         start = jax.nn.initializers.glorot_uniform()
         channels = (1, size, size, size, size)
-        self.kernels = tuple(
-            start(k, (3, 3, before, size)) for k, before in zip(jr.split(key, 5), channels, strict=True)
-        )
+        keys = jr.split(key, len(channels))
+        self.kernels = tuple(start(k, (3, 3, C, size)) for k, C in zip(keys, channels, strict=True))
         self.biases = tuple(jnp.zeros(size) for _ in channels)
 
     def __call__(self, image: Float[Array, "28 28"]) -> Float[Array, " D"]:
         maps = image[None, :, :, None].astype(self.biases[0].dtype)
+        layout = "NHWC", "HWIO", "NHWC"  # channels last: on the CPU two thirds of the time of channels first
         for kernel, bias in zip(self.kernels, self.biases, strict=True):
-            # Channels last: on the CPU two thirds of the time of channels first.
-            maps = jax.lax.conv_general_dilated(
-                maps, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-            )
+            maps = jax.lax.conv_general_dilated(maps, kernel, (1, 1), "SAME", dimension_numbers=layout)
             maps = jax.nn.relu(_max_pool(maps) + bias[None, None, None, :])
         return maps[0, 0, 0]
 
@@ -98,22 +93,18 @@ def _max_pool(maps: Float[Array, "1 H W C"]) -> Float[Array, "1 H2 W2 C"]:
 
 
 def _pictures(name: str, images: Any) -> Float[Array, "S 28 28"]:
-    images = checks.as_array(name, images, "S 28 28")
-    if images.shape[1:] != (IMAGE_SIZE, IMAGE_SIZE) or not jnp.issubdtype(images.dtype, jnp.floating):
-        raise ValueError(
-            f"{name} must be (S, {IMAGE_SIZE}, {IMAGE_SIZE}) floats, ink 1 on paper 0; "
-            f"got shape {images.shape}, dtype {images.dtype}"
-        )
+    images = checks.as_array(name, images, "S H W")
+    if images.shape[1:] != (28, 28) or not jnp.issubdtype(images.dtype, jnp.floating):
+        wanted, got = "(S, 28, 28) floats, ink 1 on paper 0", f"shape {images.shape}, dtype {images.dtype}"
+        raise ValueError(f"{name} must be {wanted}; got {got}")
     return images
 
 
 def _membership(labels: Any, num_pictures: int, num_classes: int) -> Bool[Array, "S N"]:
     labels = checks.as_array("labels", labels, "S")
     if labels.shape != (num_pictures,) or not jnp.issubdtype(labels.dtype, jnp.integer):
-        raise ValueError(
-            f"labels must be ({num_pictures},) integers, one a picture; "
-            f"got shape {labels.shape}, dtype {labels.dtype}"
-        )
+        got = f"shape {labels.shape}, dtype {labels.dtype}"
+        raise ValueError(f"labels must be ({num_pictures},) integers, one a picture; got {got}")
     member = labels[:, None] == jnp.arange(num_classes)[None, :]
     if checks.is_known(member) and not (bool(member.any(1).all()) and bool(member.any(0).all())):
         raise ValueError(f"labels must lie in 0..{num_classes - 1} and name every class; got {labels}")

@@ -206,10 +206,9 @@ class HopfieldAttention(eqx.Module):
         stored = _at_least_single(checks.as_floats("stored", stored, "K Ds"))
         K = stored.shape[0]
         if queries.shape[1] != self.size or stored.shape[1] != self.stored_size:
-            raise ValueError(
-                f"queries and stored must be (T, {self.size}) and (K, {self.stored_size}); "
-                f"got shapes {queries.shape} and {stored.shape}"
-            )
+            wanted = f"(T, {self.size}) and (K, {self.stored_size})"
+            got = f"shapes {queries.shape} and {stored.shape}"
+            raise ValueError(f"queries and stored must be {wanted}; got {got}")
         values = None if values is None else self._checked_values(values, K)
         mask = None if mask is None else _checked_mask(mask, queries.shape[0], K)
         return queries, stored, values, mask
@@ -234,10 +233,8 @@ def in_dtype_of(given: ArrayLike, found: Float[Array, "T Dout"]) -> Float[Array,
 def _checked_mask(mask, T, K):
     mask = jnp.asarray(mask)
     if mask.shape not in ((K,), (T, K)) or mask.dtype != bool:
-        raise ValueError(
-            f"mask must be ({K},) bool, or ({T}, {K}) with one for each query; "
-            f"got shape {mask.shape}, dtype {mask.dtype}"
-        )
+        got = f"shape {mask.shape}, dtype {mask.dtype}"
+        raise ValueError(f"mask must be ({K},) bool, or ({T}, {K}) with one for each query; got {got}")
     return mask
 
 

@@ -117,10 +117,10 @@ def contrastive_hebbian(
     """
     for name, clamp in (("inputs", inputs), ("outputs", outputs)):
         if not isinstance(clamp, Mapping):
-            raise ValueError(
-                f"{name} must be a dictionary of layers, such as {{'image': True}}, as some layers are held "
-                f"and others are not; got {clamp!r:.80}"
+            wanted = (
+                "a dictionary of layers, such as {'image': True}, as some layers are held and others are not"
             )
+            raise ValueError(f"{name} must be {wanted}; got {clamp!r:.80}")
 
     def of_one(query):
         right = _at_rest(memory, query, update, max_steps, {**inputs, **outputs})
