@@ -115,10 +115,9 @@ class MemoryStore(eqx.Module):
 
         Raises `OSError` where the folder is missing or the disk is full; the old file then stays.
         """
+        L, rotated = self.bank.slots.shape[0], self.bank.rotated
         about = dict(layers=self.layers, texts=self.texts, tokens=self.token_counts, model=self.model)
-        about |= dict(
-            model_layers=self.bank.slots.shape[0], capacity=self.capacity, rotated=self.bank.rotated
-        )
+        about |= dict(model_layers=L, capacity=self.capacity, rotated=rotated)
         arrays = {name: np.asarray(getattr(self.bank, name)) for name in _ROWS}
         write_tensors(path, arrays, {"format": f"energyam {_KIND} 2", "store": json.dumps(about)})
 
