@@ -108,11 +108,8 @@ def told(memory: Any, stored: Stored, result: eam.Recall) -> list[str]:
         "mixture": f"a mixture of pictures, to which {name} adds most ({float(found.weight):.0%})",
         "spurious": "a spurious answer: no stored picture, and no mixture of them",
     }
-    return [
-        *lines,
-        endings[kind],
-        f"steps: {int(result.num_steps)}" + ("" if result.converged else ", and not settled yet"),
-    ]
+    settled = "" if result.converged else ", and not settled yet"
+    return [*lines, endings[kind], f"steps: {int(result.num_steps)}{settled}"]
 
 
 def draw(result: eam.Recall, stored: Stored, out: Path) -> None:

@@ -116,8 +116,9 @@ class MemoryStore(eqx.Module):
         Raises `OSError` where the folder is missing or the disk is full; the old file then stays.
         """
         L, rotated = self.bank.slots.shape[0], self.bank.rotated
-        about = dict(layers=self.layers, texts=self.texts, tokens=self.token_counts, model=self.model)
-        about |= dict(model_layers=L, capacity=self.capacity, rotated=rotated)
+        about: dict[str, Any] = dict(layers=self.layers, texts=self.texts, tokens=self.token_counts)
+        about |= dict(model=self.model, model_layers=self.bank.slots.shape[0])
+        about |= dict(capacity=self.capacity, rotated=self.bank.rotated)
         arrays = {name: np.asarray(getattr(self.bank, name)) for name in _ROWS}
         write_tensors(path, arrays, {"format": f"energyam {_KIND} 2", "store": json.dumps(about)})
 

@@ -1,6 +1,6 @@
 """Losses that train an energy: differentiable in whatever float arrays the memory is made of."""
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import equinox as eqx
 import jax
@@ -17,7 +17,7 @@ from energyam.dynamics.states import Layers, as_working, checked_states, layers_
 from energyam.dynamics.update import AbstractUpdate
 from energyam.flips.derived import scalar_energy
 
-Batch = PyTree[ArrayLike]  # of states
+Batch: TypeAlias = PyTree[ArrayLike]  # of states
 Scalar = Float[Array, ""]
 
 

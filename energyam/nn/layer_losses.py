@@ -9,7 +9,7 @@ that they join.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import equinox as eqx
 import jax
@@ -21,7 +21,7 @@ from energyam.dynamics.recall import recall
 from energyam.dynamics.update import AbstractUpdate
 from energyam.memories.neurons import AbstractNeurons, is_movable
 
-Batch = PyTree[ArrayLike]  # of states
+Batch: TypeAlias = PyTree[ArrayLike]  # of states
 Scalar = Float[Array, ""]
 Cost = Callable[[PyTree[Array], PyTree[Array]], Scalar]
 
@@ -117,9 +117,8 @@ def contrastive_hebbian(
     """
     for name, clamp in (("inputs", inputs), ("outputs", outputs)):
         if not isinstance(clamp, Mapping):
-            wanted = (
-                "a dictionary of layers, such as {'image': True}, as some layers are held and others are not"
-            )
+            why = "as some layers are held and others are not"
+            wanted = f"a dictionary of layers, such as {{'image': True}}, {why}"
             raise ValueError(f"{name} must be {wanted}; got {clamp!r:.80}")
 
     def of_one(query):
