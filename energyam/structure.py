@@ -114,7 +114,7 @@ class _Reader(NamedTuple):
         if kind == "array":
             return jnp.asarray(self.tensors[content])
         if kind == "complex":
-            return _complex(self.tensors[content])
+            return jnp.asarray(np.ascontiguousarray(self.tensors[content]).view(np.complex64)[..., 0])
         if kind == "key":
             return jr.wrap_key_data(jnp.asarray(self.tensors[content]), impl=node["implementation"])
         if kind == "dict":
@@ -186,7 +186,3 @@ def _shown(node: Any) -> str:
 
 def _join(where: str, name: str) -> str:
     return f"{where}.{name}" if where else name
-
-
-def _complex(parts: np.ndarray) -> jax.Array:
-    return jnp.asarray(np.ascontiguousarray(parts).view(np.complex64)[..., 0])

@@ -15,7 +15,7 @@ from energyam.lm.forward import chosen, run
 from energyam.lm.generate import likeliest
 from energyam.lm.lookup import Lookup
 from energyam.lm.store import MemoryStore
-from energyam.lm.transformer import LanguageModel, as_model, as_tokens
+from energyam.lm.transformer import LanguageModel, as_tokens
 from energyam.lm.weights import require
 
 
@@ -62,7 +62,7 @@ def answer_log_probabilities(
     model's own; a token that would not be drawn has −∞. Raises `ValueError` as the model does, and for a
     temperature that is not positive.
     """
-    model = as_model(model)
+    model = checks.instance("model", model, LanguageModel)
     ids = jnp.concatenate([as_tokens(x, model.embedding.shape[0]) for x in (prompt, answer)])
     token_ids, access = model.checked(ids, memory, lookup)
     temperature = checks.positive_float("temperature", temperature).astype(float)
@@ -100,7 +100,7 @@ def look_ups(
     model: LanguageModel, token_ids: Sequence[int] | ArrayLike, memory: MemoryStore, lookup: Lookup
 ) -> Findings:
     """What the newest token of a text (T,) looks up in each layer of the memory, the first layer first."""
-    token_ids, access = as_model(model).checked(token_ids, memory, lookup)
+    token_ids, access = checks.instance("model", model, LanguageModel).checked(token_ids, memory, lookup)
     if access is None:
         raise ValueError("memory and lookup must be given; got None")
     return _look_ups(model, token_ids, access, jnp.array(memory.layers))

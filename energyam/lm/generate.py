@@ -16,7 +16,7 @@ from energyam.lm.forward import Access, Cache, run
 from energyam.lm.layers import precise
 from energyam.lm.lookup import Lookup
 from energyam.lm.store import MemoryStore
-from energyam.lm.transformer import LanguageModel, as_model
+from energyam.lm.transformer import LanguageModel
 
 
 def generate(
@@ -122,7 +122,7 @@ class _Task(NamedTuple):
 
 def _task(model, prompt, memory, lookup, max_new_tokens, temperature, top_k, stop_at_eos, key):
     """The task that the arguments of `generate` are, if they are fit for the model."""
-    token_ids, access = as_model(model).checked(prompt, memory, lookup)
+    token_ids, access = checks.instance("model", model, LanguageModel).checked(prompt, memory, lookup)
     total = token_ids.shape[0] + checks.count("max_new_tokens", max_new_tokens)
     most = model.context_length
     if total > most:

@@ -9,7 +9,7 @@ from jaxtyping import ArrayLike
 
 from energyam import checks
 from energyam.lm.store import Bank, MemoryStore, as_layers, fingerprint, slots_of
-from energyam.lm.transformer import LanguageModel, as_model, as_tokens
+from energyam.lm.transformer import LanguageModel, as_tokens
 
 
 def remember(
@@ -36,7 +36,7 @@ def remember(
     Raises `ValueError` for an empty text or one no longer than `drop`, layers the model hasn't got, and an
     overlap that is not at least `drop` and below `window`.
     """
-    model, rotated = as_model(model), checks.flag("rotated", rotated)
+    model, rotated = checks.instance("model", model, LanguageModel), checks.flag("rotated", rotated)
     if not isinstance(name, str):
         raise ValueError(f"name must be a text; got {name!r}")
     tokens = np.asarray(as_tokens(token_ids, model.embedding.shape[0]))

@@ -115,7 +115,6 @@ class MemoryStore(eqx.Module):
 
         Raises `OSError` where the folder is missing or the disk is full; the old file then stays.
         """
-        L, rotated = self.bank.slots.shape[0], self.bank.rotated
         about: dict[str, Any] = dict(layers=self.layers, texts=self.texts, tokens=self.token_counts)
         about |= dict(model=self.model, model_layers=self.bank.slots.shape[0])
         about |= dict(capacity=self.capacity, rotated=self.bank.rotated)

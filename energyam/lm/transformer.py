@@ -121,11 +121,6 @@ class LanguageModel(eqx.Module):
         return token_ids, Access(memory.bank, lookup)
 
 
-def as_model(model: object) -> LanguageModel:
-    """`model`, if it is a language model; raises `ValueError` for anything else."""
-    return checks.instance("model", model, LanguageModel)
-
-
 def as_tokens(token_ids: Sequence[int] | ArrayLike, vocabulary: int) -> Int[Array, " T"]:
     """Token numbers (T,) as int32; raises `ValueError` for an empty text or numbers not in the vocabulary."""
     tokens = checks.as_array("token_ids", token_ids, "T")

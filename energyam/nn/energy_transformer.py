@@ -98,10 +98,7 @@ class EnergyTransformer(eqx.Module):
     @property
     def norm(self) -> LayerNorm:
         """The layer norm g of tokens x."""
-        return self._norm(None)
-
-    def _norm(self, shape):
-        return LayerNorm(self.gain, self.offset, shape=shape)
+        return LayerNorm(self.gain, self.offset)
 
     def memory(self, num_tokens: int, adjacency: Graph = None) -> HierarchicalMemory:
         """The energy as a memory of one layer, "tokens" (N, D), for `recall` and `Blockwise`."""
@@ -109,7 +106,8 @@ class EnergyTransformer(eqx.Module):
         attention = Attention(self.query_weights, self.key_weights, own=own, adjacency=adjacency)
         patterns = Patterns(self.patterns, ReLU())
         synapses: list[tuple[Synapse, tuple[str]]] = [(attention, ("tokens",)), (patterns, ("tokens",))]
-        return HierarchicalMemory({"tokens": self._norm((num_tokens, self.patterns.shape[1]))}, synapses)
+        norm = LayerNorm(self.gain, self.offset, shape=(num_tokens, self.patterns.shape[1]))
+        return HierarchicalMemory({"tokens": norm}, synapses)
 
     def tokens(
         self, patches: Float[Array, "N P"], hidden: Bool[Array, " N"] | None = None

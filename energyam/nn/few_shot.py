@@ -5,7 +5,6 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import jax.random as jr
 from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray
 
 from energyam import checks
@@ -26,7 +25,7 @@ class ConvEmbedding(eqx.Module):
         checks.key("key", key)
         start = jax.nn.initializers.glorot_uniform()
         channels = (1, size, size, size, size)
-        keys = jr.split(key, len(channels))
+        keys = jax.random.split(key, len(channels))
         self.kernels = tuple(start(k, (3, 3, C, size)) for k, C in zip(keys, channels, strict=True))
         self.biases = tuple(jnp.zeros(size) for _ in channels)
 

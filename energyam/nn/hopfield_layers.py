@@ -11,7 +11,6 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import jax.random as jr
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from energyam import checks
@@ -106,7 +105,7 @@ class HopfieldAttention(eqx.Module):
         for name, number in (("hidden_size", state_size), ("value_size", read_size)):
             if number % num_heads:
                 raise ValueError(f"num_heads must divide {name}; got {num_heads} for a size of {number}")
-        keys = [None] * 4 if key is None else jr.split(key, 4)
+        keys = [None] * 4 if key is None else jax.random.split(key, 4)
         self.to_query = _linear(size, hidden_size, keys[0])
         self.to_key = _linear(self.stored_size, hidden_size, keys[1])
         self.to_value = _linear(self.stored_size, value_size, keys[2])
@@ -168,7 +167,8 @@ class HopfieldAttention(eqx.Module):
         if self.to_value is not None:
             given = _map(self.to_value, patterns if given is None else given)
         values = keys if given is None else given
-        return tuple(_split(rows, self.num_heads) for rows in (starts, keys, values)), mask
+        split = lambda rows: jnp.stack(jnp.split(rows, self.num_heads, axis=1))  # noqa: E731
+        return tuple(map(split, (starts, keys, values))), mask
 
     def _read(self, heads, mask):
         """Where the queries of every head end up before the last read, and what this reads."""
@@ -261,10 +261,6 @@ def _linear(in_size: int, out_size: int | None, key: PRNGKeyArray | None) -> eqx
 def _map(function: Callable | None, rows: Float[Array, "T Din"]) -> Float[Array, "T Dout"]:
     """A layer over the rows of a matrix, or the matrix where there is no layer."""
     return rows if function is None else jax.vmap(function)(rows)
-
-
-def _split(rows: Float[Array, "T D"], num_heads: int) -> Float[Array, "H T d"]:
-    return jnp.stack(jnp.split(rows, num_heads, axis=1))
 
 
 def _at_least_single(array: Float[Array, "..."]) -> Float[Array, "..."]:

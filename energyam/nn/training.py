@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
@@ -109,7 +108,7 @@ def _steps(state, numbers, rest, optimizer, loss, key):
 
     def step(state, number):
         params, memory = state
-        step_key = jr.fold_in(key, number)
+        step_key = jax.random.fold_in(key, number)
         value_and_grad = jax.value_and_grad(lambda params: loss(eqx.combine(params, rest), step_key))
         value, gradient = value_and_grad(params)
         updates, memory = optimizer.update(gradient, memory, params)
@@ -133,5 +132,5 @@ def _run(state: PyTree, numbers: np.ndarray, scan: bool, *of_step: Any) -> tuple
 
 def _measure(evaluate: Evaluate | None, model: Any, key: PRNGKeyArray) -> dict[str, float]:
     # No step has number 2^32 - 1, so no training batch shares this key.
-    found = {} if evaluate is None else evaluate(model, jr.fold_in(key, 2**32 - 1))
+    found = {} if evaluate is None else evaluate(model, jax.random.fold_in(key, 2**32 - 1))
     return {name: float(value) for name, value in found.items()}

@@ -42,14 +42,16 @@ def show_patterns(
         raise ValueError(f"title must be a text; got {title!r}")
     pictures = as_pictures("patterns", patterns, shape)
     pictures = pictures.reshape(-1, *pictures.shape[-2:])[:1024]
-    names = None if columns is None or isinstance(columns, int | np.integer) else _texts("columns", columns)
+    named = columns is not None and not isinstance(columns, int | np.integer)
+    names = checked_names("columns", columns) if named else None
     grid = _grid(pictures, 1024, len(names) if names else columns)  # type: ignore[arg-type]
     across = (grid.shape[1] - 1) // (pictures.shape[2] + 1)
     down = (grid.shape[0] - 1) // (pictures.shape[1] + 1)
     names = None if names is None else checked_names("columns", names, across)
     rows = None if rows is None else checked_names("rows", rows, down)
     height, width = (min(6.4, 2 + max(grid.shape) / 100) * side / max(grid.shape) for side in grid.shape)
-    bar = None if _two_shades(pictures) else float(np.abs(pictures).max())
+    most = float(np.abs(pictures).max())
+    bar = None if (np.abs(pictures) == most).all() else most
     room = 0.3 + 0.075 * max(len(line) for row in rows for line in row.splitlines()) if rows else 0.0
     fig = new_figure(width + room + 0.7 * (bar is not None), height + 0.3 * bool(title) + 0.3 * bool(names))
     ax = fig.subplots()
@@ -172,12 +174,15 @@ def _drawn(energies: Float[np.ndarray, "B F"]) -> tuple[Float[np.ndarray, "B F"]
     return (logs, "sign(E) · log₁₀(1 + |E|), E the energy") if spans else (energies, "energy")
 
 
-def checked_names(name: str, given: Sequence[str], wanted: int) -> list[str]:
-    """A list of so many texts; raises `ValueError` for anything else."""
-    texts = _texts(name, given)
-    if len(texts) != wanted:
-        raise ValueError(f"{name} must be {wanted} name{'s' * (wanted != 1)}, one for each; got {len(texts)}")
-    return texts
+def checked_names(name: str, given: Any, wanted: int | None = None) -> list[str]:
+    """A list of texts, of so many if told; raises `ValueError` for anything else."""
+    listed = isinstance(given, Sequence) and not isinstance(given, str)
+    if not listed or not all(isinstance(x, str) for x in given):
+        other = " or a number" * (name == "columns")
+        raise ValueError(f"{name} must be a list of names{other}; got {given!r}")
+    if wanted is not None and len(given) != wanted:
+        raise ValueError(f"{name} must be {wanted} name{'s' * (wanted != 1)}, one for each; got {len(given)}")
+    return list(given)
 
 
 def names_above(names: Sequence[str], width: int) -> UInt8[np.ndarray, "y x"]:
@@ -198,18 +203,6 @@ def names_above(names: Sequence[str], width: int) -> UInt8[np.ndarray, "y x"]:
         if max(text.get_window_extent(renderer).width for text in texts) < column - 4:
             break
     return (rendered(fig)[..., 0] / 255 * (SHADES - 1)).round().astype(np.uint8)
-
-
-def _texts(name: str, given: Any) -> list[str]:
-    listed = isinstance(given, Sequence) and not isinstance(given, str)
-    if not listed or not all(isinstance(x, str) for x in given):
-        other = " or a number" * (name == "columns")
-        raise ValueError(f"{name} must be a list of names{other}; got {given!r}")
-    return list(given)
-
-
-def _two_shades(pictures: Float[np.ndarray, "N H W"]) -> bool:
-    return bool((np.abs(pictures) == np.abs(pictures).max()).all())
 
 
 def _name_ticks(ax: "Axes", columns: Any, width: int, rows: Any, height: int) -> None:
