@@ -27,11 +27,12 @@ from energyam.names import public_names
 
 Weights = Float[Array, "D D"]
 Map = Float[Array, "Dv Dk"]
+Scalar = ScalarLike
 Rate = ScalarLike | None  # 1/D where there is none
 Step = Callable[..., Weights]
 
 
-def hebbian_step(weights: ArrayLike, state: ArrayLike, rate: Rate = None, decay: ScalarLike = 1.0) -> Weights:
+def hebbian_step(weights: ArrayLike, state: ArrayLike, rate: Rate = None, decay: Scalar = 1.0) -> Weights:
     """Write one state by Hebb's rule: neurons that are active together are joined.
 
         W <- decay · W + rate · x xᵀ
@@ -45,7 +46,7 @@ def hebbian_step(weights: ArrayLike, state: ArrayLike, rate: Rate = None, decay:
     return _number("decay", decay, x) * W + _rate(rate, x) * jnp.outer(x, x)
 
 
-def storkey_step(weights: ArrayLike, state: ArrayLike, rate: Rate = None, decay: ScalarLike = 1.0) -> Weights:
+def storkey_step(weights: ArrayLike, state: ArrayLike, rate: Rate = None, decay: Scalar = 1.0) -> Weights:
     """Write one state by Storkey's rule: Hebb's, less what the weights already say about the state.
 
         W_ij <- decay · W_ij + rate · (x_i x_j - x_i h_ji - h_ij x_j),    h_ij = Σ_{k ≠ i,j} W_ik x_k
@@ -67,11 +68,7 @@ def storkey_step(weights: ArrayLike, state: ArrayLike, rate: Rate = None, decay:
 
 
 def store(
-    weights: ArrayLike,
-    patterns: ArrayLike,
-    step: Step = storkey_step,
-    rate: Rate = None,
-    decay: ScalarLike = 1.0,
+    weights: ArrayLike, patterns: ArrayLike, step: Step = storkey_step, rate: Rate = None, decay: Scalar = 1.0
 ) -> Weights:
     """Write patterns (K, D) into `weights` one after another, in the order given.
 
@@ -237,7 +234,7 @@ def _hollow(weights: Weights) -> Weights:
 
 @eqx.filter_jit
 def _store(
-    weights: Weights, states: Float[Array, "K D"], step: Step, rate: ScalarLike, decay: ScalarLike
+    weights: Weights, states: Float[Array, "K D"], step: Step, rate: ScalarLike, decay: Scalar
 ) -> Weights:
     def write(weights: Weights, state: Float[Array, " D"]):
         return step(weights, state, rate, decay), None

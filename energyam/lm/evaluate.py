@@ -15,7 +15,7 @@ from energyam.lm.forward import chosen, run
 from energyam.lm.generate import likeliest
 from energyam.lm.lookup import Lookup
 from energyam.lm.store import MemoryStore
-from energyam.lm.transformer import LanguageModel, as_tokens
+from energyam.lm.transformer import LanguageModel, Tokens, as_tokens
 from energyam.lm.weights import require
 
 
@@ -46,8 +46,8 @@ class Sentiment(NamedTuple):
 
 def answer_log_probabilities(
     model: LanguageModel,
-    prompt: Sequence[int] | ArrayLike,
-    answer: Sequence[int] | ArrayLike,
+    prompt: Tokens,
+    answer: Tokens,
     memory: MemoryStore | None = None,
     lookup: Lookup | None = None,
     *,
@@ -73,8 +73,8 @@ def answer_log_probabilities(
 
 def sweep_layers(
     model: LanguageModel,
-    prompt: Sequence[int] | ArrayLike,
-    answer: Sequence[int] | ArrayLike,
+    prompt: Tokens,
+    answer: Tokens,
     memory: MemoryStore,
     lookup: Lookup,
     *,
@@ -96,9 +96,7 @@ def sweep_layers(
     return np.array([float(jnp.exp(of_answer.sum())) for of_answer in logs])
 
 
-def look_ups(
-    model: LanguageModel, token_ids: Sequence[int] | ArrayLike, memory: MemoryStore, lookup: Lookup
-) -> Findings:
+def look_ups(model: LanguageModel, token_ids: Tokens, memory: MemoryStore, lookup: Lookup) -> Findings:
     """What the newest token of a text (T,) looks up in each layer of the memory, the first layer first."""
     token_ids, access = checks.instance("model", model, LanguageModel).checked(token_ids, memory, lookup)
     if access is None:

@@ -1,6 +1,6 @@
 """Writing on: a faithful full pass for each token, or the causal form with a cache."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from typing import NamedTuple
 
@@ -16,12 +16,12 @@ from energyam.lm.forward import Access, Cache, run
 from energyam.lm.layers import precise
 from energyam.lm.lookup import Lookup
 from energyam.lm.store import MemoryStore
-from energyam.lm.transformer import LanguageModel
+from energyam.lm.transformer import LanguageModel, Tokens
 
 
 def generate(
     model: LanguageModel,
-    prompt: Sequence[int] | ArrayLike,
+    prompt: Tokens,
     memory: MemoryStore | None = None,
     lookup: Lookup | None = None,
     *,
@@ -48,7 +48,7 @@ def generate(
 
 def generate_cached(
     model: LanguageModel,
-    prompt: Sequence[int] | ArrayLike,
+    prompt: Tokens,
     memory: MemoryStore | None = None,
     lookup: Lookup | None = None,
     *,
@@ -71,7 +71,7 @@ def generate_cached(
 
 def stream(
     model: LanguageModel,
-    prompt: Sequence[int] | ArrayLike,
+    prompt: Tokens,
     memory: MemoryStore | None = None,
     lookup: Lookup | None = None,
     *,

@@ -17,6 +17,7 @@ from energyam.linalg import dot
 from energyam.lm.layers import precise
 from energyam.memories.separations import LogSumExp
 
+Real = ArrayLike  # one number
 Row = Float[Array, " d"]
 Rows = Float[Array, "M d"]
 
@@ -68,11 +69,11 @@ class Lookup(eqx.Module):
     def __init__(
         self,
         k: int,
-        mem_frac: ArrayLike,
-        bookkeeping_frac: ArrayLike,
-        softmax_scale: ArrayLike,
+        mem_frac: Real,
+        bookkeeping_frac: Real,
+        softmax_scale: Real,
         include_own: bool,
-        residual_frac: ArrayLike,
+        residual_frac: Real,
         *,
         causal: bool = False,
         approximate: bool = False,
@@ -87,12 +88,7 @@ class Lookup(eqx.Module):
 
     @classmethod
     def type1(
-        cls,
-        k: int,
-        mem_frac: ArrayLike,
-        bookkeeping_frac: ArrayLike,
-        softmax_scale: ArrayLike,
-        **switches: bool,
+        cls, k: int, mem_frac: Real, bookkeeping_frac: Real, softmax_scale: Real, **switches: bool
     ) -> "Lookup":
         """Type 1: the token's own key and value among the memories, and nothing of its value besides."""
         return cls(k, mem_frac, bookkeeping_frac, softmax_scale, True, 0.0, **switches)
@@ -101,10 +97,10 @@ class Lookup(eqx.Module):
     def type2(
         cls,
         k: int,
-        mem_frac: ArrayLike,
-        bookkeeping_frac: ArrayLike,
-        softmax_scale: ArrayLike,
-        residual_frac: ArrayLike = 0.1,
+        mem_frac: Real,
+        bookkeeping_frac: Real,
+        softmax_scale: Real,
+        residual_frac: Real = 0.1,
         **switches: bool,
     ) -> "Lookup":
         """Type 2: the memories alone, and a fraction of the token's own value."""
@@ -114,10 +110,10 @@ class Lookup(eqx.Module):
     def type3(
         cls,
         k: int,
-        mem_frac: ArrayLike,
-        bookkeeping_frac: ArrayLike,
-        softmax_scale: ArrayLike,
-        residual_frac: ArrayLike = 0.33,
+        mem_frac: Real,
+        bookkeeping_frac: Real,
+        softmax_scale: Real,
+        residual_frac: Real = 0.33,
         **switches: bool,
     ) -> "Lookup":
         """Type 3: both, the own key and value among the memories and a fraction of the own value."""

@@ -1,20 +1,19 @@
 """Making a memory: run a text through the model and keep what its layers would attend to."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import ArrayLike
 
 from energyam import checks
 from energyam.lm.store import Bank, MemoryStore, as_layers, fingerprint, slots_of
-from energyam.lm.transformer import LanguageModel, as_tokens
+from energyam.lm.transformer import LanguageModel, Tokens, as_tokens
 
 
 def remember(
     model: LanguageModel,
-    token_ids: Sequence[int] | ArrayLike,
+    token_ids: Tokens,
     layers: Iterable[int],
     drop: int = 1,
     *,

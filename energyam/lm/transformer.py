@@ -19,6 +19,8 @@ from energyam.lm.layers import LayerNorm, RMSNorm
 from energyam.lm.lookup import Lookup
 from energyam.lm.store import MemoryStore, fingerprint
 
+Tokens = Sequence[int] | ArrayLike
+
 
 class AbstractBlock(eqx.Module):
     """One layer, or all layers of a model with a leading axis L."""
@@ -71,7 +73,7 @@ class LanguageModel(eqx.Module):
 
     def __call__(
         self,
-        token_ids: Sequence[int] | ArrayLike,
+        token_ids: Tokens,
         memory: MemoryStore | None = None,
         lookup: Lookup | None = None,
         length: ArrayLike | None = None,
@@ -90,7 +92,7 @@ class LanguageModel(eqx.Module):
 
     def heads(
         self,
-        token_ids: Sequence[int] | ArrayLike,
+        token_ids: Tokens,
         memory: MemoryStore | None = None,
         lookup: Lookup | None = None,
         length: ArrayLike | None = None,
@@ -105,7 +107,7 @@ class LanguageModel(eqx.Module):
         return _heads(self, token_ids, as_length(length, token_ids), access, rotated)
 
     def checked(
-        self, token_ids: Sequence[int] | ArrayLike, memory: MemoryStore | None, lookup: Lookup | None
+        self, token_ids: Tokens, memory: MemoryStore | None, lookup: Lookup | None
     ) -> tuple[Int[Array, " T"], Access | None]:
         """The tokens and the memory to read, if they are fit for this model."""
         token_ids = as_tokens(token_ids, self.embedding.shape[0])
@@ -121,7 +123,7 @@ class LanguageModel(eqx.Module):
         return token_ids, Access(memory.bank, lookup)
 
 
-def as_tokens(token_ids: Sequence[int] | ArrayLike, vocabulary: int) -> Int[Array, " T"]:
+def as_tokens(token_ids: Tokens, vocabulary: int) -> Int[Array, " T"]:
     """Token numbers (T,) as int32; raises `ValueError` for an empty text or numbers not in the vocabulary."""
     tokens = checks.as_array("token_ids", token_ids, "T")
     if not jnp.issubdtype(tokens.dtype, jnp.integer):

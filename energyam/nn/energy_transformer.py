@@ -21,6 +21,7 @@ from energyam.memories.hierarchical import HierarchicalMemory, Synapse
 from energyam.memories.separations import ReLU
 from energyam.memories.synapses import Attention, Patterns
 
+Hidden = Bool[ArrayLike, " N"] | None
 Graph = Bool[ArrayLike, "N N"] | None  # which tokens see each other
 
 
@@ -136,11 +137,7 @@ class EnergyTransformer(eqx.Module):
         return Descent(x, jnp.concatenate([energies, last[None]]))
 
     def __call__(
-        self,
-        patches: ArrayLike,
-        hidden: Bool[ArrayLike, " N"] | None = None,
-        adjacency: Graph = None,
-        num_steps: int | None = None,
+        self, patches: ArrayLike, hidden: Hidden = None, adjacency: Graph = None, num_steps: int | None = None
     ) -> Float[Array, "N P"]:
         """Patches (N, P), of which those in `hidden` (N,) are not looked at, completed: (N, P).
 
@@ -178,7 +175,7 @@ class MaskedCompletion(eqx.Module):
 
     def __init__(
         self,
-        patches: Shaped[ArrayLike, "S N P"],
+        patches: ArrayLike,
         batch_size: int = 64,
         masked: int | float = 0.5,
         shown_as_hidden: int | float = 0.9,

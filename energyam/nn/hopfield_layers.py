@@ -25,6 +25,7 @@ from energyam.memories.separations import LogSumExp
 from energyam.nn.masked import Masked
 
 Given = ArrayLike | None
+Size = int | None
 
 
 class Association(NamedTuple):
@@ -81,10 +82,10 @@ class HopfieldAttention(eqx.Module):
         self,
         size: int,
         *,
-        stored_size: int | None = None,
-        hidden_size: int | None = None,
-        value_size: int | None = None,
-        out_size: int | None = None,
+        stored_size: Size = None,
+        hidden_size: Size = None,
+        value_size: Size = None,
+        out_size: Size = None,
         normalize: bool = False,
         num_heads: int = 1,
         beta: ArrayLike | Sequence[float] | None = None,

@@ -11,7 +11,7 @@ import jax.random as jr
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from energyam import checks
-from energyam.nn.hopfield_layers import Association, Given, HopfieldAttention, in_dtype_of
+from energyam.nn.hopfield_layers import Association, Given, HopfieldAttention, Size, in_dtype_of
 
 
 class HopfieldPooling(eqx.Module):
@@ -58,12 +58,7 @@ class HopfieldLookup(eqx.Module):
     attention: HopfieldAttention
 
     def __init__(
-        self,
-        attention: HopfieldAttention,
-        num_patterns: int,
-        value_size: int | None = None,
-        *,
-        key: PRNGKeyArray,
+        self, attention: HopfieldAttention, num_patterns: int, value_size: Size = None, *, key: PRNGKeyArray
     ):
         stored_key, value_key = jr.split(key)
         K = checks.count("num_patterns", num_patterns)

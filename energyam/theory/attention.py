@@ -19,6 +19,7 @@ from energyam.checks import Whole
 from energyam.hypercube import check_radius, hamming_to_cosine, log_cap_intersection, log_circle_intersection
 
 Kind = Literal["circle", "cap"]
+Distances = Sequence[int] | range | np.ndarray
 
 
 class BetaFit(NamedTuple):
@@ -30,12 +31,7 @@ class BetaFit(NamedTuple):
     r_squared: int | float
 
 
-def fit_beta(
-    n: Whole,
-    radius: Whole,
-    kind: Kind = "circle",
-    distances: Sequence[int] | range | np.ndarray | None = None,
-) -> BetaFit:
+def fit_beta(n: Whole, radius: Whole, kind: Kind = "circle", distances: Distances | None = None) -> BetaFit:
     """β by ordinary least squares of the log intersection on the cosine 1 − 2h/n.
 
     The published program divides a covariance over N−1 by a variance over N, so that every published β is

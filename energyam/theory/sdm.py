@@ -35,7 +35,7 @@ from energyam.hypercube import (
 )
 
 Noise = Literal["paper", "averaged", "independent", "book", "corrected"]
-Independent = Literal["paper", "averaged", "independent"]  # of the query
+Published = Literal["paper", "averaged", "independent"]  # of the query
 NOISES = ("paper", "averaged", "independent", "book", "corrected")
 
 
@@ -60,11 +60,7 @@ def signal_to_noise(
 
 
 def sdm_capacity(
-    n: Whole,
-    radius: Whole,
-    num_neurons: Number,
-    probability: Number = 0.5,
-    noise: Independent = "independent",
+    n: Whole, radius: Whole, num_neurons: Number, probability: Number = 0.5, noise: Published = "independent"
 ) -> float:
     """How many patterns can be stored so that one of them is read whole with this probability.
 
