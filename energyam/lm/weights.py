@@ -51,22 +51,23 @@ class Weights(NamedTuple):
 
     def count(self, name: str, default: int | None = None) -> int:
         """A setting that is an integer of at least 1; raises `ValueError` for anything else."""
-        fits = lambda v: isinstance(v, int) and not isinstance(v, bool) and v >= 1  # noqa: E731
-        return self._checked(name, default, fits, "an integer of at least 1")
+        value = self.setting(name, default)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{self.origin}: {name} must be an integer of at least 1; got {value!r}")
+        return value
 
     def number(self, name: str, default: int | float | None = None) -> float:
         """A setting that is positive and finite; raises `ValueError` for anything else."""
-        fits = lambda v: isinstance(v, int | float) and not isinstance(v, bool) and 0 < v < float("inf")  # noqa: E731
-        return float(self._checked(name, default, fits, "a positive number"))
+        value = self.setting(name, default)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+            raise ValueError(f"{self.origin}: {name} must be a positive number; got {value!r}")
+        return float(value)
 
     def flag(self, name: str, default: bool) -> bool:
         """A setting that is true or false; raises `ValueError` for anything else."""
-        return self._checked(name, default, lambda v: isinstance(v, bool), "true or false")
-
-    def _checked(self, name: str, default: object, fits: Callable[[Any], bool], wanted: str) -> Any:
         value = self.setting(name, default)
-        if not fits(value):
-            raise ValueError(f"{self.origin}: {name} must be {wanted}; got {value!r}")
+        if not isinstance(value, bool):
+            raise ValueError(f"{self.origin}: {name} must be true or false; got {value!r}")
         return value
 
     def within(self, name: str) -> "Weights":
