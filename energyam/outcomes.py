@@ -54,17 +54,12 @@ def outcome(patterns: ArrayLike, state: ArrayLike, target: ArrayLike, tolerance:
     Amit, Gutfreund & Sompolinsky, Phys. Rev. A 32 (1985), for the mixtures.
     """
     checks.fraction("tolerance", tolerance)
-    m = cosines(patterns, state)
-    X, x = jnp.asarray(patterns, m.dtype), jnp.asarray(state, m.dtype)
-    return bare_outcome(X, x, m, _as_target(target, m.shape[0]), jnp.asarray(tolerance, m.dtype))
-
-
-def _as_target(target, num_patterns):
-    target = checks.as_array("target", target, "")
+    m, target = cosines(patterns, state), checks.as_array("target", target, "")
     if not jnp.issubdtype(target.dtype, jnp.integer):
         raise ValueError(f"target must be a whole number, the index of a pattern; got dtype {target.dtype}")
-    checks.within("target", target, 0, num_patterns - 1)
-    return target
+    checks.within("target", target, 0, m.shape[0] - 1)
+    X, x = jnp.asarray(patterns, m.dtype), jnp.asarray(state, m.dtype)
+    return bare_outcome(X, x, m, target, jnp.asarray(tolerance, m.dtype))
 
 
 class Retrieved(eqx.Module):

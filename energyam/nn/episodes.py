@@ -153,10 +153,9 @@ def episode_accuracy(
     pictures = np.asarray(classes[:, :, None] * images.shape[1] + drawers)
     support, support_at = _embedded(model.embed, images, pictures[:, :, :num_shots], None, key)
     queries, queries_at = _embedded(model.embed, images, pictures[:, :, num_shots:], corrupt, key)
-    shares = np.empty(num_episodes)
-    for i in range(0, num_episodes, 20):
-        some = support[support_at[i : i + 20]], queries[queries_at[i : i + 20]]
-        shares[i : i + 20] = _shares_right(model, *some)
+    some = [slice(i, i + 20) for i in range(0, num_episodes, 20)]
+    parts = [_shares_right(model, support[support_at[at]], queries[queries_at[at]]) for at in some]
+    shares = np.concatenate([np.asarray(part, np.float64) for part in parts])
     std = float(shares.std())
     return Accuracy(float(shares.mean()), 1.96 * std / num_episodes**0.5, std)
 
