@@ -129,7 +129,8 @@ def as_tokens(token_ids: Tokens, vocabulary: int) -> Int[Array, " T"]:
     if not jnp.issubdtype(tokens.dtype, jnp.integer):
         raise ValueError(f"token_ids must be integers; got {tokens.dtype}")
     if checks.is_known(tokens):
-        low, high = int(tokens.min()), int(tokens.max())
+        known = np.asarray(tokens)
+        low, high = known.min(), known.max()
         if low < 0 or high >= vocabulary:
             raise ValueError(f"token_ids must be from 0 to {vocabulary - 1}; got {low} to {high}")
     return tokens.astype(jnp.int32)

@@ -174,7 +174,7 @@ def _drawn(energies: Float[np.ndarray, "B F"]) -> tuple[Float[np.ndarray, "B F"]
     return (logs, "sign(E) · log₁₀(1 + |E|), E the energy") if spans else (energies, "energy")
 
 
-def checked_names(name: str, given: Any, wanted: int | None = None) -> list[str]:
+def checked_names(name: str, given: int | Names, wanted: int | None = None) -> list[str]:
     """A list of texts, of so many if told; raises `ValueError` for anything else."""
     listed = isinstance(given, Sequence) and not isinstance(given, str)
     if not listed or not all(isinstance(x, str) for x in given):
