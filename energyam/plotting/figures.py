@@ -177,12 +177,13 @@ def _drawn(energies: Float[np.ndarray, "B F"]) -> tuple[Float[np.ndarray, "B F"]
 def checked_names(name: str, given: int | Names, wanted: int | None = None) -> list[str]:
     """A list of texts, of so many if told; raises `ValueError` for anything else."""
     listed = isinstance(given, Sequence) and not isinstance(given, str)
-    if not listed or not all(isinstance(x, str) for x in given):
+    texts: Any = given if listed else [None]
+    if not all(isinstance(text, str) for text in texts):
         other = " or a number" * (name == "columns")
         raise ValueError(f"{name} must be a list of names{other}; got {given!r}")
-    if wanted is not None and len(given) != wanted:
-        raise ValueError(f"{name} must be {wanted} name{'s' * (wanted != 1)}, one for each; got {len(given)}")
-    return list(given)
+    if wanted is not None and len(texts) != wanted:
+        raise ValueError(f"{name} must be {wanted} name{'s' * (wanted != 1)}, one for each; got {len(texts)}")
+    return list(texts)
 
 
 def names_above(names: Sequence[str], width: int) -> UInt8[np.ndarray, "y x"]:
