@@ -95,7 +95,11 @@ def success_curve(
     patterns of one memory fail together. Where all repeats agree, every recall counts. Raises `ValueError`
     for empty `sizes` or `noise`, counts below 1, and noise outside 0 … 1 unless `corrupt` reads it.
     """
-    sizes = _as_sizes(sizes)
+    if isinstance(sizes, int | np.integer):
+        raise ValueError(f"sizes must be a list of numbers of patterns; got {sizes} (say [{sizes}])")
+    sizes = [checks.count("sizes", K) for K in sizes]
+    if not sizes:
+        raise ValueError("sizes must not be empty; got no number of patterns")
     levels = checks.as_floats("noise", np.asarray(noise), "N")
     if corrupt is None:
         checks.fraction("noise", levels)
@@ -111,15 +115,6 @@ def success_curve(
     rates, trials = rates.swapaxes(1, 2), np.asarray(sizes)[:, None] * repeats
     nearest, exact = (_share(rates[..., j], trials) for j in range(2))
     return SuccessCurve(np.asarray(sizes), np.asarray(levels), nearest, exact, rates[..., 2:].mean(axis=2))
-
-
-def _as_sizes(sizes):
-    if isinstance(sizes, int | np.integer):
-        raise ValueError(f"sizes must be a list of numbers of patterns; got {sizes} (say [{sizes}])")
-    sizes = [checks.count("sizes", K) for K in sizes]
-    if not sizes:
-        raise ValueError("sizes must not be empty; got no number of patterns")
-    return sizes
 
 
 @eqx.filter_jit

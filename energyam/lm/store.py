@@ -19,7 +19,7 @@ from energyam.files import as_path
 from energyam.tensor_files import opened_tensors, write_tensors
 
 _KIND = "memory store"
-_ROWS = ("keys", "values", "tokens", "sources")
+_ROWS = {"keys": 2, "values": 2, "tokens": 0, "sources": 0}  # and which of their axes is that of memories
 
 
 class Bank(eqx.Module):
@@ -187,18 +187,14 @@ def _same(name: str, mine: Any, its: Any) -> None:
         raise ValueError(f"other must have the same {name} as this store, {mine}; got {its}")
 
 
-def _row_axis(name: str) -> int:
-    return 2 if name in ("keys", "values") else 0
-
-
 def _take(bank: Bank, index: np.ndarray) -> Bank:
-    rows: Any = {name: jnp.take(getattr(bank, name), index, axis=_row_axis(name)) for name in _ROWS}
+    rows: Any = {name: jnp.take(getattr(bank, name), index, axis) for name, axis in _ROWS.items()}
     return replace(bank, **rows)
 
 
 def _joined(a: Bank, b: Bank) -> Bank:
-    pairs = {name: [getattr(a, name), getattr(b, name)] for name in _ROWS}
-    rows: Any = {name: jnp.concatenate(pair, _row_axis(name)) for name, pair in pairs.items()}
+    pair = lambda name: [getattr(a, name), getattr(b, name)]  # noqa: E731
+    rows: Any = {name: jnp.concatenate(pair(name), axis) for name, axis in _ROWS.items()}
     return replace(a, **rows)
 
 
