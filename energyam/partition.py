@@ -19,7 +19,7 @@ from energyam.dynamics.states import layers_of
 from energyam.flips.derived import scalar_energy
 from energyam.memories.dense import AbstractDenseAM
 from energyam.memories.hidden import can_be_drawn
-from energyam.memories.neurons import costs_alike
+from energyam.memories.neurons import cost_nothing
 
 MOST_NEURONS = 24  # that are enumerated, of two values; as many states of others
 _MOST_CLASSES = 2**24  # combinations of counts of neurons of a kind
@@ -182,7 +182,7 @@ def _kinds_of(memory):
     if not isinstance(memory, AbstractDenseAM) or not memory.similarity.overlaps:
         return None
     values = memory.neurons.values
-    if values is None or not costs_alike(memory.neurons):
+    if values is None or not cost_nothing(memory.neurons):
         return None
     columns = np.asarray(memory.patterns, float).T
     if values[0] == -values[1]:  # a neuron and its opposite are alike

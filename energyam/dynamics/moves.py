@@ -15,7 +15,7 @@ from energyam.flips.abstract import AbstractFlips
 from energyam.flips.derived import EnergyFlips, SlopeFlips, scalar_energy
 from energyam.flips.sweep import Moving, Swept, any_descent, descend, visit
 from energyam.flips.units import Units, descend_units, visit_units
-from energyam.memories.neurons import AbstractNeurons, costs_alike, is_movable
+from energyam.memories.neurons import AbstractNeurons, cost_nothing, is_movable
 
 
 class FlatView(NamedTuple):
@@ -107,6 +107,11 @@ def ready(memory: Any, exact: bool = True) -> Ready:
     return Ready(memory, memory.flips(exact) if checks.has_method(memory, "flips") else None)
 
 
+def nothing_held(state: PyTree[Array]) -> PyTree[Bool[Array, "..."]]:
+    """The clamp of a state that holds no neuron."""
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, bool), state)
+
+
 def view_of(prepared: Ready, state: PyTree[Array], clamp: PyTree[Array]) -> View:
     """The single moves of a state."""
     memory = prepared.memory
@@ -132,7 +137,7 @@ def _derived(memory: Any, layers: Layers, rebuild: Any) -> AbstractFlips:
         field = lambda x: flat_view(memory.field(rebuild(x)), movable).neurons  # noqa: E731
         return SlopeFlips(lambda x: (jnp.zeros((), x.dtype), field(x)))
     moving = (one for one, move in zip(layers.neurons, layers.moves, strict=True) if move is not None)
-    if getattr(memory, "multilinear", False) and all(map(costs_alike, moving)):
+    if getattr(memory, "multilinear", False) and all(map(cost_nothing, moving)):
         energy = lambda x: scalar_energy(memory)(rebuild(x))  # noqa: E731
 
         def energy_and_field(x):

@@ -222,17 +222,14 @@ def is_movable(neurons: AbstractNeurons) -> bool:
     return neurons.others(jnp.eye(2)[0]) is not None
 
 
-def costs_alike(neurons: AbstractNeurons) -> bool:
-    """Whether R is known to be the same for all values that a neuron moves between, so that moves need not
-    ask.
+def cost_nothing(neurons: AbstractNeurons) -> bool:
+    """Whether R is known to be 0 for all values that a neuron, or a unit, moves between.
 
-    R is that of each neuron, or unit, by itself.
+    Moves then need not ask for it.
     """
-    rows = (
-        jnp.eye(neurons.unit or 2) if neurons.values is None else jnp.asarray(neurons.values, float)[:, None]
-    )
-    costs = checks.now(lambda: jnp.stack([neurons.energy(row) for row in rows]))
-    return checks.is_known(costs) and bool(checks.now(lambda costs: (costs == costs[0]).all(), costs))
+    values = jnp.eye(neurons.unit or 2) if neurons.values is None else jnp.asarray(neurons.values, float)
+    costs = checks.now(lambda: jnp.stack([neurons.energy(jnp.atleast_1d(value)) for value in values]))
+    return checks.is_known(costs) and bool(checks.now(lambda costs: (costs == 0).all(), costs))
 
 
 def _normal(field, curvature, temperature, *, key):
