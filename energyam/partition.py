@@ -161,14 +161,15 @@ def mixture_at(memory: Any, temperature: int | float) -> Mixture | None:
     if copies is None or not can_be_drawn(memory.neurons):
         return None
     rows, origin = memory.patterns[:1], jnp.zeros(memory.patterns.shape[1])
+    one = jnp.ones(memory.neurons.unit or 1)  # neuron, or unit
     pull = memory.similarity.field(rows, jnp.ones(1), None)
-    if pull is None or memory.neurons.log_partition(origin[:1], zero + 1, zero + 1) is None:
+    if pull is None or memory.neurons.log_partition(0 * one, zero + 1, zero + 1) is None:
         return None
     (p, beta), X = copies, np.asarray(memory.patterns, float)
     if math.comb(len(X) + p - 1, p) > _MOST_TERMS:
         return None
     curvature = temperature * beta * p * float(pull[1])
-    here = memory.neurons.log_partition(jnp.ones(1), zero + curvature, zero + temperature)
+    here = memory.neurons.log_partition(one, zero + curvature, zero + temperature)
     if not math.isfinite(float(here)):
         raise ValueError(
             f"memory must hold its states: the energy of {type(memory).__name__} with neurons "
