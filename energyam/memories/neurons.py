@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, PRNGKeyArray, Shaped
 
 from energyam import checks
-from energyam.abilities import optional
+from energyam.abilities import check_written, optional
 
 Shape = tuple[int, ...] | None
 
@@ -26,6 +26,7 @@ class AbstractNeurons(eqx.Module):
     shape = None
 
     def __check_init__(self):
+        check_written(type(self), AbstractNeurons)
         if self.shape is not None:
             _check_shape("shape", self.shape)
 
@@ -76,8 +77,11 @@ class AbstractNeurons(eqx.Module):
 
     @optional
     def check_patterns(self, patterns: Num[Array, "K D"]) -> Num[Array, "K D"]:
-        """Patterns such as memories of these neurons compare states with; any finite numbers, unless written.
-        Write it where a pattern must be a state, as on a sphere."""
+        """Patterns such as memories of these neurons compare states with; any finite numbers, unless written,
+        and whole ones −1 and 1, or −1, 0 and 1, for neurons of values −1 and 1, or 0 and 1. Write it where a
+        pattern must be a state, as on a sphere."""
+        if self.values in ((-1, 1), (0, 1)) and jnp.issubdtype(patterns.dtype, jnp.integer):
+            return whole_patterns(patterns, self)
         return checks.as_floats("patterns", patterns, "K D")
 
     @optional
@@ -267,6 +271,17 @@ def costs_alike(neurons: AbstractNeurons) -> bool:
     )
     costs = checks.now(lambda: jnp.stack([neurons.energy(row) for row in rows]))
     return checks.is_known(costs) and bool(checks.now(lambda costs: (costs == costs[0]).all(), costs))
+
+
+def whole_patterns(patterns: Num[Array, "K D"], neurons: AbstractNeurons) -> Num[Array, "K D"]:
+    """Whole patterns with entries ±1, or −1, 0 and 1 for neurons 0/1; raises `ValueError` for others."""
+    least = 1 if neurons.values == (-1, 1) else 0
+    if not checks.passes(lambda x: ((jnp.abs(x) <= 1) & (jnp.abs(x) >= least)).all(), patterns):
+        raise ValueError(
+            f"patterns must be (K, D) with whole entries {'−1 or 1' if least else '−1, 0 or 1'} under "
+            f"{type(neurons).__name__}(), or floats; got others (patterns * 1.0 makes floats)"
+        )
+    return patterns.astype(jnp.int8)
 
 
 def _normal(field, curvature, temperature, *, key):

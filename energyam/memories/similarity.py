@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Num
 
-from energyam.abilities import optional
+from energyam.abilities import check_written, optional
 from energyam.linalg import dot, overlaps
 
 Pull = tuple[Float[Array, " D"], Float[Array, ""]]
@@ -15,6 +15,9 @@ Pull = tuple[Float[Array, " D"], Float[Array, ""]]
 
 class AbstractSimilarity(eqx.Module):
     """How near a state is to a pattern: larger is nearer. `of`, for one pair, is all that must be written."""
+
+    def __check_init__(self):
+        check_written(type(self), AbstractSimilarity)
 
     @abc.abstractmethod
     def of(self, pattern: Float[Array, " D"], state: Float[Array, " D"]) -> Float[Array, ""]:
