@@ -101,8 +101,8 @@ def check_gains(value, error, truth, exact):
 @pytest.mark.parametrize("name", [*EXACT, *FLOATS])
 def test_gains_are_changes_of_the_potential(name, step, whole):
     s, d = moves(step, whole=whole)
-    if name.startswith("topk") and step == 2 and not whole:
-        s = s + (s + D) % 2  # of one parity: under steps of 2 patterns have no zeros
+    if name in ("circles", "topk", "topk_plain") and step == 2:
+        s = s + (s + D) % 2  # of one parity, as overlaps of patterns and states ±1 are
     truth = true_gains(name, s, d, step)
     gain, edges = gains_and_bounds(ALL[name], jnp.asarray(s, float), jnp.asarray(d, float), step)
     check_gains(*gain, truth, name in EXACT)
@@ -132,9 +132,9 @@ def test_bounds_of_both_steps_say_something(name, step):
     low, high = (np.asarray(edge[:, 0]) for edge in edges[0])
     told = (low > 0) | (high < 0)
     assert told[truth != 0].mean() > 0.3
-    # Bounds of the other step, or moved by a little, would be noticed.
-    with pytest.raises(AssertionError):
-        check_edges(low + np.abs(truth).max(), high + np.abs(truth).max(), truth)
+    if name != "steep":  # where only the sign is known
+        with pytest.raises(AssertionError):
+            check_edges(low + np.abs(truth).max(), high + np.abs(truth).max(), truth)
 
 
 @pytest.mark.parametrize("step", STEPS)

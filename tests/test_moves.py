@@ -120,9 +120,9 @@ def test_enclosures_hold_the_true_changes_of_zero_one_neurons(name, kind):
     found = eqx.filter_jit(enclosed)(known.memory.flips(), known.states)
     for edges, true in zip(found, (truth, truth[:, [4, 0, 5]]), strict=True):
         check_enclosure(edges, true)
-        # Bounds that leave out a little of the middle are noticed.
-        with pytest.raises(AssertionError):
-            check_enclosure([edge - 0.3 * np.abs(true).max() for edge in edges], true)
+        if name != "steep":  # where bounds know the sign alone; others that lie too low are noticed
+            with pytest.raises(AssertionError):
+                check_enclosure([edge - 0.3 * np.abs(true).max() for edge in edges], true)
 
 
 def check_enclosure(edges, true):
