@@ -5,6 +5,8 @@ be written with `optional`; such a method answers None, or what can be derived. 
 answer. A memory needs no base class at all, so it is asked by name, with `ask`.
 """
 
+import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -14,6 +16,22 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 def optional(method: Method) -> Method:
     """Mark a method of an abstract class as one that a final class may write anew."""
     return method
+
+
+@functools.lru_cache(1024)
+def check_written(kind: type, base: type) -> None:
+    """Raise `ValueError` where `kind` writes a method of its abstract class `base` with other arguments."""
+    for name in vars(base):
+        own, wanted = getattr(kind, name), getattr(base, name)
+        if name.startswith("_") or own is wanted or not (inspect.isfunction(own) and inspect.isfunction(wanted)):
+            continue
+        asked = [p for p in inspect.signature(wanted).parameters.values() if p.default is p.empty]
+        named = {p.name: None for p in asked if p.kind is p.KEYWORD_ONLY}
+        try:
+            inspect.signature(own).bind(*[None] * (len(asked) - len(named)), **named)
+        except TypeError:
+            shown, got = (", ".join(inspect.signature(one).parameters) for one in (wanted, own))
+            raise ValueError(f"{name} of {kind.__name__} must be {name}({shown}); got {name}({got})") from None
 
 
 def ask(thing: Any, name: str, *args: Any) -> Any:

@@ -152,15 +152,16 @@ def mixture_at(memory: Any, temperature: int | float) -> Mixture | None:
     if copies is None or not can_be_drawn(memory.neurons):
         return None
     rows, origin = memory.patterns[:1], jnp.zeros(memory.patterns.shape[1])
+    one = np.ones(memory.neurons.unit or 1)  # neuron, or unit
     pull = memory.similarity.field(rows, jnp.ones(1), None)
-    if pull is None or memory.neurons.log_partition(np.zeros(memory.neurons.unit or 1), 1.0, 1.0) is None:
+    if pull is None or memory.neurons.log_partition(0 * one, 1.0, 1.0) is None:
         return None
     (p, beta), X = copies, np.asarray(memory.patterns, float)
     if math.comb(len(X) + p - 1, p) > _MOST_TERMS:
         return None
     curvature = temperature * beta * p * float(pull[1])
     with np.errstate(divide="ignore"):
-        here = memory.neurons.log_partition(np.ones(memory.neurons.unit or 1), curvature, float(temperature))
+        here = memory.neurons.log_partition(one, curvature, float(temperature))
     if not np.isfinite(here).all():
         raise ValueError(
             f"memory must hold its states: the energy of {type(memory).__name__} with neurons "

@@ -1,4 +1,4 @@
-"""The memories and separations that table-driven tests run over."""
+"""The memories, under each kind of neurons that they allow, and separations that table-driven tests run over."""
 
 import equinox as eqx
 import jax
@@ -29,9 +29,48 @@ class Biased(eqx.Module):
 
     patterns: jax.Array
     field: jax.Array
+    neurons: eam.AbstractNeurons = eam.Binary()
+
+    @property
+    def state_shape(self):
+        return self.field.shape
 
     def energy(self, state):
         return -jnp.sum(jnp.abs(self.patterns @ state) ** 1.5) - self.field @ state
+
+
+class Votes(eqx.Module):
+    """A user's own Potts memory: how strongly units (N, q) agree with labels, to the power 3/2."""
+
+    templates: jax.Array  # (K, N, q)
+    neurons: eam.AbstractNeurons = eam.Categorical(3)
+
+    @property
+    def state_shape(self):
+        return self.templates.shape[1:]
+
+    def energy(self, state):
+        return -jnp.sum(jnp.abs(jnp.tensordot(self.templates, state, 2)) ** 1.5)
+
+
+class Layered(eqx.Module):
+    """A user's own state of three layers: ±1 beside 0/1 beside units of three values, not linear in them."""
+
+    weights: jax.Array  # (all neurons, all neurons)
+    sizes: tuple[int, int, int] = eqx.field(static=True)  # signs, bits, units
+
+    @property
+    def state_shape(self):
+        signs, bits, units = self.sizes
+        return {"signs": (signs,), "bits": (bits,), "units": (units, 3)}
+
+    @property
+    def neurons(self):
+        return {"signs": eam.Binary(), "bits": eam.ZeroOne(), "units": eam.Categorical(3)}
+
+    def energy(self, state):
+        all_ = jnp.concatenate([state["signs"], state["bits"], state["units"].reshape(-1)])
+        return -0.5 * all_ @ self.weights @ all_ - jnp.sum(jnp.tanh(self.weights @ all_) ** 2)
 
 
 BINARY = {
@@ -62,6 +101,52 @@ OWN_BINARY = {
     "own_separation": lambda X: eam.DenseAM(X, Cosh(jnp.array(3.0)), eam.Binary()),
     "own_similarity": lambda X: eam.DenseAM(X * 1.0, eam.LogSumExp(0.8), eam.Binary(), Agreement()),
     "energy_alone": lambda X: Biased(X * 1.0, ramp(X)),
+}
+
+
+
+def under_zero_one(separation, similarity=None, as_patterns=lambda X: X):
+    """A memory of 0/1 states, from patterns with whole entries."""
+    return lambda X: eam.DenseAM(as_patterns(X), separation(X), eam.ZeroOne(), similarity)
+
+
+def as_floats(X):
+    """Patterns that are no whole numbers."""
+    return X + ramp(X)[None]
+
+
+# States 0/1; patterns ±1, 0/1, or −1, 0, 1.
+ZERO_ONE = {
+    "quadratic": under_zero_one(lambda X: eam.Quadratic()),
+    "relu": under_zero_one(lambda X: eam.ReLU()),
+    "polynomial_3": under_zero_one(lambda X: eam.Polynomial(3)),
+    "polynomial_4_plain": under_zero_one(lambda X: eam.Polynomial(4, rectified=False)),
+    "polynomial_2.5": under_zero_one(lambda X: eam.Polynomial(2.5)),
+    "exponential": under_zero_one(lambda X: eam.LogSumExp(0.7, divided=False)),
+    "steep": under_zero_one(lambda X: eam.LogSumExp(9.0)),
+    "sdm": under_zero_one(lambda X: eam.CircleIntersection(X.shape[1], 3)),
+    "topk": under_zero_one(lambda X: eam.TopK(eam.LogSumExp(0.5), 2)),
+    "entmax": under_zero_one(lambda X: eam.Entmax(0.3, 1.5)),
+    "subsets": under_zero_one(lambda X: eam.KSubsets(0.2, 2)),
+    "own_separation": under_zero_one(lambda X: Cosh(jnp.array(3.0))),
+    "float_patterns": under_zero_one(lambda X: eam.LogSumExp(0.6), None, as_floats),
+    "float_quadratic": under_zero_one(lambda X: eam.Quadratic(), None, as_floats),
+    "distances": under_zero_one(lambda X: eam.LogSumExp(0.7), eam.NegativeDistance()),
+    "cosine": under_zero_one(lambda X: eam.LogSumExp(9.0), eam.Cosine()),
+    "own_similarity": under_zero_one(lambda X: eam.LogSumExp(0.8), Agreement(), lambda X: X * 1.0),
+    "energy_alone": lambda X: Biased(X * 1.0, ramp(X), eam.ZeroOne()),
+    "hopfield": lambda X: eam.HopfieldNetwork(network(X), neurons=eam.ZeroOne()),
+    "hopfield_biased": lambda X: eam.HopfieldNetwork(network(X, True), ramp(X), eam.ZeroOne()),
+}
+
+# Units of three values, one after another: patterns of any whole entries, whose length is a multiple of 3.
+POTTS = {
+    "potts_hopfield": lambda X: eam.HopfieldNetwork(network(X, True), ramp(X), eam.Categorical(3)),
+    "potts_exponential": lambda X: eam.DenseAM(
+        X, eam.LogSumExp(0.7, divided=False), eam.Categorical(3)
+    ),
+    "potts_polynomial": lambda X: eam.DenseAM(X, eam.Polynomial(3, rectified=False), eam.Categorical(3)),
+    "potts_energy_alone": lambda X: Votes(as_floats(X).reshape(X.shape[0], -1, 3)),
 }
 
 CONTINUOUS = {
@@ -102,6 +187,17 @@ def ramp(X):
 def patterns(seed, K, D):
     """K random ±1 patterns of D neurons, int8."""
     return jr.rademacher(jr.key(seed), (K, D), dtype="int8")
+
+
+def entries(seed, K, D, values):
+    """K random patterns of D of some whole values, int8."""
+    return jr.choice(jr.key(seed), jnp.array(values, "int8"), (K, D))
+
+
+def network(X, diagonal=False):
+    """Hebb's couplings of patterns of any entries, with or without the diagonal."""
+    W = X.T.astype(float) @ X.astype(float) / X.shape[1]
+    return W if diagonal else W * (1 - jnp.eye(len(W)))
 
 
 def all_states(D):

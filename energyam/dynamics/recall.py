@@ -239,9 +239,9 @@ def _advance(run, at, first, steps, key, record):
 
 def _answer(start, end, history, query, axes, record):
     """The fields of a `Recall` that were computed."""
-    period = (
-        jnp.zeros_like(end.num_steps) if end.watch is None else end.watch.period.astype(end.num_steps.dtype)
-    )
+    period = jnp.zeros_like(end.num_steps)
+    if end.watch is not None:  # a state at rest repeats too, and is no cycle
+        period = jnp.where(end.status == loop.SETTLED, 0, end.watch.period.astype(period.dtype))
     ending = jnp.where(period > 0, loop.CYCLE, loop.OUT_OF_STEPS)
     status = jnp.where(end.status == loop.RUNNING, ending, end.status).astype(end.status.dtype)
     energies, recorded = None if end.energy is None else jnp.zeros((*axes, 0), end.energy.dtype), None

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
-from energyam.abilities import optional
+from energyam.abilities import check_written, optional
 
 
 class Tick(eqx.Module):
@@ -81,6 +81,9 @@ class AbstractUpdate(eqx.Module):
     A rule may keep anything between its steps (momentum, moments of Adam, replicas) as its carry, any pytree
     of arrays.
     """
+
+    def __check_init__(self):
+        check_written(type(self), AbstractUpdate)
 
     @abc.abstractmethod
     def step(

@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, PRNGKeyArray, Shaped
 
 from energyam import checks
-from energyam.memories.neurons import AbstractNeurons, Layer, Number, Shape, Wide
+from energyam.memories.neurons import AbstractNeurons, Layer, Number, Shape, Wide, whole_patterns
 
 
 class Binary(AbstractNeurons):
@@ -68,12 +68,7 @@ class ZeroOne(AbstractNeurons):
             return checks.as_floats("patterns", patterns, "K D")
         if patterns.dtype == bool:
             return patterns.astype(jnp.int8)
-        if not checks.passes(lambda x: (jnp.abs(x) <= 1).all(), patterns):
-            raise ValueError(
-                "patterns must be (K, D) with whole entries −1, 0 or 1 under ZeroOne(), or floats; got "
-                "others (patterns * 1.0 makes floats)"
-            )
-        return patterns.astype(jnp.int8)
+        return whole_patterns(patterns, self)
 
     def energy(self, state: Layer) -> Number:
         return jnp.zeros((), state.dtype)

@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, PRNGKeyArray, Shaped
 
 from energyam import checks
-from energyam.abilities import optional
+from energyam.abilities import check_written, optional
 
 Shape = tuple[int, ...] | None
 Layer = Float[Array, "..."]
@@ -29,6 +29,7 @@ class AbstractNeurons(eqx.Module):
     shape = None
 
     def __check_init__(self):
+        check_written(type(self), AbstractNeurons)
         if self.shape is not None:
             _check_shape("shape", self.shape)
 
@@ -77,8 +78,11 @@ class AbstractNeurons(eqx.Module):
 
     @optional
     def check_patterns(self, patterns: Num[Array, "K D"]) -> Num[Array, "K D"]:
-        """Patterns such as memories of these neurons compare states with; any finite numbers, unless written.
-        Write it where a pattern must be a state, as on a sphere."""
+        """Patterns such as memories of these neurons compare states with; any finite numbers, unless written,
+        and whole ones −1 and 1, or −1, 0 and 1, for neurons of values −1 and 1, or 0 and 1. Write it where a
+        pattern must be a state, as on a sphere."""
+        if self.values in ((-1, 1), (0, 1)) and jnp.issubdtype(patterns.dtype, jnp.integer):
+            return whole_patterns(patterns, self)
         return checks.as_floats("patterns", patterns, "K D")
 
     @optional
@@ -230,6 +234,17 @@ def cost_nothing(neurons: AbstractNeurons) -> bool:
     values = jnp.eye(neurons.unit or 2) if neurons.values is None else jnp.asarray(neurons.values, float)
     costs = checks.now(lambda: jnp.stack([neurons.energy(jnp.atleast_1d(value)) for value in values]))
     return checks.is_known(costs) and bool(checks.now(lambda costs: (costs == 0).all(), costs))
+
+
+def whole_patterns(patterns: Num[Array, "K D"], neurons: AbstractNeurons) -> Num[Array, "K D"]:
+    """Whole patterns with entries ±1, or −1, 0 and 1 for neurons 0/1; raises `ValueError` for others."""
+    least = 1 if neurons.values == (-1, 1) else 0
+    if not checks.passes(lambda x: ((jnp.abs(x) <= 1) & (jnp.abs(x) >= least)).all(), patterns):
+        raise ValueError(
+            f"patterns must be (K, D) with whole entries {'−1 or 1' if least else '−1, 0 or 1'} under "
+            f"{type(neurons).__name__}(), or floats; got others (patterns * 1.0 makes floats)"
+        )
+    return patterns.astype(jnp.int8)
 
 
 def _normal(field, curvature, temperature, *, key):

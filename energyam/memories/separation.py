@@ -16,7 +16,7 @@ from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
-from energyam.abilities import optional
+from energyam.abilities import check_written, optional
 from energyam.flips.abstract import Change
 from energyam.flips.bounds import Bounds
 from energyam.flips.derived import one_number
@@ -48,6 +48,9 @@ class Blocks(Protocol):
 
 class AbstractSeparation(eqx.Module):
     """A potential over similarities: the one method that must be written. All others are optional."""
+
+    def __check_init__(self):
+        check_written(type(self), AbstractSeparation)
 
     @abc.abstractmethod
     def potential(self, similarities: Similarities) -> Float[Array, ""]:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Num
 
-from energyam.abilities import optional
+from energyam.abilities import check_written, optional
 from energyam.linalg import dot, overlaps
 
 Patterns = Num[Array, "K D"]
@@ -20,6 +20,9 @@ Pull = tuple[State, Float[Array, ""]]
 
 class AbstractSimilarity(eqx.Module):
     """How near a state is to a pattern: larger is nearer. `of`, for one pair, is all that must be written."""
+
+    def __check_init__(self):
+        check_written(type(self), AbstractSimilarity)
 
     @abc.abstractmethod
     def of(self, pattern: State, state: State) -> Float[Array, ""]:
