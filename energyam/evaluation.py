@@ -1,4 +1,4 @@
-"""Evaluation: what a recall ended in, how often it succeeds, for any memory and rule, and chains of samples."""
+"""Evaluation: what a recall ended in, how often it succeeds, and what chains of samples are worth."""
 
 from collections.abc import Callable, Sequence
 from statistics import NormalDist
