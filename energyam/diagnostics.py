@@ -3,8 +3,7 @@
 from statistics import NormalDist
 
 import numpy as np
-from jax.typing import ArrayLike
-from jaxtyping import Float
+from jaxtyping import ArrayLike, Float
 
 from energyam import checks
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jaxtyping import Array, ArrayLike, Bool, Float, Int, PRNGKeyArray, Shaped
+from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray
 
 from energyam import checks
 from energyam.datasets.noise import flip_bits
@@ -54,7 +54,7 @@ class SuccessCurve(NamedTuple):
     outcomes: Float[np.ndarray, "S N O"]  # shares of `OUTCOMES`
 
 
-def log_energies(energies: Shaped[ArrayLike, "..."]) -> Float[np.ndarray, "..."]:
+def log_energies(energies: ArrayLike) -> Float[np.ndarray, "..."]:
     """sign(E) · log(1 + |E|) of energies as a memory or a recall gives them: in their order, and drawable.
 
     The energies of `PolynomialDenseAM` span hundreds of decades. Where floats can't hold them a memory gives
@@ -95,13 +95,17 @@ def success_curve(
     patterns of one memory fail together. Where all repeats agree, every recall counts. Raises `ValueError`
     for empty `sizes` or `noise`, counts below 1, and noise outside 0 … 1 unless `corrupt` reads it.
     """
-    sizes = _as_sizes(sizes)
+    if isinstance(sizes, int | np.integer):
+        raise ValueError(f"sizes must be a list of numbers of patterns; got {sizes} (say [{sizes}])")
+    sizes = [checks.count("sizes", K) for K in sizes]
+    if not sizes:
+        raise ValueError("sizes must not be empty; got no number of patterns")
     levels = checks.as_floats("noise", np.asarray(noise), "N")
     if corrupt is None:
         checks.fraction("noise", levels)
     drawing, recalling = jr.split(key)
     sets = [draw(k, max(sizes)) for k in jr.split(drawing, checks.count("repeats", repeats))]
-    score = eqx.Partial(_scores, corrupt=corrupt or _flipped, update=update, max_steps=max_steps)
+    score = eqx.Partial(_scores, corrupt=corrupt, update=update, max_steps=max_steps)
     jitted, keys = eqx.filter_jit(build), jr.split(recalling, repeats)
     rates = np.empty((len(sizes), repeats, len(levels), 2 + len(OUTCOMES)))
     for i, r in np.ndindex(rates.shape[:2]):
@@ -113,41 +117,19 @@ def success_curve(
     return SuccessCurve(np.asarray(sizes), np.asarray(levels), nearest, exact, rates[..., 2:].mean(axis=2))
 
 
-def _as_sizes(sizes):
-    if isinstance(sizes, int | np.integer):
-        raise ValueError(f"sizes must be a list of numbers of patterns; got {sizes} (say [{sizes}])")
-    sizes = [checks.count("sizes", K) for K in sizes]
-    if not sizes:
-        raise ValueError("sizes must not be empty; got no number of patterns")
-    return sizes
-
-
-def _flipped(key: PRNGKeyArray, patterns: Array, noise: Array) -> Array:
-    return flip_bits(patterns, noise, key=key)
-
-
 @eqx.filter_jit
-def _scores(
-    memory: Any,
-    patterns: Shaped[Array, "N D"],
-    stored: Bool[Array, " N"],
-    noise: Float[Array, ""],
-    *,
-    corrupt: Callable[[PRNGKeyArray, Array, Any], Array],
-    update: AbstractUpdate | None,
-    max_steps: int,
-    key: PRNGKeyArray,
-) -> Float[Array, " M"]:
-    """Shares of nearest, exact and each outcome among the stored patterns.
+def _scores(memory, patterns, stored, noise, *, corrupt, update, max_steps, key):
+    """Shares (M,) of nearest, exact and each outcome among the `stored` (N,) of patterns (N, D).
 
     The others are asked for too and not counted, so that all K share one compilation where they can.
     """
     noising, recalling = jr.split(key)
-    queries = corrupt(noising, patterns, noise)
+    spoil = corrupt or (lambda key, patterns, noise: flip_bits(patterns, noise, key=key))
+    queries = spoil(noising, patterns, noise)
     states = recall(memory, queries, update, max_steps, key=recalling, record=False).state
     X, states = patterns.astype(float), states.astype(float)
 
-    def score(state: Float[Array, " D"], target: Int[Array, ""]) -> Float[Array, " M"]:
+    def score(state, target):
         m = bare_cosines(X, state)
         nearest = jnp.argmax(jnp.where(stored, m, -jnp.inf)) == target
         exact = jnp.all(jnp.abs(state - X[target]) < 1e-2)

@@ -104,8 +104,8 @@ class DiscreteLangevin(AbstractUpdate):
         view = view_of(Ready(memory, None), state, clamp)
         if view.units is not None:
             raise ValueError(
-                f"DiscreteLangevin moves neurons of two values alone; {type(memory).__name__} has units of more "
-                "(use eam.HeatBath(temperature))"
+                f"DiscreteLangevin moves neurons of two values only; {type(memory).__name__} has units of "
+                "more values (use eam.HeatBath(temperature))"
             )
         return view
 

@@ -176,8 +176,8 @@ def check_moves(memory: Any, rule: str, instead: str, energy: bool = True) -> No
     if neurons and not any(is_movable(one) for one in neurons):
         kinds = ", ".join(sorted({type(one).__name__ for one in neurons}))
         raise ValueError(
-            f"memory must have neurons that move from value to value, such as ±1 neurons, for {rule}; those of "
-            f"{name} are {kinds} ({instead})"
+            f"memory must have neurons that move from value to value, such as ±1 neurons, for {rule}; those "
+            f"of {name} are {kinds} ({instead})"
         )
     for one in neurons:
         _check_others(one)
@@ -213,8 +213,8 @@ def check_layers(layers: Layers, clamp: PyTree[Bool[Array | np.ndarray, "..."]],
     for name, neurons, move, held in zip(layers.names, layers.neurons, layers.moves, clamps, strict=True):
         if move is None and not (checks.is_known(held) and bool(held.all())):
             raise ValueError(
-                f"{rule} can't move the neurons of layer {name}, {type(neurons).__name__}, from value to value; "
-                f"clamp the whole layer, or use a rule that moves it (say eam.Langevin(step_size))"
+                f"{rule} can't move the neurons of layer {name}, {type(neurons).__name__}, from value to "
+                "value; clamp the whole layer, or use a rule that moves it (say eam.Langevin(step_size))"
             )
 
 

@@ -17,6 +17,7 @@ from energyam.dynamics.moves import check_moves, ready, view_of
 from energyam.dynamics.recall import is_local_minimum, recall
 from energyam.dynamics.states import layers_of
 from energyam.dynamics.update import Tick
+from energyam.flips.plan import for_queries
 
 _HOT, _COLD = 1.2, 0.05  # where cooling starts and ends, in typical fields
 _LISTED = 4096  # the list of temperatures is as long as a multiple of this
@@ -153,7 +154,8 @@ def _swept(memory, states, temperatures, num_sweeps, key):
             tick = Tick(index, of_order, jr.fold_in(of_noise, chain))
             return now.step(prepared, state, carry, tick, free)[:2]
 
-        return jax.vmap(sweep_one)(*at, chains)
+        with for_queries(chains.shape[0]):
+            return jax.vmap(sweep_one)(*at, chains)
 
     start = jax.vmap(lambda state: rule.init(prepared, state, Tick(jnp.zeros((), int), None, None)))
     return lax.fori_loop(0, num_sweeps, sweep, (states, start(states)))[0]

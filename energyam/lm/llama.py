@@ -32,10 +32,8 @@ class LlamaBlock(AbstractBlock):
         return Heads(*(rearrange(p, "t (h d) -> h t d", d=self.head_size) for p in projected))
 
     def rotate(self, heads: Heads, positions: Int[Array, " T"]) -> Heads:
-        return heads._replace(
-            queries=self.rotary.turned(heads.queries, positions),
-            keys=self.rotary.turned(heads.keys, positions),
-        )
+        queries, keys = (self.rotary.turned(each, positions) for each in heads[:2])
+        return heads._replace(queries=queries, keys=keys)
 
     def finish(self, x: Float[Array, "T D"], mixed: Float[Array, "T HD"]) -> Float[Array, "T D"]:
         x = x + self.attention_out(mixed)

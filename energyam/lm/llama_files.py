@@ -15,34 +15,21 @@ from energyam.lm.rotary_files import rotary_from_gguf, rotary_from_huggingface
 from energyam.lm.transformer import LanguageModel
 from energyam.lm.weights import Weights
 
-_HUGGINGFACE = {
-    "embedding": "model.embed_tokens",
-    "final_norm": "model.norm",
-    "head": "lm_head",
-    "attention_norm": "model.layers.{}.input_layernorm",
-    "query": "model.layers.{}.self_attn.q_proj",
-    "key": "model.layers.{}.self_attn.k_proj",
-    "value": "model.layers.{}.self_attn.v_proj",
-    "attention_out": "model.layers.{}.self_attn.o_proj",
-    "mlp_norm": "model.layers.{}.post_attention_layernorm",
-    "gate": "model.layers.{}.mlp.gate_proj",
-    "up": "model.layers.{}.mlp.up_proj",
-    "down": "model.layers.{}.mlp.down_proj",
+_NAMES = {  # of the parts, in Hugging Face's files and in GGUF's
+    "embedding": ("model.embed_tokens", "token_embd"),
+    "final_norm": ("model.norm", "output_norm"),
+    "head": ("lm_head", "output"),
+    "attention_norm": ("model.layers.{}.input_layernorm", "blk.{}.attn_norm"),
+    "query": ("model.layers.{}.self_attn.q_proj", "blk.{}.attn_q"),
+    "key": ("model.layers.{}.self_attn.k_proj", "blk.{}.attn_k"),
+    "value": ("model.layers.{}.self_attn.v_proj", "blk.{}.attn_v"),
+    "attention_out": ("model.layers.{}.self_attn.o_proj", "blk.{}.attn_output"),
+    "mlp_norm": ("model.layers.{}.post_attention_layernorm", "blk.{}.ffn_norm"),
+    "gate": ("model.layers.{}.mlp.gate_proj", "blk.{}.ffn_gate"),
+    "up": ("model.layers.{}.mlp.up_proj", "blk.{}.ffn_up"),
+    "down": ("model.layers.{}.mlp.down_proj", "blk.{}.ffn_down"),
 }
-_GGUF = {
-    "embedding": "token_embd",
-    "final_norm": "output_norm",
-    "head": "output",
-    "attention_norm": "blk.{}.attn_norm",
-    "query": "blk.{}.attn_q",
-    "key": "blk.{}.attn_k",
-    "value": "blk.{}.attn_v",
-    "attention_out": "blk.{}.attn_output",
-    "mlp_norm": "blk.{}.ffn_norm",
-    "gate": "blk.{}.ffn_gate",
-    "up": "blk.{}.ffn_up",
-    "down": "blk.{}.ffn_down",
-}
+_HUGGINGFACE, _GGUF = ({part: names[i] for part, names in _NAMES.items()} for i in (0, 1))
 _QKV, _MLP = ("query", "key", "value"), ("gate", "up", "down")
 _LINEAR = (*_QKV, "attention_out", *_MLP)
 _GGUF_KINDS = {"llama": True, "qwen2": False}  # whether the q and k rows lie pair by pair
@@ -102,11 +89,8 @@ class _Parts(NamedTuple):
         """Raise `ValueError` if the file has tensors that would not be read."""
         kinds = [(name, "weight") for name in self.names if name != "head" or not self.tied]
         kinds += [(name, "bias") for name in self.biased]
-        known = {
-            f"{self.names[name]}.{kind}".format(layer)
-            for name, kind in kinds
-            for layer in range(self.sizes.layers)
-        }
+        names = [f"{self.names[name]}.{kind}" for name, kind in kinds]
+        known = {name.format(layer) for name in names for layer in range(self.sizes.layers)}
         self.weights.must_all_be_known(known, harmless)
 
 
@@ -181,10 +165,8 @@ def _gguf_sizes(weights: Weights, kind: str) -> _Sizes:
     head_size = weights.count(f"{kind}.attention.key_length", turned)
     for name in ("rope.dimension_count", "attention.value_length"):
         if weights.count(f"{kind}.{name}", head_size) != head_size:
-            got = weights.settings[f"{kind}.{name}"]
-            raise ValueError(
-                f"{weights.origin}: {kind}.{name} must be the size of a head, {head_size}; got {got}"
-            )
+            wanted, got = f"the size of a head, {head_size}", weights.settings[f"{kind}.{name}"]
+            raise ValueError(f"{weights.origin}: {kind}.{name} must be {wanted}; got {got}")
     sizes = _Sizes(
         layers=weights.count(f"{kind}.block_count"),
         width=width,
@@ -201,9 +183,8 @@ def _gguf_sizes(weights: Weights, kind: str) -> _Sizes:
 
 def _checked(weights: Weights, sizes: _Sizes) -> _Sizes:
     if sizes.heads % sizes.groups:
-        raise ValueError(
-            f"{weights.origin}: heads of keys must divide the {sizes.heads} of queries; got {sizes.groups}"
-        )
+        wanted = f"heads of keys must divide the {sizes.heads} of queries"
+        raise ValueError(f"{weights.origin}: {wanted}; got {sizes.groups}")
     if sizes.head_size % 2:
         raise ValueError(f"{weights.origin}: the size of a head must be even; got {sizes.head_size}")
     return sizes

@@ -64,10 +64,8 @@ class Yarn(NamedTuple):
     def stretched(self, plain: np.ndarray, base: int | float) -> np.ndarray:
         """The frequencies (d/2,) in use, from the plain ones."""
         d = 2 * plain.size
-        first, last = (
-            d * math.log(self.original / (2 * math.pi * turns)) / (2 * math.log(base))
-            for turns in (self.fast, self.slow)
-        )
+        most = self.original / (2 * math.pi)  # radians of the fastest pair, as turns
+        first, last = (d * math.log(most / n) / (2 * math.log(base)) for n in (self.fast, self.slow))
         if self.whole:
             first, last = math.floor(first), math.ceil(last)
         first, last = max(first, 0), min(last, d - 1)

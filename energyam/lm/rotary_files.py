@@ -58,9 +58,8 @@ def _yarn(rope: Weights, context: int) -> Yarn:
     mscale, over = rope.settings.get("mscale"), rope.settings.get("mscale_all_dim")
     usual = _lengthening(factor)
     if mscale and over:
-        usual = _lengthening(factor, rope.number("mscale")) / _lengthening(
-            factor, rope.number("mscale_all_dim")
-        )
+        mscale, over = rope.number("mscale"), rope.number("mscale_all_dim")
+        usual = _lengthening(factor, mscale) / _lengthening(factor, over)
     length = rope.number("attention_factor", usual)
     fast, slow = rope.number("beta_fast", 32.0), rope.number("beta_slow", 1.0)
     return Yarn(factor, original, length, fast, slow, rope.flag("truncate", True))
