@@ -9,4 +9,11 @@ from benchmarks.atlas import (
     pictures as pictures,
     sdm as sdm,
 )
-from benchmarks.atlas.claim import CLAIMS as CLAIMS, Claim as Claim, Ours as Ours
+from benchmarks.atlas.claim import (
+    CLAIMS as CLAIMS,
+    NATURES as NATURES,
+    VERDICTS as VERDICTS,
+    Claim as Claim,
+    NotTestedError as NotTestedError,
+    Ours as Ours,
+)
