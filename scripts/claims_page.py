@@ -50,7 +50,7 @@ def claims_page() -> str:
     rows = kept["results"]
     lines = ["# The atlas of claims\n", summary(rows), _legend(), '<div id="claims-filter"></div>\n']
     lines.append(
-        f"`{kept['command']}` makes this page's numbers, and `python -m benchmarks.claims NAME` any row alone. "
+        f"`{kept['command']}` makes this page's numbers, and `python -m benchmarks.claims NAME` any row. "
         "A value of ours has a 95 % interval where it was sampled (of trained networks: the lowest and the "
         "highest start); closed forms have none. A control is the same measurement where the claim must "
         "fail, or a comparison that it needs.\n"

@@ -3,7 +3,9 @@
 from benchmarks.atlas import (
     attention as attention,
     capacity as capacity,
+    couplings as couplings,
     energies as energies,
+    equations as equations,
     learned as learned,
     learning_rules as learning_rules,
     pictures as pictures,

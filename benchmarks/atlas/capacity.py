@@ -160,7 +160,7 @@ def unstable_share(n, D, repeats, count):
     return mean_of(shares)
 
 
-UNSTABLE = {2: (250, 500, 1000), 3: (48, 96, 192), 4: (24, 32, 48)}
+UNSTABLE = {2: (1000, 500, 250), 3: (48, 96, 192), 4: (48, 72, 128)}  # the first is shown
 
 
 def _order(n):
@@ -168,15 +168,15 @@ def _order(n):
 
     @claim(
         FIELD,
-        f"Order {n}: with D^{n - 1}/({math.prod(range(1, 2 * n - 2, 2))} Φ⁻¹(0.005)²) patterns half a per cent "
-        "of the bits is unstable",
+        f"Order {n}: half a per cent of the bits is unstable at K = D^{n - 1}/"
+        f"({math.prod(range(1, 2 * n - 2, 2))} Φ⁻¹(0.005)²)",
         KROTOV_2016,
         "P = Φ(−√(D^{n−1}/((2n−3)!! K)))",
         0.005,
         0.0005,
         name=f"unstable-bits-order-{n}",
-        note=f"At D = {sizes[0]}; the limit is that of a straight line in 1/D through D = {sizes}. The noise of "
-        "a finite D is not normal.",
+        note=f"At D = {sizes[0]}; the limit is that of a straight line in 1/D through D = {sizes}. The noise "
+        "of a finite D is not normal.",
     )
     def unstable(quick):
         if quick:
