@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from benchmarks import claims
-from benchmarks.atlas import CLAIMS, NATURES, VERDICTS, Claim, NotTestedError, Ours
-from benchmarks.atlas.claim import at_infinity, mean_of, share_of
+from benchmarks.atlas import CLAIMS, NATURES, VERDICTS, Claim, NotTestedError
 from benchmarks.atlas.sources import GARDNER
+from benchmarks.intervals import Ours, at_infinity, mean_of, share_of
 
 KEPT = pathlib.Path(claims.__file__).parent / "results" / "claims.json"
 ROWS = {row["name"]: row for row in json.loads(KEPT.read_text("utf-8"))["results"]}

@@ -17,5 +17,4 @@ from benchmarks.atlas.claim import (
     VERDICTS as VERDICTS,
     Claim as Claim,
     NotTestedError as NotTestedError,
-    Ours as Ours,
 )

@@ -8,8 +8,9 @@ import jax.random as jr
 import numpy as np
 
 import energyam as eam
-from benchmarks.atlas.claim import at_infinity, claim, mean_of, share_of
+from benchmarks.atlas.claim import claim
 from benchmarks.atlas.sources import BIROLI, KROTOV_2021, RAMSAUER, SANTOS
+from benchmarks.intervals import at_infinity, mean_of, share_of
 
 FIELD = "attention"
 

@@ -9,8 +9,9 @@ import jax.random as jr
 import numpy as np
 
 import energyam as eam
-from benchmarks.atlas.claim import Ours, at_infinity, claim, mean_of, share_of
+from benchmarks.atlas.claim import claim
 from benchmarks.atlas.sources import AGS_MANY, CHAUDHRY, DEMIRCIGIL, HERTZ, KROTOV_2016, LUCIBELLO, MCELIECE
+from benchmarks.intervals import Ours, at_infinity, mean_of, share_of
 
 FIELD = "capacity"
 

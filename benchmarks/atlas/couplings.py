@@ -7,7 +7,7 @@ import numpy as np
 from scipy.optimize import linprog, nnls
 
 import energyam as eam
-from benchmarks.atlas.claim import Ours, at_infinity, claim, mean_of, share_of
+from benchmarks.atlas.claim import claim
 from benchmarks.atlas.equations import FIELD, gardner
 from benchmarks.atlas.learned import kept
 from benchmarks.atlas.sources import (
@@ -21,6 +21,7 @@ from benchmarks.atlas.sources import (
     PARISI,
     SOMPOLINSKY,
 )
+from benchmarks.intervals import Ours, at_infinity, mean_of, share_of
 from benchmarks.ising import GRAPHS
 
 

@@ -8,7 +8,7 @@ import jax.random as jr
 import numpy as np
 
 import energyam as eam
-from benchmarks.atlas.claim import Ours, claim, mean_of
+from benchmarks.atlas.claim import claim
 from benchmarks.atlas.sources import (
     BOETTCHER,
     CARREIRA,
@@ -19,6 +19,7 @@ from benchmarks.atlas.sources import (
     PHAM,
     ROBERTS,
 )
+from benchmarks.intervals import Ours, mean_of
 
 FIELD = "energies and temperature"
 

@@ -3,8 +3,9 @@
 import json
 import pathlib
 
-from benchmarks.atlas.claim import NotTestedError, Ours, claim
+from benchmarks.atlas.claim import NotTestedError, claim
 from benchmarks.atlas.sources import ATTRACTORS, MEDIUM
+from benchmarks.intervals import Ours
 
 FIELD = "trained networks"
 RESULTS = pathlib.Path(__file__).parents[1] / "results"

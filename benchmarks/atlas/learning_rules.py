@@ -5,9 +5,10 @@ import jax.random as jr
 import numpy as np
 
 import energyam as eam
-from benchmarks.atlas.claim import Ours, at_infinity, claim, mean_of, share_of
+from benchmarks.atlas.claim import claim
 from benchmarks.atlas.learned import kept
 from benchmarks.atlas.sources import ATTRACTORS, KOHONEN_1973, PERSONNAZ, STORKEY
+from benchmarks.intervals import Ours, at_infinity, mean_of, share_of
 
 FIELD = "learning rules"
 CAPACITY = "python -m benchmarks --only capacity --json"

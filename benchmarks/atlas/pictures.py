@@ -4,8 +4,9 @@ import jax.random as jr
 import numpy as np
 
 import energyam as eam
-from benchmarks.atlas.claim import claim, share_of
+from benchmarks.atlas.claim import claim
 from benchmarks.atlas.sources import AMTUTORIAL
+from benchmarks.intervals import share_of
 
 FIELD = "pictures"
 NOTE = "There one set of sprites; here {} sets of glyphs. The tolerance is one set in twenty."
