@@ -7,7 +7,7 @@ import numpy as np
 
 import energyam as eam
 from benchmarks.atlas.claim import claim
-from benchmarks.atlas.sources import BRICKEN, KANERVA, KROTOV_2021
+from benchmarks.atlas.sources import BRICKEN, KANERVA, KANERVA_1993, KROTOV_2021
 from benchmarks.intervals import Ours, mean_of, share_of
 
 FIELD = "sparse distributed memory"
@@ -103,6 +103,19 @@ def critical_distance_book(quick):
 )
 def critical_distance_paper(quick):
     return eam.theory.critical_distance(1000, 451, 10_000, 1e6)
+
+
+@claim(
+    FIELD,
+    "A million locations and 10,000 patterns are read best if each activates .000368 of the locations",
+    KANERVA_1993,
+    "(2MT)^{−1/3}; the p of the largest pM/(1 + pT(1 + p²M))",
+    0.000368,
+    5e-7,
+)
+def best_activation(quick):
+    p = np.exp(np.linspace(math.log(1e-5), math.log(1e-2), 200_001))
+    return float(p[np.argmax(p * 1e6 / (1 + p * 1e4 * (1 + p**2 * 1e6)))])
 
 
 def _fit(radius, published, digits, kind="circle"):
