@@ -73,7 +73,8 @@ def summary(rows: list[dict]) -> str:
 
 
 def _legend():
-    return "\n".join(f"- *{verdict}*: {meaning}" for verdict, meaning in VERDICTS.items()) + "\n"
+    lines = [f"- *{verdict}*: {meaning}" for verdict, meaning in VERDICTS.items()]
+    return "\n".join(["What the verdicts mean:\n", *lines]) + "\n"
 
 
 def line(row: dict) -> str:

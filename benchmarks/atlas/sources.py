@@ -51,7 +51,7 @@ ATTRACTORS = Source(
 BA = Source(
     "Ba, Hinton, Mnih, Leibo & Ionescu",
     "Using fast weights to attend to the recent past",
-    "NeurIPS 2016, arXiv:1610.06258",
+    "NeurIPS, arXiv:1610.06258",
     2016,
 )
 BARRA = Source(
@@ -76,7 +76,7 @@ BRAY_MOORE = Source("Bray & Moore", "Metastable states in spin glasses", "J. Phy
 BRICKEN = Source(
     "Bricken & Pehlevan",
     "Attention approximates Sparse Distributed Memory",
-    "NeurIPS 2021, arXiv:2111.05498",
+    "NeurIPS, arXiv:2111.05498",
     2021,
 )
 CARREIRA = Source(
@@ -86,7 +86,7 @@ CARREIRA = Source(
     2003,
 )
 CHAUDHRY = Source(
-    "Chaudhry, Zavatone-Veth, Krotov & Pehlevan", "Long sequence Hopfield memory", "NeurIPS 2023", 2023
+    "Chaudhry, Zavatone-Veth, Krotov & Pehlevan", "Long sequence Hopfield memory", "NeurIPS", 2023
 )
 COVER = Source(
     "Cover",
@@ -144,7 +144,7 @@ HERTZ = Source(
 HOOVER_2024 = Source(
     "Hoover, Chau, Strobelt, Ram & Krotov",
     "Dense associative memory through the lens of random features",
-    "NeurIPS 2024",
+    "NeurIPS",
     2024,
 )
 HOOVER_2025 = Source(
@@ -159,7 +159,7 @@ HOPFIELD_1984 = Source(
     "PNAS 81, 3088",
     1984,
 )
-HU = Source("Hu, Yang, Wu, Xu, Chen & Liu", "On sparse modern Hopfield model", "NeurIPS 2023", 2023)
+HU = Source("Hu, Yang, Wu, Xu, Chen & Liu", "On sparse modern Hopfield model", "NeurIPS", 2023)
 JAECKEL = Source(
     "Jaeckel",
     "An alternative design for a sparse distributed memory",
@@ -193,13 +193,11 @@ KRAUTH = Source(
     "J. Physique 50, 3057",
     1989,
 )
-KROTOV_2016 = Source(
-    "Krotov & Hopfield", "Dense associative memory for pattern recognition", "NeurIPS 2016", 2016
-)
+KROTOV_2016 = Source("Krotov & Hopfield", "Dense associative memory for pattern recognition", "NeurIPS", 2016)
 KROTOV_2021 = Source(
     "Krotov & Hopfield",
     "Large associative memory problem in neurobiology and machine learning",
-    "ICLR 2021",
+    "ICLR",
     2021,
 )
 LUCIBELLO = Source(
@@ -238,20 +236,18 @@ PHAM = Source(
     "arXiv:2505.21777",
     2025,
 )
-RAMSAUER = Source("Ramsauer et al.", "Hopfield networks is all you need", "ICLR 2021, arXiv:2008.02217", 2021)
+RAMSAUER = Source("Ramsauer et al.", "Hopfield networks is all you need", "ICLR, arXiv:2008.02217", 2021)
 ROBERTS = Source(
     "Roberts & Tweedie",
     "Exponential convergence of Langevin distributions and their discrete approximations",
     "Bernoulli 2, 341",
     1996,
 )
-SANTOS = Source(
-    "Santos, Niculae, McNamee & Martins", "Sparse and structured Hopfield networks", "ICML 2024", 2024
-)
+SANTOS = Source("Santos, Niculae, McNamee & Martins", "Sparse and structured Hopfield networks", "ICML", 2024)
 SCHLAG = Source(
     "Schlag, Irie & Schmidhuber",
     "Linear transformers are secretly fast weight programmers",
-    "ICML 2021",
+    "ICML",
     2021,
 )
 SHERRINGTON = Source(
@@ -266,7 +262,7 @@ SOMPOLINSKY = Source(
 STORKEY = Source(
     "Storkey",
     "Increasing the capacity of a Hopfield network without sacrificing functionality",
-    "ICANN 1997",
+    "ICANN",
     1997,
 )
 TSODYKS = Source(
