@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import json
 import pathlib
 import re
 import sys
@@ -93,6 +94,10 @@ def test_the_made_pages_hold_what_they_are_made_from(pages):
     made = pages.pages()
     assert made["tutorials/index.md"].count(".ipynb)**") == len(list((ROOT / "tutorials").glob("*.ipynb")))
     assert made["claims.md"].count("python -m benchmarks") > 40
+    kept = json.loads((ROOT / "benchmarks" / "results" / "claims.json").read_text("utf-8"))["results"]
+    assert made["claims.md"].count("<span data-claim ") == len(kept)
+    published = [row for row in kept if row["nature"] == "published"]
+    assert f"**{len(published)}** test a number that somebody published" in made["claims.md"]
     for path in (ROOT / "benchmarks" / "results").glob("*.json"):
         assert path.stem == "claims" or f"]({path.name})" in made["benchmarks/index.md"]
     assert "](architecture.md)" in made["changelog.md"] or "](changes.md)" in made["changelog.md"]

@@ -37,7 +37,9 @@ FLOATS = {
     "logsumexp_nats": lambda s: np.logaddexp.reduce(0.3 * np.array(s)),
     "steep": lambda s: np.logaddexp.reduce(30.0 * np.array(s)),
     "topk": lambda s: np.logaddexp.reduce(0.3 * np.sort(s)[-3:]) / 0.3,
-    "circles": lambda s: -float(sdm_energy(np.array([[v, *[0] * (D - 1)] for v in s]), np.eye(D)[:1].T).sum()),
+    "circles": lambda s: (
+        -float(sdm_energy(np.array([[v, *[0] * (D - 1)] for v in s]), np.eye(D)[:1].T).sum())
+    ),
 }
 
 

@@ -201,7 +201,9 @@ def swept_once(flips, states, order):
     return jax.vmap(of_state)(states)
 
 
-@pytest.mark.parametrize("separation", [eam.Polynomial(40), eam.LogSumExp(3.0)], ids=["powers", "exponential"])
+@pytest.mark.parametrize(
+    "separation", [eam.Polynomial(40), eam.LogSumExp(3.0)], ids=["powers", "exponential"]
+)
 def test_the_short_cut_behind_a_leader_changes_no_move_of_zero_one_neurons(separation, monkeypatch):
     D, X = 40, entries(8, 3, 40, (-1, 1))
     flips = eam.DenseAM(X, separation, eam.ZeroOne()).flips()

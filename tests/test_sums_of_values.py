@@ -71,7 +71,9 @@ def plain_losses(known, chosen, T):
 
 def test_pseudo_likelihoods_and_probability_flows(known):
     chosen, states = some_of(known)
-    found = [loss(known.memory, states, 2 * T) for loss in (eam.nn.pseudo_likelihood, eam.nn.probability_flow)]
+    found = [
+        loss(known.memory, states, 2 * T) for loss in (eam.nn.pseudo_likelihood, eam.nn.probability_flow)
+    ]
     np.testing.assert_allclose(found, plain_losses(known, chosen, 2 * T), rtol=1e-4)
     for wrong in (4 * T, 2 * T * 1.15):
         with pytest.raises(AssertionError):

@@ -54,16 +54,10 @@ CALLS = [
     (lambda: eam.sample(CHN, X, eam.HeatBath(1.0), 0, key=KEY), "num_samples must be an integer of at least"),
     (lambda: eam.sample(CHN, X, eam.HeatBath(1.0), 1, key=KEY, every=0), "every must be an integer"),
     (lambda: eam.sample(CHN, X, eam.HeatBath(1.0), 1, key=KEY, discard=-1), "discard must be an integer"),
-    (
-        lambda: eam.sample(CHN, X, eam.HeatBath(1.0), 2**20, key=KEY, every=2**12),
-        "every must be at most",
-    ),
+    (lambda: eam.sample(CHN, X, eam.HeatBath(1.0), 2**20, key=KEY, every=2**12), "every must be at most"),
     (lambda: eam.sample(CHN, X, eam.HeatBath, 1, key=KEY), r"call it: HeatBath\(\)"),
     (lambda: eam.sample(CHN, X, eam.HeatBath(1.0), 1, key=0), "key must be a jax random key"),
-    (
-        lambda: eam.sample(eam.CHN, X, eam.HeatBath(1.0), 1, key=KEY),
-        "an object, not the class CHN",
-    ),
+    (lambda: eam.sample(eam.CHN, X, eam.HeatBath(1.0), 1, key=KEY), "an object, not the class CHN"),
     (lambda: eam.sample(CHN, X, eam.HeatBath(1.0), 1, key=KEY, clamp=np.ones(5, bool)), "clamp must be"),
     (lambda: eam.recall(CHN, X, eam.HeatBath(1.0)), "key must be given"),
     (lambda: eam.HeatBath(1.0, "backwards"), "order must be"),
