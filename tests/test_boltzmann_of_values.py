@@ -1,4 +1,5 @@
-"""Samples of neurons 0/1, of units of three values, and of layers of several kinds, against all their states."""
+"""Samples of neurons 0/1, of units of three values, and of layers of several kinds, against all their
+states."""
 
 import jax
 import jax.numpy as jnp

@@ -44,7 +44,8 @@ FLOATS = {
 
 
 def moves(step, count=150, whole=True):
-    """Similarities (n, K) and directions (n, K) that leave them within ±D, ties among them; `whole`: no 0s."""
+    """Similarities (n, K) and directions (n, K) that leave them within ±D, ties among them; `whole`: no
+    0s."""
     rng = np.random.default_rng(step)
     s = rng.integers(step - D, D - step + 1, (count, K))
     d = rng.choice([-1, 1], (count, K)) if whole else rng.integers(-1, 2, (count, K))
@@ -61,7 +62,8 @@ def moves(step, count=150, whole=True):
 
 @eqx.filter_jit
 def gains_and_bounds(separation, s, d, step):
-    """Gains (n,), and the edges of what bounds say of them, by those for any move and for moves without 0s."""
+    """Gains (n,), and the edges of what bounds say of them, by those for any move and for moves without
+    0s."""
 
     def of_one(s, d):
         gain, bounds = separation.gain(s, d, step), separation.bounds(s, step)

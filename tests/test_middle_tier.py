@@ -1,4 +1,5 @@
-"""Between an energy alone and flips of one's own: energies linear in every neuron, and fields without an energy."""
+"""Between an energy alone and flips of one's own: energies linear in every neuron, and fields without an
+energy."""
 
 import equinox as eqx
 import jax
@@ -38,7 +39,8 @@ def potts():
 
 
 class Differing(eqx.Module):
-    """The same memory, asked for differences of energies; and whether it says so or not, its calls counted."""
+    """The same memory, asked for differences of energies; and whether it says so or not, its calls
+    counted."""
 
     memory: eqx.Module
     multilinear: bool = eqx.field(static=True, default=False)

@@ -171,7 +171,8 @@ EXACT = ("quadratic", "relu", "polynomial_3", "polynomial_4_plain", "exponential
 
 @pytest.mark.parametrize("name", EXACT)
 def test_blocks_take_the_moves_of_one_after_another(name):
-    """By bounds and in rounds, with neurons that come several times in a block, and some that may not move."""
+    """By bounds and in rounds, with neurons that come several times in a block, and some that may not
+    move."""
     D, free = 31, jnp.arange(31) % 5 != 0
     rest = free, jr.randint(jr.key(2), (45,), 0, D), 2 * jr.logistic(jr.key(3), (45,))
     states = entries(7, 9, D, (0, 1)).astype(float)

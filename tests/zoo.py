@@ -1,4 +1,5 @@
-"""The memories, under each kind of neurons that they allow, and separations that table-driven tests run over."""
+"""The memories, under each kind of neurons that they allow, and separations that table-driven tests run
+over."""
 
 import equinox as eqx
 import jax

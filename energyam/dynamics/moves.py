@@ -181,8 +181,8 @@ def check_moves(memory: Any, rule: str, instead: str, energy: bool = True) -> No
     if neurons and not any(is_movable(one) for one in neurons):
         kinds = ", ".join(sorted({type(one).__name__ for one in neurons}))
         raise ValueError(
-            f"memory must have neurons that move from value to value, such as ±1 neurons, for {rule}; those "
-            f"of {name} are {kinds} ({instead})"
+            f"memory must have ±1 neurons for {rule}, or others of few values; those of {name} are {kinds} "
+            f"({instead})"
         )
     for one in neurons:
         _check_others(one)
@@ -215,6 +215,8 @@ def _check_others(neurons: AbstractNeurons) -> None:
 def check_layers(layers: Layers, clamp: PyTree[Bool[Array | np.ndarray, "..."]], rule: str) -> None:
     """Raise `ValueError` for layers without single moves that are not clamped as a whole."""
     clamps = jax.tree.leaves(clamp)
+    if not any(layers.moves):  # which the rule refuses by itself
+        return
     for name, neurons, move, held in zip(layers.names, layers.neurons, layers.moves, clamps, strict=True):
         if move is None and not (checks.is_known(held) and bool(held.all())):
             raise ValueError(
