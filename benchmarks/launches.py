@@ -3,8 +3,7 @@
 At some microseconds for each launch, these and not the arithmetic decide how fast an accelerator is.
 """
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -13,18 +12,9 @@ import jax.random as jr
 
 import energyam as eam
 from benchmarks.launch_counter import Launches, count
+from energyam.flips.plan import as_on
 
 SWEEPS = 10  # of sampling
-
-
-@contextlib.contextmanager
-def as_accelerator() -> Iterator[None]:
-    """Within it, blocks of neurons are decided as accelerators do: in rounds rather than by bounds.
-
-    This is the one place for that switch. The library has none yet, so nothing changes here. If `jit` does
-    not see the switch, what has been traced must be forgotten on both ends (`jax.clear_caches`).
-    """
-    yield
 
 
 def memories(X: jax.Array) -> dict[str, Callable[[], Any]]:
@@ -80,7 +70,7 @@ def run(quick: bool = False) -> list[dict]:
     """{memories} recalling 100 glyphs (K = 1024, D = 2304) at 25 % noise; ten sweeps of a spin glass."""
     rows = []
     for name, (batch, counted) in cases(quick).items():
-        with as_accelerator():
+        with as_on("accelerator"):
             rows.append({"memory": name, "batch": batch} | counted()._asdict())
         print(", ".join(map(str, rows[-1].values())), flush=True)
     return rows

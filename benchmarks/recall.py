@@ -10,7 +10,7 @@ import numpy as np
 
 import energyam as eam
 from benchmarks import harness
-from energyam.flips.sweep import descend
+from energyam.flips.sweep import Moving, descend
 from energyam.linalg import overlaps
 
 
@@ -30,13 +30,22 @@ def naive_energy(patterns, separation):
     return lambda x: -separation.potential(patterns @ x)
 
 
+def sweep_in(order):
+    """One sweep of descent in this order, without the short cut behind a leader."""
+
+    def sweep(memory, x):
+        neurons = Moving(x, -2 * x, jnp.ones(x.shape, bool))
+        return descend(memory.flips(), neurons, jnp.asarray(jnp.inf), order, once=False)
+
+    return eqx.filter_jit(sweep)
+
+
 def one_query(name, memory, query, key, draws, repeats):
     """One asynchronous recall, per flip tried: energyam, its sweep without the short cut, the naive twin."""
     D = query.shape[0]
     X, state = memory.patterns.astype(float), query.astype(float)
     naive = jax.jit(lambda X, state: naive_recall(naive_energy(X, memory.separation), state, draws))
-    order, free = jr.permutation(key, D), jnp.ones(D, bool)
-    each = eqx.filter_jit(lambda m, x: descend(m.flips(), x, jnp.asarray(jnp.inf), order, free, once=False))
+    each = sweep_in(jr.permutation(key, D))
     one_pass = jax.jit(overlaps)  # the floor of a sweep: every byte of the patterns read once
     first = harness.seconds_of(lambda: eam.recall(memory, query, key=key))
     result = eam.recall(memory, query, key=key)
@@ -130,8 +139,7 @@ def many_patterns(name, make, K, D, repeats):
     key, draw = jr.split(jr.key(K))
     X = jr.rademacher(draw, (K, D), dtype="int8")
     memory, query = make(X), eam.datasets.flip_bits(X[0], 0.2, key=key)
-    state, order, free = query.astype(float), jr.permutation(key, D), jnp.ones(D, bool)
-    each = eqx.filter_jit(lambda m, x: descend(m.flips(), x, jnp.asarray(jnp.inf), order, free, once=False))
+    state, each = query.astype(float), sweep_in(jr.permutation(key, D))
     settled = eam.recall(memory, query, key=key).state.astype(float)
     one_pass = jax.jit(overlaps)
     timings = harness.time_all(

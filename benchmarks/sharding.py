@@ -14,7 +14,7 @@ import numpy as np
 import energyam as eam
 from benchmarks.harness import time_all
 from energyam import sharding
-from energyam.flips.sweep import BLOCK
+from energyam.flips.plan import BOUNDED as BLOCK
 
 DEVICES = 8
 SIZES = [(64, 2**14, 64), (256, 2**12, 256), (16, 2**15, 64)]  # B, K, D
@@ -77,19 +77,19 @@ def read(memory, queries):
 
 def looks(memory, state, kept):
     """The bounds of the changes of a block of neurons, by what is kept, which lies with the patterns."""
-    return memory.flips().seen_from(jnp.arange(BLOCK)).enclosure(kept, state[:BLOCK])
+    return memory.flips().block(jnp.arange(BLOCK)).enclosure(kept, -2 * state[:BLOCK])
 
 
 def flip(memory, state, kept):
     """The overlaps and their bounds after a flip of neuron 0, and the energy."""
     flips = memory.flips()
-    kept = flips.flip(kept, state, jnp.asarray(0))
+    kept = flips.move(kept, state, jnp.arange(1), -2 * state[:1])
     return kept, flips.energy(kept, state)
 
 
 def _kept(memory, state):
     similarities = memory.patterns[:, 1].astype(state.dtype)
-    return similarities, memory.separation.bounds(similarities, 2)
+    return similarities, memory.separation.bounds(similarities, 2)._replace(still=None)
 
 
 def traffic(program: str) -> tuple[int, int]:

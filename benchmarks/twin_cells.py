@@ -109,11 +109,9 @@ def alike_memories(X: Array) -> Named:
 
 
 def memories_of_bits(X: Array) -> Named:
-    """Of neurons 0 and 1, with patterns ±1. None before the library has such neurons."""
-    neurons, D = getattr(eam, "ZeroOne", None), X.shape[1]
-    if neurons is None:
-        return {}
-    memory = lambda separation: eam.DenseAM(X, separation, neurons())  # noqa: E731
+    """Of neurons 0 and 1, with patterns ±1."""
+    D = X.shape[1]
+    memory = lambda separation: eam.DenseAM(X, separation, eam.ZeroOne())  # noqa: E731
     return {
         "quadratic": (memory(eam.Quadratic()), lambda s: 0.5 * jnp.sum(s**2, axis=-1)),
         "polynomial 3": (memory(eam.Polynomial(3)), power(3, D)),
@@ -124,12 +122,9 @@ def memories_of_bits(X: Array) -> Named:
 
 def networks_of_bits(X: Array) -> dict[str, Case]:
     """The network of neurons 0 and 1 that does what that of ±1 does: −½ Σ_j W_ij is the bias of neuron i."""
-    neurons = getattr(eam, "ZeroOne", None)
-    if neurons is None:
-        return {}
     weights = eam.hebbian(X)
     bias = -0.5 * weights.sum(axis=1)
-    network = eam.HopfieldNetwork(weights, bias, neurons=neurons())
+    network = eam.HopfieldNetwork(weights, bias, neurons=eam.ZeroOne())
     return {"HopfieldNetwork": of_couplings(network, weights, bias, of_bits)}
 
 

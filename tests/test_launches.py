@@ -9,6 +9,7 @@ from jax import lax
 import energyam as eam
 from benchmarks import launch_counter, launches
 from benchmarks.launch_counter import Launches, count
+from energyam.flips.plan import as_on
 
 
 def five_turns(x):
@@ -167,6 +168,6 @@ def test_a_recall_and_sampling_are_counted():
     start = jnp.sign(jr.normal(jr.key(0), (2, 8)))
     sampled = launches.launches_of_sampling(memory, start)
     assert sampled.kernels > 10 and sampled == launches.launches_of_sampling(memory, start)
-    with launches.as_accelerator():
+    with as_on("accelerator"):
         recalled = launches.launches_of_recall(memory, start)
     assert recalled.kernels > int(eam.recall(memory, start, key=jr.key(0)).num_steps.max())

@@ -81,7 +81,7 @@ class LineSearch(AbstractUpdate):
 
 
 def _start(memory, state):
-    found = felt(memory, state)
+    found: Any = felt(memory, state)
     return Start(found.energy, found.field(state))
 
 

@@ -163,7 +163,8 @@ def _moved(run, prepared, progress, tick, clamp):
     """The progress after one step, where it still runs, and the step."""
     step = run.update.step(prepared, progress.state, progress.carry, tick, clamp)
     step = checked_step(run.update, progress, step)
-    energy = None if progress.energy is None else step.energies[-1]
+    energies: Any = step.energies
+    energy = None if progress.energy is None else energies[-1]
     watch = None if progress.watch is None else _watched(progress.watch, step)
     status = _status(run, step, energy, watch) if run.stops_early else progress.status
     running = progress.status == RUNNING

@@ -66,13 +66,14 @@ class View(NamedTuple):
         are."""
         x, steps, _ = self.neurons
         own, kept = self.flips.own_couplings(), self.flips.start(x)
-        if self.units is not None:
+        units = self.units
+        if units is not None:
 
             def of_unit(unit):
-                entries, steps, present = self.units.steps(self.neurons, unit)
+                entries, steps, present = units.steps(self.neurons, unit)
                 return jax.vmap(lambda step: self.flips.change(kept, x, entries, step).value)(steps), present
 
-            return jax.vmap(of_unit)(jnp.arange(self.units.num))
+            return jax.vmap(of_unit)(jnp.arange(units.num))
         if own is not None:
             changes = steps * (0.5 * steps * own - _slope(self))
         else:

@@ -112,7 +112,7 @@ def _with_progress(run, start, axes, plan, key):
 def _begin(run, start, axes, key):
     """The chains before the first step, and 0 proposals accepted."""
     at = loop.begin(run, as_working(start, axes), key=key)
-    return at, jnp.zeros_like(at.energy)
+    return at, jnp.zeros(at.status.shape, jnp.result_type(float))
 
 
 def _some(run, at, start, first, plan, key):

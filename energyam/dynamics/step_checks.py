@@ -19,7 +19,7 @@ def checked_step(update: AbstractUpdate, before: Any, step: Any) -> Step:
         raise ValueError(f"{name}.step must return an energyam.Step; got {type(step).__name__}")
     if step.energies is None and before.energy is not None:
         raise ValueError(f"energies of {name}.step must be (t,), as the memory has an energy; got None")
-    energies = None if step.energies is None else jnp.asarray(step.energies)
+    energies: Any = None if step.energies is None else jnp.asarray(step.energies)
     if energies is not None:
         _check_energies(energies, name)
     settled = one_bool(step.settled, f"settled of {name}.step must be one bool")

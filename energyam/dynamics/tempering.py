@@ -89,7 +89,7 @@ class Tempering(AbstractUpdate):
     def step(self, prepared: Prepared, state: PyTree[Array], carry: Replicas, tick: Tick, clamp: Any) -> Step:
         def one(temperature, own, state, inner):
             rule, its_tick = self._at(temperature), _replica_of(tick, own)
-            step = rule.step(prepared.inner, state, inner, its_tick, clamp)
+            step: Any = rule.step(prepared.inner, state, inner, its_tick, clamp)
             return step.state, step.carry, step.energies[-1]
 
         replicas = Replicas(

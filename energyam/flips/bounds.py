@@ -118,10 +118,11 @@ def of_powers(
     high = jnp.where(mild, middle, 0.5 * total - least) + slack
     share = jnp.where(mild, 0.5 * (1 + least), 0.5)  # of p in v, which stands in the unit: p is used as it is
     unit = jnp.where(mild, jnp.expm1(b * step) / total, jnp.inf) * share
+    scale = jnp.asarray(scale, p.dtype)
     potential = scale * (beta * top + jnp.log(at_beta))
     unknown = jnp.where(mild, slack / share, jnp.inf)
     still = Still((1 - least) / (1 + least) * p, -unknown, unknown)
-    return Bounds(p, low / share, high / share, unit, potential, jnp.asarray(scale, p.dtype), still)
+    return Bounds(p, low / share, high / share, unit, potential, scale, still)
 
 
 def sums(terms: Float[Array, "... K"]) -> Float[Array, "..."]:

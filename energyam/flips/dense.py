@@ -170,8 +170,9 @@ class BoundedFlips(AbstractFlips):
 class SimilarityFlips(AbstractFlips):
     """Flips under any similarity and any separation: changes by difference, with a bound on their rounding.
 
-    Between patterns of whole numbers, by overlaps, a separation's own `gain` is taken where it has one
-    (`exact`). What is kept: similarities, potential, and how far rounding may move a potential.
+    Between patterns of whole numbers, by overlaps, a separation's own `gain` is taken where it has one;
+    `size` is then that of a move, and 0 elsewhere. What is kept: similarities, potential, and how far
+    rounding may move a potential.
     """
 
     patterns: Num[Array, "K D"]
@@ -179,7 +180,6 @@ class SimilarityFlips(AbstractFlips):
     similarity: Any
     separation: Any
     size: int = eqx.field(static=True)
-    exact: bool = eqx.field(static=True)
 
     def start(self, state: Float[Array, " D"]) -> Any:
         similarities = self.similarity.of_all(self.patterns, state)
@@ -203,7 +203,7 @@ class SimilarityFlips(AbstractFlips):
         moved = self.similarity.moved(patterns, state, i, step, similarities)
         after = similarities + moved
         new = self.separation.potential(after)
-        change = self.separation.gain(similarities, jnp.sign(moved), self.size) if self.exact else None
+        change = self.separation.gain(similarities, jnp.sign(moved), self.size) if self.size else None
         change = Change(new - potential, 2 * rounding) if change is None else change
         return change, (after, new, rounding)
 

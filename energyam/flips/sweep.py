@@ -127,8 +127,7 @@ def _plan(flips: AbstractFlips, kept: Any, neurons: Moving, order: Int[Array, " 
     if seen is None:
         return None
     width = max((leaf.size for leaf in jax.tree.leaves(kept)), default=1)
-    rounds = seen.changes(kept) is not None
-    bounds = seen.enclosure(kept, neurons.steps[:1]) is not None
+    rounds, bounds = seen.changes(kept) is not None, seen.enclosure(kept, neurons.steps[:1]) is not None
     return plan(rounds and not bounds, rounds, bounds, width, order.shape[0])
 
 
@@ -156,7 +155,7 @@ def _one_by_one(flips, neurons, kept, energy, order, thresholds):
         return (state, steps, select(falls, after, kept), energy), (energy, jnp.where(falls, i, -1))
 
     thresholds = jnp.zeros(order.shape, neurons.state.dtype) if thresholds is None else thresholds
-    start = neurons.state, neurons.steps, kept, energy
+    start = *neurons[:2], kept, energy
     (state, _, kept, energy), (energies, moved) = lax.scan(try_one, start, (order, thresholds))
     return Swept(state, energy, energies, moved), kept
 
@@ -168,13 +167,10 @@ def _in_blocks(flips, neurons, kept, energy, order, thresholds, once, how):
     def by_block(values):
         return jnp.pad(values, (0, -t % how.size)).reshape(-1, how.size)
 
-    def gathered(state, steps, of_block):
-        return state[of_block], steps[of_block]
-
     def decide(at, block):
         own, kept, energy = at
         of_block, allowed, thresholds, start = block
-        x, steps = start if once else gathered(*own, of_block)
+        x, steps = start if once else (vector[of_block] for vector in own)
         same = None if once else (of_block[:, None] == of_block[None]).astype(x.dtype)
         tried, seen = _Block(x, steps, allowed, thresholds, same), flips.block(of_block)
         if how.how == "rounds":
@@ -186,14 +182,14 @@ def _in_blocks(flips, neurons, kept, energy, order, thresholds, once, how):
         return (own, kept, energies[-1]), (energies, moved)
 
     vectors = neurons.state, neurons.steps
-    start = tuple(map(by_block, gathered(*vectors, order))) if once else None
+    start = tuple(by_block(vector[order]) for vector in vectors) if once else None
     blocks = by_block(order), by_block(neurons.free[order]), by_block(thresholds), start
-    (own, kept, energy), swept = lax.scan(decide, (None if once else vectors, kept, energy), blocks)
+    own: Any = None if once else vectors
+    (own, kept, energy), swept = lax.scan(decide, (own, kept, energy), blocks)
     energies, moved = (found.reshape(-1)[:t] for found in swept)
-    if once:
-        place = jnp.full(neurons.state.shape, t).at[order].set(jnp.arange(t))
-        own = neurons.state + jnp.pad(moved, (0, 1))[place], None
-    return Swept(own[0], energy, energies, jnp.where(moved != 0, order, -1)), kept
+    place = jnp.full(neurons.state.shape, t).at[order].set(jnp.arange(t))
+    state = neurons.state + jnp.pad(moved, (0, 1))[place] if once else own[0]
+    return Swept(state, energy, energies, jnp.where(moved != 0, order, -1)), kept
 
 
 def _by_rounds(seen, kept, energy, block, looks_first):
@@ -283,22 +279,21 @@ def _by_bounds(seen, kept, energy, block, descending):
 def _first_that_falls(seen, block, may_move, sure, thresholds):
     """The first place that moves, and whether any does; where bounds leave it open, exactly."""
 
-    def undecided(may_move, sure):
-        place = jnp.argmax(may_move)
-        return place, may_move[place] & ~sure[place]
+    def undecided(at):
+        place = jnp.argmax(at[0])
+        return place, at[0][place] & ~at[1][place]
 
     def decide(at):
-        place, needed = undecided(*at)
-        close = seen, block.kept, block.x, block.steps, place, thresholds[place]
+        place, needed = undecided(at)
+        close = seen, block.kept, block.x, block.steps[place][None], place, thresholds[place]
         falls = where_needed(needed, _exactly, jnp.zeros((), bool), *close)
         here = (jnp.arange(may_move.shape[0]) == place) & needed
-        may_move_, sure = at
-        return may_move_ & ~(here & ~falls), sure | here
+        return at[0] & ~(here & ~falls), at[1] | here
 
-    may_move, _ = lax.while_loop(lambda at: unvmap_any(undecided(*at)[1]), decide, (may_move, sure))
+    may_move, _ = lax.while_loop(lambda at: unvmap_any(undecided(at)[1]), decide, (may_move, sure))
     place = jnp.argmax(may_move)
     return place, may_move[place]
 
 
-def _exactly(seen, kept, x, steps, place, threshold):
-    return exceeds(seen.change(kept, x, place[None], steps[place][None]), threshold)
+def _exactly(seen, kept, x, step, place, threshold):
+    return exceeds(seen.change(kept, x, place[None], step), threshold)

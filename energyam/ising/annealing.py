@@ -143,7 +143,7 @@ def _swept(memory, states, temperatures, num_sweeps, key):
     rule, chains = HeatBath(1.0), jnp.arange(jax.tree.leaves(states)[0].shape[0])
     prepared, free = rule.prepare(memory), nothing_held(jax.tree.map(lambda leaf: leaf[0], states))
 
-    def sweep(index, at):
+    def sweep(index: Array, at: Any) -> Any:
         now, (of_order, of_noise) = rule.at(temperatures[index]), jr.split(jr.fold_in(key, index))
 
         def sweep_one(state, carry, chain):
@@ -151,7 +151,7 @@ def _swept(memory, states, temperatures, num_sweeps, key):
             return now.step(prepared, state, carry, tick, free)[:2]
 
         with for_queries(chains.shape[0]):
-            return jax.vmap(sweep_one)(*at, chains)
+            return jax.vmap(sweep_one)(at[0], at[1], chains)
 
     start = jax.vmap(lambda state: rule.init(prepared, state, Tick(jnp.zeros((), int), None, None)))
     return lax.fori_loop(0, num_sweeps, sweep, (states, start(states)))[0]

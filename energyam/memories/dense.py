@@ -58,13 +58,14 @@ class AbstractDenseAM(AbstractMemory):
         if self.neurons.unit is None or not cost_nothing(self.neurons):
             return None
         patterns, whole = self._whole_patterns()
-        whole = whole and exact and self.similarity.overlaps and values in ((-1, 1), (0, 1))
-        found = flips_between_patterns(patterns, self.separation, values) if whole else None
+        if not (whole and exact and self.similarity.overlaps and values in ((-1, 1), (0, 1))):
+            patterns = patterns if exact else self.patterns.astype(float)
+            return SimilarityFlips(patterns, None, self.similarity, self.separation, 0)
+        low, high = map(int, values)
+        found = flips_between_patterns(patterns, self.separation, (low, high))
         if found is not None:
             return found
-        size = values[1] - values[0] if whole else 0
-        patterns = patterns if exact else self.patterns.astype(float)
-        return SimilarityFlips(patterns, None, self.similarity, self.separation, size, whole)
+        return SimilarityFlips(patterns, None, self.similarity, self.separation, high - low)
 
     def redraws(self) -> AbstractRedraws | None:
         hidden, similarity = self.separation.hidden(), self.similarity

@@ -26,7 +26,7 @@ class AbstractNeurons(eqx.Module):
     unless they are `coupled`.
     """
 
-    shape = None
+    shape = None  # type: Any  # no annotation, which would make it a field
 
     def __check_init__(self):
         check_written(type(self), AbstractNeurons)

@@ -52,7 +52,7 @@ class Quadratic(AbstractSeparation):
         return saturated(0.5 * total), jnp.ones_like(total)
 
     def gain(self, similarities: Similarities, direction: Directions, step: ArrayLike) -> Change:
-        moved = step * direction
+        moved = jnp.asarray(step, similarities.dtype) * direction
         return _exact(0.5 * exact_sum(moved * (2 * similarities + moved), similarities.dtype))
 
     def bounds(self, similarities: Similarities, step: ArrayLike) -> Bounds:
