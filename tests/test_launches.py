@@ -171,3 +171,35 @@ def test_a_recall_and_sampling_are_counted():
     with as_on("accelerator"):
         recalled = launches.launches_of_recall(memory, start)
     assert recalled.kernels > int(eam.recall(memory, start, key=jr.key(0)).num_steps.max())
+
+
+# Kernels, turns and branches of recalls of ten queries, a sixth above what they take.
+MOST = {
+    ("cpu", "chn"): (2200, 60, 42),
+    ("cpu", "network"): (2200, 60, 34),
+    ("accelerator", "chn"): (1250, 27, 42),
+    ("accelerator", "network"): (1100, 27, 34),
+    ("accelerator", "exponential"): (480, 3, 36),
+    ("accelerator", "polynomial"): (540, 3, 32),
+}
+
+
+@pytest.mark.parametrize(("platform", "name"), MOST)
+def test_a_recall_launches_no_more_than_it_did(platform, name):
+    X = jr.rademacher(jr.key(0), (24, 256), dtype="int8")
+    memory = {
+        "chn": lambda: eam.CHN(X),
+        "network": lambda: eam.HopfieldNetwork(eam.hebbian(X)),
+        "exponential": lambda: eam.ExponentialDenseAM(X, 0.05),
+        "polynomial": lambda: eam.PolynomialDenseAM(X, 3),
+    }[name]()
+    with as_on(platform):
+        found = launches.launches_of_recall(memory, eam.datasets.flip_bits(X[:10], 0.25, key=jr.key(1)))
+    assert all(got <= most for got, most in zip(found, MOST[platform, name], strict=True)), found
+
+
+def test_ten_sweeps_of_a_spin_glass_launch_no_more_than_they_did():
+    start = jnp.sign(jr.normal(jr.key(0), (4, 128)))
+    with as_on("accelerator"):
+        found = launches.launches_of_sampling(launches.spin_glass(128), start)
+    assert all(got <= most for got, most in zip(found, (2100, 82, 10), strict=True)), found
