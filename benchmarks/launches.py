@@ -13,18 +13,16 @@ import jax.random as jr
 
 import energyam as eam
 from benchmarks.launch_counter import Launches, count
+from energyam.flips.plan import as_on
 
 SWEEPS = 10  # of sampling
 
 
 @contextlib.contextmanager
 def as_accelerator() -> Iterator[None]:
-    """Within it, blocks of neurons are decided as accelerators do: in rounds rather than by bounds.
-
-    This is the one place for that switch. The library has none yet, so nothing changes here. If `jit` does
-    not see the switch, what has been traced must be forgotten on both ends (`jax.clear_caches`).
-    """
-    yield
+    """Within it, blocks of neurons are decided as accelerators do: in rounds rather than by bounds."""
+    with as_on("accelerator"):
+        yield
 
 
 def memories(X: jax.Array) -> dict[str, Callable[[], Any]]:

@@ -1,4 +1,7 @@
-"""Finished parts of a long benchmark, kept in benchmarks/checkpoints/ so that a rerun goes on after them."""
+"""Finished parts of a long benchmark, kept in benchmarks/checkpoints/ so that a rerun goes on after them.
+
+ENERGYAM_CHECKPOINTS names another folder for them.
+"""
 
 import json
 import os
@@ -6,7 +9,9 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
-CHECKPOINTS = pathlib.Path(__file__).parent / "checkpoints"
+CHECKPOINTS = pathlib.Path(
+    os.environ.get("ENERGYAM_CHECKPOINTS", pathlib.Path(__file__).parent / "checkpoints")
+)
 
 
 def kept(file: str, part: str, compute: Callable[[], Any]) -> Any:
@@ -20,7 +25,7 @@ def kept(file: str, part: str, compute: Callable[[], Any]) -> Any:
         return None
     if part not in parts:
         found = compute()
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         # Read again: another process may have finished a part meanwhile.
         parts = (json.loads(path.read_text()) if path.exists() else {}) | {part: found}
         written = path.with_suffix(".part")

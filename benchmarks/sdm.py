@@ -28,10 +28,7 @@ def rows_of(N, repeats) -> list[dict]:
     noisy = jnp.where(jr.bernoulli(jr.key(2), 0.05, words.shape), -words, words)
     written = memory.write(words)
     read = jax.jit(jax.vmap(lambda address, memory: memory.read(address), in_axes=(0, None)))
-    ways = {
-        "write": lambda: memory.write(words).counters,
-        "read": lambda: read(noisy, written),
-    }
+    ways = {"write": lambda: memory.write(words).counters, "read": lambda: read(noisy, written)}
     if N <= 10**5:
         ways |= naive_ways(N, radius, words, noisy)
     right = float((read(noisy, written) == words).mean())

@@ -75,4 +75,4 @@ def support(memory, query) -> int:
     """How many patterns weigh anything for a query."""
     rows = memory.keys if isinstance(memory, eam.KeyValueMemory) else memory.patterns
     similarity = getattr(memory, "similarity", eam.Dot())
-    return int(jnp.sum(eam.weights_of(memory.separation, similarity.of_all(rows, query)) > 0))
+    return int(jnp.sum(memory.separation.weights(similarity.of_all(rows, query)) > 0))

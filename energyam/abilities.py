@@ -23,7 +23,11 @@ def check_written(kind: type, base: type) -> None:
     """Raise `ValueError` where `kind` writes a method of its abstract class `base` with other arguments."""
     for name in vars(base):
         own, wanted = getattr(kind, name), getattr(base, name)
-        if name.startswith("_") or own is wanted or not (inspect.isfunction(own) and inspect.isfunction(wanted)):
+        if (
+            name.startswith("_")
+            or own is wanted
+            or not (inspect.isfunction(own) and inspect.isfunction(wanted))
+        ):
             continue
         asked = [p for p in inspect.signature(wanted).parameters.values() if p.default is p.empty]
         named = {p.name: None for p in asked if p.kind is p.KEYWORD_ONLY}
@@ -31,7 +35,9 @@ def check_written(kind: type, base: type) -> None:
             inspect.signature(own).bind(*[None] * (len(asked) - len(named)), **named)
         except TypeError:
             shown, got = (", ".join(inspect.signature(one).parameters) for one in (wanted, own))
-            raise ValueError(f"{name} of {kind.__name__} must be {name}({shown}); got {name}({got})") from None
+            raise ValueError(
+                f"{name} of {kind.__name__} must be {name}({shown}); got {name}({got})"
+            ) from None
 
 
 def ask(thing: Any, name: str, *args: Any) -> Any:

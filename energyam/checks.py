@@ -41,7 +41,7 @@ def passes(test: Callable, *values: Any) -> bool:
 
 
 def as_array(name: str, value: Any, dims: str) -> Shaped[Array, "..."]:
-    """`value` as a numeric JAX array with the dimensions `dims`, say `"K D"` or `"... D"`.
+    """`value` as a numeric JAX array with the dimensions `dims`, say `"K D"`, `"K 37"` or `"... D"`.
 
     Raises `ValueError` for ragged, complex or non-numeric input, another rank, or an axis of length 0.
     """
@@ -56,9 +56,10 @@ def as_array(name: str, value: Any, dims: str) -> Shaped[Array, "..."]:
     wanted = dims.split()
     leading = wanted[:1] == ["..."]
     fits = array.ndim >= len(wanted) - 1 if leading else array.ndim == len(wanted)
-    if not fits:
+    own = array.shape[array.ndim - len(wanted) + leading :] if fits else ()
+    if not fits or not all(int(n) == m for n, m in zip(wanted[leading:], own, strict=True) if n.isdigit()):
         raise ValueError(f"{name} must be ({_shown(dims)}); got shape {array.shape}")
-    if 0 in array.shape[array.ndim - len(wanted) + leading :]:
+    if 0 in own:
         raise ValueError(f"{name} must not be empty; got shape {array.shape}")
     return array
 
@@ -138,9 +139,8 @@ def as_pairs(keys: Any, values: Any) -> tuple[Shaped[Array, "K Dk"], Shaped[Arra
     """Keys and values as float matrices, one pair in each row; raises `ValueError` unless they agree in K."""
     keys, values = as_floats("keys", keys, "K Dk"), as_floats("values", values, "K Dv")
     if keys.shape[0] != values.shape[0]:
-        raise ValueError(
-            f"keys (K, Dk) and values (K, Dv) must agree in K; got shapes {keys.shape} and {values.shape}"
-        )
+        got = f"shapes {keys.shape} and {values.shape}"
+        raise ValueError(f"keys (K, Dk) and values (K, Dv) must agree in K; got {got}")
     return keys, values
 
 
@@ -154,9 +154,8 @@ def positive_float(name: str, value: Any) -> Array:
     positive(name, value)
     number = as_floats(name, value, "")
     if not passes(lambda number: number > 0, number):
-        raise ValueError(
-            f"{name} must be at least {jnp.finfo(number.dtype).tiny:.3g} as a float; got {value}"
-        )
+        least = jnp.finfo(number.dtype).tiny
+        raise ValueError(f"{name} must be at least {least:.3g} as a float; got {value}")
     return number
 
 
@@ -170,9 +169,10 @@ def instance(name: str, value: Any, cls: type, such: str = "") -> Any:
     raise ValueError(f"{name} must be an instance of {cls.__name__}, some {what}; got {got[:80]}{hint}")
 
 
-def not_negative(name: str, value: Any) -> None:
-    """Raise `ValueError` unless every entry of `value` is a finite number of at least 0."""
+def not_negative(name: str, value: Any, dims: str = "...") -> Array:
+    """`value` as floats; raises `ValueError` unless every entry is finite and at least 0."""
     _must(name, value, lambda x: np.isfinite(x) & (x >= 0), "be finite and not negative")
+    return as_floats(name, value, dims)
 
 
 def count(name: str, value: Any, least: int = 1, most: int | None = 2**31 - 1) -> int:

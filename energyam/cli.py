@@ -23,11 +23,8 @@ import energyam as eam
 from energyam import checks, pictures
 from energyam.console import errors_in_one_line
 
-app = typer.Typer(
-    help="Associative memories: a memory is an energy, recall is descent on it.",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
+_HELP = "Associative memories: a memory is an energy, recall is descent on it."
+app = typer.Typer(help=_HELP, add_completion=False, pretty_exceptions_enable=False)
 
 _DEMO_FOLDER, _RECALL_FILE = Path("energyam-demo"), Path("recall.gif")
 _VIDEOS = (".mp4", ".webm")
@@ -36,22 +33,8 @@ _HEADER = ("memory", "stored", "noise", "exact recalls", "bits right", "sweeps",
 _WIDTHS = (8, 7, 15, 12, 8, 9)
 
 
-class Memory(StrEnum):
-    """The memories that the command line offers."""
-
-    chn = "chn"
-    polynomial = "polynomial"
-    exponential = "exponential"
-
-
-class Side(StrEnum):
-    """The half of a picture that `--mask` takes away."""
-
-    top = "top"
-    bottom = "bottom"
-    left = "left"
-    right = "right"
-
+Memory = StrEnum("Memory", ["chn", "polynomial", "exponential"])
+Side = StrEnum("Side", ["top", "bottom", "left", "right"])  # the half of a picture that `--mask` takes away
 
 _CASES = (  # memory, how many it stores, and its n where the demo's own --n is not meant
     (Memory.chn, 2, None),
@@ -129,11 +112,9 @@ def recall(
         print(f"stored {len(stored.names)} pictures of {size} x {size} {'bits' if binary else 'greys'}")
         picture = eam.datasets.load_image(query, (size, size), binary=binary)
         picture = picture if binary else pictures.evened(picture)
-        built = (
-            _build(memory or Memory.exponential, stored.patterns, n, 50.0 if beta is None else beta)
-            if binary
-            else pictures.grey_memory(stored.patterns, beta)
-        )
+        built: Any = None if binary else pictures.grey_memory(stored.patterns, beta)
+        if binary:
+            built = _build(memory or Memory.exponential, stored.patterns, n, 50.0 if beta is None else beta)
         print(f"recalling {query.name} ...", flush=True)
         side = None if mask is None else cast(Any, mask.value)
         state, known = pictures.damaged(jnp.asarray(picture), noise, side, binary, key=damage)

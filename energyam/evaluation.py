@@ -1,6 +1,7 @@
-"""Evaluation: what a recall ended in, and how often it succeeds, for any memory and any rule."""
+"""Evaluation: what a recall ended in, how often it succeeds, and what chains of samples are worth."""
 
 from collections.abc import Callable, Sequence
+from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -8,11 +9,10 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jaxtyping import Array, ArrayLike, Bool, Float, Int, PRNGKeyArray, Shaped
+from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray
 
 from energyam import checks
 from energyam.datasets.noise import flip_bits
-from energyam.diagnostics import effective_sample_size as effective_sample_size, split_rhat as split_rhat
 from energyam.dynamics.recall import recall
 from energyam.dynamics.update import AbstractUpdate
 from energyam.linalg import dot
@@ -54,7 +54,7 @@ class SuccessCurve(NamedTuple):
     outcomes: Float[np.ndarray, "S N O"]  # shares of `OUTCOMES`
 
 
-def log_energies(energies: Shaped[ArrayLike, "..."]) -> Float[np.ndarray, "..."]:
+def log_energies(energies: ArrayLike) -> Float[np.ndarray, "..."]:
     """sign(E) · log(1 + |E|) of energies as a memory or a recall gives them: in their order, and drawable.
 
     The energies of `PolynomialDenseAM` span hundreds of decades. Where floats can't hold them a memory gives
@@ -95,13 +95,17 @@ def success_curve(
     patterns of one memory fail together. Where all repeats agree, every recall counts. Raises `ValueError`
     for empty `sizes` or `noise`, counts below 1, and noise outside 0 … 1 unless `corrupt` reads it.
     """
-    sizes = _as_sizes(sizes)
+    if isinstance(sizes, int | np.integer):
+        raise ValueError(f"sizes must be a list of numbers of patterns; got {sizes} (say [{sizes}])")
+    sizes = [checks.count("sizes", K) for K in sizes]
+    if not sizes:
+        raise ValueError("sizes must not be empty; got no number of patterns")
     levels = checks.as_floats("noise", np.asarray(noise), "N")
     if corrupt is None:
         checks.fraction("noise", levels)
     drawing, recalling = jr.split(key)
     sets = [draw(k, max(sizes)) for k in jr.split(drawing, checks.count("repeats", repeats))]
-    score = eqx.Partial(_scores, corrupt=corrupt or _flipped, update=update, max_steps=max_steps)
+    score = eqx.Partial(_scores, corrupt=corrupt, update=update, max_steps=max_steps)
     jitted, keys = eqx.filter_jit(build), jr.split(recalling, repeats)
     rates = np.empty((len(sizes), repeats, len(levels), 2 + len(OUTCOMES)))
     for i, r in np.ndindex(rates.shape[:2]):
@@ -113,41 +117,19 @@ def success_curve(
     return SuccessCurve(np.asarray(sizes), np.asarray(levels), nearest, exact, rates[..., 2:].mean(axis=2))
 
 
-def _as_sizes(sizes):
-    if isinstance(sizes, int | np.integer):
-        raise ValueError(f"sizes must be a list of numbers of patterns; got {sizes} (say [{sizes}])")
-    sizes = [checks.count("sizes", K) for K in sizes]
-    if not sizes:
-        raise ValueError("sizes must not be empty; got no number of patterns")
-    return sizes
-
-
-def _flipped(key: PRNGKeyArray, patterns: Array, noise: Array) -> Array:
-    return flip_bits(patterns, noise, key=key)
-
-
 @eqx.filter_jit
-def _scores(
-    memory: Any,
-    patterns: Shaped[Array, "N D"],
-    stored: Bool[Array, " N"],
-    noise: Float[Array, ""],
-    *,
-    corrupt: Callable[[PRNGKeyArray, Array, Any], Array],
-    update: AbstractUpdate | None,
-    max_steps: int,
-    key: PRNGKeyArray,
-) -> Float[Array, " M"]:
-    """Shares of nearest, exact and each outcome among the stored patterns.
+def _scores(memory, patterns, stored, noise, *, corrupt, update, max_steps, key):
+    """Shares (M,) of nearest, exact and each outcome among the `stored` (N,) of patterns (N, D).
 
     The others are asked for too and not counted, so that all K share one compilation where they can.
     """
     noising, recalling = jr.split(key)
-    queries = corrupt(noising, patterns, noise)
+    spoil = corrupt or (lambda key, patterns, noise: flip_bits(patterns, noise, key=key))
+    queries = spoil(noising, patterns, noise)
     states = recall(memory, queries, update, max_steps, key=recalling, record=False).state
     X, states = patterns.astype(float), states.astype(float)
 
-    def score(state: Float[Array, " D"], target: Int[Array, ""]) -> Float[Array, " M"]:
+    def score(state, target):
         m = bare_cosines(X, state)
         nearest = jnp.argmax(jnp.where(stored, m, -jnp.inf)) == target
         exact = jnp.all(jnp.abs(state - X[target]) < 1e-2)
@@ -168,8 +150,91 @@ def _share(rates: Float[np.ndarray, "S N R"], trials: Int[np.ndarray, "S 1"]) ->
     return Share(p, np.clip((centre - half) / scale, 0, p), np.clip((centre + half) / scale, p, 1))
 
 
+def effective_sample_size(values: ArrayLike) -> float:
+    """How many independent samples some chains are worth for the mean of a number.
+
+    Chains are halved, and their autocorrelations summed while sums of neighbouring pairs stay positive, and
+    made to fall (Geyer's initial monotone sequence). NaN where nothing varies.
+
+    **Arguments:** `values` (chains, S): the number of interest at each sample, say `samples.energies`; S at
+    least 8. Raises `ValueError` for other shapes, NaN or infinity.
+
+    Geyer, Statistical Science 7 (1992); Vehtari, Gelman, Simpson, Carpenter & Bürkner, Bayesian Analysis 16
+    (2021).
+    """
+    chains = _halves(values)
+    M, S = chains.shape
+    within, pooled = _variances(chains)
+    if pooled == 0:
+        return float("nan")
+    correlation = 1 - (within - _autocovariances(chains).mean(axis=0)) / pooled
+    correlation[0] = 1
+    pairs = correlation[: S // 2 * 2].reshape(-1, 2).sum(axis=1)
+    end = np.argmax(pairs < 0) if (pairs < 0).any() else pairs.size
+    pairs = np.minimum.accumulate(pairs[:end])
+    time = max(2 * pairs.sum() - 1, 1 / np.log10(M * S))
+    return float(M * S / time)
+
+
+def split_rhat(values: ArrayLike) -> float:
+    """Split-R̂ of ranks: by how much the spread of all chains exceeds that within their halves.
+
+    √((S−1)/S + B/W) for halves of S samples, B the variance of their means and W the mean of their variances,
+    once of the values' normal scores and once of those of |value − median|, the larger of the two. So chains
+    that differ in scale alone, or whose variance is infinite, are found too. Below 1.01 is the usual demand;
+    values that agree prove nothing. NaN where nothing varies.
+
+    **Arguments:** `values` (chains, S), S at least 8. Raises `ValueError` for other shapes, NaN or infinity.
+
+    Gelman & Rubin, Statistical Science 7 (1992); Vehtari, Gelman, Simpson, Carpenter & Bürkner, Bayesian
+    Analysis 16 (2021).
+    """
+    chains = _halves(values)
+    folded = np.abs(chains - np.median(chains))
+    found = [_rhat(_normal_scores(each)) for each in (chains, folded)]
+    return max((one for one in found if not np.isnan(one)), default=float("nan"))
+
+
+def _rhat(chains):
+    within, pooled = _variances(chains)
+    if within == 0:
+        return float("nan") if pooled == 0 else float("inf")
+    return float(np.sqrt(pooled / within))
+
+
+def _normal_scores(chains: Float[np.ndarray, "M S"]) -> Float[np.ndarray, "M S"]:
+    """Φ⁻¹((r − 3/8) / (n + 1/4)) of the rank r of each of all n values; equal ones share their mean rank."""
+    _, which, counts = np.unique(chains, return_inverse=True, return_counts=True)
+    ranks = np.cumsum(counts) - (counts - 1) / 2
+    shares = (ranks - 0.375) / (chains.size + 0.25)
+    scores = np.asarray([NormalDist().inv_cdf(share) for share in shares.tolist()])
+    return scores[which].reshape(chains.shape)
+
+
+def _halves(values: ArrayLike) -> Float[np.ndarray, "M S"]:
+    array = np.asarray(checks.as_floats("values", values, "chains S"), np.float64)
+    half = array.shape[1] // 2
+    if half < 4:
+        raise ValueError(f"values must hold at least 8 samples of each chain; got shape {array.shape}")
+    return np.concatenate([array[:, :half], array[:, -half:]])
+
+
+def _variances(chains: Float[np.ndarray, "M S"]) -> tuple[float, float]:
+    """The mean variance within the chains, and the estimate of the whole variance."""
+    S = chains.shape[1]
+    within = chains.var(axis=1, ddof=1).mean()
+    return float(within), float(within * (S - 1) / S + chains.mean(axis=1).var(ddof=1))
+
+
+def _autocovariances(chains: Float[np.ndarray, "M S"]) -> Float[np.ndarray, "M S"]:
+    """Σ_t (x_t − x̄)(x_{t+k} − x̄) / S for each lag k, by Fourier transform."""
+    S = chains.shape[1]
+    spectrum = np.fft.rfft(chains - chains.mean(axis=1, keepdims=True), 2 * S)
+    return np.fft.irfft(np.abs(spectrum) ** 2, 2 * S)[:, :S] / S
+
+
 __all__, __dir__ = public_names(
     __name__,
-    also="KINDS OUTCOMES Retrieved cosines effective_sample_size expectation log_partition nearest_pattern "
-    "outcome retrieved sample_exactly split_rhat",
+    also="KINDS OUTCOMES Retrieved cosines expectation log_partition nearest_pattern "
+    "outcome retrieved sample_exactly",
 )

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import jax
 import numpy as np
-from jax.typing import ArrayLike
+from jaxtyping import ArrayLike
 
 from energyam import checks
 from energyam.checks import Number, Whole
@@ -25,6 +25,8 @@ from energyam.hypersphere import (  # noqa: F401
     log_cap_intersection,
 )
 from energyam.names import public_names
+
+Weighting = Literal["linear", "exponential"]
 
 MAX_DIMENSION = 10**7  # tables have n + 1 entries
 
@@ -162,11 +164,7 @@ def kanerva_circle_intersection(n: Whole, radius: Whole, continuity: Number = 0.
 
 
 def log_weighted_circle_intersection(
-    n: Whole,
-    radius: Whole,
-    distance: Whole,
-    weighting: Literal["linear", "exponential"] = "linear",
-    rate: Number = 0.01,
+    n: Whole, radius: Whole, distance: Whole, weighting: Weighting = "linear", rate: Number = 0.01
 ) -> float:
     """The log of the circle intersection at one distance, points weighted by their distance to both centres.
 

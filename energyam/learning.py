@@ -19,21 +19,20 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, ScalarLike, Shaped
+from jaxtyping import Array, ArrayLike, Float, ScalarLike
 
 from energyam import checks
 from energyam.least_squares import dot, least_squares, projection
 from energyam.names import public_names
 
-Step = Callable[..., Float[Array, "D D"]]
+Weights = Float[Array, "D D"]
+Map = Float[Array, "Dv Dk"]
+Scalar = ScalarLike
+Rate = ScalarLike | None  # 1/D where there is none
+Step = Callable[..., Weights]
 
 
-def hebbian_step(
-    weights: Shaped[ArrayLike, "..."],
-    state: Shaped[ArrayLike, "..."],
-    rate: ScalarLike | None = None,
-    decay: ScalarLike = 1.0,
-) -> Float[Array, "D D"]:
+def hebbian_step(weights: ArrayLike, state: ArrayLike, rate: Rate = None, decay: Scalar = 1.0) -> Weights:
     """Write one state by Hebb's rule: neurons that are active together are joined.
 
         W <- decay · W + rate · x xᵀ
@@ -47,12 +46,7 @@ def hebbian_step(
     return _number("decay", decay, x) * W + _rate(rate, x) * jnp.outer(x, x)
 
 
-def storkey_step(
-    weights: Shaped[ArrayLike, "..."],
-    state: Shaped[ArrayLike, "..."],
-    rate: ScalarLike | None = None,
-    decay: ScalarLike = 1.0,
-) -> Float[Array, "D D"]:
+def storkey_step(weights: ArrayLike, state: ArrayLike, rate: Rate = None, decay: Scalar = 1.0) -> Weights:
     """Write one state by Storkey's rule: Hebb's, less what the weights already say about the state.
 
         W_ij <- decay · W_ij + rate · (x_i x_j - x_i h_ji - h_ij x_j),    h_ij = Σ_{k ≠ i,j} W_ik x_k
@@ -74,12 +68,8 @@ def storkey_step(
 
 
 def store(
-    weights: Shaped[ArrayLike, "..."],
-    patterns: Shaped[ArrayLike, "..."],
-    step: Step = storkey_step,
-    rate: ScalarLike | None = None,
-    decay: ScalarLike = 1.0,
-) -> Float[Array, "D D"]:
+    weights: ArrayLike, patterns: ArrayLike, step: Step = storkey_step, rate: Rate = None, decay: Scalar = 1.0
+) -> Weights:
     """Write patterns (K, D) into `weights` one after another, in the order given.
 
         W <- step(W, ξ_μ, rate, decay)    for μ = 1 … K
@@ -98,9 +88,7 @@ def store(
     return _store(weights, states, step, _rate(rate, states[0]), _number("decay", decay, states))
 
 
-def forget(
-    weights: Shaped[ArrayLike, "..."], state: Shaped[ArrayLike, "..."], rate: ScalarLike | None = None
-) -> Float[Array, "D D"]:
+def forget(weights: ArrayLike, state: ArrayLike, rate: Rate = None) -> Weights:
     """Erase a state (D,): one Hebbian step of the opposite sign, zero diagonal.
 
         W_ij <- W_ij - rate · x_i x_j,    i ≠ j
@@ -114,7 +102,7 @@ def forget(
     return _hollow(hebbian_step(W, x, -_rate(rate, x)))
 
 
-def hebbian(patterns: Shaped[ArrayLike, "..."]) -> Float[Array, "D D"]:
+def hebbian(patterns: ArrayLike) -> Weights:
     """The Hebbian weights of patterns (K, D) with entries ±1.
 
         W = XᵀX / D, zero diagonal
@@ -128,7 +116,7 @@ def hebbian(patterns: Shaped[ArrayLike, "..."]) -> Float[Array, "D D"]:
     return _hollow(correlation_matrix_memory(x, x) / x.shape[1])
 
 
-def storkey(patterns: Shaped[ArrayLike, "..."]) -> Float[Array, "D D"]:
+def storkey(patterns: ArrayLike) -> Weights:
     """The weights after writing patterns (K, D) with entries ±1 one by one with `storkey_step`.
 
     Zero diagonal; K·D² work in one compiled loop, no array larger than the weights. Raises `ValueError` for
@@ -138,7 +126,7 @@ def storkey(patterns: Shaped[ArrayLike, "..."]) -> Float[Array, "D D"]:
     return store(jnp.zeros((x.shape[1], x.shape[1]), x.dtype), x, storkey_step)
 
 
-def pseudo_inverse(patterns: Shaped[ArrayLike, "..."]) -> Float[Array, "D D"]:
+def pseudo_inverse(patterns: ArrayLike) -> Weights:
     """The projection rule: weights under which every stored pattern is a fixed point, however correlated.
 
         W = X⁺X, zero diagonal
@@ -156,9 +144,7 @@ def pseudo_inverse(patterns: Shaped[ArrayLike, "..."]) -> Float[Array, "D D"]:
     return _hollow(projection(_states(patterns)))
 
 
-def transition_weights(
-    patterns: Shaped[ArrayLike, "..."], transitions: Shaped[ArrayLike, "..."]
-) -> Float[Array, "D D"]:
+def transition_weights(patterns: ArrayLike, transitions: ArrayLike) -> Weights:
     """Weights that turn each pattern into the one that follows it.
 
         W = Σ_ij T_ij ξ_j ξ_iᵀ / D, zero diagonal
@@ -176,9 +162,7 @@ def transition_weights(
     return _hollow(correlation_matrix_memory(x, followers) / x.shape[1])
 
 
-def sequence_weights(
-    patterns: Shaped[ArrayLike, "..."], transitions: Shaped[ArrayLike, "..."], strength: ScalarLike
-) -> Float[Array, "D D"]:
+def sequence_weights(patterns: ArrayLike, transitions: ArrayLike, strength: ScalarLike) -> Weights:
     """Weights under which the state hops from pattern to pattern: Hebb's, and transitions.
 
         W = (Σ_i ξ_i ξ_iᵀ + strength · Σ_ij T_ij ξ_j ξ_iᵀ) / D, zero diagonal
@@ -187,14 +171,11 @@ def sequence_weights(
     no energy: run it with `SequenceNetwork`. Raises `ValueError` as `transition_weights` does, and for a
     strength that is not one finite number. (Amit 1989, "Modeling Brain Function", section 5.2.)
     """
-    return hebbian(patterns) + checks.as_floats("strength", strength, "") * transition_weights(
-        patterns, transitions
-    )
+    weight = checks.as_floats("strength", strength, "")
+    return hebbian(patterns) + weight * transition_weights(patterns, transitions)
 
 
-def correlation_matrix_memory(
-    keys: Shaped[ArrayLike, "..."], values: Shaped[ArrayLike, "..."]
-) -> Float[Array, "Dv Dk"]:
+def correlation_matrix_memory(keys: ArrayLike, values: ArrayLike) -> Map:
     """The correlation matrix of keys (K, Dk) and values (K, Dv), the simplest heteroassociative memory.
 
         W = Σ_μ v_μ k_μᵀ
@@ -207,9 +188,7 @@ def correlation_matrix_memory(
     return dot(v.T, k)
 
 
-def optimal_linear_associator(
-    keys: Shaped[ArrayLike, "..."], values: Shaped[ArrayLike, "..."], ridge: ScalarLike = 0.0
-) -> Float[Array, "Dv Dk"]:
+def optimal_linear_associator(keys: ArrayLike, values: ArrayLike, ridge: ScalarLike = 0.0) -> Map:
     """The matrix that maps keys (K, Dk) to values (K, Dv) with the least squared error.
 
         W = V K⁺ = argmin_W Σ_μ ‖v_μ - W k_μ‖² + ridge ‖W‖²
@@ -221,7 +200,7 @@ def optimal_linear_associator(
     Raises `ValueError` for keys and values of different K, empty or not finite, keys that are all zero, or a
     negative ridge. (Kohonen & Ruohonen 1973, "Representation of associated data by matrix operators".)
     """
-    checks.not_negative("ridge", checks.as_floats("ridge", ridge, ""))
+    checks.not_negative("ridge", ridge, "")
     k, v = checks.as_pairs(keys, values)
     if checks.is_known(k) and not bool(jnp.any(k)):
         raise ValueError("keys must not all be zero; got zeros only, which no value can be read from")
@@ -231,13 +210,11 @@ def optimal_linear_associator(
     return least_squares(k, v).T
 
 
-def _states(patterns: Shaped[ArrayLike, "..."]) -> Float[Array, "K D"]:
+def _states(patterns: ArrayLike) -> Float[Array, "K D"]:
     return checks.as_binary("patterns", patterns, "K D").astype(float)
 
 
-def _written(
-    weights: Shaped[ArrayLike, "..."], state: Shaped[ArrayLike, "..."]
-) -> tuple[Float[Array, "D D"], Float[Array, " D"]]:
+def _written(weights: ArrayLike, state: ArrayLike) -> tuple[Weights, Float[Array, " D"]]:
     """Weights and a state as floats: a rate of 1/D times whole numbers must not be cut to 0."""
     W = checks.as_square("weights", weights)
     return W, checks.as_vector("state", state, W.shape[0]).astype(W.dtype)
@@ -251,15 +228,15 @@ def _number(name: str, value: ScalarLike, like: Float[Array, "..."]) -> Float[Ar
     return checks.as_floats(name, value, "").astype(like.dtype)
 
 
-def _hollow(weights: Float[Array, "D D"]) -> Float[Array, "D D"]:
+def _hollow(weights: Weights) -> Weights:
     return jnp.where(jnp.eye(weights.shape[0], dtype=bool), 0, weights)
 
 
 @eqx.filter_jit
 def _store(
-    weights: Float[Array, "D D"], states: Float[Array, "K D"], step: Step, rate: ScalarLike, decay: ScalarLike
-) -> Float[Array, "D D"]:
-    def write(weights: Float[Array, "D D"], state: Float[Array, " D"]):
+    weights: Weights, states: Float[Array, "K D"], step: Step, rate: ScalarLike, decay: Scalar
+) -> Weights:
+    def write(weights: Weights, state: Float[Array, " D"]):
         return step(weights, state, rate, decay), None
 
     return jax.lax.scan(write, weights, states)[0]

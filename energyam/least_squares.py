@@ -25,9 +25,8 @@ def least_squares(keys: Float[Array, "K Dk"], values: Float[Array, "K Dv"]) -> F
     pivots = jnp.diagonal(factor[0])
     regular = jnp.min(pivots) ** 2 > pivots.size * jnp.finfo(keys.dtype).eps * jnp.max(pivots) ** 2
     settles = jnp.linalg.norm(correction) < 1e-3 * jnp.linalg.norm(first)  # False for NaN
-    return jax.lax.cond(
-        regular & settles, lambda: first + correction, lambda: _least_squares_by_svd(keys, values)
-    )
+    by_svd = lambda: _least_squares_by_svd(keys, values)  # noqa: E731
+    return jax.lax.cond(regular & settles, lambda: first + correction, by_svd)
 
 
 def _least_squares_by_svd(keys: Float[Array, "K Dk"], values: Float[Array, "K Dv"]) -> Float[Array, "Dk Dv"]:

@@ -3,7 +3,7 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, Int, ScalarLike, Shaped
+from jaxtyping import Array, ArrayLike, Float, Int, ScalarLike
 
 from energyam import checks
 from energyam.linalg import dot
@@ -11,12 +11,16 @@ from energyam.memories.base import as_state
 from energyam.memories.dense import AbstractDenseAM
 from energyam.memories.neurons import is_movable
 
+Index = Int[Array, ""]
+Patterns = Float[Array, "K D"]
+State = Float[Array, " D"]
+
 OUTCOMES = ("pattern", "inverse", "other", "mixture", "spurious")
 _LARGEST_MIXTURE = 7
 KINDS = ("pattern", "inverse", "mixture", "spurious")
 
 
-def cosines(patterns: Shaped[ArrayLike, "..."], state: Shaped[ArrayLike, "..."]) -> Float[Array, " K"]:
+def cosines(patterns: ArrayLike, state: ArrayLike) -> Float[Array, " K"]:
     """The cosine of a state (D,) with each of the patterns (K, D), from −1 to 1.
 
         m_μ = ξ_μ · x / (‖ξ_μ‖ ‖x‖), which is ξ_μ · x / D for ±1
@@ -29,7 +33,7 @@ def cosines(patterns: Shaped[ArrayLike, "..."], state: Shaped[ArrayLike, "..."])
     return bare_cosines(X, x)
 
 
-def nearest_pattern(patterns: Shaped[ArrayLike, "..."], state: Shaped[ArrayLike, "..."]) -> Int[Array, ""]:
+def nearest_pattern(patterns: ArrayLike, state: ArrayLike) -> Index:
     """The index of the pattern (K, D) with the largest cosine with a state (D,), the first among equals.
 
     Raises `ValueError` as `cosines` does.
@@ -37,12 +41,7 @@ def nearest_pattern(patterns: Shaped[ArrayLike, "..."], state: Shaped[ArrayLike,
     return jnp.argmax(cosines(patterns, state))
 
 
-def outcome(
-    patterns: Shaped[ArrayLike, "..."],
-    state: Shaped[ArrayLike, "..."],
-    target: Shaped[ArrayLike, "..."],
-    tolerance: ScalarLike = 0.05,
-) -> Int[Array, ""]:
+def outcome(patterns: ArrayLike, state: ArrayLike, target: ArrayLike, tolerance: ScalarLike = 0.05) -> Index:
     """What a recall of the pattern with index `target` ended in, as an index into `OUTCOMES`.
 
     0 the pattern; 1 its inverse; 2 another pattern or the inverse of one; 3 a mixture: the sum, or the
@@ -55,17 +54,12 @@ def outcome(
     Amit, Gutfreund & Sompolinsky, Phys. Rev. A 32 (1985), for the mixtures.
     """
     checks.fraction("tolerance", tolerance)
-    m = cosines(patterns, state)
-    X, x = jnp.asarray(patterns, m.dtype), jnp.asarray(state, m.dtype)
-    return bare_outcome(X, x, m, _as_target(target, m.shape[0]), jnp.asarray(tolerance, m.dtype))
-
-
-def _as_target(target, num_patterns):
-    target = checks.as_array("target", target, "")
+    m, target = cosines(patterns, state), checks.as_array("target", target, "")
     if not jnp.issubdtype(target.dtype, jnp.integer):
         raise ValueError(f"target must be a whole number, the index of a pattern; got dtype {target.dtype}")
-    checks.within("target", target, 0, num_patterns - 1)
-    return target
+    checks.within("target", target, 0, m.shape[0] - 1)
+    X, x = jnp.asarray(patterns, m.dtype), jnp.asarray(state, m.dtype)
+    return bare_outcome(X, x, m, target, jnp.asarray(tolerance, m.dtype))
 
 
 class Retrieved(eqx.Module):
@@ -75,16 +69,14 @@ class Retrieved(eqx.Module):
     `weight` and `runner_up_weight`: their shares |w_μ| / Σ |w|; `kind`: an index into `KINDS`.
     """
 
-    index: Int[Array, ""]
+    index: Index
     weight: Float[Array, ""]
-    runner_up: Int[Array, ""]
+    runner_up: Index
     runner_up_weight: Float[Array, ""]
-    kind: Int[Array, ""]
+    kind: Index
 
 
-def retrieved(
-    memory: AbstractDenseAM, state: Shaped[ArrayLike, "..."], tolerance: ScalarLike = 0.05
-) -> Retrieved:
+def retrieved(memory: AbstractDenseAM, state: ArrayLike, tolerance: ScalarLike = 0.05) -> Retrieved:
     """Which pattern of a dense memory a state is, its weight, the runner-up, and what kind of end it is.
 
         share_μ = |w_μ| / Σ_ν |w_ν|,    w = separation.weights(S(Ξ, x)): the softmax, for a log-sum-exp
@@ -154,19 +146,15 @@ def _kind_of_real(memory, state, index, shares, tolerance):
     return jnp.where(found.any(), jnp.argmax(found), len(found))
 
 
-def bare_cosines(patterns: Float[Array, "K D"], state: Float[Array, " D"]) -> Float[Array, " K"]:
+def bare_cosines(patterns: Patterns, state: State) -> Float[Array, " K"]:
     """`cosines`, without its checks."""
     sizes = jnp.linalg.norm(patterns, axis=1) * jnp.linalg.norm(state)
     return dot(patterns, state) / jnp.where(sizes > 0, sizes, 1)
 
 
 def bare_outcome(
-    patterns: Float[Array, "K D"],
-    state: Float[Array, " D"],
-    cosines: Float[Array, " K"],
-    target: Int[Array, ""],
-    tolerance: ScalarLike,
-) -> Int[Array, ""]:
+    patterns: Patterns, state: State, cosines: Float[Array, " K"], target: Index, tolerance: ScalarLike
+) -> Index:
     """`outcome`, without its checks, from the cosines with the patterns."""
     nearest = jax.lax.top_k(jnp.abs(cosines), min(_LARGEST_MIXTURE, patterns.shape[0]))[1]
     sums = jnp.cumsum(jnp.sign(cosines)[nearest, None] * patterns[nearest], axis=0)

@@ -19,7 +19,7 @@ from energyam.dynamics.states import layers_of
 from energyam.flips.derived import scalar_energy
 from energyam.memories.dense import AbstractDenseAM
 from energyam.memories.hidden import can_be_drawn
-from energyam.memories.neurons import costs_alike
+from energyam.memories.neurons import cost_nothing
 
 MOST_NEURONS = 24  # that are enumerated, of two values; as many states of others
 _MOST_CLASSES = 2**24  # combinations of counts of neurons of a kind
@@ -140,37 +140,29 @@ class Mixture(NamedTuple):
 
     def log_weights(self, members: np.ndarray, log_counts: np.ndarray) -> np.ndarray:
         """The log of the integral, or sum, of each term."""
-        fields = jnp.asarray(self.temperature * self.beta * self.patterns[members].sum(axis=1), float)
-        logs = _log_partitions(self.neurons, fields, float(self.curvature), float(self.temperature))
-        return log_counts + self.offsets[members].sum(axis=1) + np.asarray(logs, float).sum(axis=1)
-
-
-@eqx.filter_jit
-def _log_partitions(neurons, fields, curvature, temperature):
-    """The log of the sum over the values of each neuron, or unit."""
-    numbers = jnp.asarray(curvature, fields.dtype), jnp.asarray(temperature, fields.dtype)
-    by_unit = fields.reshape(fields.shape[0], -1, neurons.unit or 1)
-    return jax.vmap(jax.vmap(lambda field: neurons.log_partition(field, *numbers)))(by_unit)
+        fields = self.temperature * self.beta * self.patterns[members].sum(axis=1)
+        logs = self.neurons.log_partition(fields, self.curvature, self.temperature)
+        return log_counts + self.offsets[members].sum(axis=1) + np.asarray(logs).sum(axis=-1)
 
 
 def mixture_at(memory: Any, temperature: int | float) -> Mixture | None:
     """exp(−E/T) of a log-sum-exp memory as a mixture, where it is one of few enough terms; else None."""
     hidden = memory.separation.hidden() if isinstance(memory, AbstractDenseAM) else None
     copies = None if hidden is None else hidden.copies(float(temperature))
-    zero = jnp.zeros(())
     if copies is None or not can_be_drawn(memory.neurons):
         return None
     rows, origin = memory.patterns[:1], jnp.zeros(memory.patterns.shape[1])
-    one = jnp.ones(memory.neurons.unit or 1)  # neuron, or unit
+    one = np.ones(memory.neurons.unit or 1)  # neuron, or unit
     pull = memory.similarity.field(rows, jnp.ones(1), None)
-    if pull is None or memory.neurons.log_partition(0 * one, zero + 1, zero + 1) is None:
+    if pull is None or memory.neurons.log_partition(0 * one, 1.0, 1.0) is None:
         return None
     (p, beta), X = copies, np.asarray(memory.patterns, float)
     if math.comb(len(X) + p - 1, p) > _MOST_TERMS:
         return None
     curvature = temperature * beta * p * float(pull[1])
-    here = memory.neurons.log_partition(one, zero + curvature, zero + temperature)
-    if not math.isfinite(float(here)):
+    with np.errstate(divide="ignore"):
+        here = memory.neurons.log_partition(one, curvature, float(temperature))
+    if not np.isfinite(here).all():
         raise ValueError(
             f"memory must hold its states: the energy of {type(memory).__name__} with neurons "
             f"{type(memory.neurons).__name__}() has no lowest value, and no partition function"
@@ -191,7 +183,7 @@ def _kinds_of(memory):
     if not isinstance(memory, AbstractDenseAM) or not memory.similarity.overlaps:
         return None
     values = memory.neurons.values
-    if values is None or not costs_alike(memory.neurons):
+    if values is None or not cost_nothing(memory.neurons):
         return None
     columns = np.asarray(memory.patterns, float).T
     if values[0] == -values[1]:  # a neuron and its opposite are alike
@@ -249,17 +241,17 @@ def _enumerable(memory):
     layers = layers_of(memory, None, True)
     if not all(layers.moves):
         raise ValueError(
-            f"memory must have ±1 neurons, or others of few values, or be a log-sum-exp memory of real ones at a "
-            f"temperature that makes exp(−E/T) a mixture (ModernHopfield: T = 1/β); {name} is neither"
+            f"memory must have ±1 neurons, or others of few values, or be a log-sum-exp memory of real ones "
+            f"at a temperature that makes exp(−E/T) a mixture (ModernHopfield: T = 1/β); {name} is neither"
         )
     N, bits = sum(map(math.prod, layers.shapes)), 0.0
     for shape, (width, _) in zip(layers.shapes, layers.moves, strict=True):
         bits += math.prod(shape) / width * math.log2(max(width, 2))
     if bits > MOST_NEURONS + 1e-9:
         raise ValueError(
-            f"memory must have at most {MOST_NEURONS} neurons of two values, or as many states of others, to be "
-            f"enumerated; {name} has {N} (feasible too: log-sum-exp memories where 1/T is a whole number, or "
-            "dense memories of very few patterns)"
+            f"memory must have at most {MOST_NEURONS} neurons of two values, or as many states of others, to "
+            f"be enumerated; {name} has {N} (feasible too: log-sum-exp memories where 1/T is a whole number, "
+            "or dense memories of very few patterns)"
         )
     return layers
 

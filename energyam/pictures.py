@@ -2,17 +2,16 @@
 
 import math
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jaxtyping import Array, ArrayLike, Bool, Float, Num, PRNGKeyArray, Shaped
+from jaxtyping import Array, ArrayLike, Bool, Float, Num, PRNGKeyArray
 
 import energyam as eam
+from energyam.datasets.noise import Side
 from energyam.files import replacing
-
-Side = Literal["top", "bottom", "left", "right"]
 
 _STEP = 0.2  # of a grey recall: small enough for a film
 _GREY_STEPS = 150
@@ -83,9 +82,7 @@ def recalled(
     return eam.recall(memory, state, key=key, clamp=known, max_steps=steps)
 
 
-def correlations(
-    patterns: Shaped[ArrayLike, "K D"], state: Shaped[ArrayLike, " D"]
-) -> Float[np.ndarray, " K"]:
+def correlations(patterns: ArrayLike, state: ArrayLike) -> Float[np.ndarray, " K"]:
     """How alike a picture is to each of the stored: the correlation of their pixels, from −1 to 1."""
     X, x = np.asarray(patterns, np.float64), np.asarray(state, np.float64)
     X, x = X - X.mean(axis=1, keepdims=True), x - x.mean()
@@ -104,17 +101,15 @@ def told(memory: Any, stored: Stored, result: eam.Recall) -> list[str]:
     found = eam.evaluation.retrieved(memory, result.state)
     kind, name = eam.evaluation.KINDS[int(found.kind)], stored.names[int(found.index)]
     best = stored.names[int(after.argmax())]
-    lines.append(
-        {
-            "pattern": f"recalled {best}",
-            "inverse": f"recalled the inverse of {name}: black for white",
-            "mixture": f"a mixture of pictures, to which {name} adds most ({float(found.weight):.0%})",
-            "spurious": "a spurious answer: no stored picture, and no mixture of them",
-        }[kind]
-    )
-    if kind == "pattern":
-        lines[-1] += _how_exactly(stored.patterns[int(after.argmax())], np.asarray(result.state))
-    return [*lines, f"steps: {int(result.num_steps)}" + ("" if result.converged else ", and not settled yet")]
+    exactly = _how_exactly(stored.patterns[int(after.argmax())], np.asarray(result.state))
+    endings = {
+        "pattern": f"recalled {best}{exactly}",
+        "inverse": f"recalled the inverse of {name}: black for white",
+        "mixture": f"a mixture of pictures, to which {name} adds most ({float(found.weight):.0%})",
+        "spurious": "a spurious answer: no stored picture, and no mixture of them",
+    }
+    settled = "" if result.converged else ", and not settled yet"
+    return [*lines, endings[kind], f"steps: {int(result.num_steps)}{settled}"]
 
 
 def draw(result: eam.Recall, stored: Stored, out: Path) -> None:

@@ -6,17 +6,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.typing import ArrayLike
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
 _MOST_STEPS = 200
 
-Slope = Callable[[Float[Array, "..."]], tuple[Float[Array, "..."], Float[Array, "..."]]]
+Values = Float[Array, "..."]
+Slope = Callable[[Values], tuple[Values, Values]]
 
 
-def increasing_root(
-    function: Slope, low: Float[Array, "..."], high: Float[Array, "..."], start: Float[Array, "..."]
-) -> Float[Array, "..."]:
+def increasing_root(function: Slope, low: Values, high: Values, start: Values) -> Values:
     """Where increasing functions, one for each entry, pass through 0 between `low` and `high`.
 
     `function(x)` gives values and slopes. Newton's steps, and halves of the bracket where these leave it or
@@ -42,12 +40,8 @@ def increasing_root(
 
 
 def held_field(
-    activation: Callable[[Float[Array, "..."]], Any],
-    field: Float[Array, "..."],
-    curvature: ArrayLike,
-    low: ArrayLike,
-    high: ArrayLike,
-) -> Float[Array, "..."]:
+    activation: Callable[[Values], Any], field: Values, curvature: ArrayLike, low: ArrayLike, high: ArrayLike
+) -> Values:
     """The u with u + curvature · activation(u) = field, each entry by itself: what a curvature leaves of it.
 
     `activation`, increasing from `low` to `high`, gives values and slopes. Where the curvature is 0 this is

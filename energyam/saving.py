@@ -92,8 +92,9 @@ def _own_classes(version: int = FORMAT) -> Mapping[str, type]:
     """
     import energyam
 
-    ours = _classes_in(energyam) | _classes_in(energyam.nn) | _classes_in(energyam.synapses, "synapses.")
-    ours |= {"Linear": energyam.Linear}  # a class of its own through 0.2
+    # Linear was a class of its own through 0.2; it is written by its newer name.
+    ours: dict[str, type] = {"Linear": energyam.Linear}
+    ours |= _classes_in(energyam) | _classes_in(energyam.nn) | _classes_in(energyam.synapses, "synapses.")
     return ours | _classes_in(eqx.nn, "" if version == 1 else "eqx.nn.")
 
 

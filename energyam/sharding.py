@@ -15,8 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jax.typing import ArrayLike
-from jaxtyping import Array, Shaped
+from jaxtyping import Array, ArrayLike, Shaped
 
 from energyam import checks
 from energyam.files import as_path
@@ -95,10 +94,8 @@ def _row_fields(memory):
     for names in (("keys", "values"), ("patterns",)):
         if isinstance(memory, eqx.Module) and all(hasattr(memory, name) for name in names):
             return names
-    raise ValueError(
-        f"memory must have patterns, or keys and values, in rows that can be shared out; "
-        f"got {type(memory).__name__}"
-    )
+    wanted = "patterns, or keys and values, in rows that can be shared out"
+    raise ValueError(f"memory must have {wanted}; got {type(memory).__name__}")
 
 
 def _map_leaves(memory, of_rows, of_others):
@@ -117,9 +114,8 @@ def _sharding(name, rows, mesh, axis):
     if not isinstance(axis, str) or axis not in mesh.axis_names:
         raise ValueError(f"axis must be one of the mesh's, {mesh.axis_names}; got {axis!r}")
     if rows % mesh.shape[axis]:
-        raise ValueError(
-            f"{name} must be a multiple of the {mesh.shape[axis]} devices along {axis!r}; got {rows} of them"
-        )
+        devices = f"the {mesh.shape[axis]} devices along {axis!r}"
+        raise ValueError(f"{name} must be a multiple of {devices}; got {rows} of them")
     # `jax.make_mesh` may ask for shardings to be written out in types; here the compiler finds them.
     return NamedSharding(Mesh(mesh.devices, mesh.axis_names), PartitionSpec(axis))
 

@@ -72,9 +72,8 @@ class _Writer(NamedTuple):
         cls = type(node)
         called = self.names.get(cls, cls.__name__)
         if self.classes.setdefault(called, cls) is not cls:
-            raise ValueError(
-                f"{where or 'memory'} must not have parts of two classes that are called {called}"
-            )
+            where = where or "memory"
+            raise ValueError(f"{where} must not have parts of two classes that are called {called}")
         fields = {name: self.describe(getattr(node, name), _join(where, name)) for name in names}
         return {kind: called, "fields": fields} | ({} if cls in self.names else {"own": True})
 
@@ -115,7 +114,7 @@ class _Reader(NamedTuple):
         if kind == "array":
             return jnp.asarray(self.tensors[content])
         if kind == "complex":
-            return _complex(self.tensors[content])
+            return jnp.asarray(np.ascontiguousarray(self.tensors[content]).view(np.complex64)[..., 0])
         if kind == "key":
             return jr.wrap_key_data(jnp.asarray(self.tensors[content]), impl=node["implementation"])
         if kind == "dict":
@@ -187,7 +186,3 @@ def _shown(node: Any) -> str:
 
 def _join(where: str, name: str) -> str:
     return f"{where}.{name}" if where else name
-
-
-def _complex(parts: np.ndarray) -> jax.Array:
-    return jnp.asarray(np.ascontiguousarray(parts).view(np.complex64)[..., 0])

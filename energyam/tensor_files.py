@@ -117,9 +117,8 @@ def opened_tensors(path: str | os.PathLike) -> Iterator[TensorFile]:
             metadata, names = opened.metadata() or {}, frozenset(opened.keys())
             yield TensorFile(path, metadata, names, _read_checksums(path, metadata, names), opened)
     except SafetensorError as error:
-        raise ValueError(
-            f"{path} is not a whole safetensors file: it is truncated, or something else ({error})"
-        ) from None
+        reason = f"it is truncated, or something else ({error})"
+        raise ValueError(f"{path} is not a whole safetensors file: {reason}") from None
 
 
 def _header(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes:

@@ -10,6 +10,8 @@ import pathlib
 import re
 import tomllib
 
+from claims_page import claims_page
+
 import energyam
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -131,48 +133,6 @@ def cell(value: object) -> str:
         text = f"{value:,.0f}" if 1e4 <= abs(value) < 1e7 else f"{value:.4g}"
     text = text.replace("\n", " ").replace("<", "&lt;")
     return re.sub(r"([|$*_])", r"\\\1", text)
-
-
-VERDICTS = ("reproduced", "corrected", "not reproduced")
-
-
-def claims_page() -> str:
-    """The atlas of claims, from what `python -m benchmarks --only claims --json` kept."""
-    kept = json.loads((ROOT / "benchmarks" / "results" / "claims.json").read_text("utf-8"))
-    rows, counts = kept["results"], []
-    for verdict in VERDICTS:
-        counts.append(f"{sum(row['verdict'] == verdict for row in rows)} {verdict}")
-    page = [
-        "# The atlas of claims\n",
-        f"{len(rows)} published statements about associative memories, each computed again with energyam: "
-        f"{', '.join(counts)}. `{kept['command']}` makes this page's numbers, and "
-        "`python -m benchmarks.claims NAME` makes any row alone. A value of ours has a 95 % interval where "
-        "it was sampled (of trained networks: the lowest and the highest seed); closed forms have "
-        "none. *Corrected* means that we know why the published number is off, and say it; *not "
-        "reproduced* means that ours differs, and says what differs.\n",
-    ]
-    for field in dict.fromkeys(row["field"] for row in rows):
-        mine = [row for row in rows if row["field"] == field]
-        page += [
-            f"\n## {field[0].upper()}{field[1:]}\n",
-            "| claim | published | ours | verdict |",
-            "|---|---|---|---|",
-        ]
-        page += [_claim(row) for row in mine]
-    return "\n".join(page) + "\n"
-
-
-def _claim(row):
-    said = (
-        f"**{cell(row['claim'])}**<br>{cell(row['formula'])}<br>*{cell(row['source'])}*<br>`{row['command']}`"
-    )
-    published = row["published"] if isinstance(row["published"], str) else f"{row['published']:.6g}"
-    ours = f"{row['ours']:.6g}"
-    if row["low"] is not None:
-        ours = f"{row['ours']:.4g} ({row['low']:.4g} to {row['high']:.4g})"
-    ours = ours.replace("e-", "e\N{NON-BREAKING HYPHEN}")
-    verdict = row["verdict"] + (f": {cell(row['why'])}" if row["why"] else "")
-    return f"| {said} | {cell(published)} | {ours} | {verdict} |"
 
 
 def changelog_page() -> str:

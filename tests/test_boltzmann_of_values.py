@@ -1,4 +1,5 @@
-"""Samples of neurons 0/1, of units of three values, and of layers of several kinds, against all their states."""
+"""Samples of neurons 0/1, of units of three values, and of layers of several kinds, against all their
+states."""
 
 import jax
 import jax.numpy as jnp
@@ -60,7 +61,10 @@ def test_heat_bath_and_metropolis_sample_all_values(name, rule, getkey):
 
 
 RULES = {
-    "uniform heat bath of units": (lambda: of_units("potts_hopfield", units=4), lambda T: eam.HeatBath(T, "uniform")),
+    "uniform heat bath of units": (
+        lambda: of_units("potts_hopfield", units=4),
+        lambda T: eam.HeatBath(T, "uniform"),
+    ),
     "tempering of bits": (lambda: of_bits("sdm"), lambda T: eam.Tempering([T, 2 * T], eam.HeatBath(1.0))),
     "tempering of layers": (of_layers, lambda T: eam.Tempering([T, 2 * T], eam.Metropolis(1.0))),
     "discrete Langevin": (lambda: of_bits("hopfield_biased"), lambda T: eam.DiscreteLangevin(0.4, T)),

@@ -157,5 +157,5 @@ def test_the_size_of_a_block_changes_no_flip(name, size, monkeypatch):
     run = lambda x: descended(memory.flips(), x, jnp.asarray(jnp.inf), order, free, once=False).flips  # noqa: E731
     expected = in_usual_blocks(name, run, states)
     monkeypatch.setattr(plan, "BOUNDED", size)
-    monkeypatch.setattr(plan, "COUPLED", {"cpu": size})
+    monkeypatch.setattr(plan, "COUPLED", dict.fromkeys(plan.COUPLED, size))
     np.testing.assert_array_equal(jax.jit(jax.vmap(run))(states), expected)

@@ -1,4 +1,5 @@
-"""Limit cycles: a recall that repeats says so, with the period; sequences run on; nothing random is a cycle."""
+"""Limit cycles: a recall that repeats says so, with the period; sequences run on; nothing random is a
+cycle."""
 
 import equinox as eqx
 import jax

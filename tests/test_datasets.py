@@ -88,10 +88,7 @@ OLD_CALLS = [  # the key first, and the call that the message shows
     (lambda key: mask_half(key, jnp.ones((4, 4)), side="top"), "mask_half(pictures, key=key)"),
     (lambda key: random_patterns(key, 3, 5), "random_patterns(num_patterns, dim, key=key)"),
     (lambda key: datasets.sample_episode(key, jnp.ones((4, 4, 2, 2))), "sample_episode(images, key=key)"),
-    (
-        lambda key: datasets.split_classes(jnp.ones((4, 4, 2, 2)), 2, key),
-        "split_classes(images, num_train",
-    ),
+    (lambda key: datasets.split_classes(jnp.ones((4, 4, 2, 2)), 2, key), "split_classes(images, num_train"),
     (lambda key: datasets.associative_retrieval(4, key), "associative_retrieval(length, key=key)"),
     (lambda key: datasets.stroke_characters(key, 2, 3), "stroke_characters(num_classes, num_drawers, key"),
 ]

@@ -30,6 +30,7 @@ READS = {
     "dot": DotRead(),
     "cosine": CosineRead(),
     "storkey": AttractorRead(D),
+    "subtracting": AttractorRead(D, "subtracting"),
     "hopfield": AttractorRead(D, "hopfield", num_inner=2),
     "norm": AttractorRead(D, "none"),
     "prototypes": PrototypeRead(),
@@ -115,6 +116,29 @@ def test_the_attractor_memory_is_storkeys_rule_and_one_normed_step(embedded):
     normed = jax.nn.relu(read.norm(query + step))
     hopfield = AttractorRead(D, "hopfield")(*embedded)
     np.testing.assert_allclose(hopfield, DotRead()(support, member, normed), rtol=1e-5)
+
+
+def test_the_subtracting_memory_is_the_rule_of_its_docstring_and_opposes_storkeys(embedded):
+    support, member, query = embedded
+    weights = np.zeros((D, D))
+    for x in np.asarray(support, float):
+        hebb = weights + np.outer(x, x) / D
+        h = hebb @ x
+        weights = weights + (hebb - np.outer(h, x) - np.outer(x, h)) / (S * D)
+    read = AttractorRead(D, "subtracting")
+    np.testing.assert_allclose(read.weights(support), weights, atol=1e-6)
+    assert not np.allclose(read.weights(support), -weights, atol=1e-3)  # nor would the other sign pass
+    recalled = jax.nn.relu(read.norm(query + weights @ query))
+    np.testing.assert_allclose(read(*embedded), DotRead()(support, member, recalled), rtol=1e-4)
+    assert query @ weights @ query < 0
+
+
+def test_the_subtracting_memory_pulls_against_storkeys_in_the_size_of_the_network():
+    support_key, query_key = jr.split(jr.key(1))
+    support, query = jax.nn.relu(jr.normal(support_key, (5, 64))), jax.nn.relu(jr.normal(query_key, (64,)))
+    pulls = [AttractorRead(64, memory).weights(support) @ query for memory in ("subtracting", "storkey")]
+    cosine = pulls[0] @ pulls[1] / (jnp.linalg.norm(pulls[0]) * jnp.linalg.norm(pulls[1]))
+    assert cosine < -0.95 and pulls[0] @ query < 0 < pulls[1] @ query
 
 
 def test_a_settled_query_is_what_a_modern_hopfield_memory_of_the_support_retrieves(embedded):

@@ -37,12 +37,15 @@ FLOATS = {
     "logsumexp_nats": lambda s: np.logaddexp.reduce(0.3 * np.array(s)),
     "steep": lambda s: np.logaddexp.reduce(30.0 * np.array(s)),
     "topk": lambda s: np.logaddexp.reduce(0.3 * np.sort(s)[-3:]) / 0.3,
-    "circles": lambda s: -float(sdm_energy(np.array([[v, *[0] * (D - 1)] for v in s]), np.eye(D)[:1].T).sum()),
+    "circles": lambda s: (
+        -float(sdm_energy(np.array([[v, *[0] * (D - 1)] for v in s]), np.eye(D)[:1].T).sum())
+    ),
 }
 
 
 def moves(step, count=150, whole=True):
-    """Similarities (n, K) and directions (n, K) that leave them within ±D, ties among them; `whole`: no 0s."""
+    """Similarities (n, K) and directions (n, K) that leave them within ±D, ties among them; `whole`: no
+    0s."""
     rng = np.random.default_rng(step)
     s = rng.integers(step - D, D - step + 1, (count, K))
     d = rng.choice([-1, 1], (count, K)) if whole else rng.integers(-1, 2, (count, K))
@@ -59,7 +62,8 @@ def moves(step, count=150, whole=True):
 
 @eqx.filter_jit
 def gains_and_bounds(separation, s, d, step):
-    """Gains (n,), and the edges of what bounds say of them, by those for any move and for moves without 0s."""
+    """Gains (n,), and the edges of what bounds say of them, by those for any move and for moves without
+    0s."""
 
     def of_one(s, d):
         gain, bounds = separation.gain(s, d, step), separation.bounds(s, step)

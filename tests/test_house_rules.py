@@ -16,7 +16,7 @@ TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in FILES.items(
 FLOORS = (
     ("checks", "names", "abilities"),
     ("files", "linalg", "least_squares", "roots", "log_scale", "console"),
-    ("tensor_files", "hypersphere", "learning", "datasets", "flips", "diagnostics"),
+    ("tensor_files", "hypersphere", "learning", "datasets", "flips"),
     ("hypercube", "structure"),
     ("memories", "theory", "saving"),
     ("dynamics", "sharding", "lm"),

@@ -139,7 +139,7 @@ def one_by_one(memory, state, order, thresholds):
 
 @pytest.mark.parametrize("block", [1, 8, 32, 48])
 def test_blocks_take_the_flips_of_one_by_one(block, monkeypatch, getkey):
-    monkeypatch.setattr(plan, "COUPLED", {"cpu": block})
+    monkeypatch.setattr(plan, "COUPLED", dict.fromkeys(plan.COUPLED, block))
     D, chains = 48, 5
     memory = whole_network(D, getkey())
     states = jr.rademacher(getkey(), (chains, D), dtype="float32")
@@ -159,7 +159,7 @@ def test_blocks_take_the_flips_of_one_by_one(block, monkeypatch, getkey):
 
 @pytest.mark.parametrize("block", [1, 32, 64])
 def test_blocks_that_are_decided_at_once_take_the_flips_of_one_by_one(block, monkeypatch, getkey):
-    monkeypatch.setattr(plan, "COUPLED", {"cpu": block})
+    monkeypatch.setattr(plan, "COUPLED", dict.fromkeys(plan.COUPLED, block))
     D, chains = 48, 6
     memory = whole_network(D, getkey(), size=6)
     states = jr.rademacher(getkey(), (chains, D), dtype="float32")
@@ -200,7 +200,7 @@ def test_neither_blocks_nor_what_is_carried_between_sweeps_changes_a_heat_bath(n
 
     def run(afresh, block):
         monkeypatch.setattr(heat_bath, "AFRESH", afresh)
-        monkeypatch.setattr(plan, "COUPLED", {"cpu": block})
+        monkeypatch.setattr(plan, "COUPLED", dict.fromkeys(plan.COUPLED, block))
         return jax.jit(lambda: chain(eam.HeatBath(T)))()
 
     (end, flips), (again, same) = run(1000, 64), run(1, 3)

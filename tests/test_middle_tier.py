@@ -1,4 +1,5 @@
-"""Between an energy alone and flips of one's own: energies linear in every neuron, and fields without an energy."""
+"""Between an energy alone and flips of one's own: energies linear in every neuron, and fields without an
+energy."""
 
 import equinox as eqx
 import jax
@@ -38,7 +39,8 @@ def potts():
 
 
 class Differing(eqx.Module):
-    """The same memory, asked for differences of energies; and whether it says so or not, its calls counted."""
+    """The same memory, asked for differences of energies; and whether it says so or not, its calls
+    counted."""
 
     memory: eqx.Module
     multilinear: bool = eqx.field(static=True, default=False)
@@ -77,9 +79,7 @@ def test_one_gradient_gives_the_moves_of_differences(name):
     memory = LINEAR[name]()
     start = start_of(memory, 10, jr.key(1))
     for rule in (eam.Asynchronous("sequential"), eam.Asynchronous("uniform"), eam.HeatBath(0.7)):
-        found, wanted = (
-            eam.recall(m, start, rule, 15, key=jr.key(2)) for m in (memory, Differing(memory))
-        )
+        found, wanted = (eam.recall(m, start, rule, 15, key=jr.key(2)) for m in (memory, Differing(memory)))
         np.testing.assert_array_equal(found.record.indices, wanted.record.indices)
         jax.tree.map(np.testing.assert_array_equal, found.state, wanted.state)
         np.testing.assert_allclose(found.energies, wanted.energies, rtol=1e-4, atol=1e-4)
@@ -136,7 +136,13 @@ def field_only():
 
 @pytest.mark.parametrize(
     "rule",
-    [eam.Asynchronous(), eam.Synchronous(), eam.Relaxation(0.5, leak="output"), eam.Relaxation(0.5), eam.Blockwise()],
+    [
+        eam.Asynchronous(),
+        eam.Synchronous(),
+        eam.Relaxation(0.5, leak="output"),
+        eam.Relaxation(0.5),
+        eam.Blockwise(),
+    ],
     ids=lambda rule: type(rule).__name__,
 )
 def test_without_an_energy_there_are_none_and_stop_receives_none(rule):
@@ -194,7 +200,9 @@ def test_relaxation_with_a_leak_at_the_output_takes_the_steps_of_euler():
     # The inputs leak otherwise: another way, to the same rest.
     inputs = eam.recall(memory, real(start), eam.Relaxation(0.2, tol=0.0), 12).state
     assert np.abs(inputs - result.state).max() > 1e-3
-    rest = [eam.recall(memory, real(start), eam.Relaxation(0.2, leak=leak), 400) for leak in ("input", "output")]
+    rest = [
+        eam.recall(memory, real(start), eam.Relaxation(0.2, leak=leak), 400) for leak in ("input", "output")
+    ]
     assert all(result.converged.all() for result in rest)
     np.testing.assert_allclose(rest[0].state, rest[1].state, atol=1e-3)
 

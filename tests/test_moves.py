@@ -172,7 +172,8 @@ MADE = ZERO_ONE | {"wide_sdm": lambda X: eam.DenseAM(X, eam.CircleIntersection(X
 
 @pytest.mark.parametrize("name", EXACT)
 def test_blocks_take_the_moves_of_one_after_another(name):
-    """By bounds and in rounds, with neurons that come several times in a block, and some that may not move."""
+    """By bounds and in rounds, with neurons that come several times in a block, and some that may not
+    move."""
     D, free = 31, jnp.arange(31) % 5 != 0
     rest = free, jr.randint(jr.key(2), (45,), 0, D), 2 * jr.logistic(jr.key(3), (45,))
     states = entries(7, 9, D, (0, 1)).astype(float)
@@ -202,7 +203,9 @@ def swept_once(flips, states, order):
     return jax.vmap(of_state)(states)
 
 
-@pytest.mark.parametrize("separation", [eam.Polynomial(40), eam.LogSumExp(3.0)], ids=["powers", "exponential"])
+@pytest.mark.parametrize(
+    "separation", [eam.Polynomial(40), eam.LogSumExp(3.0)], ids=["powers", "exponential"]
+)
 def test_the_short_cut_behind_a_leader_changes_no_move_of_zero_one_neurons(separation, monkeypatch):
     D, X = 40, entries(8, 3, 40, (-1, 1))
     flips = eam.DenseAM(X, separation, eam.ZeroOne()).flips()

@@ -214,7 +214,7 @@ def test_of_mixed_layers_flips_move_the_spins_alone(getkey):
     memory = Mixed(jr.normal(getkey(), (5, 4)))
     query = {"spins": jr.rademacher(getkey(), (3, 5), dtype="int8"), "drive": jr.normal(getkey(), (3, 2, 2))}
     with pytest.raises(
-        ValueError, match="Asynchronous can't move the neurons of layer .*drive.*, Continuous"
+        ValueError, match=r"Asynchronous can.t move the neurons of layer .*drive.*, Continuous"
     ):
         eam.recall(memory, query, eam.Asynchronous(), key=getkey())
     result = eam.recall(memory, query, eam.Asynchronous(), key=getkey(), clamp={"drive": True})

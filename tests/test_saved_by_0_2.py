@@ -54,7 +54,10 @@ def test_the_class_of_the_file_comes_back(name):
     wanted = name.partition("-")[0]
     loaded = eam.load(FOLDER / f"{name}.safetensors")
     found = parts_of(loaded)
-    static = type(getattr(loaded, "similarity", None)).__name__, type(getattr(loaded, "neurons", None)).__name__
+    static = (
+        type(getattr(loaded, "similarity", None)).__name__,
+        type(getattr(loaded, "neurons", None)).__name__,
+    )
     assert RENAMED.get(wanted, wanted) in found | set(static)
 
 
@@ -90,9 +93,7 @@ def test_every_public_memory_separation_and_rule_of_0_2_is_here():
     parts = (eam.AbstractMemory, eam.AbstractSeparation, eam.AbstractUpdate, eam.AbstractNeurons)
     public = {name for name in eam.__all__ if isinstance(getattr(eam, name), type)}
     wanted = {
-        name
-        for name in public
-        if issubclass(getattr(eam, name), parts) and not name.startswith("Abstract")
+        name for name in public if issubclass(getattr(eam, name), parts) and not name.startswith("Abstract")
     }
     new = {"ZeroOne", "Categorical"}
     inside = {"CapIntersection", "DenseAM"}  # parts of other files

@@ -76,7 +76,7 @@ def test_a_gain_of_many_small_powers_has_the_sign_of_whole_numbers(K):
     after = before + rng.choice([-2, 2], before.shape)
     after[0] = rng.permutation(before[0])  # no gain
     expected = np.sign(np.sum(after**3 - before**3, axis=1))
-    unknown = jnp.zeros(()), jnp.ones(())  # the estimate and its error
+    unknown = jnp.zeros(()), jnp.ones(()), jnp.ones(())  # the estimate, its error and the scale
     gain = jax.jit(jax.vmap(lambda *both: with_exact_sign(*unknown, *both, jnp.int32(3), limbs_for(3))))
     got = gain(jnp.asarray(before, jnp.float32), jnp.asarray(after, jnp.float32))
     np.testing.assert_array_equal(np.sign(got), expected)

@@ -1,4 +1,5 @@
-"""Sums over states, losses and minima of neurons 0/1, of units, and of layers, against enumeration in numpy."""
+"""Sums over states, losses and minima of neurons 0/1, of units, and of layers, against enumeration in
+numpy."""
 
 import jax
 import jax.numpy as jnp
@@ -28,16 +29,16 @@ def known(request):
     return KNOWN[request.param]()
 
 
-def log_Z(energies, T):
+def log_sum(energies, T):
     return np.logaddexp.reduce(-energies / T)
 
 
 def test_partition_functions_and_expectations(known):
     found = eam.evaluation.log_partition(known.memory, T)
-    np.testing.assert_allclose(found, log_Z(known.energies, T), rtol=1e-5)
+    np.testing.assert_allclose(found, log_sum(known.energies, T), rtol=1e-5)
     with pytest.raises(AssertionError):
-        np.testing.assert_allclose(found, log_Z(known.energies, 1.15 * T), rtol=1e-5)
-    p = np.exp(-known.energies / T - log_Z(known.energies, T))
+        np.testing.assert_allclose(found, log_sum(known.energies, 1.15 * T), rtol=1e-5)
+    p = np.exp(-known.energies / T - log_sum(known.energies, T))
     mean = eam.evaluation.expectation(known.memory, lambda state: state, T)
     expected = jax.tree.map(lambda leaf: np.tensordot(p, np.asarray(leaf), 1), known.states)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), mean, expected)
@@ -48,13 +49,13 @@ def test_partition_functions_by_kinds_and_by_mixtures_are_those_of_enumeration()
         known = of_bits("exponential", kind)  # few patterns, so by kinds of neurons at most temperatures
         for temperature in (0.9, 1.0, 0.5):  # and a mixture at 1 and a half
             found = eam.evaluation.log_partition(known.memory, temperature)
-            np.testing.assert_allclose(found, log_Z(known.energies, temperature), rtol=1e-5)
+            np.testing.assert_allclose(found, log_sum(known.energies, temperature), rtol=1e-5)
             by_states = np.logaddexp.reduce(_enumerate(known.memory, lambda state: (), temperature)[0])
             np.testing.assert_allclose(found, by_states, rtol=1e-5)
     known = of_units("potts_exponential")
     for temperature in (1.0, 0.5):
         found = eam.evaluation.log_partition(known.memory, temperature)
-        np.testing.assert_allclose(found, log_Z(known.energies, temperature), rtol=1e-5)
+        np.testing.assert_allclose(found, log_sum(known.energies, temperature), rtol=1e-5)
 
 
 def some_of(known, count=12):
@@ -71,7 +72,9 @@ def plain_losses(known, chosen, T):
 
 def test_pseudo_likelihoods_and_probability_flows(known):
     chosen, states = some_of(known)
-    found = [loss(known.memory, states, 2 * T) for loss in (eam.nn.pseudo_likelihood, eam.nn.probability_flow)]
+    found = [
+        loss(known.memory, states, 2 * T) for loss in (eam.nn.pseudo_likelihood, eam.nn.probability_flow)
+    ]
     np.testing.assert_allclose(found, plain_losses(known, chosen, 2 * T), rtol=1e-4)
     for wrong in (4 * T, 2 * T * 1.15):
         with pytest.raises(AssertionError):

@@ -67,7 +67,7 @@ WRONG = {
     ),
     "asynchronous": (
         lambda: eam.recall(eam.GaussianDenseAM(X, 1.0), X[0], eam.Asynchronous(), key=jax.random.key(0)),
-        "memory must have ±1 neurons for flips; those of GaussianDenseAM are Free",
+        "memory must have ±1 neurons for Asynchronous, .* those of GaussianDenseAM are Free",
     ),
     "layer_mask": (
         lambda: eam.nn.HopfieldAttention(3)(X, X, mask=np.ones((3, 2), bool)),

@@ -74,7 +74,7 @@ def test_a_schedule_is_a_function_to_temperatures():
 
 def test_memories_must_have_neurons_that_flip_and_a_shape():
     continuous = eam.ModernHopfield(np.ones((2, 4)), 1.0)
-    with pytest.raises(ValueError, match="memory must have ±1 neurons for flips"):
+    with pytest.raises(ValueError, match="memory must have ±1 neurons for annealing"):
         eam.ising.minimize(continuous, 2, 5, key=jr.key(0))
 
     class Shapeless:

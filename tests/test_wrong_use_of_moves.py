@@ -1,4 +1,4 @@
-"""Wrong use of neurons and their moves: each a ValueError that names the argument and the fix; and rewritten parts."""
+"""Wrong use of moves: optional methods, other values, neurons that no rule moves, one-hot rows, clamps."""
 
 import equinox as eqx
 import jax
@@ -36,7 +36,13 @@ NEURONS = {
     "retract": lambda self, state: jnp.sign(state),
 }
 SIGNATURES = [
-    (eam.AbstractSeparation, SEPARATION, "gain", lambda self, s, d: None, "gain.*similarities, direction, step"),
+    (
+        eam.AbstractSeparation,
+        SEPARATION,
+        "gain",
+        lambda self, s, d: None,
+        "gain.*similarities, direction, step",
+    ),
     (eam.AbstractSeparation, SEPARATION, "bounds", lambda self, s: None, "bounds.*similarities, step"),
     (eam.AbstractSeparation, SEPARATION, "blocks", lambda self, s: None, r"blocks\(self\)"),
     (eam.AbstractSimilarity, SIMILARITY, "moved", lambda self, X, x, i: None, "moved.*step, before"),
@@ -49,7 +55,9 @@ SIGNATURES = [
 ]
 
 
-@pytest.mark.parametrize(("base", "written", "name", "method", "message"), SIGNATURES, ids=lambda p: str(p)[:20])
+@pytest.mark.parametrize(
+    ("base", "written", "name", "method", "message"), SIGNATURES, ids=lambda p: str(p)[:20]
+)
 def test_an_optional_method_of_another_signature_is_refused(base, written, name, method, message):
     with pytest.raises(ValueError, match=f"{name} of Mine must be {message}.*; got {name}"):
         with_method(base, written, name, method)()
@@ -134,8 +142,8 @@ def test_others_that_are_none_or_of_another_shape_are_refused(neurons, message, 
 class Half(eqx.Module):
     """Layers of which the second does not move from value to value."""
 
-    state_shape = {"bits": (2,), "reals": (3,)}
-    neurons = {"bits": eam.ZeroOne(), "reals": eam.Continuous()}
+    state_shape = {"bits": (2,), "reals": (3,)}  # noqa: RUF012
+    neurons = {"bits": eam.ZeroOne(), "reals": eam.Continuous()}  # noqa: RUF012
 
     def energy(self, state):
         return jnp.sum(state["bits"]) * jnp.sum(state["reals"]) + 0.5 * jnp.sum(state["reals"] ** 2)
@@ -144,7 +152,9 @@ class Half(eqx.Module):
 def test_layers_that_a_rule_cannot_move_are_named_with_rules_that_can():
     state = {"bits": jnp.ones(2), "reals": jnp.ones(3)}
     for call in (ASKED["recall"], ASKED["sample"]):
-        with pytest.raises(ValueError, match=r"\['reals'\], Continuous.*clamp the whole layer.*eam\.Langevin"):
+        with pytest.raises(
+            ValueError, match=r"\['reals'\], Continuous.*clamp the whole layer.*eam\.Langevin"
+        ):
             call(Half(), state)
     some = {"reals": np.array([True, True, False])}
     with pytest.raises(ValueError, match=r"Asynchronous can't move the neurons of layer \['reals'\]"):
@@ -173,9 +183,11 @@ def test_rows_that_are_not_one_hot_are_refused(asked):
     known = of_layers()
     state = jax.tree.map(lambda leaf: leaf[0], known.states)
     for wrong in (jnp.zeros((2, 3)), jnp.ones((2, 3)), 0.5 * jnp.ones((2, 3)), -state["units"]):
-        with pytest.raises(ValueError, match=r"(query|start|state|states)\['units'\] must (be one-hot|have entr)"):
+        with pytest.raises(
+            ValueError, match=r"(query|start|state|states)\['units'\] must (be one-hot|have entr)"
+        ):
             ASKED[asked](known.memory, state | {"units": wrong})
-    with pytest.raises(ValueError, match="must be one-hot in each unit of 3 values.*one_hot"):
+    with pytest.raises(ValueError, match=r"must be one-hot in each unit of 3 values.*one_hot"):
         ASKED[asked](eam.HopfieldNetwork(jnp.eye(9), None, eam.Categorical(3)), jnp.roll(ONE_HOT, 1))
 
 
@@ -184,10 +196,12 @@ def test_a_clamp_of_a_part_of_a_unit_is_refused():
     state = jax.tree.map(lambda leaf: leaf[0], known.states)
     part = np.array([[True, False, False], [False, False, False]])
     for call in (eam.recall, eam.is_local_minimum):
-        with pytest.raises(ValueError, match=r"clamp\['units'\] must hold all neurons .* or none.*Categorical"):
+        with pytest.raises(
+            ValueError, match=r"clamp\['units'\] must hold all neurons .* or none.*Categorical"
+        ):
             call(known.memory, state, clamp={"units": part})
     flat = eam.HopfieldNetwork(jnp.eye(9), None, eam.Categorical(3))
-    with pytest.raises(ValueError, match="clamp must hold all neurons .* or none"):
+    with pytest.raises(ValueError, match=r"clamp must hold all neurons .* or none"):
         eam.is_local_minimum(flat, ONE_HOT, clamp=np.arange(9) < 4)
     held = eam.recall(flat, ONE_HOT, eam.Asynchronous(), key=jr.key(0), clamp=np.arange(9) < 3)
     np.testing.assert_array_equal(held.state[:3], ONE_HOT[:3])
@@ -195,7 +209,7 @@ def test_a_clamp_of_a_part_of_a_unit_is_refused():
 
 def test_block_gibbs_names_the_ability_that_neurons_lack():
     memory = eam.DenseAM(X, eam.LogSumExp(1.0), Bits())
-    with pytest.raises(ValueError, match="those of DenseAM are Bits, which have no `draw`.*eam.HeatBath"):
+    with pytest.raises(ValueError, match=r"those of DenseAM are Bits, which have no `draw`.*eam.HeatBath"):
         eam.sample(memory, jnp.ones(9), eam.BlockGibbs(1.0), 2, key=jr.key(0))
 
 
@@ -236,7 +250,9 @@ def chosen(memory, x):
 
 
 @pytest.mark.parametrize("name", MADE)
-@pytest.mark.parametrize(("ours", "own"), [(eam.Binary(), Signs()), (eam.ZeroOne(), Bits())], ids=["±1", "0/1"])
+@pytest.mark.parametrize(
+    ("ours", "own"), [(eam.Binary(), Signs()), (eam.ZeroOne(), Bits())], ids=["±1", "0/1"]
+)
 def test_neurons_written_again_get_the_same_flips_and_plan(name, ours, own):
     x = own.retract(jr.normal(jr.key(0), (9,)))
     for platform in ("cpu", "accelerator"):
@@ -247,7 +263,7 @@ def test_neurons_written_again_get_the_same_flips_and_plan(name, ours, own):
 
 
 def test_whole_patterns_of_other_entries_are_refused_under_neurons_of_ones_own():
-    with pytest.raises(ValueError, match="patterns must be .* −1 or 1 under Signs.*makes floats"):
+    with pytest.raises(ValueError, match=r"patterns must be .* −1 or 1 under Signs.*makes floats"):
         eam.DenseAM(X * 0, eam.Quadratic(), Signs())
-    with pytest.raises(ValueError, match="patterns must be .* −1, 0 or 1 under Bits"):
+    with pytest.raises(ValueError, match=r"patterns must be .* −1, 0 or 1 under Bits"):
         eam.DenseAM(X * 3, eam.Quadratic(), Bits())

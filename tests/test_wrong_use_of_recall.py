@@ -143,7 +143,7 @@ def test_recall(query, options, message):
 
 def test_rules_that_do_not_suit():
     modern = eam.ModernHopfield(X, 1.0)
-    with pytest.raises(ValueError, match="memory must have ±1 neurons for flips; those of ModernHopfield"):
+    with pytest.raises(ValueError, match=r"±1 neurons for Asynchronous.* those of ModernHopfield"):
         eam.recall(modern, X[0], eam.Asynchronous(), key=jr.key(0))
     with pytest.raises(ValueError, match=r"those of ModernHopfield are Continuous \(for real.*jax\.grad"):
         eam.is_local_minimum(modern, X[0])

@@ -177,7 +177,7 @@ def test_rules_may_return_narrow_floats_python_numbers_and_no_record():
     with refuses("frames need a record; there is none"):
         bare.frames()
     flips = eam.recall(Layered(), np.ones(3), Rule(lambda s: s._replace(record=eam.Flips(jnp.array([0])))))
-    with refuses("frames of flips need ±1 neurons.*AbstractFlipping"):
+    with refuses("frames of flips need ±1 neurons.*moves_neurons"):
         flips.frames()
     with refuses("record of Rule.step must hold one whole number .*dtype bool"):
         real = Rule(lambda step: step._replace(record=eam.Flips(jnp.zeros(1, bool))))
@@ -272,7 +272,7 @@ def test_memories_that_are_none_and_rules_that_must_be_chosen():
     for memory, query in ((PAIR, QUERY), (Layered((4, 3)), np.ones((4, 3)))):
         with refuses("update must be given for states of shape .* without neurons.*GradientDescent"):
             eam.recall(memory, query, key=KEY)
-    with refuses("memory must have ±1 neurons for flips; those of Layered are Continuous"):
+    with refuses("memory must have ±1 neurons for a local minimum, .* those of Layered are Continuous"):
         eam.is_local_minimum(Layered((3,), eam.Continuous()), np.ones(3))
 
 

@@ -78,11 +78,7 @@ TABLE = [
     (lambda v: theory.suggest_beta(np.eye(4), v), "noise", [-0.1, math.nan, "3", None, [1.0, 2.0], 1e6]),
     (lambda v: theory.fit_beta(16, v), "radius", RADIUS),
     (lambda v: theory.fit_beta(16, 5, v), "kind", NAME),
-    (
-        lambda v: theory.fit_beta(16, 5, distances=v),
-        "distances",
-        DISTANCES,
-    ),
+    (lambda v: theory.fit_beta(16, 5, distances=v), "distances", DISTANCES),
     (lambda v: theory.fit_softmax_beta(v, 3), "n", WHOLE),
     (lambda v: theory.fit_softmax_beta(16, v), "radius", RADIUS),
     (lambda v: theory.fit_softmax_beta(16, 5, v), "kind", NAME),
@@ -178,17 +174,9 @@ TABLE = [
     (learning.storkey, "patterns", PATTERNS),
     (learning.pseudo_inverse, "patterns", PATTERNS),
     (lambda v: learning.transition_weights(v, np.eye(2)), "patterns", PATTERNS),
-    (
-        lambda v: learning.transition_weights(X, v),
-        "transitions",
-        TRANSITIONS,
-    ),
+    (lambda v: learning.transition_weights(X, v), "transitions", TRANSITIONS),
     (lambda v: learning.sequence_weights(v, np.eye(2), 1.0), "patterns", PATTERNS),
-    (
-        lambda v: learning.sequence_weights(X, v, 1.0),
-        "transitions",
-        TRANSITIONS,
-    ),
+    (lambda v: learning.sequence_weights(X, v, 1.0), "transitions", TRANSITIONS),
     (lambda v: learning.sequence_weights(X, np.eye(2), v), "strength", NUMBER),
     *[
         row

@@ -1,4 +1,5 @@
-"""The memories, under each kind of neurons that they allow, and separations that table-driven tests run over."""
+"""The memories, under each kind of neurons that they allow, and separations that table-driven tests run
+over."""
 
 import equinox as eqx
 import jax
@@ -104,7 +105,6 @@ OWN_BINARY = {
 }
 
 
-
 def under_zero_one(separation, similarity=None, as_patterns=lambda X: X):
     """A memory of 0/1 states, from patterns with whole entries."""
     return lambda X: eam.DenseAM(as_patterns(X), separation(X), eam.ZeroOne(), similarity)
@@ -142,9 +142,7 @@ ZERO_ONE = {
 # Units of three values, one after another: patterns of any whole entries, whose length is a multiple of 3.
 POTTS = {
     "potts_hopfield": lambda X: eam.HopfieldNetwork(network(X, True), ramp(X), eam.Categorical(3)),
-    "potts_exponential": lambda X: eam.DenseAM(
-        X, eam.LogSumExp(0.7, divided=False), eam.Categorical(3)
-    ),
+    "potts_exponential": lambda X: eam.DenseAM(X, eam.LogSumExp(0.7, divided=False), eam.Categorical(3)),
     "potts_polynomial": lambda X: eam.DenseAM(X, eam.Polynomial(3, rectified=False), eam.Categorical(3)),
     "potts_energy_alone": lambda X: Votes(as_floats(X).reshape(X.shape[0], -1, 3)),
 }

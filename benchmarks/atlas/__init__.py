@@ -3,10 +3,20 @@
 from benchmarks.atlas import (
     attention as attention,
     capacity as capacity,
+    couplings as couplings,
+    designs as designs,
     energies as energies,
+    equations as equations,
+    formulas as formulas,
     learned as learned,
     learning_rules as learning_rules,
     pictures as pictures,
     sdm as sdm,
 )
-from benchmarks.atlas.claim import CLAIMS as CLAIMS, Claim as Claim, Ours as Ours
+from benchmarks.atlas.claim import (
+    CLAIMS as CLAIMS,
+    NATURES as NATURES,
+    VERDICTS as VERDICTS,
+    Claim as Claim,
+    NotTestedError as NotTestedError,
+)

@@ -6,8 +6,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped
+from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray, Shaped
 
 from energyam import checks
 from energyam.datasets.keys import key_by_name
@@ -49,16 +48,10 @@ def sample_episode(
     if K + Q > P:
         raise ValueError(f"num_shots + num_queries must be at most the number of drawers, {P}; got {K} + {Q}")
     classes, drawers = drawn(C, P, (N, K, Q), key=key)
-    drawn_pictures = images[classes[:, None], drawers].astype(float)
-    pictures = lambda part: part.reshape(-1, *images.shape[2:])  # noqa: E731
-    labels = jnp.arange(N)
-    return Episode(
-        pictures(drawn_pictures[:, :K]),
-        jnp.repeat(labels, K),
-        pictures(drawn_pictures[:, K:]),
-        jnp.repeat(labels, Q),
-        classes,
-    )
+    pictures = images[classes[:, None], drawers].astype(float)
+    support, queries = (part.reshape(-1, *images.shape[2:]) for part in (pictures[:, :K], pictures[:, K:]))
+    labels, answers = (jnp.repeat(jnp.arange(N), count) for count in (K, Q))
+    return Episode(support, labels, queries, answers, classes)
 
 
 def drawn(

@@ -1,7 +1,7 @@
 """Your own pictures as ±1 patterns: cropped, scaled, and cut into ink and paper."""
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,11 +54,11 @@ def load_images(folder: str | Path, shape: Sequence[int] = (48, 48), binary: boo
             "(sub-folders are not looked into)"
         )
     if len(pictures) < len(files):
-        others = _listed(file.name for file in files if file not in pictures)
+        names = [file.name for file in files if file not in pictures]
+        others = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
         warnings.warn(f"passed over in {str(folder)!r}, no pictures by their endings: {others}", stacklevel=2)
-    return Images(
-        np.stack([load_image(file, shape, binary) for file in pictures]), [file.name for file in pictures]
-    )
+    loaded = np.stack([load_image(file, shape, binary) for file in pictures])
+    return Images(loaded, [file.name for file in pictures])
 
 
 def load_image(
@@ -96,11 +96,6 @@ def load_image(
     if not binary:
         return (pixels / 127.5 - 1).astype(np.float32)
     return np.where(pixels <= _otsu_threshold(pixels), -1, 1).astype(np.int8)
-
-
-def _listed(names: Iterable[str], most: int = 5) -> str:
-    names = list(names)
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _orientation(image: Image.Image) -> int:

@@ -4,8 +4,7 @@ from typing import Literal, cast
 
 import jax.numpy as jnp
 import jax.random as jr
-from jax.typing import ArrayLike
-from jaxtyping import Array, Bool, Int8, PRNGKeyArray, Shaped
+from jaxtyping import Array, ArrayLike, Bool, Int8, PRNGKeyArray, Shaped
 
 from energyam import checks
 from energyam.datasets.keys import key_by_name
@@ -25,9 +24,7 @@ def flip_bits(
     Raises `ValueError` for patterns that are not ±1, a fraction outside 0 to 1, or no key.
     """
     patterns = checks.as_binary("patterns", patterns, "... D")
-    checks.fraction("fraction", fraction)
-    fraction = checks.as_floats("fraction", fraction, "")
-    exact = checks.flag("exact", exact)
+    fraction, exact = checks.fraction("fraction", fraction, ""), checks.flag("exact", exact)
     chance = jr.uniform(key, patterns.shape)
     if exact:  # the ranks of the chances: each row a random permutation of 0 … D − 1
         ranks = jnp.argsort(jnp.argsort(chance, axis=-1), axis=-1)
@@ -50,12 +47,8 @@ def mask_half(
     pictures = checks.as_binary("pictures", pictures, "... H W")
     H, W = pictures.shape[-2:]
     rows, columns = jnp.arange(H)[:, None], jnp.arange(W)[None]
-    lost = {
-        "top": rows < H // 2,
-        "bottom": rows >= H // 2,
-        "left": columns < W // 2,
-        "right": columns >= W // 2,
-    }
+    upper, left = rows < H // 2, columns < W // 2
+    lost = {"top": upper, "bottom": ~upper, "left": left, "right": ~left}
     side = cast(Side, checks.one_of("side", side, lost))
     known = jnp.broadcast_to(~lost[side], (H, W))
     noise = jr.rademacher(key, pictures.shape, dtype=pictures.dtype)
@@ -64,12 +57,7 @@ def mask_half(
 
 @key_by_name
 def random_patterns(
-    num_patterns: int,
-    dim: int,
-    bias: ArrayLike = 0.0,
-    correlation: ArrayLike = 0.0,
-    *,
-    key: PRNGKeyArray,
+    num_patterns: int, dim: int, bias: ArrayLike = 0.0, correlation: ArrayLike = 0.0, *, key: PRNGKeyArray
 ) -> Int8[Array, "K D"]:
     """Random ±1 patterns (K, D) with mean `bias` and a chosen correlation between patterns.
 
@@ -81,8 +69,7 @@ def random_patterns(
     Raises `ValueError` for a bias outside −1 to 1, a correlation outside 0 to 1, counts below 1, or no key.
     """
     K, D = checks.count("num_patterns", num_patterns), checks.count("dim", dim)
-    checks.fraction("correlation", correlation)
-    correlation = checks.as_floats("correlation", correlation, "")
+    correlation = checks.fraction("correlation", correlation, "")
     checks.within("bias", bias, -1, 1)
     bias = checks.as_floats("bias", bias, "")
     parent_key, own_key, copy_key = jr.split(key, 3)

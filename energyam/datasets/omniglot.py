@@ -49,7 +49,11 @@ def omniglot(source: str | Path = "images_background.zip", size: int = 28) -> Ch
     size = checks.count("size", size)
     path = as_path(source, "source")
     if not path.exists():
-        path = fetch(str(source)) if str(source) in FILES else _missing(path)
+        if str(source) not in FILES:
+            known = ", ".join(name for name in FILES if name.endswith(".zip"))
+            wanted = f"a zip or a folder on this machine or one of {known}"
+            raise ValueError(f"source must be {wanted}; got {str(path)!r}")
+        path = fetch(str(source))
     try:
         with _opened(path) as (names, read):
             classes = _classes(names, path)
@@ -57,11 +61,6 @@ def omniglot(source: str | Path = "images_background.zip", size: int = 28) -> Ch
     except (zipfile.BadZipFile, OSError) as error:
         raise ValueError(f"source must be a whole zip, or a folder; got {str(path)!r}: {error}") from None
     return Characters(np.asarray(images, np.float32), list(classes))
-
-
-def _missing(path: Path) -> Path:
-    known = ", ".join(name for name in FILES if name.endswith(".zip"))
-    raise ValueError(f"source must be a zip or a folder on this machine or one of {known}; got {str(path)!r}")
 
 
 @contextmanager
@@ -86,9 +85,8 @@ def _classes(names: list[str], path: Path) -> dict[str, list[str]]:
     counts = {len(files) for files in classes.values()}
     if len(counts) != 1:
         got = f"classes of {sorted(counts)} pictures" if counts else "no pictures"
-        raise ValueError(
-            f"source must hold alphabet/character/picture.png, equally many of each; {path} has {got}"
-        )
+        wanted = "alphabet/character/picture.png, equally many of each"
+        raise ValueError(f"source must hold {wanted}; {path} has {got}")
     return dict(classes)
 
 

@@ -4,8 +4,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray
 
 from energyam import checks
 from energyam.datasets.keys import key_by_name
@@ -40,6 +39,4 @@ def associative_retrieval(length: int, *, key: PRNGKeyArray) -> tuple[Float[Arra
 def retrieval_text(inputs: ArrayLike) -> str:
     """The characters of one-hot or noisy inputs (T, 37), the largest entry of each row; else `ValueError`."""
     inputs = checks.as_floats("inputs", inputs, f"T {len(TOKENS)}")
-    if inputs.shape[1] != len(TOKENS):
-        raise ValueError(f"inputs must be (T, {len(TOKENS)}); got shape {inputs.shape}")
     return "".join(TOKENS[token] for token in np.argmax(inputs, axis=1))

@@ -9,9 +9,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-from jax import lax
-from jax.typing import ArrayLike
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray
 
 from energyam import checks
 from energyam.datasets.keys import key_by_name
@@ -41,8 +39,7 @@ def stroke_characters(
     Omniglot's characters: Lake, Salakhutdinov & Tenenbaum, Science 350 (2015).
     """
     C, P = checks.count("num_classes", num_classes), checks.count("num_drawers", num_drawers)
-    checks.not_negative("jitter", jitter)
-    jitter = checks.as_floats("jitter", jitter, "").astype(float)
+    jitter = checks.not_negative("jitter", jitter, "").astype(float)
     return _draw_all(C, P, checks.count("size", size), jitter, key)
 
 
@@ -62,7 +59,7 @@ def _draw_all(C: int, P: int, size: int, jitter: Array, key: PRNGKeyArray) -> Fl
         return jax.vmap(draw, in_axes=(None, None, 0, 0, 0))(strokes, used, turns, shifts, _keys(key, P))
 
     # Class by class: all at once would need some hundred kilobytes a picture.
-    return lax.map(draw_class, (strokes, used, _keys(hand_key, C)))
+    return jax.lax.map(draw_class, (strokes, used, _keys(hand_key, C)))
 
 
 def _keys(key: PRNGKeyArray, number: int) -> Array:

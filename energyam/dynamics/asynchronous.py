@@ -6,11 +6,9 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from energyam import checks
-from energyam.dynamics.moves import Ready, check_moves, ready, view_of, without_gradient
+from energyam.dynamics.moves import Ready, check_moves, nothing_held, ready, view_of, without_gradient
 from energyam.dynamics.orders import checked_order, drawn_order
 from energyam.dynamics.update import AbstractUpdate, Flips, Step, Tick
-from energyam.flips.derived import scalar_energy
 
 
 class Asynchronous(AbstractUpdate):
@@ -51,9 +49,8 @@ class Asynchronous(AbstractUpdate):
         return ready(without_gradient(memory))
 
     def init(self, prepared: Ready, state: PyTree[Array], tick: Tick) -> Float[Array, ""]:
-        if not checks.has_method(prepared.memory, "energy"):
-            return jnp.zeros(())
-        return scalar_energy(prepared.memory)(without_gradient(state))
+        view = view_of(prepared, without_gradient(state), nothing_held(state))
+        return view.flips.energy(view.flips.start(view.neurons.state), view.neurons.state)
 
     def energy(self, carry: Float[Array, ""]) -> Float[Array, ""]:
         return carry

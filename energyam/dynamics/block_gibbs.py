@@ -97,7 +97,7 @@ def _check_drawn(memory: Any) -> None:
     for one in jax.tree.leaves(getattr(memory, "neurons", None), is_leaf=is_neurons):
         if not can_be_drawn(one):
             raise ValueError(
-                f"memory must have neurons that can be drawn at a temperature, each by itself, for BlockGibbs; "
-                f"those of {type(memory).__name__} are {type(one).__name__}, which have no `draw` (use "
-                "eam.HeatBath or eam.Langevin)"
+                f"memory must have neurons that can be drawn at a temperature for BlockGibbs; those of "
+                f"{type(memory).__name__} are {type(one).__name__}, which have no `draw` (use eam.HeatBath "
+                "or eam.Langevin)"
             )

@@ -62,11 +62,7 @@ class Blockwise(AbstractUpdate):
     decay: bool = eqx.field(static=True)
 
     def __init__(
-        self,
-        rate: ArrayLike = 1.0,
-        tokens: Sequence[str] = (),
-        decay: bool = True,
-        tol: ArrayLike = 1e-6,
+        self, rate: ArrayLike = 1.0, tokens: Sequence[str] = (), decay: bool = True, tol: ArrayLike = 1e-6
     ):
         self.rate = checks.positive_float("rate", rate)
         self.decay = checks.flag("decay", decay)

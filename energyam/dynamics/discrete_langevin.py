@@ -1,6 +1,6 @@
 """Discrete Langevin: many ±1 neurons flip at once by the gradient, and the whole step is accepted or not."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,9 +9,9 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PyTree
 
 from energyam import checks
-from energyam.dynamics.fields import one_state
+from energyam.dynamics.fields import Slope, one_state
 from energyam.dynamics.heat_bath import logit, uniform_within
-from energyam.dynamics.moves import Ready, check_moves, view_of
+from energyam.dynamics.moves import Ready, check_moves, nothing_held, view_of
 from energyam.dynamics.temperature import (
     Schedule,
     Temperature,
@@ -21,13 +21,6 @@ from energyam.dynamics.temperature import (
 )
 from energyam.dynamics.update import AbstractUpdate, States, Step, Tick
 from energyam.flips.derived import scalar_energy
-
-
-class Slope(NamedTuple):
-    """The energy of neurons of two values, and its gradient there as if they were real."""
-
-    energy: Float[Array, ""]
-    gradient: Float[Array, " N"]
 
 
 class DiscreteLangevin(AbstractUpdate):
@@ -69,7 +62,7 @@ class DiscreteLangevin(AbstractUpdate):
         return memory
 
     def init(self, prepared: Any, state: PyTree[Array], tick: Tick) -> Slope:
-        view = self._view(prepared, state, jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, bool), state))
+        view = self._view(prepared, state, nothing_held(state))
         return _slope(prepared, view.rebuild, view.neurons.state)
 
     def energy(self, carry: Slope) -> Float[Array, ""]:
@@ -104,8 +97,8 @@ class DiscreteLangevin(AbstractUpdate):
         view = view_of(Ready(memory, None), state, clamp)
         if view.units is not None:
             raise ValueError(
-                f"DiscreteLangevin moves neurons of two values alone; {type(memory).__name__} has units of more "
-                "(use eam.HeatBath(temperature))"
+                f"DiscreteLangevin moves neurons of two values only; {type(memory).__name__} has units of "
+                "more values (use eam.HeatBath(temperature))"
             )
         return view
 

@@ -25,6 +25,13 @@ class Felt(NamedTuple):
         return jax.tree.map(lambda f, c, x: f - c * x, self.pull.field, self.pull.curvature, state)
 
 
+class Slope(NamedTuple):
+    """The energy of a state and its gradient."""
+
+    energy: Float[Array, ""]
+    gradient: PyTree[Array]
+
+
 def has_field(memory: Any) -> bool:
     """Whether rules that follow fields can run: the memory has a field, or a potential and neurons."""
     if checks.has_method(memory, "pull") or checks.has_method(memory, "field"):

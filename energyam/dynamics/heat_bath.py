@@ -4,14 +4,13 @@ import abc
 from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
-from energyam.dynamics.moves import Ready, View, check_moves, ready, view_of, without_gradient
+from energyam.dynamics.moves import Ready, View, check_moves, nothing_held, ready, view_of, without_gradient
 from energyam.dynamics.orders import checked_order, drawn_order
 from energyam.dynamics.temperature import (
     Schedule,
@@ -21,7 +20,6 @@ from energyam.dynamics.temperature import (
     temperature_at,
 )
 from energyam.dynamics.update import AbstractUpdate, Flips, Step, Tick
-from energyam.flips.derived import scalar_energy
 
 Order = Literal["permutation", "uniform", "sequential"]
 AFRESH = 100  # sweeps until what flips keep is computed anew, before rounding adds up
@@ -69,9 +67,9 @@ class AbstractFlipsAtRandom(AbstractUpdate):
         return ready(without_gradient(memory))
 
     def init(self, prepared: Ready, state: PyTree[Array], tick: Tick) -> Chain:
-        free = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, bool), state)
-        view = view_of(prepared, state, free)
-        return Chain(scalar_energy(prepared.memory)(state), view.flips.start(view.neurons.state))
+        view = view_of(prepared, state, nothing_held(state))
+        kept = view.flips.start(view.neurons.state)
+        return Chain(view.flips.energy(kept, view.neurons.state), kept)
 
     def energy(self, carry: Chain) -> Float[Array, ""]:
         return carry.energy

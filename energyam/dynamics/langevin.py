@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, PyTree
 
 from energyam import checks
-from energyam.dynamics.fields import one_state
+from energyam.dynamics.fields import Slope, one_state
 from energyam.dynamics.gradient import check_real
 from energyam.dynamics.heat_bath import uniform_within
 from energyam.dynamics.states import layers_of
@@ -24,13 +24,6 @@ from energyam.dynamics.temperature import (
 from energyam.dynamics.update import AbstractUpdate, States, Step, Tick
 from energyam.flips.derived import scalar_energy
 from energyam.memories.neurons import AbstractNeurons, is_curved
-
-
-class Slope(NamedTuple):
-    """The energy of a state and its gradient."""
-
-    energy: Float[Array, ""]
-    gradient: PyTree[Array]
 
 
 class Langevin(AbstractUpdate):

@@ -18,6 +18,7 @@ from energyam import checks
 from energyam.dynamics.step_checks import checked_step, one_bool
 from energyam.dynamics.update import AbstractUpdate, Tick
 from energyam.flips.derived import scalar_energy
+from energyam.flips.plan import for_queries
 
 # Of `energyam.STATUSES`.
 SETTLED, STOPPED, OUT_OF_STEPS, NOT_FINITE, CYCLE = range(5)
@@ -218,7 +219,9 @@ def _for_all(run, function, index, shared, of_each, *clamp):
         return function(tick, of_each, *clamp)
 
     if not run.batched:
-        return of_one(0, of_each, *clamp)
-    places = jnp.arange(jax.tree.leaves(of_each)[0].shape[0])
+        with for_queries(1):
+            return of_one(0, of_each, *clamp)
+    number = jax.tree.leaves(of_each)[0].shape[0]
     in_axes = (0, 0, *(0 if run.clamp_batched else None for _ in clamp))
-    return jax.vmap(of_one, in_axes=in_axes)(places, of_each, *clamp)
+    with for_queries(number):
+        return jax.vmap(of_one, in_axes=in_axes)(jnp.arange(number), of_each, *clamp)

@@ -15,7 +15,7 @@ from energyam.flips.abstract import AbstractFlips
 from energyam.flips.derived import EnergyFlips, SlopeFlips, scalar_energy
 from energyam.flips.sweep import Moving, Swept, any_descent, descend, visit
 from energyam.flips.units import Units, descend_units, visit_units
-from energyam.memories.neurons import AbstractNeurons, costs_alike, is_movable
+from energyam.memories.neurons import AbstractNeurons, cost_nothing, is_movable
 
 
 class FlatView(NamedTuple):
@@ -107,6 +107,11 @@ def ready(memory: Any, exact: bool = True) -> Ready:
     return Ready(memory, memory.flips(exact) if checks.has_method(memory, "flips") else None)
 
 
+def nothing_held(state: PyTree[Array]) -> PyTree[Bool[Array, "..."]]:
+    """The clamp of a state that holds no neuron."""
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, bool), state)
+
+
 def view_of(prepared: Ready, state: PyTree[Array], clamp: PyTree[Array]) -> View:
     """The single moves of a state."""
     memory = prepared.memory
@@ -132,7 +137,7 @@ def _derived(memory: Any, layers: Layers, rebuild: Any) -> AbstractFlips:
         field = lambda x: flat_view(memory.field(rebuild(x)), movable).neurons  # noqa: E731
         return SlopeFlips(lambda x: (jnp.zeros((), x.dtype), field(x)))
     moving = (one for one, move in zip(layers.neurons, layers.moves, strict=True) if move is not None)
-    if getattr(memory, "multilinear", False) and all(map(costs_alike, moving)):
+    if getattr(memory, "multilinear", False) and all(map(cost_nothing, moving)):
         energy = lambda x: scalar_energy(memory)(rebuild(x))  # noqa: E731
 
         def energy_and_field(x):
@@ -176,8 +181,8 @@ def check_moves(memory: Any, rule: str, instead: str, energy: bool = True) -> No
     if neurons and not any(is_movable(one) for one in neurons):
         kinds = ", ".join(sorted({type(one).__name__ for one in neurons}))
         raise ValueError(
-            f"memory must have neurons that move from value to value, such as ±1 neurons, for {rule}; those of "
-            f"{name} are {kinds} ({instead})"
+            f"memory must have ±1 neurons for {rule}, or others of few values; those of {name} are {kinds} "
+            f"({instead})"
         )
     for one in neurons:
         _check_others(one)
@@ -210,11 +215,13 @@ def _check_others(neurons: AbstractNeurons) -> None:
 def check_layers(layers: Layers, clamp: PyTree[Bool[Array | np.ndarray, "..."]], rule: str) -> None:
     """Raise `ValueError` for layers without single moves that are not clamped as a whole."""
     clamps = jax.tree.leaves(clamp)
+    if not any(layers.moves):  # which the rule refuses by itself
+        return
     for name, neurons, move, held in zip(layers.names, layers.neurons, layers.moves, clamps, strict=True):
         if move is None and not (checks.is_known(held) and bool(held.all())):
             raise ValueError(
-                f"{rule} can't move the neurons of layer {name}, {type(neurons).__name__}, from value to value; "
-                f"clamp the whole layer, or use a rule that moves it (say eam.Langevin(step_size))"
+                f"{rule} can't move the neurons of layer {name}, {type(neurons).__name__}, from value to "
+                "value; clamp the whole layer, or use a rule that moves it (say eam.Langevin(step_size))"
             )
 
 

@@ -69,8 +69,8 @@ class Recall(eqx.Module):
         if isinstance(self.record, Flips):
             if not any(self.moves):
                 raise ValueError(
-                    "frames of flips need ±1 neurons, or others that move from value to value; the memory declares "
-                    "others, or none (a rule that moves single neurons says so by `moves_neurons`)"
+                    "frames of flips need ±1 neurons, or others that move from value to value; the memory "
+                    "declares others, or none (a rule that moves neurons says so by `moves_neurons`)"
                 )
             indices = self.record.indices
             steps, t = indices.shape[axes:]

@@ -60,7 +60,7 @@ class Tempering(AbstractUpdate):
         self.update = checks.instance("update", update, AbstractUpdate, " (say eam.HeatBath(1.0))")
         if self.update.at(self.temperatures[0]) is None:
             raise ValueError(
-                f"update must be a rule that can be taken at other temperatures, such as eam.HeatBath(1.0); "
+                f"update must be a rule for other temperatures too, such as eam.HeatBath(1.0); "
                 f"{type(update).__name__} has no `at`"
             )
 

@@ -13,6 +13,9 @@ from jaxtyping import Array, Float, Int
 
 from energyam.abilities import optional
 
+Vector = Float[Array, " _"]
+Entries = Int[Array, " w"]
+
 
 class Change(NamedTuple):
     """A change known to within an error: the true one lies in `value` ± `error`; 0 where it is exact."""
@@ -45,21 +48,15 @@ class AbstractFlips(eqx.Module):
         """E(x)."""
 
     @abc.abstractmethod
-    def change(
-        self, kept: Any, state: Float[Array, " N"], i: Int[Array, " w"], step: Float[Array, " w"]
-    ) -> Change:
+    def change(self, kept: Any, state: Vector, i: Entries, step: Vector) -> Change:
         """E(x) − E(x + step), in the units of the energy: above 0 if the move lowers it."""
 
     @abc.abstractmethod
-    def move(
-        self, kept: Any, state: Float[Array, " N"], i: Int[Array, " w"], step: Float[Array, " w"]
-    ) -> Any:
+    def move(self, kept: Any, state: Vector, i: Entries, step: Vector) -> Any:
         """What is kept of x + step."""
 
     @optional
-    def attempt(
-        self, kept: Any, state: Float[Array, " N"], i: Int[Array, " w"], step: Float[Array, " w"]
-    ) -> tuple[Change, Any]:
+    def attempt(self, kept: Any, state: Vector, i: Entries, step: Vector) -> tuple[Change, Any]:
         """`change` and `move` at once. Write it where both come from one evaluation, as where the change is a
         difference of energies: each try then costs one of them."""
         return self.change(kept, state, i, step), self.move(kept, state, i, step)

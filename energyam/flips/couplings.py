@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from energyam.flips.abstract import AbstractFlips, Change
+from energyam.flips.abstract import AbstractFlips, Change, Entries, Vector
 from energyam.linalg import dot
 
 _ROUNDINGS = 8  # units of rounding of a field, relative to Σ |W_ij|
@@ -33,24 +33,12 @@ class CouplingFlips(AbstractFlips):
     def energy(self, kept: Float[Array, " D"], state: Float[Array, " D"]) -> Float[Array, ""]:
         return -0.5 * dot(state, kept + self.bias)
 
-    def change(
-        self,
-        kept: Float[Array, " D"],
-        state: Float[Array, " N"],
-        i: Int[Array, " w"],
-        step: Float[Array, " w"],
-    ) -> Change:
+    def change(self, kept: Float[Array, " D"], state: Vector, i: Entries, step: Vector) -> Change:
         at = self._at(i)
         own = dot(self.weights[at[:, None], at], step) if i.size > 1 else self.own[at] * step
         return Change(dot(step, kept[at] + 0.5 * own), dot(jnp.abs(step), self.errors[at]))
 
-    def move(
-        self,
-        kept: Float[Array, " D"],
-        state: Float[Array, " N"],
-        i: Int[Array, " w"],
-        step: Float[Array, " w"],
-    ) -> Any:
+    def move(self, kept: Float[Array, " D"], state: Vector, i: Entries, step: Vector) -> Any:
         return kept + dot(step, self.weights[self._at(i)])
 
     def block(self, neurons: Int[Array, " b"]) -> "CouplingFlips":
@@ -98,7 +86,8 @@ def coupling_flips(weights: Float[Array, "D D"], bias: Float[Array, " D"] | None
     dtype = jnp.promote_types(weights.dtype, jnp.result_type(float))
     bias = jnp.zeros(weights.shape[0], dtype) if bias is None else bias.astype(dtype)
     sizes = jnp.sum(jnp.abs(weights), axis=1, dtype=dtype) + jnp.abs(bias)
-    own = jnp.diagonal(weights).astype(dtype)
+    each = jnp.arange(weights.shape[0])
+    own = weights[each, each].astype(dtype)
     return CouplingFlips(weights, None, bias, own, _ROUNDINGS * jnp.finfo(dtype).eps * sizes)
 
 

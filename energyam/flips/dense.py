@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Num
 
-from energyam.flips.abstract import AbstractFlips, Change, Enclosure
+from energyam.flips.abstract import AbstractFlips, Change, Enclosure, Entries, Vector
 from energyam.flips.bounds import Bounds
 from energyam.flips.couplings import changes_of_pairs
 from energyam.flips.derived import rounding_of_potential
@@ -75,24 +75,12 @@ class OverlapFlips(AbstractFlips):
     def energy(self, kept: Float[Array, " K"], state: Float[Array, " N"]) -> Float[Array, ""]:
         return -self.separation.potential(kept)
 
-    def change(
-        self,
-        kept: Float[Array, " K"],
-        state: Float[Array, " N"],
-        i: Int[Array, " w"],
-        step: Float[Array, " w"],
-    ) -> Change:
+    def change(self, kept: Float[Array, " K"], state: Vector, i: Entries, step: Vector) -> Change:
         moved = self.rows.moved(i, step)
         change = dot(moved, kept + 0.5 * moved)
         return Change(change, jnp.zeros_like(change))
 
-    def move(
-        self,
-        kept: Float[Array, " K"],
-        state: Float[Array, " N"],
-        i: Int[Array, " w"],
-        step: Float[Array, " w"],
-    ) -> Any:
+    def move(self, kept: Float[Array, " K"], state: Vector, i: Entries, step: Vector) -> Any:
         return kept + self.rows.moved(i, step)
 
     def laid_out(self) -> "OverlapFlips":
@@ -133,22 +121,10 @@ class BoundedFlips(AbstractFlips):
     def energy(self, kept: tuple[Array, Bounds], state: Float[Array, " N"]) -> Float[Array, ""]:
         return -kept[1].potential
 
-    def change(
-        self,
-        kept: tuple[Array, Bounds],
-        state: Float[Array, " N"],
-        i: Int[Array, " w"],
-        step: Float[Array, " w"],
-    ) -> Change:
+    def change(self, kept: tuple[Array, Bounds], state: Vector, i: Entries, step: Vector) -> Change:
         return self.separation.gain(kept[0], self.rows.moved(i, jnp.sign(step)), self.rows.size)
 
-    def move(
-        self,
-        kept: tuple[Array, Bounds],
-        state: Float[Array, " N"],
-        i: Int[Array, " w"],
-        step: Float[Array, " w"],
-    ) -> Any:
+    def move(self, kept: tuple[Array, Bounds], state: Vector, i: Entries, step: Vector) -> Any:
         return self._bounded(kept[0] + self.rows.moved(i, step))
 
     def laid_out(self) -> "BoundedFlips":
@@ -215,19 +191,13 @@ class SimilarityFlips(AbstractFlips):
     def energy(self, kept: Any, state: Float[Array, " D"]) -> Float[Array, ""]:
         return -kept[1]
 
-    def change(
-        self, kept: Any, state: Float[Array, " D"], i: Int[Array, " w"], step: Float[Array, " w"]
-    ) -> Change:
+    def change(self, kept: Any, state: Vector, i: Entries, step: Vector) -> Change:
         return self.attempt(kept, state, i, step)[0]
 
-    def move(
-        self, kept: Any, state: Float[Array, " D"], i: Int[Array, " w"], step: Float[Array, " w"]
-    ) -> Any:
+    def move(self, kept: Any, state: Vector, i: Entries, step: Vector) -> Any:
         return self.attempt(kept, state, i, step)[1]
 
-    def attempt(
-        self, kept: Any, state: Float[Array, " D"], i: Int[Array, " w"], step: Float[Array, " w"]
-    ) -> tuple[Change, Any]:
+    def attempt(self, kept: Any, state: Vector, i: Entries, step: Vector) -> tuple[Change, Any]:
         similarities, potential, rounding = kept
         patterns = self.patterns if self.by_neuron is None else self.by_neuron.T
         moved = self.similarity.moved(patterns, state, i, step, similarities)

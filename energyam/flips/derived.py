@@ -6,7 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Num
 
-from energyam.flips.abstract import AbstractFlips, Change, Enclosure
+from energyam.flips.abstract import AbstractFlips, Change, Enclosure, Entries, Vector
 
 _ROUNDINGS = 4  # units of rounding that a potential or an energy may be wrong by, relative to its terms
 
@@ -56,18 +56,14 @@ class EnergyFlips(AbstractFlips):
     def energy(self, kept: Float[Array, ""], state: Float[Array, " N"]) -> Float[Array, ""]:
         return kept
 
-    def change(
-        self, kept: Float[Array, ""], state: Float[Array, " N"], i: Int[Array, " w"], step: Float[Array, " w"]
-    ) -> Change:
+    def change(self, kept: Float[Array, ""], state: Vector, i: Entries, step: Vector) -> Change:
         return self.attempt(kept, state, i, step)[0]
 
-    def move(
-        self, kept: Float[Array, ""], state: Float[Array, " N"], i: Int[Array, " w"], step: Float[Array, " w"]
-    ) -> Float[Array, ""]:
+    def move(self, kept: Float[Array, ""], state: Vector, i: Entries, step: Vector) -> Float[Array, ""]:
         return self.start(state.at[i].add(step))
 
     def attempt(
-        self, kept: Float[Array, ""], state: Float[Array, " N"], i: Int[Array, " w"], step: Float[Array, " w"]
+        self, kept: Float[Array, ""], state: Vector, i: Entries, step: Vector
     ) -> tuple[Change, Float[Array, ""]]:
         after = self.move(kept, state, i, step)
         size = jnp.abs(kept) + jnp.abs(after)
@@ -91,23 +87,13 @@ class SlopeFlips(AbstractFlips):
     def energy(self, kept: tuple[Array, Array, Array], state: Float[Array, " N"]) -> Float[Array, ""]:
         return kept[0]
 
-    def change(
-        self,
-        kept: tuple[Array, Array, Array],
-        state: Float[Array, " N"],
-        i: Int[Array, " w"],
-        step: Float[Array, " w"],
-    ) -> Change:
+    def change(self, kept: tuple[Array, Array, Array], state: Vector, i: Entries, step: Vector) -> Change:
         at = i if self.neurons is None else self.neurons[i]
         change = self._clear(kept, jnp.sum(step * kept[1][at]), jnp.abs(step).max())
         return Change(change, jnp.zeros_like(change))
 
     def move(
-        self,
-        kept: tuple[Array, Array, Array],
-        state: Float[Array, " N"],
-        i: Int[Array, " w"],
-        step: Float[Array, " w"],
+        self, kept: tuple[Array, Array, Array], state: Vector, i: Entries, step: Vector
     ) -> tuple[Array, Array, Array]:
         at = i if self.neurons is None else self.neurons[i]
         return self.start(kept[2].at[at].add(step))

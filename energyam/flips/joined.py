@@ -6,7 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from energyam.flips.abstract import AbstractFlips, Change, Enclosure
+from energyam.flips.abstract import AbstractFlips, Change, Enclosure, Entries, Vector
 
 
 class JoinedFlips(AbstractFlips):
@@ -28,9 +28,7 @@ class JoinedFlips(AbstractFlips):
         energies = (part.energy(own, state) for part, own in zip(self.parts, kept, strict=True))
         return sum(energies, jnp.zeros((), state.dtype))
 
-    def change(
-        self, kept: Any, state: Float[Array, " N"], i: Int[Array, " w"], step: Float[Array, " w"]
-    ) -> Change:
+    def change(self, kept: Any, state: Vector, i: Entries, step: Vector) -> Change:
         if self.own is None:
             return self.block(i).change(kept, state[i], jnp.arange(i.size), step)
         pieces = zip(self.parts, kept, self.own, strict=True)
@@ -39,9 +37,7 @@ class JoinedFlips(AbstractFlips):
         values, errors = zip(*changes, strict=True)
         return Change(jnp.select(mine, values), jnp.select(mine, errors))
 
-    def move(
-        self, kept: Any, state: Float[Array, " N"], i: Int[Array, " w"], step: Float[Array, " w"]
-    ) -> Any:
+    def move(self, kept: Any, state: Vector, i: Entries, step: Vector) -> Any:
         if self.own is None:
             return self.block(i).move(kept, state[i], jnp.arange(i.size), step)
         pieces = zip(self.parts, kept, self.own, strict=True)

@@ -178,7 +178,7 @@ def _in_blocks(flips, neurons, kept, energy, order, thresholds, once, how):
         same = None if once else (of_block[:, None] == of_block[None]).astype(x.dtype)
         tried, seen = _Block(x, steps, allowed, thresholds, same), flips.block(of_block)
         if how.how == "rounds":
-            kept, energies, moved = _by_rounds(seen, kept, energy, tried)
+            kept, energies, moved = _by_rounds(seen, kept, energy, tried, how.looks_first)
         else:
             kept, energies, moved = _by_bounds(seen, kept, energy, tried, descending)
         if not once:
@@ -196,17 +196,16 @@ def _in_blocks(flips, neurons, kept, energy, order, thresholds, once, how):
     return Swept(own[0], energy, energies, jnp.where(moved != 0, order, -1)), kept
 
 
-def _by_rounds(seen, kept, energy, block):
+def _by_rounds(seen, kept, energy, block, looks_first):
     """A block in rounds: all places are decided by a guess of the moves before them, until nothing changes.
 
     Place j moves if its change, after the moves of all places before it, lies above its threshold. The first
     guess is that none moves, the next ones are what came out. After k rounds the first k places are right,
     whatever the guess was, so what stays as it is is the answer; a few rounds do.
     """
-    changes = seen.changes(kept)
     earlier = None if block.same is None else jnp.triu(block.same, 1)
 
-    def decide(moved):
+    def decide(changes, moved):
         steps = block.steps
         if earlier is not None and moved is not None:  # a neuron that has moved an odd number of times
             odd = dot((moved != 0).astype(steps.dtype), earlier) % 2 == 1
@@ -215,15 +214,24 @@ def _by_rounds(seen, kept, energy, block):
         falls = block.allowed & exceeds(change, block.thresholds)
         return jnp.where(falls, change.value, 0), jnp.where(falls, steps, 0)
 
-    def next_round(at):
-        _, moved, _ = at
-        falls, new = decide(moved)
-        return falls, new, unvmap_any((new != moved).any())
+    def rounds():
+        changes = seen.changes(kept)
 
-    falls, moved = decide(None)
-    start = falls, moved, unvmap_any((moved != 0).any())
-    falls, moved, _ = lax.while_loop(lambda at: at[2], next_round, start)
-    return seen.move_all(kept, moved), lowered(energy, jnp.cumsum(falls)), moved
+        def next_round(at):
+            _, moved, _ = at
+            falls, new = decide(changes, moved)
+            return falls, new, unvmap_any((new != moved).any())
+
+        falls, moved = decide(changes, None)
+        start = falls, moved, unvmap_any((moved != 0).any())
+        falls, moved, _ = lax.while_loop(lambda at: at[2], next_round, start)
+        return seen.move_all(kept, moved), lowered(energy, jnp.cumsum(falls)), moved
+
+    if not looks_first:
+        return rounds()
+    # For one query, couplings within a block in which nothing moves are not even read.
+    falls, nothing = decide(seen.changes(kept), None)
+    return lax.cond(unvmap_any((falls != 0).any()), rounds, lambda: (kept, energy + 0 * falls, 0 * nothing))
 
 
 class _Bounded(NamedTuple):

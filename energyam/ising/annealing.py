@@ -13,10 +13,11 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 from energyam import checks
 from energyam.dynamics.asynchronous import Asynchronous
 from energyam.dynamics.heat_bath import HeatBath
-from energyam.dynamics.moves import check_moves, ready, view_of
+from energyam.dynamics.moves import check_moves, nothing_held, ready, view_of
 from energyam.dynamics.recall import is_local_minimum, recall
 from energyam.dynamics.states import layers_of
 from energyam.dynamics.update import Tick
+from energyam.flips.plan import for_queries
 
 _HOT, _COLD = 1.2, 0.05  # where cooling starts and ends, in typical fields
 _LISTED = 4096  # the list of temperatures is as long as a multiple of this
@@ -107,7 +108,7 @@ def _temperatures(memory, state, schedule, num_sweeps):
 
 @eqx.filter_jit
 def _typical_field(memory, state):
-    view = view_of(ready(memory), state, _nothing(state))
+    view = view_of(ready(memory), state, nothing_held(state))
     known = view.flips.typical_field()
     if known is not None and all(one.values == (-1, 1) for one in layers_of(memory, state, True).neurons):
         return known
@@ -130,10 +131,6 @@ def _random_layer(neurons, shape, key):
     return neurons.retract(jr.normal(key, shape)) if drawn is None else drawn
 
 
-def _nothing(state):
-    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, bool), state)
-
-
 def _annealed(memory, states, temperatures, key):
     """The states after a sweep at each of the temperatures, whose number compiles nothing up to `_LISTED`."""
     num_sweeps = temperatures.shape[0]
@@ -144,7 +141,7 @@ def _annealed(memory, states, temperatures, key):
 @eqx.filter_jit
 def _swept(memory, states, temperatures, num_sweeps, key):
     rule, chains = HeatBath(1.0), jnp.arange(jax.tree.leaves(states)[0].shape[0])
-    prepared, free = rule.prepare(memory), _nothing(jax.tree.map(lambda leaf: leaf[0], states))
+    prepared, free = rule.prepare(memory), nothing_held(jax.tree.map(lambda leaf: leaf[0], states))
 
     def sweep(index, at):
         now, (of_order, of_noise) = rule.at(temperatures[index]), jr.split(jr.fold_in(key, index))
@@ -153,7 +150,8 @@ def _swept(memory, states, temperatures, num_sweeps, key):
             tick = Tick(index, of_order, jr.fold_in(of_noise, chain))
             return now.step(prepared, state, carry, tick, free)[:2]
 
-        return jax.vmap(sweep_one)(*at, chains)
+        with for_queries(chains.shape[0]):
+            return jax.vmap(sweep_one)(*at, chains)
 
     start = jax.vmap(lambda state: rule.init(prepared, state, Tick(jnp.zeros((), int), None, None)))
     return lax.fori_loop(0, num_sweeps, sweep, (states, start(states)))[0]

@@ -5,13 +5,14 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
-from jax.typing import ArrayLike
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, ArrayLike, Bool, Float
 
 from energyam import checks
 from energyam.dynamics.update import AbstractUpdate, States, Step, Tick
 from energyam.linalg import dot
 from energyam.memories.hopfield import HopfieldNetwork
+
+Vector = Float[Array, " D"]
 
 _SPREAD = 0.1  # positions and momenta start between −.1 and .1
 
@@ -19,13 +20,13 @@ _SPREAD = 0.1  # positions and momenta start between −.1 and .1
 class _Network(NamedTuple):
     memory: HopfieldNetwork
     couplings: Float[Array, "D D"]  # without the diagonal
-    bias: Float[Array, " D"]
+    bias: Vector
     strength: Float[Array, ""]  # c = ½ √(D − 1) / ‖J‖
 
 
 class _Motion(NamedTuple):
-    positions: Float[Array, " D"]
-    momenta: Float[Array, " D"]
+    positions: Vector
+    momenta: Vector
 
 
 class SimulatedBifurcation(AbstractUpdate):
@@ -64,16 +65,11 @@ class SimulatedBifurcation(AbstractUpdate):
         strength = 0.5 * (D - 1) ** 0.5 / jnp.where(norm > 0, norm, 1)
         return _Network(memory, couplings, bias, strength)
 
-    def init(self, prepared: _Network, state: Float[Array, " D"], tick: Tick) -> _Motion:
+    def init(self, prepared: _Network, state: Vector, tick: Tick) -> _Motion:
         return _Motion(*jr.uniform(tick.own, (2, *state.shape), state.dtype, -_SPREAD, _SPREAD))
 
     def step(
-        self,
-        prepared: _Network,
-        state: Float[Array, " D"],
-        carry: _Motion,
-        tick: Tick,
-        clamp: Bool[Array, " D"],
+        self, prepared: _Network, state: Vector, carry: _Motion, tick: Tick, clamp: Bool[Array, " D"]
     ) -> Step:
         u = jnp.where(clamp, state, carry.positions)
         grown = jnp.minimum(tick.index / self.num_steps, 1)

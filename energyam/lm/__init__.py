@@ -10,13 +10,8 @@ from energyam.lm.store import MemoryStore as MemoryStore
 from energyam.lm.tokenizer import decode_after as decode_after, load_tokenizer as load_tokenizer
 from energyam.lm.transformer import LanguageModel as LanguageModel
 from energyam.lm.generate import generate as generate, generate_cached as generate_cached, stream as stream
-from energyam.lm.evaluate import (
-    Findings as Findings,
-    Sentiment as Sentiment,
-    answer_log_probabilities as answer_log_probabilities,
-    look_ups as look_ups,
-    sentiment as sentiment,
-    sweep_layers as sweep_layers,
-)
+from energyam.lm.evaluate import Findings as Findings, Sentiment as Sentiment
+from energyam.lm.evaluate import answer_log_probabilities as answer_log_probabilities, look_ups as look_ups
+from energyam.lm.evaluate import sentiment as sentiment, sweep_layers as sweep_layers
 
 __all__, __dir__ = public_names(__name__)

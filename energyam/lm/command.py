@@ -89,12 +89,9 @@ def _store(model: LanguageModel, tokenizer: Any, memory: Path, layers: str) -> M
         store = MemoryStore.load(memory, model)
         return store.only(chosen) if chosen else store
     ids = tokenizer.encode("\n" + _text(memory)).ids
-    return remember(model, ids, chosen or _usual_layers(model.num_layers), name=memory.name)
-
-
-def _usual_layers(num_layers: int) -> list[int]:
-    """The layer at 4/5 of the depth and the last: of SmolLM2's, those that recall best together."""
-    return sorted({max(0, round(0.8 * num_layers) - 1), num_layers - 1})
+    # At 4/5 of the depth and the last: of SmolLM2's, those that recall best together.
+    usual = sorted({max(0, round(0.8 * model.num_layers) - 1), model.num_layers - 1})
+    return remember(model, ids, chosen or usual, name=memory.name)
 
 
 def _layers(layers: str, num_layers: int) -> list[int]:
@@ -114,21 +111,15 @@ def _text(memory: Path) -> str:
     try:
         text = memory.read_text(encoding="utf-8-sig").strip()
     except UnicodeDecodeError:
-        raise ValueError(
-            f"--memory must be a text in UTF-8 or a saved .safetensors store; got {memory}"
-        ) from None
+        wanted = "a text in UTF-8 or a saved .safetensors store"
+        raise ValueError(f"--memory must be {wanted}; got {memory}") from None
     if not text:
         raise ValueError(f"--memory must be a text to remember; {memory} is empty")
     return text
 
 
 def _show(
-    title: str,
-    prompt: str,
-    model: LanguageModel,
-    tokenizer: Any,
-    ids: list[int],
-    tokens: Iterator[int],
+    title: str, prompt: str, model: LanguageModel, tokenizer: Any, ids: list[int], tokens: Iterator[int]
 ) -> None:
     """Print a text as it grows; a character of several tokens appears with the last of them."""
     print(f"-- {title}\n{prompt}", end="", flush=True)

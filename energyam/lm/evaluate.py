@@ -7,9 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
-from jax.typing import ArrayLike
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
 from energyam import checks
 from energyam.lm.attention import Heads, attention_weights, per_head
@@ -17,7 +15,7 @@ from energyam.lm.forward import chosen, run
 from energyam.lm.generate import likeliest
 from energyam.lm.lookup import Lookup
 from energyam.lm.store import MemoryStore
-from energyam.lm.transformer import LanguageModel, as_model, as_tokens
+from energyam.lm.transformer import LanguageModel, Tokens, as_tokens
 from energyam.lm.weights import require
 
 
@@ -48,8 +46,8 @@ class Sentiment(NamedTuple):
 
 def answer_log_probabilities(
     model: LanguageModel,
-    prompt: Sequence[int] | ArrayLike,
-    answer: Sequence[int] | ArrayLike,
+    prompt: Tokens,
+    answer: Tokens,
     memory: MemoryStore | None = None,
     lookup: Lookup | None = None,
     *,
@@ -64,7 +62,7 @@ def answer_log_probabilities(
     model's own; a token that would not be drawn has −∞. Raises `ValueError` as the model does, and for a
     temperature that is not positive.
     """
-    model = as_model(model)
+    model = checks.instance("model", model, LanguageModel)
     ids = jnp.concatenate([as_tokens(x, model.embedding.shape[0]) for x in (prompt, answer)])
     token_ids, access = model.checked(ids, memory, lookup)
     temperature = checks.positive_float("temperature", temperature).astype(float)
@@ -75,8 +73,8 @@ def answer_log_probabilities(
 
 def sweep_layers(
     model: LanguageModel,
-    prompt: Sequence[int] | ArrayLike,
-    answer: Sequence[int] | ArrayLike,
+    prompt: Tokens,
+    answer: Tokens,
     memory: MemoryStore,
     lookup: Lookup,
     *,
@@ -98,14 +96,9 @@ def sweep_layers(
     return np.array([float(jnp.exp(of_answer.sum())) for of_answer in logs])
 
 
-def look_ups(
-    model: LanguageModel,
-    token_ids: Sequence[int] | ArrayLike,
-    memory: MemoryStore,
-    lookup: Lookup,
-) -> Findings:
+def look_ups(model: LanguageModel, token_ids: Tokens, memory: MemoryStore, lookup: Lookup) -> Findings:
     """What the newest token of a text (T,) looks up in each layer of the memory, the first layer first."""
-    token_ids, access = as_model(model).checked(token_ids, memory, lookup)
+    token_ids, access = checks.instance("model", model, LanguageModel).checked(token_ids, memory, lookup)
     if access is None:
         raise ValueError("memory and lookup must be given; got None")
     return _look_ups(model, token_ids, access, jnp.array(memory.layers))
@@ -131,7 +124,7 @@ def _answer(model, token_ids, count, access, temperature, top_k):
         logs = jax.nn.log_softmax(logits / temperature)
         return jnp.max(jnp.where(tokens == token_ids[length], logs, -jnp.inf))
 
-    return lax.map(of_token, jnp.arange(total - count, total, dtype=jnp.int32))
+    return jax.lax.map(of_token, jnp.arange(total - count, total, dtype=jnp.int32))
 
 
 @eqx.filter_jit
@@ -149,7 +142,7 @@ def _look_ups(model, token_ids, access, layers):
         found = _found(access, access.bank.slots[layer], turned if access.bank.rotated else plain)
         return Findings(attention[:, 0], picked[:, 0], *found)
 
-    return lax.map(of_layer, layers)
+    return jax.lax.map(of_layer, layers)
 
 
 def _found(access, slot, heads):

@@ -1,5 +1,6 @@
 """One pass through the layers of a model, with its memory, and with a cache of earlier tokens."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -10,6 +11,8 @@ from jaxtyping import Array, Bool, Float, Int
 from energyam.lm.attention import Heads, attention_weights, by_group, mix
 from energyam.lm.lookup import Lookup
 from energyam.lm.store import Bank
+
+Number = Int[Array, ""]
 
 _AT_ONCE = 2**24  # nearness numbers held at a time, 64 MB of float32
 
@@ -57,11 +60,16 @@ def run(
         changes = None if access is None else _value_changes(access, slot, heads, turned)
         now = Cache(turned.keys, turned.values, changes)
         if past is not None:
-            now = jax.tree.map(lambda old, new: _written(old, new, start), past, now)
+            write = partial(lax.dynamic_update_slice_in_dim, start_index=start, axis=1)
+            now = jax.tree.map(write, past, now)
         attention = attention_weights(turned.queries, now.keys, positions)
         mixed = mix(attention, now.values)
         if access is not None and now.changes is not None:
-            mixed += _memory_part(access.lookup, slot, attention, now.changes, positions, length)
+
+            def added(lookup=access.lookup, changes=now.changes):
+                return mix(attention * chosen(lookup, attention, positions, length), changes)
+
+            mixed += lax.cond(slot < 0, lambda: jnp.zeros_like(mixed), added)
         return block.finish(x, mixed), (None if past is None else now, heads if keep_heads else None)
 
     slots = None if access is None else access.bank.slots
@@ -70,7 +78,7 @@ def run(
 
 
 def chosen(
-    lookup: Lookup, attention: Float[Array, "H R C"], positions: Int[Array, " R"], length: Int[Array, ""]
+    lookup: Lookup, attention: Float[Array, "H R C"], positions: Int[Array, " R"], length: Number
 ) -> Bool[Array, "H rows C"]:
     """The token-heads looked up: by each row for itself if causal, else by the newest row for all."""
     if lookup.causal:
@@ -79,9 +87,7 @@ def chosen(
     return lookup.chosen(newest, length[None])
 
 
-def _value_changes(
-    access: Access, slot: Int[Array, ""], heads: Heads, turned: Heads
-) -> Float[Array, "H R d"]:
+def _value_changes(access: Access, slot: Number, heads: Heads, turned: Heads) -> Float[Array, "H R d"]:
     """Replacement − value of each token-head; 0 in layers without memory.
 
     Where only the first token may read (mem_frac 0), no other is looked up.
@@ -100,9 +106,8 @@ def _all_changes(access: Access, slot: Int[Array, ""], heads: Heads) -> Float[Ar
     """Replacement − value, with every token-head looked up, some positions at a time."""
     keys, values = access.bank.at(slot)
     if (keys.shape[0], keys.shape[2]) != (heads.keys.shape[0], heads.keys.shape[2]):
-        raise ValueError(
-            f"memory must have (G, d) = {heads.keys.shape[::2]} as the model's heads; got {keys.shape[::2]}"
-        )
+        wanted = f"(G, d) = {heads.keys.shape[::2]} as the model's heads"
+        raise ValueError(f"memory must have {wanted}; got {keys.shape[::2]}")
     filled, groups = access.bank.sources >= 0, keys.shape[0]
 
     def at_position(queries, key, value):  # (G, n, d), (G, d), (G, d)
@@ -121,24 +126,3 @@ def _all_changes(access: Access, slot: Int[Array, ""], heads: Heads) -> Float[Ar
     else:
         changes = lax.map(lambda args: at_position(*args), per_position, batch_size=at_once)
     return jnp.moveaxis(changes, 0, 2).reshape(heads.queries.shape)
-
-
-def _memory_part(
-    lookup: Lookup,
-    slot: Int[Array, ""],
-    attention: Float[Array, "H R C"],
-    changes: Float[Array, "H C d"],
-    positions: Int[Array, " R"],
-    length: Int[Array, ""],
-) -> Float[Array, "R HD"]:
-    """What the chosen token-heads add to each row: attention · (replacement − value)."""
-
-    def read():
-        return mix(attention * chosen(lookup, attention, positions, length), changes)
-
-    nothing = jnp.zeros((attention.shape[1], changes.shape[0] * changes.shape[2]), changes.dtype)
-    return lax.cond(slot < 0, lambda: nothing, read)
-
-
-def _written(old: Array, new: Array, start: Int[Array, ""] | int) -> Array:
-    return lax.dynamic_update_slice_in_dim(old, new, start, axis=1)

@@ -1,6 +1,6 @@
 """Writing on: a faithful full pass for each token, or the causal form with a cache."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from typing import NamedTuple
 
@@ -9,21 +9,19 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jax import lax
-from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray
 
 from energyam import checks
 from energyam.lm.forward import Access, Cache, run
 from energyam.lm.layers import precise
 from energyam.lm.lookup import Lookup
 from energyam.lm.store import MemoryStore
-from energyam.lm.transformer import LanguageModel, as_model
+from energyam.lm.transformer import LanguageModel, Tokens
 
 
 def generate(
     model: LanguageModel,
-    prompt: Sequence[int] | ArrayLike,
+    prompt: Tokens,
     memory: MemoryStore | None = None,
     lookup: Lookup | None = None,
     *,
@@ -50,7 +48,7 @@ def generate(
 
 def generate_cached(
     model: LanguageModel,
-    prompt: Sequence[int] | ArrayLike,
+    prompt: Tokens,
     memory: MemoryStore | None = None,
     lookup: Lookup | None = None,
     *,
@@ -73,7 +71,7 @@ def generate_cached(
 
 def stream(
     model: LanguageModel,
-    prompt: Sequence[int] | ArrayLike,
+    prompt: Tokens,
     memory: MemoryStore | None = None,
     lookup: Lookup | None = None,
     *,
@@ -106,7 +104,7 @@ def sample(
 
 def likeliest(logits: Float[Array, " V"], top_k: int) -> tuple[Float[Array, " n"], Int[Array, " n"]]:
     """The `top_k` largest logits, the largest first, in float32 at least, and their tokens."""
-    largest, tokens = lax.top_k(logits, min(top_k, logits.shape[0]))
+    largest, tokens = jax.lax.top_k(logits, min(top_k, logits.shape[0]))
     return largest.astype(precise(logits.dtype)), tokens
 
 
@@ -124,12 +122,11 @@ class _Task(NamedTuple):
 
 def _task(model, prompt, memory, lookup, max_new_tokens, temperature, top_k, stop_at_eos, key):
     """The task that the arguments of `generate` are, if they are fit for the model."""
-    token_ids, access = as_model(model).checked(prompt, memory, lookup)
+    token_ids, access = checks.instance("model", model, LanguageModel).checked(prompt, memory, lookup)
     total = token_ids.shape[0] + checks.count("max_new_tokens", max_new_tokens)
-    if total > model.context_length:
-        raise ValueError(
-            f"prompt and new tokens must be at most the context, {model.context_length}; got {total}"
-        )
+    most = model.context_length
+    if total > most:
+        raise ValueError(f"prompt and new tokens must be at most the context, {most}; got {total}")
     top_k, heat = checks.count("top_k", top_k), checks.as_floats("temperature", temperature, "")
     if not checks.passes(lambda t: t >= 0, heat):
         raise ValueError(f"temperature must be 0 or positive; got {temperature}")
@@ -181,7 +178,7 @@ def _generate_cached(model, token_ids, access, max_new_tokens, temperature, top_
 
 def _until_end(step, start, most):
     """Step until the text has ended or has `most` tokens; their number is last in what is carried."""
-    carried, _ = lax.while_loop(lambda state: (state[0][-1] < most) & ~state[1], step, start)
+    carried, _ = jax.lax.while_loop(lambda state: (state[0][-1] < most) & ~state[1], step, start)
     return carried
 
 

@@ -93,9 +93,8 @@ def _blocks(weights: Weights, layer: str, D: int, eps: int | float, dtype: DType
 
 def _known(weights: Weights, prefix: str) -> list[str]:
     parts = [f"h.{i}.{part}" for i in range(weights.count("n_layer")) for part in _PARTS]
-    return ["lm_head.weight"] + [
-        f"{prefix}{name}" for name in ("wte.weight", "wpe.weight", "ln_f.weight", "ln_f.bias", *parts)
-    ]
+    parts += ["wte.weight", "wpe.weight", "ln_f.weight", "ln_f.bias"]
+    return ["lm_head.weight", *(f"{prefix}{part}" for part in parts)]
 
 
 def _check_variant(weights: Weights) -> None:

@@ -23,7 +23,8 @@ def read_folder(path: Path) -> Weights:
     folder = path if path.is_dir() else path.parent
     config, files = folder / "config.json", _files(path, folder)
     if not config.is_file() or not files:
-        raise ValueError(f"{folder} must hold config.json and model.safetensors; got {some(_listed(folder))}")
+        held = [file.name for file in folder.iterdir()] if folder.is_dir() else []
+        raise ValueError(f"{folder} must hold config.json and model.safetensors; got {some(held)}")
     settings = _settings(config)
     homes = {name: file for file in files for name in _names(file)}
     return Weights("config.json", settings, frozenset(homes), lambda name: _read(homes[name], name))
@@ -84,10 +85,6 @@ def _read(file: Path, name: str) -> np.ndarray:
         if kind not in _FLOATS:
             raise ValueError(f"{file}: tensor {name!r} is quantised, of type {kind}; {USE_FLOATS}")
         return opened.tensor(name)
-
-
-def _listed(folder: Path) -> list[str]:
-    return [path.name for path in folder.iterdir()] if folder.is_dir() else []
 
 
 def _shown(value: Any) -> str:

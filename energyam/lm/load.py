@@ -11,7 +11,7 @@ from energyam.lm.fetch import locate
 from energyam.lm.gguf_files import read_gguf
 from energyam.lm.gpt2 import gpt2_from_huggingface
 from energyam.lm.huggingface_files import read_folder
-from energyam.lm.llama_files import llama_from_gguf, llama_from_huggingface, qwen2_from_huggingface
+from energyam.lm.llama import llama_from_gguf, llama_from_huggingface, qwen2_from_huggingface
 from energyam.lm.transformer import LanguageModel
 from energyam.lm.weights import Weights
 

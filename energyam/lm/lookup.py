@@ -10,13 +10,16 @@ from typing import NamedTuple
 import equinox as eqx
 import jax.numpy as jnp
 from jax import lax
-from jax.typing import ArrayLike
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
 from energyam import checks
 from energyam.linalg import dot
 from energyam.lm.layers import precise
 from energyam.memories.separations import LogSumExp
+
+Real = ArrayLike  # one number
+Row = Float[Array, " d"]
+Rows = Float[Array, "M d"]
 
 
 class Neighbours(NamedTuple):
@@ -66,18 +69,17 @@ class Lookup(eqx.Module):
     def __init__(
         self,
         k: int,
-        mem_frac: ArrayLike,
-        bookkeeping_frac: ArrayLike,
-        softmax_scale: ArrayLike,
+        mem_frac: Real,
+        bookkeeping_frac: Real,
+        softmax_scale: Real,
         include_own: bool,
-        residual_frac: ArrayLike,
+        residual_frac: Real,
         *,
         causal: bool = False,
         approximate: bool = False,
     ):
         self.k = checks.count("k", k)
-        self.mem_frac = checks.as_floats("mem_frac", mem_frac, "")
-        checks.not_negative("mem_frac", mem_frac)
+        self.mem_frac = checks.not_negative("mem_frac", mem_frac, "")
         self.softmax_scale = checks.positive_float("softmax_scale", softmax_scale)
         self.bookkeeping_frac = checks.fraction("bookkeeping_frac", bookkeeping_frac, "")
         self.residual_frac = checks.fraction("residual_frac", residual_frac, "")
@@ -86,12 +88,7 @@ class Lookup(eqx.Module):
 
     @classmethod
     def type1(
-        cls,
-        k: int,
-        mem_frac: ArrayLike,
-        bookkeeping_frac: ArrayLike,
-        softmax_scale: ArrayLike,
-        **switches: bool,
+        cls, k: int, mem_frac: Real, bookkeeping_frac: Real, softmax_scale: Real, **switches: bool
     ) -> "Lookup":
         """Type 1: the token's own key and value among the memories, and nothing of its value besides."""
         return cls(k, mem_frac, bookkeeping_frac, softmax_scale, True, 0.0, **switches)
@@ -100,10 +97,10 @@ class Lookup(eqx.Module):
     def type2(
         cls,
         k: int,
-        mem_frac: ArrayLike,
-        bookkeeping_frac: ArrayLike,
-        softmax_scale: ArrayLike,
-        residual_frac: ArrayLike = 0.1,
+        mem_frac: Real,
+        bookkeeping_frac: Real,
+        softmax_scale: Real,
+        residual_frac: Real = 0.1,
         **switches: bool,
     ) -> "Lookup":
         """Type 2: the memories alone, and a fraction of the token's own value."""
@@ -113,10 +110,10 @@ class Lookup(eqx.Module):
     def type3(
         cls,
         k: int,
-        mem_frac: ArrayLike,
-        bookkeeping_frac: ArrayLike,
-        softmax_scale: ArrayLike,
-        residual_frac: ArrayLike = 0.33,
+        mem_frac: Real,
+        bookkeeping_frac: Real,
+        softmax_scale: Real,
+        residual_frac: Real = 0.33,
         **switches: bool,
     ) -> "Lookup":
         """Type 3: both, the own key and value among the memories and a fraction of the own value."""
@@ -131,13 +128,7 @@ class Lookup(eqx.Module):
         bookkeeping = (self.bookkeeping_frac == 0) | (attention > self.bookkeeping_frac)
         return enough & (bookkeeping | ~first) & (attention > 0)
 
-    def nearest(
-        self,
-        key: Float[Array, " d"],
-        keys: Float[Array, "M d"],
-        values: Float[Array, "M d"],
-        filled: Bool[Array, " M"],
-    ) -> Neighbours:
+    def nearest(self, key: Row, keys: Rows, values: Rows, filled: Bool[Array, " M"]) -> Neighbours:
         """The k filled rows of `keys` nearest to one key, by squared distance."""
         lengths = jnp.sum(keys.astype(precise(keys.dtype)) ** 2, axis=-1)
         nearness = dot(keys, key) - 0.5 * lengths  # ½ ‖key‖² − ½ distance
@@ -148,22 +139,14 @@ class Lookup(eqx.Module):
         distances = jnp.maximum(own_length - 2 * largest, 0)
         return Neighbours(indices, distances, keys[indices], values[indices])
 
-    def weights(
-        self, query: Float[Array, " d"], key: Float[Array, " d"], found: Neighbours
-    ) -> Float[Array, " k_or_k1"]:
+    def weights(self, query: Row, key: Row, found: Neighbours) -> Float[Array, " k_or_k1"]:
         """How much each neighbour is read (eq. 5); the own pair comes first if `include_own`."""
         scores = jnp.where(jnp.isfinite(found.distances), dot(found.keys, query), -jnp.inf)
         if self.include_own:
             scores = jnp.concatenate([dot(key, query)[None], scores])
         return LogSumExp(self.softmax_scale).weights(scores / key.size**0.5)
 
-    def replacement(
-        self,
-        query: Float[Array, " d"],
-        key: Float[Array, " d"],
-        value: Float[Array, " d"],
-        found: Neighbours,
-    ) -> Float[Array, " d"]:
+    def replacement(self, query: Row, key: Row, value: Row, found: Neighbours) -> Row:
         """The value of one token-head after reading its neighbours."""
         values = jnp.concatenate([value[None], found.values]) if self.include_own else found.values
         memory = dot(self.weights(query, key, found), values)

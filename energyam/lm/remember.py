@@ -1,21 +1,19 @@
 """Making a memory: run a text through the model and keep what its layers would attend to."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
-from jaxtyping import Array
 
 from energyam import checks
 from energyam.lm.store import Bank, MemoryStore, as_layers, fingerprint, slots_of
-from energyam.lm.transformer import LanguageModel, as_model, as_tokens
+from energyam.lm.transformer import LanguageModel, Tokens, as_tokens
 
 
 def remember(
     model: LanguageModel,
-    token_ids: Sequence[int] | ArrayLike,
+    token_ids: Tokens,
     layers: Iterable[int],
     drop: int = 1,
     *,
@@ -37,7 +35,7 @@ def remember(
     Raises `ValueError` for an empty text or one no longer than `drop`, layers the model hasn't got, and an
     overlap that is not at least `drop` and below `window`.
     """
-    model, rotated = as_model(model), checks.flag("rotated", rotated)
+    model, rotated = checks.instance("model", model, LanguageModel), checks.flag("rotated", rotated)
     if not isinstance(name, str):
         raise ValueError(f"name must be a text; got {name!r}")
     tokens = np.asarray(as_tokens(token_ids, model.embedding.shape[0]))
@@ -49,10 +47,10 @@ def remember(
     overlap = max(drop, window // 2) if overlap is None else checks.count("overlap", overlap, least=0)
     if not drop <= overlap < window:
         raise ValueError(f"overlap must be from {drop} to {window - 1}; got {overlap}")
-    parts = [
-        _read(model, tokens[start:stop], chosen, skip, rotated)
-        for start, stop, skip in _windows(len(tokens), window, overlap, drop)
-    ]
+    parts, index = [], np.array(chosen)
+    for start, stop, skip in _windows(len(tokens), window, overlap, drop):
+        heads: Any = model.heads(tokens[start:stop], rotated=rotated)
+        parts.append((heads.keys[index, :, skip:], heads.values[index, :, skip:]))
     keys, values = (jnp.concatenate(part, axis=2) for part in zip(*parts, strict=True))
     kept = jnp.asarray(tokens[drop:])
     slots = slots_of(chosen, model.num_layers)
@@ -69,11 +67,3 @@ def _windows(count: int, window: int, overlap: int, drop: int) -> Iterator[tuple
         first = max(0, stop - window)
         yield first, stop, done - first
         start, done = stop - overlap, stop
-
-
-def _read(
-    model: LanguageModel, tokens: np.ndarray, layers: tuple[int, ...], skip: int, rotated: bool
-) -> tuple[Array, Array]:
-    heads: Any = model.heads(tokens, rotated=rotated)
-    index = np.array(layers)
-    return heads.keys[index, :, skip:], heads.values[index, :, skip:]

@@ -19,7 +19,7 @@ from energyam.files import as_path
 from energyam.tensor_files import opened_tensors, write_tensors
 
 _KIND = "memory store"
-_ROWS = ("keys", "values", "tokens", "sources")
+_ROWS = {"keys": 2, "values": 2, "tokens": 0, "sources": 0}  # and which of their axes is that of memories
 
 
 class Bank(eqx.Module):
@@ -115,15 +115,9 @@ class MemoryStore(eqx.Module):
 
         Raises `OSError` where the folder is missing or the disk is full; the old file then stays.
         """
-        about = {
-            "layers": self.layers,
-            "texts": self.texts,
-            "tokens": self.token_counts,
-            "model": self.model,
-            "model_layers": self.bank.slots.shape[0],
-            "capacity": self.capacity,
-            "rotated": self.bank.rotated,
-        }
+        about: dict[str, Any] = dict(layers=self.layers, texts=self.texts, tokens=self.token_counts)
+        about |= dict(model=self.model, model_layers=self.bank.slots.shape[0])
+        about |= dict(capacity=self.capacity, rotated=self.bank.rotated)
         arrays = {name: np.asarray(getattr(self.bank, name)) for name in _ROWS}
         write_tensors(path, arrays, {"format": f"energyam {_KIND} 2", "store": json.dumps(about)})
 
@@ -193,18 +187,14 @@ def _same(name: str, mine: Any, its: Any) -> None:
         raise ValueError(f"other must have the same {name} as this store, {mine}; got {its}")
 
 
-def _row_axis(name: str) -> int:
-    return 2 if name in ("keys", "values") else 0
-
-
 def _take(bank: Bank, index: np.ndarray) -> Bank:
-    rows: Any = {name: jnp.take(getattr(bank, name), index, axis=_row_axis(name)) for name in _ROWS}
+    rows: Any = {name: jnp.take(getattr(bank, name), index, axis) for name, axis in _ROWS.items()}
     return replace(bank, **rows)
 
 
 def _joined(a: Bank, b: Bank) -> Bank:
-    pairs = {name: [getattr(a, name), getattr(b, name)] for name in _ROWS}
-    rows: Any = {name: jnp.concatenate(pair, _row_axis(name)) for name, pair in pairs.items()}
+    pair = lambda name: [getattr(a, name), getattr(b, name)]  # noqa: E731
+    rows: Any = {name: jnp.concatenate(pair(name), axis) for name, axis in _ROWS.items()}
     return replace(a, **rows)
 
 

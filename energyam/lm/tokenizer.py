@@ -71,19 +71,15 @@ def _on_bytes(tokenizer: Any, before: list[Any]) -> Any:
 
 def _add_named(tokenizer: Any, folder: Path) -> None:
     """Add the special tokens that a folder's small files name, those with a number first."""
-    added, config, special = (
-        read_json(folder / name) if (folder / name).is_file() else {}
-        for name in ("added_tokens.json", "tokenizer_config.json", "special_tokens_map.json")
-    )
+    files = [folder / f"{n}.json" for n in ("added_tokens", "tokenizer_config", "special_tokens_map")]
+    added, config, special = (read_json(file) if file.is_file() else {} for file in files)
     described = config.get("added_tokens_decoder") or {}
     numbers = added | {_content(token): int(number) for number, token in described.items()}
     for token, number in sorted(numbers.items(), key=lambda pair: pair[1]):
         tokenizer.add_special_tokens([token])
         if tokenizer.token_to_id(token) != number:
-            got = tokenizer.token_to_id(token)
-            raise ValueError(
-                f"{folder}: the token {token!r} must have the number {number}; it would have {got}"
-            )
+            wanted, got = f"must have the number {number}", tokenizer.token_to_id(token)
+            raise ValueError(f"{folder}: the token {token!r} {wanted}; it would have {got}")
     roles = [value for file in (config, special) for name, value in file.items() if name.endswith("_token")]
     others = map(_content, [*roles, *(special.get("additional_special_tokens") or [])])
     tokenizer.add_special_tokens([token for token in others if token])

@@ -10,8 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, ArrayLike, Float, Int
 
 from energyam import checks
 from energyam.lm.attention import Heads
@@ -19,6 +18,8 @@ from energyam.lm.forward import Access, run
 from energyam.lm.layers import LayerNorm, RMSNorm
 from energyam.lm.lookup import Lookup
 from energyam.lm.store import MemoryStore, fingerprint
+
+Tokens = Sequence[int] | ArrayLike
 
 
 class AbstractBlock(eqx.Module):
@@ -72,7 +73,7 @@ class LanguageModel(eqx.Module):
 
     def __call__(
         self,
-        token_ids: Sequence[int] | ArrayLike,
+        token_ids: Tokens,
         memory: MemoryStore | None = None,
         lookup: Lookup | None = None,
         length: ArrayLike | None = None,
@@ -91,7 +92,7 @@ class LanguageModel(eqx.Module):
 
     def heads(
         self,
-        token_ids: Sequence[int] | ArrayLike,
+        token_ids: Tokens,
         memory: MemoryStore | None = None,
         lookup: Lookup | None = None,
         length: ArrayLike | None = None,
@@ -106,7 +107,7 @@ class LanguageModel(eqx.Module):
         return _heads(self, token_ids, as_length(length, token_ids), access, rotated)
 
     def checked(
-        self, token_ids: Sequence[int] | ArrayLike, memory: MemoryStore | None, lookup: Lookup | None
+        self, token_ids: Tokens, memory: MemoryStore | None, lookup: Lookup | None
     ) -> tuple[Int[Array, " T"], Access | None]:
         """The tokens and the memory to read, if they are fit for this model."""
         token_ids = as_tokens(token_ids, self.embedding.shape[0])
@@ -122,22 +123,16 @@ class LanguageModel(eqx.Module):
         return token_ids, Access(memory.bank, lookup)
 
 
-def as_model(model: object) -> LanguageModel:
-    """`model`, if it is a language model; raises `ValueError` for anything else."""
-    return checks.instance("model", model, LanguageModel)
-
-
-def as_tokens(token_ids: Sequence[int] | ArrayLike, vocabulary: int) -> Int[Array, " T"]:
+def as_tokens(token_ids: Tokens, vocabulary: int) -> Int[Array, " T"]:
     """Token numbers (T,) as int32; raises `ValueError` for an empty text or numbers not in the vocabulary."""
     tokens = checks.as_array("token_ids", token_ids, "T")
     if not jnp.issubdtype(tokens.dtype, jnp.integer):
         raise ValueError(f"token_ids must be integers; got {tokens.dtype}")
     if checks.is_known(tokens):
         known = np.asarray(tokens)
-        if known.min() < 0 or known.max() >= vocabulary:
-            raise ValueError(
-                f"token_ids must be from 0 to {vocabulary - 1}; got {known.min()} to {known.max()}"
-            )
+        low, high = known.min(), known.max()
+        if low < 0 or high >= vocabulary:
+            raise ValueError(f"token_ids must be from 0 to {vocabulary - 1}; got {low} to {high}")
     return tokens.astype(jnp.int32)
 
 
@@ -150,11 +145,9 @@ def as_length(length: ArrayLike | None, token_ids: Int[Array, " T"]) -> Int[Arra
 
 
 def _check_owner(model: LanguageModel, memory: MemoryStore) -> None:
-    if memory.bank.slots.shape[0] != model.num_layers:
-        raise ValueError(
-            f"memory must be of this model, of {model.num_layers} layers; it is of one of "
-            f"{memory.bank.slots.shape[0]}"
-        )
+    L, got = model.num_layers, memory.bank.slots.shape[0]
+    if got != L:
+        raise ValueError(f"memory must be of this model, of {L} layers; it is of one of {got}")
     known = all(map(checks.is_known, jax.tree.leaves(model)))
     if known and memory.model != fingerprint(model):
         raise ValueError("memory must be of this model; it was made by another one")

@@ -88,9 +88,8 @@ class Weights(NamedTuple):
             value = self.settings.get(name)
             tokens = value if isinstance(value, list) else [] if value is None else [value]
             if any(isinstance(token, bool) or not isinstance(token, int) for token in tokens):
-                raise ValueError(
-                    f"{self.origin}: {name} must be an integer or a list of integers; got {value!r}"
-                )
+                wanted = "an integer or a list of integers"
+                raise ValueError(f"{self.origin}: {name} must be {wanted}; got {value!r}")
             found += [token for token in tokens if 0 <= token < 2**31]
         return tuple(dict.fromkeys(found))
 
@@ -107,9 +106,8 @@ class Weights(NamedTuple):
         """
         unknown = {name for name in self.names - set(known) if not re.search(harmless, name)}
         if unknown:
-            advice = (
-                f". These are quantised weights; {USE_FLOATS}" if any(map(_of_quantisation, unknown)) else ""
-            )
+            quantised = any(map(_OF_QUANTISATION.search, unknown))
+            advice = f". These are quantised weights; {USE_FLOATS}" if quantised else ""
             raise ValueError(
                 f"the model file has {len(unknown)} tensors that this kind of model has no place for: "
                 f"{some(unknown)}{advice}"
@@ -139,7 +137,3 @@ def some(names: Iterable[str]) -> str:
     """The first five of some names, for a message."""
     shown = sorted(names)
     return ", ".join(shown[:5]) + (", …" if len(shown) > 5 else "") if shown else "nothing"
-
-
-def _of_quantisation(name: str) -> bool:
-    return _OF_QUANTISATION.search(name) is not None

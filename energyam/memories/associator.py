@@ -30,10 +30,7 @@ class KeyValueMemory(eqx.Module):
     separation: AbstractSeparation
 
     def __init__(
-        self,
-        keys: Shaped[ArrayLike, "..."],
-        values: Shaped[ArrayLike, "..."],
-        separation: AbstractSeparation,
+        self, keys: Shaped[ArrayLike, "..."], values: Shaped[ArrayLike, "..."], separation: AbstractSeparation
     ):
         self.keys, self.values = checks.as_pairs(keys, values)
         self.separation = checks.instance(

@@ -15,7 +15,7 @@ from energyam.flips.integer_powers import MAX_BASE
 from energyam.memories.base import AbstractMemory, Pull
 from energyam.memories.discrete import Binary
 from energyam.memories.hidden import AbstractRedraws, PatternRedraws, can_be_drawn
-from energyam.memories.neurons import AbstractNeurons, Continuous, costs_alike
+from energyam.memories.neurons import AbstractNeurons, Continuous, cost_nothing
 from energyam.memories.polynomial import Polynomial
 from energyam.memories.reads import read
 from energyam.memories.rows import Indices, as_wide, kept_rows
@@ -55,7 +55,7 @@ class AbstractDenseAM(AbstractMemory):
 
     def flips(self, exact: bool = True) -> AbstractFlips | None:
         values = self.neurons.values
-        if self.neurons.unit is None or not costs_alike(self.neurons):
+        if self.neurons.unit is None or not cost_nothing(self.neurons):
             return None
         patterns, whole = self._whole_patterns()
         whole = whole and exact and self.similarity.overlaps and values in ((-1, 1), (0, 1))

@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, PRNGKeyArray, Shaped
 
 from energyam import checks
-from energyam.memories.neurons import AbstractNeurons, Shape, whole_patterns
+from energyam.memories.neurons import AbstractNeurons, Layer, Number, Shape, Wide, whole_patterns
 
 
 class Binary(AbstractNeurons):
@@ -31,32 +31,21 @@ class Binary(AbstractNeurons):
             return checks.as_floats("patterns", patterns, "K D")
         return checks.as_binary("patterns", patterns, "K D")
 
-    def energy(self, state: Float[Array, "..."]) -> Float[Array, ""]:
+    def energy(self, state: Layer) -> Number:
         return jnp.zeros((), state.dtype)
 
-    def respond(
-        self, field: Float[Array, "..."], state: Float[Array, "..."], curvature: ArrayLike = 0.0
-    ) -> Float[Array, "..."]:
+    def respond(self, field: Layer, state: Layer, curvature: ArrayLike = 0.0) -> Layer:
         return jnp.where(field == 0, state, jnp.sign(field))
 
-    def retract(self, state: Float[Array, "..."]) -> Float[Array, "..."]:
+    def retract(self, state: Layer) -> Layer:
         return jnp.where(state < 0, -1, 1).astype(state.dtype)
 
-    def draw(
-        self,
-        field: Float[Array, "..."],
-        curvature: Float[Array, ""],
-        temperature: Float[Array, ""],
-        *,
-        key: PRNGKeyArray,
-    ) -> Float[Array, "..."]:
+    def draw(self, field: Layer, curvature: Number, temperature: Number, *, key: PRNGKeyArray) -> Layer:
         return _drawn_of_two(2 * field, (-1, 1), temperature, key=key)  # P(x = 1) = σ(2 field/T)
 
-    def log_partition(
-        self, field: Float[Array, "..."], curvature: Float[Array, ""], temperature: Float[Array, ""]
-    ) -> Float[Array, ""]:
+    def log_partition(self, field: Wide, curvature: ArrayLike, temperature: ArrayLike) -> Wide:
         h = field / temperature
-        return jnp.sum(jnp.logaddexp(h, -h) - 0.5 * curvature / temperature)
+        return field.__array_namespace__().logaddexp(h, -h) - 0.5 * curvature / temperature
 
 
 class ZeroOne(AbstractNeurons):
@@ -81,32 +70,21 @@ class ZeroOne(AbstractNeurons):
             return patterns.astype(jnp.int8)
         return whole_patterns(patterns, self)
 
-    def energy(self, state: Float[Array, "..."]) -> Float[Array, ""]:
+    def energy(self, state: Layer) -> Number:
         return jnp.zeros((), state.dtype)
 
-    def respond(
-        self, field: Float[Array, "..."], state: Float[Array, "..."], curvature: ArrayLike = 0.0
-    ) -> Float[Array, "..."]:
+    def respond(self, field: Layer, state: Layer, curvature: ArrayLike = 0.0) -> Layer:
         pull = field - 0.5 * jnp.asarray(curvature, field.dtype)
         return jnp.where(pull == 0, state, jnp.where(pull > 0, 1, jnp.where(pull < 0, 0, pull)))
 
-    def retract(self, state: Float[Array, "..."]) -> Float[Array, "..."]:
+    def retract(self, state: Layer) -> Layer:
         return jnp.where(state < 0.5, 0, 1).astype(state.dtype)
 
-    def draw(
-        self,
-        field: Float[Array, "..."],
-        curvature: Float[Array, ""],
-        temperature: Float[Array, ""],
-        *,
-        key: PRNGKeyArray,
-    ) -> Float[Array, "..."]:
+    def draw(self, field: Layer, curvature: Number, temperature: Number, *, key: PRNGKeyArray) -> Layer:
         return _drawn_of_two(field - 0.5 * curvature, (0, 1), temperature, key=key)
 
-    def log_partition(
-        self, field: Float[Array, "..."], curvature: Float[Array, ""], temperature: Float[Array, ""]
-    ) -> Float[Array, ""]:
-        return jnp.sum(jax.nn.softplus((field - 0.5 * curvature) / temperature))
+    def log_partition(self, field: Wide, curvature: ArrayLike, temperature: ArrayLike) -> Wide:
+        return field.__array_namespace__().logaddexp(0 * field, (field - 0.5 * curvature) / temperature)
 
 
 class Categorical(AbstractNeurons):
@@ -143,7 +121,8 @@ class Categorical(AbstractNeurons):
         states = _as_zero_one(name, states, dims)
         if states.ndim == 0 or states.shape[-1] % self.q:
             raise ValueError(
-                f"{name} must have a last axis of q = {self.q} values, or a multiple; got shape {states.shape}"
+                f"{name} must have a last axis of q = {self.q} values, or of a multiple; got shape "
+                f"{states.shape}"
             )
         if not checks.passes(lambda x: (self._by_unit(x).sum(-1) == 1).all(), states):
             raise ValueError(
@@ -152,12 +131,10 @@ class Categorical(AbstractNeurons):
             )
         return states
 
-    def energy(self, state: Float[Array, "..."]) -> Float[Array, ""]:
+    def energy(self, state: Layer) -> Number:
         return jnp.zeros((), state.dtype)
 
-    def respond(
-        self, field: Float[Array, "..."], state: Float[Array, "..."], curvature: ArrayLike = 0.0
-    ) -> Float[Array, "..."]:
+    def respond(self, field: Layer, state: Layer, curvature: ArrayLike = 0.0) -> Layer:
         fields, now = self._by_unit(field), self._by_unit(state)
         best = jax.nn.one_hot(jnp.argmax(fields, axis=-1), self.q, dtype=field.dtype)
         most = jnp.max(fields, axis=-1, keepdims=True)
@@ -165,26 +142,18 @@ class Categorical(AbstractNeurons):
         answer = jnp.where(stays, now, jnp.where(jnp.isnan(most), most, best))
         return answer.reshape(field.shape)
 
-    def retract(self, state: Float[Array, "..."]) -> Float[Array, "..."]:
+    def retract(self, state: Layer) -> Layer:
         best = jax.nn.one_hot(jnp.argmax(self._by_unit(state), axis=-1), self.q, dtype=state.dtype)
         return best.reshape(state.shape)
 
-    def draw(
-        self,
-        field: Float[Array, "..."],
-        curvature: Float[Array, ""],
-        temperature: Float[Array, ""],
-        *,
-        key: PRNGKeyArray,
-    ) -> Float[Array, "..."]:
+    def draw(self, field: Layer, curvature: Number, temperature: Number, *, key: PRNGKeyArray) -> Layer:
         noise = temperature * jr.gumbel(key, field.shape, field.dtype)
         return self.retract(field + noise)
 
-    def log_partition(
-        self, field: Float[Array, "..."], curvature: Float[Array, ""], temperature: Float[Array, ""]
-    ) -> Float[Array, ""]:
-        logits = (self._by_unit(field) - 0.5 * curvature) / temperature
-        return jnp.sum(jax.nn.logsumexp(logits, axis=-1))
+    def log_partition(self, field: Wide, curvature: ArrayLike, temperature: ArrayLike) -> Wide:
+        xp, logits = field.__array_namespace__(), (self._by_unit(field) - 0.5 * curvature) / temperature
+        top = xp.max(logits, axis=-1)
+        return top + xp.log(xp.sum(xp.exp(logits - top[..., None]), axis=-1))
 
     def _by_unit(self, state):
         return state.reshape(*state.shape[:-1], -1, self.q)

@@ -14,10 +14,10 @@ import jax.numpy as jnp
 from jax import lax
 from jax.scipy.special import xlog1py, xlogy
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Array, Shaped
 
 from energyam import checks
-from energyam.memories.neurons import AbstractNeurons, Shape
+from energyam.memories.neurons import AbstractNeurons, Layer, Number, Shape
 from energyam.roots import held_field
 
 
@@ -32,18 +32,16 @@ class Rectified(AbstractNeurons):
     def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
         return in_range(name, states, dims, 0, math.inf)
 
-    def energy(self, state: Float[Array, "..."]) -> Float[Array, ""]:
+    def energy(self, state: Layer) -> Number:
         return 0.5 * jnp.sum(state**2)
 
-    def respond(
-        self, field: Float[Array, "..."], state: Float[Array, "..."], curvature: ArrayLike = 0.0
-    ) -> Float[Array, "..."]:
+    def respond(self, field: Layer, state: Layer, curvature: ArrayLike = 0.0) -> Layer:
         return jax.nn.relu(field) / (1 + jnp.asarray(curvature, field.dtype))
 
-    def retract(self, state: Float[Array, "..."]) -> Float[Array, "..."]:
+    def retract(self, state: Layer) -> Layer:
         return jnp.maximum(state, 0)
 
-    def lagrangian(self, field: Float[Array, "..."]) -> Float[Array, ""]:
+    def lagrangian(self, field: Layer) -> Number:
         return 0.5 * jnp.sum(jax.nn.relu(field) ** 2)
 
 
@@ -59,7 +57,7 @@ class Tanh(AbstractNeurons):
     Hopfield, PNAS 81 (1984); Peterson & Anderson, Complex Systems 1 (1987).
     """
 
-    beta: Float[Array, ""]
+    beta: Number
     shape: Shape = eqx.field(static=True, default=None)
 
     def __init__(self, beta: ArrayLike, shape: Shape = None):
@@ -69,23 +67,21 @@ class Tanh(AbstractNeurons):
     def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
         return in_range(name, states, dims, -1, 1)
 
-    def energy(self, state: Float[Array, "..."]) -> Float[Array, ""]:
+    def energy(self, state: Layer) -> Number:
         g = moved_into(state, *_open(state, -1))
         return jnp.sum(xlog1py(1 + g, g) + xlog1py(1 - g, -g)) / (2 * self.beta)
 
-    def respond(
-        self, field: Float[Array, "..."], state: Float[Array, "..."], curvature: ArrayLike = 0.0
-    ) -> Float[Array, "..."]:
+    def respond(self, field: Layer, state: Layer, curvature: ArrayLike = 0.0) -> Layer:
         def activation(u):
             value = jnp.tanh(self.beta * u)
             return value, self.beta * (1 - value**2)
 
         return activation(held_field(activation, field, curvature, -1, 1))[0]
 
-    def retract(self, state: Float[Array, "..."]) -> Float[Array, "..."]:
+    def retract(self, state: Layer) -> Layer:
         return jnp.clip(state, *_open(state, -1))
 
-    def lagrangian(self, field: Float[Array, "..."]) -> Float[Array, ""]:
+    def lagrangian(self, field: Layer) -> Number:
         # ln cosh x = softplus(2x) − x − ln 2, from the side on which nothing overflows.
         size = jnp.abs(field)
         return jnp.sum(size + (jnp.log1p(jnp.exp(-2 * self.beta * size)) - math.log(2)) / self.beta)
@@ -100,7 +96,7 @@ class Sigmoid(AbstractNeurons):
     **Arguments:** `beta`: β, the steepness; `shape`: that of the layer. Raises `ValueError` for β ≤ 0.
     """
 
-    beta: Float[Array, ""]
+    beta: Number
     shape: Shape = eqx.field(static=True, default=None)
 
     def __init__(self, beta: ArrayLike, shape: Shape = None):
@@ -110,23 +106,21 @@ class Sigmoid(AbstractNeurons):
     def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
         return in_range(name, states, dims, 0, 1)
 
-    def energy(self, state: Float[Array, "..."]) -> Float[Array, ""]:
+    def energy(self, state: Layer) -> Number:
         g = moved_into(state, jnp.finfo(state.dtype).tiny, _open(state, 0)[1])
         return jnp.sum(xlogy(g, g) + xlog1py(1 - g, -g)) / self.beta
 
-    def respond(
-        self, field: Float[Array, "..."], state: Float[Array, "..."], curvature: ArrayLike = 0.0
-    ) -> Float[Array, "..."]:
+    def respond(self, field: Layer, state: Layer, curvature: ArrayLike = 0.0) -> Layer:
         def activation(u):
             value = jax.nn.sigmoid(self.beta * u)
             return value, self.beta * value * (1 - value)
 
         return activation(held_field(activation, field, curvature, 0, 1))[0]
 
-    def retract(self, state: Float[Array, "..."]) -> Float[Array, "..."]:
+    def retract(self, state: Layer) -> Layer:
         return jnp.clip(state, *_open(state, 0))
 
-    def lagrangian(self, field: Float[Array, "..."]) -> Float[Array, ""]:
+    def lagrangian(self, field: Layer) -> Number:
         return jnp.sum(jax.nn.softplus(self.beta * field)) / self.beta
 
 
@@ -143,9 +137,9 @@ class LayerNorm(AbstractNeurons):
     NeurIPS 2023.
     """
 
-    gain: Float[Array, ""]
-    offset: Float[Array, "..."]
-    eps: Float[Array, ""]
+    gain: Number
+    offset: Layer
+    eps: Number
     shape: Shape = eqx.field(static=True, default=None)
 
     def __init__(
@@ -173,14 +167,12 @@ class LayerNorm(AbstractNeurons):
             )
         return states
 
-    def energy(self, state: Float[Array, "..."]) -> Float[Array, ""]:
+    def energy(self, state: Layer) -> Number:
         D = state.shape[-1]
         room = D * self.gain**2 - jnp.sum(self._from_offset(state) ** 2, axis=-1)
         return -jnp.sum(jnp.sqrt(D * self.eps) * _root(room))
 
-    def respond(
-        self, field: Float[Array, "..."], state: Float[Array, "..."], curvature: ArrayLike = 0.0
-    ) -> Float[Array, "..."]:
+    def respond(self, field: Layer, state: Layer, curvature: ArrayLike = 0.0) -> Layer:
         c, most = jnp.asarray(curvature, field.dtype), field.shape[-1] ** 0.5 * self.gain
         h = field - c * self._broadcast(field)
         h = h - jnp.mean(h, axis=-1, keepdims=True)
@@ -196,14 +188,14 @@ class LayerNorm(AbstractNeurons):
         ratio = jnp.where(size > 0, left / jnp.where(size > 0, size, 1), 1)
         return h * (ratio * most / spread) + self._broadcast(field)
 
-    def retract(self, state: Float[Array, "..."]) -> Float[Array, "..."]:
+    def retract(self, state: Layer) -> Layer:
         g = self._from_offset(state)
         g = g - jnp.mean(g, axis=-1, keepdims=True)
         most = g.shape[-1] ** 0.5 * self.gain * (1 - jnp.finfo(g.dtype).eps)
         size = _root(jnp.sum(g**2, axis=-1, keepdims=True))
         return g * jnp.where(size > most, most / jnp.where(size > 0, size, 1), 1) + self._broadcast(state)
 
-    def lagrangian(self, field: Float[Array, "..."]) -> Float[Array, ""]:
+    def lagrangian(self, field: Layer) -> Number:
         roots = jnp.sqrt(jnp.var(field, axis=-1) + self.eps)
         return jnp.sum(field.shape[-1] * self.gain * roots) + jnp.sum(self._broadcast(field) * field)
 
@@ -238,7 +230,7 @@ def _open(state, low):
     return low + least, 1 - least
 
 
-def moved_into(state: Float[Array, "..."], low: ArrayLike, high: ArrayLike) -> Float[Array, "..."]:
+def moved_into(state: Layer, low: ArrayLike, high: ArrayLike) -> Layer:
     """`state` from `low` to `high`, with the derivatives of the state itself: slopes there stay finite."""
     return state + lax.stop_gradient(jnp.clip(state, low, high) - state)
 

@@ -41,9 +41,7 @@ class HierarchicalMemory(eqx.Module):
     names: tuple[str, ...] = eqx.field(static=True)  # of the layers: dictionaries are sorted by jit
 
     def __init__(
-        self,
-        neurons: Mapping[str, AbstractNeurons],
-        synapses: Sequence[tuple[Synapse, Sequence[str]]],
+        self, neurons: Mapping[str, AbstractNeurons], synapses: Sequence[tuple[Synapse, Sequence[str]]]
     ):
         self.neurons = _checked_neurons(neurons)
         pairs = [_checked_pair(i, pair, self.neurons) for i, pair in enumerate(_checked_list(synapses))]

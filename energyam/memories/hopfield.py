@@ -9,7 +9,7 @@ from energyam.flips.couplings import CouplingFlips, coupling_flips
 from energyam.linalg import dot
 from energyam.memories.base import AbstractMemory, Pull
 from energyam.memories.discrete import Binary
-from energyam.memories.neurons import AbstractNeurons, costs_alike
+from energyam.memories.neurons import AbstractNeurons, cost_nothing
 
 
 class HopfieldNetwork(AbstractMemory):
@@ -65,7 +65,7 @@ class HopfieldNetwork(AbstractMemory):
         return Pull(potential, drive + bias, jnp.zeros((), drive.dtype))
 
     def flips(self, exact: bool = True) -> CouplingFlips | None:
-        if self.neurons.unit is None or not costs_alike(self.neurons):
+        if self.neurons.unit is None or not cost_nothing(self.neurons):
             return None
         return coupling_flips(self.weights, self.bias)
 

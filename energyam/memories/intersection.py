@@ -12,7 +12,7 @@ import jax.random as jr
 import numpy as np
 from jax import lax
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int, Num, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from energyam import checks
 from energyam.flips.abstract import Change
@@ -20,7 +20,14 @@ from energyam.flips.bounds import Bounds, of_terms
 from energyam.hypercube import MAX_DIMENSION, log_circle_intersection, log_number, log_of
 from energyam.hypersphere import log_cap_integral, log_cap_intersection
 from energyam.log_scale import ZERO_EXPONENT, largest_exponent, two_to, wide_floats
-from energyam.memories.separation import AbstractSeparation, Pair, by_blocks, check_similarities
+from energyam.memories.separation import (
+    AbstractSeparation,
+    Directions,
+    Pair,
+    Similarities,
+    by_blocks,
+    check_similarities,
+)
 
 _WEIGHTS, _STEPS, _SUMS = range(3)  # rows of the tables
 
@@ -79,7 +86,7 @@ class CircleIntersection(AbstractSeparation):
         """D, the length of the vectors compared."""
         return self.mantissas.shape[1] - 1
 
-    def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+    def potential(self, similarities: Similarities) -> Float[Array, ""]:
         return by_blocks(self, similarities)[0]
 
     def blocks(self) -> "CircleIntersection":
@@ -88,7 +95,7 @@ class CircleIntersection(AbstractSeparation):
     def check(self, dim: int, neurons: Any) -> None:
         check_similarities(self, dim, neurons, self.cosines, self.dim)
 
-    def scale(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+    def scale(self, similarities: Similarities) -> Float[Array, ""]:
         return similarities.max()
 
     def relative(self, similarities: Float[Array, "..."], scale: Float[Array, ""]) -> Pair:
@@ -103,9 +110,7 @@ class CircleIntersection(AbstractSeparation):
         potential = total * term * two_to(jnp.minimum(term_top, most), term.dtype) / self._scale
         return potential, weight * two_to(jnp.clip(weight_top, -most // 2, most), term.dtype)
 
-    def gain(
-        self, similarities: Float[Array, " K"], direction: Num[Array, " K"], step: ArrayLike
-    ) -> Change | None:
+    def gain(self, similarities: Similarities, direction: Directions, step: ArrayLike) -> Change | None:
         cells = self._cells(step)
         if cells is None:
             return None
@@ -120,7 +125,7 @@ class CircleIntersection(AbstractSeparation):
         change = total * two_to(jnp.clip(top, -bound, bound), terms.dtype) / self._scale
         return Change(jnp.where(jnp.abs(total) > rounding, change, 0), jnp.zeros_like(change))
 
-    def bounds(self, similarities: Float[Array, " K"], step: ArrayLike) -> Bounds | None:
+    def bounds(self, similarities: Similarities, step: ArrayLike) -> Bounds | None:
         cells = self._cells(step)
         if cells is None:
             return None
@@ -204,7 +209,7 @@ class CapIntersection(AbstractSeparation):
         self.radius = checks.positive_float("radius", radius)
         checks.within("radius", self.radius, 0, dim)
 
-    def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+    def potential(self, similarities: Similarities) -> Float[Array, ""]:
         return by_blocks(self, similarities)[0]
 
     def blocks(self) -> "CapIntersection":
@@ -213,7 +218,7 @@ class CapIntersection(AbstractSeparation):
     def check(self, dim: int, neurons: Any) -> None:
         check_similarities(self, dim, neurons, self.cosines, self.dim)
 
-    def scale(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+    def scale(self, similarities: Similarities) -> Float[Array, ""]:
         return similarities.max()
 
     def relative(self, similarities: Float[Array, "..."], scale: Float[Array, ""]) -> Pair:
@@ -233,7 +238,7 @@ class CapIntersection(AbstractSeparation):
     def _share(self, similarities):
         return _cap_share(self.dim, self.radius, similarities)
 
-    def gain(self, similarities: Float[Array, " K"], direction: Num[Array, " K"], step: ArrayLike) -> Change:
+    def gain(self, similarities: Similarities, direction: Directions, step: ArrayLike) -> Change:
         before = _cap_share(self.dim, self.radius, similarities)
         after = _cap_share(self.dim, self.radius, similarities + step * direction)
         changes, sizes = after - before, after + before

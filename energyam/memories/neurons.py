@@ -13,6 +13,9 @@ from energyam import checks
 from energyam.abilities import check_written, optional
 
 Shape = tuple[int, ...] | None
+Layer = Float[Array, "..."]
+Number = Float[Array, ""]
+Wide = Float[Array | np.ndarray, "..."]  # of numpy in double precision, where that matters
 
 
 class AbstractNeurons(eqx.Module):
@@ -35,17 +38,15 @@ class AbstractNeurons(eqx.Module):
         """`states` as an array of such neurons; raises `ValueError` if they can't be."""
 
     @abc.abstractmethod
-    def energy(self, state: Float[Array, "..."]) -> Float[Array, ""]:
+    def energy(self, state: Layer) -> Number:
         """R(x), a scalar for one layer."""
 
     @abc.abstractmethod
-    def respond(
-        self, field: Float[Array, "..."], state: Float[Array, "..."], curvature: ArrayLike = 0.0
-    ) -> Float[Array, "..."]:
+    def respond(self, field: Layer, state: Layer, curvature: ArrayLike = 0.0) -> Layer:
         """argmin_x R(x) + ½ curvature ‖x‖² − field · x; neurons that nothing pulls at stay as in `state`."""
 
     @abc.abstractmethod
-    def retract(self, state: Float[Array, "..."]) -> Float[Array, "..."]:
+    def retract(self, state: Layer) -> Layer:
         """The nearest state that these neurons can take."""
 
     @property
@@ -56,7 +57,7 @@ class AbstractNeurons(eqx.Module):
         return None
 
     @optional
-    def others(self, state: Float[Array | np.ndarray, "..."]) -> Float[Array | np.ndarray, "..."] | None:
+    def others(self, state: Layer | np.ndarray) -> Layer | np.ndarray | None:
         """The other values: of two-valued neurons elementwise, of a one-hot unit of q values the q − 1 other
         rows (q − 1, q) for its row (q,). Write it for units; of two-valued neurons it is derived."""
         return None if self.values is None else sum(self.values) - state
@@ -85,42 +86,33 @@ class AbstractNeurons(eqx.Module):
         return checks.as_floats("patterns", patterns, "K D")
 
     @optional
-    def lagrangian(self, field: Float[Array, "..."]) -> Float[Array, ""] | None:
+    def lagrangian(self, field: Layer) -> Number | None:
         """L(x), a scalar for the field of one layer, whose gradient is the answer to it. Write it where it is
         known in closed form."""
         return None
 
     @optional
     def draw(
-        self,
-        field: Float[Array, "..."],
-        curvature: Float[Array, ""],
-        temperature: Float[Array, ""],
-        *,
-        key: PRNGKeyArray,
-    ) -> Float[Array, "..."] | None:
+        self, field: Layer, curvature: Number, temperature: Number, *, key: PRNGKeyArray
+    ) -> Layer | None:
         """Neurons x from exp((field · x − ½ curvature ‖x‖² − R(x))/T), each by itself. Write it so that
         `BlockGibbs` draws whole layers, and annealing knows where to start."""
         return None
 
     @optional
-    def log_partition(
-        self, field: Float[Array, "..."], curvature: Float[Array, ""], temperature: Float[Array, ""]
-    ) -> Float[Array, ""] | None:
-        """The log of the sum, or integral, of exp((field · x − ½ curvature ‖x‖² − R(x))/T) over all states.
-        Write it so that partition functions of mixtures are exact."""
+    def log_partition(self, field: Wide, curvature: ArrayLike, temperature: ArrayLike) -> Wide | None:
+        """The log of the sum, or integral, of exp((field · x − ½ curvature ‖x‖² − R(x))/T) over the values of
+        each neuron, or unit. Write it so that partition functions of mixtures are exact."""
         return None
 
     @optional
-    def tangent(self, state: Float[Array, "..."], vector: Float[Array, "..."]) -> Float[Array, "..."] | None:
+    def tangent(self, state: Layer, vector: Layer) -> Layer | None:
         """The part of `vector` along the surface at `state`. Write it, with `geodesic`, for neurons on a
         curved surface, so that Langevin dynamics samples them exactly."""
         return None
 
     @optional
-    def geodesic(
-        self, state: Float[Array, "..."], step: Float[Array, "..."]
-    ) -> tuple[Float[Array, "..."], Float[Array, "..."]] | None:
+    def geodesic(self, state: Layer, step: Layer) -> tuple[Layer, Layer] | None:
         """Where a tangent step leads, and the step as carried there: its opposite leads back. Write it with
         `tangent`."""
         return None
@@ -134,30 +126,19 @@ class Continuous(AbstractNeurons):
     def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
         return checks.as_floats(name, states, dims)
 
-    def energy(self, state: Float[Array, "..."]) -> Float[Array, ""]:
+    def energy(self, state: Layer) -> Number:
         return 0.5 * jnp.sum(state**2)
 
-    def respond(
-        self, field: Float[Array, "..."], state: Float[Array, "..."], curvature: ArrayLike = 0.0
-    ) -> Float[Array, "..."]:
+    def respond(self, field: Layer, state: Layer, curvature: ArrayLike = 0.0) -> Layer:
         return field / (1 + jnp.asarray(curvature, field.dtype))
 
-    def retract(self, state: Float[Array, "..."]) -> Float[Array, "..."]:
+    def retract(self, state: Layer) -> Layer:
         return state
 
-    def draw(
-        self,
-        field: Float[Array, "..."],
-        curvature: Float[Array, ""],
-        temperature: Float[Array, ""],
-        *,
-        key: PRNGKeyArray,
-    ) -> Float[Array, "..."]:
+    def draw(self, field: Layer, curvature: Number, temperature: Number, *, key: PRNGKeyArray) -> Layer:
         return _normal(field, 1 + curvature, temperature, key=key)
 
-    def log_partition(
-        self, field: Float[Array, "..."], curvature: Float[Array, ""], temperature: Float[Array, ""]
-    ) -> Float[Array, ""]:
+    def log_partition(self, field: Wide, curvature: ArrayLike, temperature: ArrayLike) -> Wide:
         return _log_gaussian(field, 1 + curvature, temperature)
 
 
@@ -172,31 +153,20 @@ class Free(AbstractNeurons):
     def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
         return checks.as_floats(name, states, dims)
 
-    def energy(self, state: Float[Array, "..."]) -> Float[Array, ""]:
+    def energy(self, state: Layer) -> Number:
         return jnp.zeros((), state.dtype)
 
-    def respond(
-        self, field: Float[Array, "..."], state: Float[Array, "..."], curvature: ArrayLike = 0.0
-    ) -> Float[Array, "..."]:
+    def respond(self, field: Layer, state: Layer, curvature: ArrayLike = 0.0) -> Layer:
         held = jnp.asarray(curvature, field.dtype)
         return jnp.where(held > 0, field / jnp.where(held > 0, held, 1), state)
 
-    def retract(self, state: Float[Array, "..."]) -> Float[Array, "..."]:
+    def retract(self, state: Layer) -> Layer:
         return state
 
-    def draw(
-        self,
-        field: Float[Array, "..."],
-        curvature: Float[Array, ""],
-        temperature: Float[Array, ""],
-        *,
-        key: PRNGKeyArray,
-    ) -> Float[Array, "..."]:
+    def draw(self, field: Layer, curvature: Number, temperature: Number, *, key: PRNGKeyArray) -> Layer:
         return _normal(field, curvature, temperature, key=key)
 
-    def log_partition(
-        self, field: Float[Array, "..."], curvature: Float[Array, ""], temperature: Float[Array, ""]
-    ) -> Float[Array, ""]:
+    def log_partition(self, field: Wide, curvature: ArrayLike, temperature: ArrayLike) -> Wide:
         return _log_gaussian(field, curvature, temperature)
 
 
@@ -222,27 +192,23 @@ class Spherical(AbstractNeurons):
             )
         return states
 
-    def energy(self, state: Float[Array, "..."]) -> Float[Array, ""]:
+    def energy(self, state: Layer) -> Number:
         return jnp.zeros((), state.dtype)
 
-    def respond(
-        self, field: Float[Array, "..."], state: Float[Array, "..."], curvature: ArrayLike = 0.0
-    ) -> Float[Array, "..."]:
+    def respond(self, field: Layer, state: Layer, curvature: ArrayLike = 0.0) -> Layer:
         # Scaled by the largest entry first: squares of small or large fields leave the range of floats.
         size = jnp.max(jnp.abs(field), axis=-1, keepdims=True)
         scaled = field / jnp.where(size > 0, size, 1)
         norm = jnp.sqrt(jnp.sum(jnp.where(size > 0, scaled, 1) ** 2, axis=-1, keepdims=True))
         return jnp.where(size > 0, scaled / norm, state)
 
-    def retract(self, state: Float[Array, "..."]) -> Float[Array, "..."]:
+    def retract(self, state: Layer) -> Layer:
         return self.respond(state, state)
 
-    def tangent(self, state: Float[Array, "..."], vector: Float[Array, "..."]) -> Float[Array, "..."]:
+    def tangent(self, state: Layer, vector: Layer) -> Layer:
         return vector - jnp.sum(state * vector, axis=-1, keepdims=True) * state
 
-    def geodesic(
-        self, state: Float[Array, "..."], step: Float[Array, "..."]
-    ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    def geodesic(self, state: Layer, step: Layer) -> tuple[Layer, Layer]:
         angle = jnp.sqrt(jnp.sum(step**2, axis=-1, keepdims=True))
         arrived = jnp.cos(angle) * state + jnp.sinc(angle / jnp.pi) * step
         return self.retract(arrived), jnp.cos(angle) * step - angle * jnp.sin(angle) * state
@@ -260,17 +226,14 @@ def is_movable(neurons: AbstractNeurons) -> bool:
     return neurons.others(jnp.eye(2)[0]) is not None
 
 
-def costs_alike(neurons: AbstractNeurons) -> bool:
-    """Whether R is known to be the same for all values that a neuron moves between, so that moves need not
-    ask.
+def cost_nothing(neurons: AbstractNeurons) -> bool:
+    """Whether R is known to be 0 for all values that a neuron, or a unit, moves between.
 
-    R is that of each neuron, or unit, by itself.
+    Moves then need not ask for it.
     """
-    rows = (
-        jnp.eye(neurons.unit or 2) if neurons.values is None else jnp.asarray(neurons.values, float)[:, None]
-    )
-    costs = checks.now(lambda: jnp.stack([neurons.energy(row) for row in rows]))
-    return checks.is_known(costs) and bool(checks.now(lambda costs: (costs == costs[0]).all(), costs))
+    values = jnp.eye(neurons.unit or 2) if neurons.values is None else jnp.asarray(neurons.values, float)
+    costs = checks.now(lambda: jnp.stack([neurons.energy(jnp.atleast_1d(value)) for value in values]))
+    return checks.is_known(costs) and bool(checks.now(lambda costs: (costs == 0).all(), costs))
 
 
 def whole_patterns(patterns: Num[Array, "K D"], neurons: AbstractNeurons) -> Num[Array, "K D"]:
@@ -292,9 +255,9 @@ def _normal(field, curvature, temperature, *, key):
 
 
 def _log_gaussian(field, curvature, temperature):
-    """The log of the integral of exp((field x − ½ curvature x²)/T) over all x."""
-    squares = jnp.sum(field**2) / (2 * temperature * curvature)
-    return squares + 0.5 * field.size * jnp.log(2 * jnp.pi * temperature / curvature)
+    """The log of the integral of exp((field x − ½ curvature x²)/T) over all x, for each field."""
+    xp = field.__array_namespace__()
+    return field**2 / (2 * temperature * curvature) + 0.5 * xp.log(2 * np.pi * temperature / curvature)
 
 
 def _check_shape(name, value):

@@ -52,8 +52,8 @@ class PaddedKeyValueMemory(eqx.Module):
         checks.as_pairs(self.keys, self.values)
         if _within(self.separation)[1].blocks() is None:
             raise ValueError(
-                "separation must take its patterns in blocks (say eam.LogSumExp(beta), or eam.TopK of one) to be "
-                f"padded; got {type(self.separation).__name__} (use eam.KeyValueMemory)"
+                "separation must take its patterns in blocks (eam.LogSumExp(beta), or eam.TopK of one) to "
+                f"be padded; got {type(self.separation).__name__} (use eam.KeyValueMemory)"
             )
 
     @property

@@ -19,7 +19,14 @@ from energyam.flips.integer_powers import (
     with_exact_sign,
 )
 from energyam.log_scale import compressed, is_beyond
-from energyam.memories.separation import AbstractSeparation, Pair, by_blocks, saturated
+from energyam.memories.separation import (
+    AbstractSeparation,
+    Directions,
+    Pair,
+    Similarities,
+    by_blocks,
+    saturated,
+)
 
 _SMALL_ORDER = 19  # up to here bounds take products of squares too: their n units of rounding are few
 
@@ -58,7 +65,7 @@ class Polynomial(AbstractSeparation):
             raise ValueError("n must be known where a Polynomial is made; got a traced whole number")
         self.limbs = limbs_for(int(self.n)) if whole else 0
 
-    def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+    def potential(self, similarities: Similarities) -> Float[Array, ""]:
         return by_blocks(self, similarities)[0]
 
     def blocks(self) -> "Polynomial":
@@ -68,7 +75,7 @@ class Polynomial(AbstractSeparation):
     def growing(self) -> bool:
         return True
 
-    def scale(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+    def scale(self, similarities: Similarities) -> Float[Array, ""]:
         # Above 0 where all similarities are 0, so that a slope of 1 (n = 1) is not lost.
         least = jnp.finfo(similarities.dtype).tiny ** 0.5
         return jnp.maximum(jnp.max(self._rectified(similarities, jnp.abs)), least)
@@ -85,7 +92,7 @@ class Polynomial(AbstractSeparation):
         unit = jnp.minimum(scale ** (self.n - 1.0), largest / 2.0**32)
         return self._value(total, scale), unit
 
-    def gain(self, similarities: Float[Array, " K"], direction: Num[Array, " K"], step: ArrayLike) -> Change:
+    def gain(self, similarities: Similarities, direction: Directions, step: ArrayLike) -> Change:
         before, after = similarities, similarities + step * direction
         if self.rectified:
             before, after = jax.nn.relu(before), jax.nn.relu(after)
@@ -98,7 +105,7 @@ class Polynomial(AbstractSeparation):
             bound = jnp.zeros_like(bound)
         return Change(*(saturated(self._in_units(part, scale)) for part in (estimate, bound)))
 
-    def bounds(self, similarities: Float[Array, " K"], step: ArrayLike) -> Bounds:
+    def bounds(self, similarities: Similarities, step: ArrayLike) -> Bounds:
         small = self._whole and largest_order(self.limbs) <= _SMALL_ORDER
         around = similarities[None] + step * jnp.arange(-1.0, 2.0, dtype=similarities.dtype)[:, None]
         top = jnp.max(self._rectified(similarities, jnp.abs))

@@ -23,6 +23,8 @@ from energyam.flips.derived import one_number
 from energyam.memories.hidden import AbstractHiddenUnits
 from energyam.memories.neurons import is_curved
 
+Similarities = Float[Array, " K"]
+Directions = Num[Array, " K"]
 Pair = tuple[Float[Array, "..."], Float[Array, "..."]]
 
 
@@ -34,7 +36,7 @@ class Blocks(Protocol):
     those of both once the factors F(a)/F(c) have brought them to one scale.
     """
 
-    def scale(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+    def scale(self, similarities: Similarities) -> Float[Array, ""]:
         """The similarity c that a block is taken relative to; two blocks together take the larger."""
 
     def relative(self, similarities: Float[Array, "..."], scale: Float[Array, ""]) -> Pair:
@@ -51,11 +53,11 @@ class AbstractSeparation(eqx.Module):
         check_written(type(self), AbstractSeparation)
 
     @abc.abstractmethod
-    def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+    def potential(self, similarities: Similarities) -> Float[Array, ""]:
         """Q(Σ_μ F(s_μ)), a scalar for similarities (K,)."""
 
     @optional
-    def weights(self, similarities: Float[Array, " K"]) -> Float[Array, " K"]:
+    def weights(self, similarities: Similarities) -> Similarities:
         """The gradient of the potential; where floats can't hold it, a finite multiple of it. Write it where
         a closed form is better than what is derived: from the blocks, or by differentiation."""
         blocks = self.blocks()
@@ -75,9 +77,7 @@ class AbstractSeparation(eqx.Module):
         return None
 
     @optional
-    def gain(
-        self, similarities: Float[Array, " K"], direction: Num[Array, " K"], step: ArrayLike
-    ) -> Change | None:
+    def gain(self, similarities: Similarities, direction: Directions, step: ArrayLike) -> Change | None:
         """potential(s + step · direction) − potential(s), for whole similarities and direction_μ ∈ {−1, 0,
         1}.
 
@@ -88,7 +88,7 @@ class AbstractSeparation(eqx.Module):
         return None
 
     @optional
-    def bounds(self, similarities: Float[Array, " K"], step: ArrayLike) -> Bounds | None:
+    def bounds(self, similarities: Similarities, step: ArrayLike) -> Bounds | None:
         """What bounds all such changes by functions that are linear in the direction; None for a step that it
         does not serve. Write it, beside `gain`, so that one product decides most flips of many neurons."""
         return None
@@ -133,7 +133,7 @@ class AbstractSeparation(eqx.Module):
         where a separation is made for one dimension."""
 
 
-def by_blocks(blocks: Blocks, similarities: Float[Array, " K"]) -> tuple[Array, Array]:
+def by_blocks(blocks: Blocks, similarities: Similarities) -> tuple[Array, Array]:
     """Potential and weights, all patterns being one block."""
     scale = lax.stop_gradient(blocks.scale(similarities))
     terms, weights = blocks.relative(similarities, scale)

@@ -11,13 +11,20 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Num
+from jaxtyping import Array, Float
 
 from energyam import checks
 from energyam.flips.abstract import Change
 from energyam.flips.bounds import Bounds, of_powers, of_terms
 from energyam.memories.hidden import AbstractHiddenUnits, DrawnPatterns, GaussianUnits
-from energyam.memories.separation import AbstractSeparation, Pair, by_blocks, saturated
+from energyam.memories.separation import (
+    AbstractSeparation,
+    Directions,
+    Pair,
+    Similarities,
+    by_blocks,
+    saturated,
+)
 
 
 class Quadratic(AbstractSeparation):
@@ -29,13 +36,13 @@ class Quadratic(AbstractSeparation):
     Hopfield, PNAS 79 (1982).
     """
 
-    def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+    def potential(self, similarities: Similarities) -> Float[Array, ""]:
         return by_blocks(self, similarities)[0]
 
     def blocks(self) -> "Quadratic":
         return self
 
-    def scale(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+    def scale(self, similarities: Similarities) -> Float[Array, ""]:
         return jnp.ones((), similarities.dtype)
 
     def relative(self, similarities: Float[Array, "..."], scale: Float[Array, ""]) -> Pair:
@@ -44,11 +51,11 @@ class Quadratic(AbstractSeparation):
     def total(self, scale: Float[Array, ""], total: Float[Array, ""]) -> Pair:
         return saturated(0.5 * total), jnp.ones_like(total)
 
-    def gain(self, similarities: Float[Array, " K"], direction: Num[Array, " K"], step: ArrayLike) -> Change:
+    def gain(self, similarities: Similarities, direction: Directions, step: ArrayLike) -> Change:
         moved = step * direction
         return _exact(0.5 * exact_sum(moved * (2 * similarities + moved), similarities.dtype))
 
-    def bounds(self, similarities: Float[Array, " K"], step: ArrayLike) -> Bounds:
+    def bounds(self, similarities: Similarities, step: ArrayLike) -> Bounds:
         rises, falls = similarities + 0.5 * step, similarities - 0.5 * step
         return of_terms(rises, falls, jnp.asarray(step, rises.dtype), self.potential(similarities))
 
@@ -70,13 +77,13 @@ class ReLU(AbstractSeparation):
     potential(s) = ½ Σ_μ max(s_μ, 0)², weights(s) = max(s, 0).
     """
 
-    def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+    def potential(self, similarities: Similarities) -> Float[Array, ""]:
         return by_blocks(self, similarities)[0]
 
     def blocks(self) -> "ReLU":
         return self
 
-    def scale(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+    def scale(self, similarities: Similarities) -> Float[Array, ""]:
         return jnp.ones((), similarities.dtype)
 
     def relative(self, similarities: Float[Array, "..."], scale: Float[Array, ""]) -> Pair:
@@ -85,12 +92,12 @@ class ReLU(AbstractSeparation):
     def total(self, scale: Float[Array, ""], total: Float[Array, ""]) -> Pair:
         return saturated(0.5 * total), jnp.ones_like(total)
 
-    def gain(self, similarities: Float[Array, " K"], direction: Num[Array, " K"], step: ArrayLike) -> Change:
+    def gain(self, similarities: Similarities, direction: Directions, step: ArrayLike) -> Change:
         before = jax.nn.relu(similarities)
         after = jax.nn.relu(similarities + step * direction)
         return _exact(0.5 * exact_sum((after - before) * (after + before), similarities.dtype))
 
-    def bounds(self, similarities: Float[Array, " K"], step: ArrayLike) -> Bounds:
+    def bounds(self, similarities: Similarities, step: ArrayLike) -> Bounds:
         low, here, high = map(jax.nn.relu, (similarities - step, similarities, similarities + step))
         rises, falls = (high - here) * (high + here), (here - low) * (here + low)
         return of_terms(rises, falls, jnp.asarray(0.5, here.dtype), self.potential(similarities))
@@ -121,7 +128,7 @@ class LogSumExp(AbstractSeparation):
         self.beta = checks.positive_float("beta", beta)
         self.divided = checks.flag("divided", divided)
 
-    def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+    def potential(self, similarities: Similarities) -> Float[Array, ""]:
         return by_blocks(self, similarities)[0]
 
     def blocks(self) -> "LogSumExp":
@@ -134,7 +141,7 @@ class LogSumExp(AbstractSeparation):
     def hidden(self) -> AbstractHiddenUnits:
         return DrawnPatterns(self.beta, 1 / self.beta if self.divided else jnp.ones_like(self.beta))
 
-    def scale(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+    def scale(self, similarities: Similarities) -> Float[Array, ""]:
         return similarities.max()
 
     def relative(self, similarities: Float[Array, "..."], scale: Float[Array, ""]) -> Pair:
@@ -146,7 +153,7 @@ class LogSumExp(AbstractSeparation):
             return scale + jnp.log(total) / self.beta, 1 / total
         return self.beta * scale + jnp.log(total), self.beta / total
 
-    def gain(self, similarities: Float[Array, " K"], direction: Num[Array, " K"], step: ArrayLike) -> Change:
+    def gain(self, similarities: Similarities, direction: Directions, step: ArrayLike) -> Change:
         # Patterns that come nearer, go away and stay: each group's largest similarity and log-sum apart,
         # so that nothing underflows. Raised iff Σ_near exp(βs) (e^{βh} − 1) > Σ_away exp(βs) (1 − e^{−βh}).
         groups = jnp.stack([direction > 0, direction < 0, direction == 0])
@@ -166,7 +173,7 @@ class LogSumExp(AbstractSeparation):
         gain = jnp.where(jnp.abs(leads) > rounding, jnp.sign(leads) * size, 0)
         return _exact(gain / self.beta if self.divided else gain)
 
-    def bounds(self, similarities: Float[Array, " K"], step: ArrayLike) -> Bounds:
+    def bounds(self, similarities: Similarities, step: ArrayLike) -> Bounds:
         scale = 1 / self.beta if self.divided else 1.0
         return of_powers(self.beta, similarities, step, scale)
 
@@ -187,16 +194,14 @@ class TopK(AbstractSeparation):
         self.separation = checks.instance("separation", separation, AbstractSeparation)
         self.k = checks.count("k", k)
 
-    def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+    def potential(self, similarities: Similarities) -> Float[Array, ""]:
         return self.separation.potential(self._largest(similarities)[0])
 
-    def weights(self, similarities: Float[Array, " K"]) -> Float[Array, " K"]:
+    def weights(self, similarities: Similarities) -> Similarities:
         values, indices = self._largest(similarities)
         return jnp.zeros_like(similarities).at[indices].set(self.separation.weights(values))
 
-    def gain(
-        self, similarities: Float[Array, " K"], direction: Num[Array, " K"], step: ArrayLike
-    ) -> Change | None:
+    def gain(self, similarities: Similarities, direction: Directions, step: ArrayLike) -> Change | None:
         # Sorted lists may be compared rank by rank: each rank moves by one step or not at all.
         before = self._largest(similarities)[0]
         after = self._largest(similarities + step * direction)[0]
@@ -212,7 +217,7 @@ class TopK(AbstractSeparation):
         return lax.top_k(similarities, min(self.k, similarities.shape[0]))
 
 
-def exact_sum(terms: Float[Array, " K"], dtype: jnp.dtype) -> Float[Array, ""]:
+def exact_sum(terms: Similarities, dtype: jnp.dtype) -> Float[Array, ""]:
     """The sum of whole numbers below 2^31 held in floats: of exact sign, whatever their number."""
     whole = terms.astype(jnp.int32)
     high, low = jnp.sum(whole >> 12, dtype=jnp.int32), jnp.sum(whole & 4095, dtype=jnp.int32)

@@ -10,7 +10,12 @@ from jaxtyping import Array, Float, Int, Num
 from energyam.abilities import check_written, optional
 from energyam.linalg import dot, overlaps
 
-Pull = tuple[Float[Array, " D"], Float[Array, ""]]
+Patterns = Num[Array, "K D"]
+State = Float[Array, " D"]
+Similarities = Float[Array, " K"]
+Entries = Int[Array, " w"]
+Step = Float[Array, " w"]
+Pull = tuple[State, Float[Array, ""]]
 
 
 class AbstractSimilarity(eqx.Module):
@@ -20,11 +25,11 @@ class AbstractSimilarity(eqx.Module):
         check_written(type(self), AbstractSimilarity)
 
     @abc.abstractmethod
-    def of(self, pattern: Float[Array, " D"], state: Float[Array, " D"]) -> Float[Array, ""]:
+    def of(self, pattern: State, state: State) -> Float[Array, ""]:
         """The similarity of one pattern and one state."""
 
     @optional
-    def of_all(self, patterns: Num[Array, "K D"], state: Float[Array, " D"]) -> Float[Array, " K"]:
+    def of_all(self, patterns: Patterns, state: State) -> Similarities:
         """The similarity of each pattern with the state. Write it where all at once are faster than one by
         one, say as a matrix product."""
         similarities = jax.vmap(self.of, in_axes=(0, None))(patterns.astype(state.dtype), state)
@@ -37,21 +42,14 @@ class AbstractSimilarity(eqx.Module):
 
     @optional
     def moved(
-        self,
-        patterns: Num[Array, "K D"],
-        state: Float[Array, " D"],
-        i: Int[Array, " w"],
-        step: Float[Array, " w"],
-        before: Float[Array, " K"],
-    ) -> Float[Array, " K"]:
+        self, patterns: Patterns, state: State, i: Entries, step: Step, before: Similarities
+    ) -> Similarities:
         """By how much the similarities, now `before`, change as the neurons `i` of `state` move by `step`.
         Write it where that costs less than all similarities anew: a flip then costs K in place of K·D."""
         return self.of_all(patterns, state.at[i].add(step)) - before
 
     @optional
-    def field(
-        self, patterns: Num[Array, "K D"], weights: Float[Array, " K"], state: Float[Array, " D"] | None
-    ) -> Pull | None:
+    def field(self, patterns: Patterns, weights: Similarities, state: State | None) -> Pull | None:
         """Field f and curvature c, both sums over patterns, with Σ_μ w_μ ∇s_μ(x) = f − c x at the state.
 
         For a state of None: for all states at once; None where they depend on the state. Write it so that
@@ -74,52 +72,38 @@ class Dot(AbstractSimilarity):
     def overlaps(self) -> bool:
         return True
 
-    def of(self, pattern: Float[Array, " D"], state: Float[Array, " D"]) -> Float[Array, ""]:
+    def of(self, pattern: State, state: State) -> Float[Array, ""]:
         return dot(pattern, state)
 
-    def of_all(self, patterns: Num[Array, "K D"], state: Float[Array, " D"]) -> Float[Array, " K"]:
+    def of_all(self, patterns: Patterns, state: State) -> Similarities:
         return _side_by_side(patterns, state)
 
     def moved(
-        self,
-        patterns: Num[Array, "K D"],
-        state: Float[Array, " D"],
-        i: Int[Array, " w"],
-        step: Float[Array, " w"],
-        before: Float[Array, " K"],
-    ) -> Float[Array, " K"]:
+        self, patterns: Patterns, state: State, i: Entries, step: Step, before: Similarities
+    ) -> Similarities:
         return _along(patterns, i, step)
 
-    def field(
-        self, patterns: Num[Array, "K D"], weights: Float[Array, " K"], state: Float[Array, " D"] | None
-    ) -> Pull:
+    def field(self, patterns: Patterns, weights: Similarities, state: State | None) -> Pull:
         return dot(weights, patterns), jnp.zeros((), weights.dtype)
 
 
 class NegativeDistance(AbstractSimilarity):
     """Half the squared distance, its sign turned: −½ ‖x − ξ‖²."""
 
-    def of(self, pattern: Float[Array, " D"], state: Float[Array, " D"]) -> Float[Array, ""]:
+    def of(self, pattern: State, state: State) -> Float[Array, ""]:
         return -0.5 * jnp.sum((state - pattern) ** 2)
 
-    def of_all(self, patterns: Num[Array, "K D"], state: Float[Array, " D"]) -> Float[Array, " K"]:
+    def of_all(self, patterns: Patterns, state: State) -> Similarities:
         halves = 0.5 * _squares(patterns, state.dtype)
         # No distance is negative: where it is nearly 0, rounding may say so.
         return jnp.minimum(_side_by_side(patterns, state) - halves - 0.5 * dot(state, state), 0)
 
     def moved(
-        self,
-        patterns: Num[Array, "K D"],
-        state: Float[Array, " D"],
-        i: Int[Array, " w"],
-        step: Float[Array, " w"],
-        before: Float[Array, " K"],
-    ) -> Float[Array, " K"]:
+        self, patterns: Patterns, state: State, i: Entries, step: Step, before: Similarities
+    ) -> Similarities:
         return _along(patterns, i, step) - dot(step, state[i] + 0.5 * step)
 
-    def field(
-        self, patterns: Num[Array, "K D"], weights: Float[Array, " K"], state: Float[Array, " D"] | None
-    ) -> Pull:
+    def field(self, patterns: Patterns, weights: Similarities, state: State | None) -> Pull:
         return dot(weights, patterns), jnp.sum(weights)
 
 
@@ -130,30 +114,23 @@ class Cosine(AbstractSimilarity):
     patterns scaled to length 1.
     """
 
-    def of(self, pattern: Float[Array, " D"], state: Float[Array, " D"]) -> Float[Array, ""]:
+    def of(self, pattern: State, state: State) -> Float[Array, ""]:
         return self.of_all(pattern[None], state)[0]
 
-    def of_all(self, patterns: Num[Array, "K D"], state: Float[Array, " D"]) -> Float[Array, " K"]:
+    def of_all(self, patterns: Patterns, state: State) -> Similarities:
         sizes = _norms(_squares(patterns, state.dtype)) * _norms(dot(state, state))
         return _side_by_side(patterns, state) / sizes
 
     def moved(
-        self,
-        patterns: Num[Array, "K D"],
-        state: Float[Array, " D"],
-        i: Int[Array, " w"],
-        step: Float[Array, " w"],
-        before: Float[Array, " K"],
-    ) -> Float[Array, " K"]:
+        self, patterns: Patterns, state: State, i: Entries, step: Step, before: Similarities
+    ) -> Similarities:
         square = dot(state, state)
         after = square + dot(step, 2 * state[i] + step)  # ‖x‖², which is 0 where all neurons are
         moved = _along(patterns, i, step) / _norms(_squares(patterns, state.dtype))
         now = before * jnp.sqrt(square)
         return jnp.where(after > 0, (now + moved) / _norms(after), 0) - before
 
-    def field(
-        self, patterns: Num[Array, "K D"], weights: Float[Array, " K"], state: Float[Array, " D"] | None
-    ) -> Pull | None:
+    def field(self, patterns: Patterns, weights: Similarities, state: State | None) -> Pull | None:
         if state is None:
             return None
         square = dot(state, state)

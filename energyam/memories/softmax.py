@@ -6,11 +6,11 @@ import jax.numpy as jnp
 from jax import lax
 from jax.scipy.special import xlogy
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Array, Shaped
 
 from energyam import checks
 from energyam.memories.graded import in_range, moved_into
-from energyam.memories.neurons import AbstractNeurons, Shape
+from energyam.memories.neurons import AbstractNeurons, Layer, Number, Shape
 from energyam.roots import entmax, held_field, increasing_root
 
 
@@ -24,7 +24,7 @@ class Softmax(AbstractNeurons):
     β ≤ 0.
     """
 
-    beta: Float[Array, ""]
+    beta: Number
     shape: Shape = eqx.field(static=True, default=None)
 
     def __init__(self, beta: ArrayLike, shape: Shape = None):
@@ -45,21 +45,19 @@ class Softmax(AbstractNeurons):
             )
         return states
 
-    def energy(self, state: Float[Array, "..."]) -> Float[Array, ""]:
+    def energy(self, state: Layer) -> Number:
         g = moved_into(state, jnp.finfo(state.dtype).tiny, jnp.inf)
         return jnp.sum(xlogy(g, g)) / self.beta
 
-    def respond(
-        self, field: Float[Array, "..."], state: Float[Array, "..."], curvature: ArrayLike = 0.0
-    ) -> Float[Array, "..."]:
+    def respond(self, field: Layer, state: Layer, curvature: ArrayLike = 0.0) -> Layer:
         return jax.nn.softmax(self.beta * self._held(field, curvature), axis=-1)
 
-    def retract(self, state: Float[Array, "..."]) -> Float[Array, "..."]:
+    def retract(self, state: Layer) -> Layer:
         nearest = entmax(state, jnp.asarray(2.0, state.dtype))  # the Euclidean projection
         least = jnp.finfo(state.dtype).eps
         return (nearest + least) / (1 + state.shape[-1] * least)
 
-    def lagrangian(self, field: Float[Array, "..."]) -> Float[Array, ""]:
+    def lagrangian(self, field: Layer) -> Number:
         return jnp.sum(jax.nn.logsumexp(self.beta * field, axis=-1)) / self.beta
 
     def _held(self, field, curvature):

@@ -13,7 +13,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from energyam import checks
-from energyam.memories.separation import AbstractSeparation, Pair, by_blocks
+from energyam.memories.separation import AbstractSeparation, Pair, Similarities, by_blocks
 from energyam.roots import entmax, increasing_root
 
 
@@ -53,10 +53,10 @@ class Entmax(AbstractSeparation):
     def fewest(self) -> int:
         return 1
 
-    def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+    def potential(self, similarities: Similarities) -> Float[Array, ""]:
         return _entmax_potential(similarities, *self._numbers(similarities))
 
-    def weights(self, similarities: Float[Array, " K"]) -> Float[Array, " K"]:
+    def weights(self, similarities: Similarities) -> Similarities:
         beta, alpha = self._numbers(similarities)
         return entmax(beta * (similarities - jnp.max(similarities)), alpha)
 
@@ -90,10 +90,10 @@ class KSubsets(AbstractSeparation):
     def fewest(self) -> int:
         return self.k
 
-    def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+    def potential(self, similarities: Similarities) -> Float[Array, ""]:
         return _subsets_potential(similarities, self.beta.astype(similarities.dtype), self._k(similarities))
 
-    def weights(self, similarities: Float[Array, " K"]) -> Float[Array, " K"]:
+    def weights(self, similarities: Similarities) -> Similarities:
         return _subsets(similarities, self.beta.astype(similarities.dtype), self._k(similarities))
 
     def _k(self, similarities):
@@ -121,13 +121,13 @@ class LogSumReLU(AbstractSeparation):
     def __init__(self, beta: ArrayLike):
         self.beta = checks.positive_float("beta", beta)
 
-    def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+    def potential(self, similarities: Similarities) -> Float[Array, ""]:
         return by_blocks(self, similarities)[0]
 
     def blocks(self) -> "LogSumReLU":
         return self
 
-    def scale(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
+    def scale(self, similarities: Similarities) -> Float[Array, ""]:
         return jnp.zeros((), similarities.dtype)
 
     def relative(self, similarities: Float[Array, "..."], scale: Float[Array, ""]) -> Pair:

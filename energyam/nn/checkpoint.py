@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
 from jaxtyping import PRNGKeyArray, PyTree
 
@@ -72,33 +71,22 @@ def read_checkpoint(path: str | Path, state: PyTree, *, key: PRNGKeyArray) -> tu
 
     Raises `ValueError` for a file that is no whole checkpoint, or one of another model, optimizer or key.
     """
-    tensors = _read(path)
+    with opened_tensors(path) as file:
+        file.version_of(_KIND)
+        tensors = file.tensors()
     expected = {f"state{name}": leaf for name, leaf in _leaves(state)}
     found = {name: tensor.shape for name, tensor in tensors.items() if name.startswith("state")}
     wanted = {name: leaf.shape for name, leaf in expected.items()}
     if found != wanted:
         name = sorted(name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name))[0]
-        raise ValueError(
-            f"checkpoint {path} must be of the same model and optimizer; "
-            f"got {name} of shape {found.get(name)}, expected {wanted.get(name)}"
-        )
-    history = _history(tensors)
+        got = f"{name} of shape {found.get(name)}, expected {wanted.get(name)}"
+        raise ValueError(f"checkpoint {path} must be of the same model and optimizer; got {got}")
+    metrics = {n.removeprefix("metrics."): v for n, v in tensors.items() if n.startswith("metrics.")}
+    history = History(tensors["key"], tensors["losses"], tensors["evaluated_at"], metrics)
     if not np.array_equal(history.key, _key_data(key)):
         raise ValueError(f"checkpoint {path} must be of a run with the same key; got one of another key")
     leaves = [jnp.asarray(tensors[name], leaf.dtype) for name, leaf in expected.items()]
     return jax.tree.unflatten(jax.tree.structure(state), leaves), history
-
-
-def _read(path: str | Path) -> dict[str, np.ndarray]:
-    with opened_tensors(path) as file:
-        file.version_of(_KIND)
-        return file.tensors()
-
-
-def _history(tensors: dict[str, np.ndarray]) -> History:
-    prefix = "metrics."
-    metrics = {name[len(prefix) :]: values for name, values in tensors.items() if name.startswith(prefix)}
-    return History(tensors["key"], tensors["losses"], tensors["evaluated_at"], metrics)
 
 
 def _leaves(state: PyTree) -> list[tuple[str, jax.Array]]:
@@ -111,4 +99,4 @@ def _plain(leaf: jax.Array) -> np.ndarray:
 
 
 def _key_data(key: PRNGKeyArray) -> np.ndarray:
-    return np.asarray(jr.key_data(key) if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else key)
+    return np.asarray(jax.random.key_data(key) if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else key)

@@ -1,14 +1,13 @@
 """Losses that train an energy: differentiable in whatever float arrays the memory is made of."""
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jax.typing import ArrayLike
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree
 
 from energyam import checks
 from energyam.dynamics.gradient import check_real
@@ -18,10 +17,11 @@ from energyam.dynamics.states import Layers, as_working, checked_states, layers_
 from energyam.dynamics.update import AbstractUpdate
 from energyam.flips.derived import scalar_energy
 
+Batch: TypeAlias = PyTree[ArrayLike]  # of states
+Scalar = Float[Array, ""]
 
-def pseudo_likelihood(
-    memory: Any, states: PyTree[ArrayLike], temperature: ArrayLike = 1.0
-) -> Float[Array, ""]:
+
+def pseudo_likelihood(memory: Any, states: Batch, temperature: ArrayLike = 1.0) -> Scalar:
     """Minus the log-likelihood of each neuron given all others, summed over neurons, the mean over states.
 
         mean_x Σ_i log(1 + Σ_k exp(change_ik / T)),   change_ik = E(x) − E(x with neuron i at its other value
@@ -43,14 +43,14 @@ def pseudo_likelihood(
 
     def loss(changes, present):
         logits = jnp.where(present, changes / T, -jnp.inf)
-        return jax.nn.softplus(logits[:, 0]) if logits.shape[1] == 1 else _log_sum_with_0(logits)
+        if logits.shape[1] == 1:
+            return jax.nn.softplus(logits[:, 0])
+        return jax.nn.logsumexp(jnp.pad(logits, ((0, 0), (1, 0))), axis=1)  # the 0 of the value it has
 
     return _mean_over_moves(memory, states, loss)
 
 
-def probability_flow(
-    memory: Any, states: PyTree[ArrayLike], temperature: ArrayLike = 1.0
-) -> Float[Array, ""]:
+def probability_flow(memory: Any, states: Batch, temperature: ArrayLike = 1.0) -> Scalar:
     """How fast probability would flow from the states to their neighbours: minimum probability flow.
 
         mean_x Σ_ik exp(change_ik / 2T),   change_ik = E(x) − E(x with neuron i at its other value k)
@@ -63,25 +63,19 @@ def probability_flow(
     Sohl-Dickstein & Koepsell, arXiv:1204.2916 (2012).
     """
     T = checks.positive_float("temperature", temperature)
-    return _mean_over_moves(
-        memory, states, lambda changes, present: jnp.where(present, jnp.exp(changes / (2 * T)), 0)
-    )
-
-
-def _log_sum_with_0(logits: Float[Array, "U n"]) -> Float[Array, " U"]:
-    """log(1 + Σ exp(logits)) over the last axis."""
-    return jax.nn.logsumexp(jnp.pad(logits, ((0, 0), (1, 0))), axis=1)
+    flow = lambda changes, present: jnp.where(present, jnp.exp(changes / (2 * T)), 0)  # noqa: E731
+    return _mean_over_moves(memory, states, flow)
 
 
 def contrastive_divergence(
     memory: Any,
-    states: PyTree[ArrayLike],
+    states: Batch,
     update: AbstractUpdate,
     num_steps: int,
     *,
     key: PRNGKeyArray,
-    start: PyTree[ArrayLike] | None = None,
-) -> tuple[Float[Array, ""], PyTree[Array]]:
+    start: Batch | None = None,
+) -> tuple[Scalar, PyTree[Array]]:
     """The mean energy of the states less that of chains, and where the chains ended.
 
         mean E(states) − mean E(chains),   the chains being `num_steps` steps of `update` from `start`
@@ -109,13 +103,8 @@ def contrastive_divergence(
 
 
 def denoising_score_matching(
-    memory: Any,
-    states: PyTree[ArrayLike],
-    noise: ArrayLike,
-    temperature: ArrayLike = 1.0,
-    *,
-    key: PRNGKeyArray,
-) -> Float[Array, ""]:
+    memory: Any, states: Batch, noise: ArrayLike, temperature: ArrayLike = 1.0, *, key: PRNGKeyArray
+) -> Scalar:
     """How far the slope of the energy at noisy states is from pointing back to the clean ones.
 
         mean ½ ‖σ ∇E(x + σ ε) / T − ε‖²,   ε ~ N(0, 1)
@@ -139,10 +128,8 @@ def denoising_score_matching(
 
     def loss(key, state):
         leaves, structure = jax.tree.flatten(state)
-        drawn = [
-            jr.normal(k, leaf.shape, leaf.dtype)
-            for k, leaf in zip(jr.split(key, len(leaves)), leaves, strict=True)
-        ]
+        own = jr.split(key, len(leaves))
+        drawn = [jr.normal(k, leaf.shape, leaf.dtype) for k, leaf in zip(own, leaves, strict=True)]
         noisy = [leaf + sigma * e for leaf, e in zip(leaves, drawn, strict=True)]
         slopes = jax.tree.leaves(jax.grad(scalar_energy(memory))(jax.tree.unflatten(structure, noisy)))
         return 0.5 * sum(jnp.sum((sigma * s / T - e) ** 2) for s, e in zip(slopes, drawn, strict=True))
@@ -163,18 +150,18 @@ def _check_unbounded(layers: Layers) -> None:
             )
 
 
-def _changes(memory, state):
-    nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, bool), state)
-    return view_of(ready(memory, exact=False), state, nothing).changes()
-
-
 def _mean_over_moves(memory, states, loss):
     check_moves(memory, "the loss", "use nn.denoising_score_matching")
     layers = layers_of(memory, states, True, "states")
-    return _mean(layers, states, "states", lambda x: loss(*_changes(memory, x)).sum())
+
+    def of_one(state):
+        nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, bool), state)
+        return loss(*view_of(ready(memory, exact=False), state, nothing).changes()).sum()
+
+    return _mean(layers, states, "states", of_one)
 
 
-def _mean(layers: Layers, states: PyTree[ArrayLike], name: str, function: Any) -> Float[Array, ""]:
+def _mean(layers: Layers, states: Batch, name: str, function: Any) -> Scalar:
     """The mean of a function of one state over a batch of them."""
     return jax.vmap(function)(_flat(layers, states, name)).mean()
 

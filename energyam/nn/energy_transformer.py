@@ -13,15 +13,16 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-from jax import lax
-from jax.typing import ArrayLike
-from jaxtyping import Array, Bool, Float, PRNGKeyArray, Shaped
+from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray, Shaped
 
 from energyam import checks
 from energyam.memories.graded import LayerNorm
 from energyam.memories.hierarchical import HierarchicalMemory, Synapse
 from energyam.memories.separations import ReLU
 from energyam.memories.synapses import Attention, Patterns
+
+Hidden = Bool[ArrayLike, " N"] | None
+Graph = Bool[ArrayLike, "N N"] | None  # which tokens see each other
 
 
 class Descent(NamedTuple):
@@ -98,18 +99,16 @@ class EnergyTransformer(eqx.Module):
     @property
     def norm(self) -> LayerNorm:
         """The layer norm g of tokens x."""
-        return self._norm(None)
+        return LayerNorm(self.gain, self.offset)
 
-    def _norm(self, shape):
-        return LayerNorm(self.gain, self.offset, shape=shape)
-
-    def memory(self, num_tokens: int, adjacency: Bool[ArrayLike, "N N"] | None = None) -> HierarchicalMemory:
+    def memory(self, num_tokens: int, adjacency: Graph = None) -> HierarchicalMemory:
         """The energy as a memory of one layer, "tokens" (N, D), for `recall` and `Blockwise`."""
         own = self.own and adjacency is None
         attention = Attention(self.query_weights, self.key_weights, own=own, adjacency=adjacency)
         patterns = Patterns(self.patterns, ReLU())
         synapses: list[tuple[Synapse, tuple[str]]] = [(attention, ("tokens",)), (patterns, ("tokens",))]
-        return HierarchicalMemory({"tokens": self._norm((num_tokens, self.patterns.shape[1]))}, synapses)
+        norm = LayerNorm(self.gain, self.offset, shape=(num_tokens, self.patterns.shape[1]))
+        return HierarchicalMemory({"tokens": norm}, synapses)
 
     def tokens(
         self, patches: Float[Array, "N P"], hidden: Bool[Array, " N"] | None = None
@@ -121,45 +120,39 @@ class EnergyTransformer(eqx.Module):
         return x if self.places is None else x + self.places
 
     def descend(
-        self,
-        tokens: Float[Array, "N D"],
-        adjacency: Bool[ArrayLike, "N N"] | None = None,
-        num_steps: int | None = None,
+        self, tokens: Float[Array, "N D"], adjacency: Graph = None, num_steps: int | None = None
     ) -> Descent:
         """T steps x ← x − α ∂E/∂g from tokens x (N, D), in which token C looks at B where adjacency[C, B]."""
         num_steps = self.num_steps if num_steps is None else checks.count("num_steps", num_steps, least=0)
         potential = self.memory(tokens.shape[0], adjacency).potential
-        rate = lax.stop_gradient(self.step_size)
+        rate = jax.lax.stop_gradient(self.step_size)
 
         def step(x, _):
             value, field = jax.value_and_grad(potential)({"tokens": self.norm.respond(x, x)})
             return x + rate * field["tokens"], -value
 
         step = jax.checkpoint(step) if self.checkpointed else step
-        x, energies = lax.scan(step, tokens, None, num_steps)
+        x, energies = jax.lax.scan(step, tokens, None, num_steps)
         last = -potential({"tokens": self.norm.respond(x, x)})
         return Descent(x, jnp.concatenate([energies, last[None]]))
 
     def __call__(
-        self,
-        patches: Shaped[ArrayLike, "N P"],
-        hidden: Bool[ArrayLike, " N"] | None = None,
-        adjacency: Bool[ArrayLike, "N N"] | None = None,
-        num_steps: int | None = None,
+        self, patches: ArrayLike, hidden: Hidden = None, adjacency: Graph = None, num_steps: int | None = None
     ) -> Float[Array, "N P"]:
         """Patches (N, P), of which those in `hidden` (N,) are not looked at, completed: (N, P).
 
         `adjacency` (N, N) bool: which nodes of a graph see each other; `num_steps`: in place of T. Raises
         `ValueError` for other shapes.
         """
-        patches = checks.as_floats("patches", patches, "N P")
-        if patches.shape[1] != self.embed.in_features:
-            raise ValueError(f"patches must be (N, {self.embed.in_features}); got shape {patches.shape}")
+        patches = checks.as_floats("patches", patches, f"N {self.embed.in_features}")
         if self.places is not None and patches.shape[0] != self.places.shape[0]:
-            raise ValueError(
-                f"patches must be ({self.places.shape[0]}, P), as there are positions; got {patches.shape}"
-            )
-        hidden = None if hidden is None else _checked_hidden(hidden, patches.shape[0])
+            wanted = f"({self.places.shape[0]}, P), as there are positions"
+            raise ValueError(f"patches must be {wanted}; got {patches.shape}")
+        if hidden is not None:
+            hidden, N = checks.as_array("hidden", hidden, "N"), patches.shape[0]
+            if hidden.dtype != bool or hidden.shape != (N,):
+                got = f"shape {hidden.shape}, dtype {hidden.dtype}"
+                raise ValueError(f"hidden must be ({N},) bool; got {got}")
         x = self.descend(self.tokens(patches, hidden), adjacency, num_steps).tokens
         return jax.vmap(lambda token: self.decode(self.out_norm(token)))(x)
 
@@ -182,20 +175,19 @@ class MaskedCompletion(eqx.Module):
 
     def __init__(
         self,
-        patches: Shaped[ArrayLike, "S N P"],
+        patches: ArrayLike,
         batch_size: int = 64,
         masked: int | float = 0.5,
         shown_as_hidden: int | float = 0.9,
-        adjacency: Bool[ArrayLike, "N N"] | None = None,
+        adjacency: Graph = None,
     ):
         self.patches = checks.as_floats("patches", patches, "S N P")
         self.batch_size = checks.count("batch_size", batch_size)
         self.masked = checks.number("masked", masked, 0, 1)
         self.shown_as_hidden = checks.number("shown_as_hidden", shown_as_hidden, 0, 1)
         if round(self.masked * self.patches.shape[1]) < 1:
-            raise ValueError(
-                f"masked must hide at least one of {self.patches.shape[1]} patches; got {masked}"
-            )
+            N = self.patches.shape[1]
+            raise ValueError(f"masked must hide at least one of {N} patches; got {masked}")
         self.adjacency = None if adjacency is None else jnp.asarray(adjacency, bool)
 
     def __call__(self, model: EnergyTransformer, key: PRNGKeyArray) -> Float[Array, ""]:
@@ -228,10 +220,3 @@ def as_patches(pictures: Shaped[ArrayLike, "*batch H W"], side: int) -> Float[Ar
         raise ValueError(f"side must divide the height and width of pictures, {(H, W)}; got {side}")
     blocks = array.reshape(*batch, H // side, side, W // side, side)
     return jnp.moveaxis(blocks, -3, -2).reshape(*batch, H // side * (W // side), side**2)
-
-
-def _checked_hidden(hidden, num_tokens):
-    array = checks.as_array("hidden", hidden, "N")
-    if array.dtype != bool or array.shape != (num_tokens,):
-        raise ValueError(f"hidden must be ({num_tokens},) bool; got shape {array.shape}, dtype {array.dtype}")
-    return array

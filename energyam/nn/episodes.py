@@ -14,6 +14,9 @@ from energyam import checks
 from energyam.datasets.episodes import Episode, drawn, sample_episode
 from energyam.nn.few_shot import FewShotClassifier
 
+Images = Shaped[Array, "classes drawers H W"]
+Pictures = Float[Array, "Q H W"]
+Answered = tuple[Float[Array, "*E Q N"], Int[Array, "*E Q"]]  # logits and right answers
 Change = Callable[[PRNGKeyArray, Float[Array, "H W"]], Float[Array, "H W"]]
 
 
@@ -46,7 +49,7 @@ class EpisodeLoss(eqx.Module):
 
     def __init__(
         self,
-        images: Shaped[ArrayLike, "..."],
+        images: ArrayLike,
         kind: str = "squared_error",
         num_ways: int = 5,
         num_shots: int = 1,
@@ -64,9 +67,7 @@ class EpisodeLoss(eqx.Module):
         self.num_episodes = checks.count("num_episodes", num_episodes)
         self.num_classes = None if num_classes is None else checks.count("num_classes", num_classes)
         if self.num_classes is not None and self.num_classes < self.num_ways:
-            raise ValueError(
-                f"num_classes must be at least num_ways, {self.num_ways}; got {self.num_classes}"
-            )
+            raise ValueError(f"num_classes must be at least num_ways, {num_ways}; got {num_classes}")
         checks.function("augment", augment)
         checks.function("corrupt", corrupt)
         self.augment, self.corrupt = augment, corrupt
@@ -82,17 +83,13 @@ class EpisodeLoss(eqx.Module):
             return jnp.mean(jnp.sum((jax.nn.softmax(logits) - right) ** 2, axis=-1))
         return -jnp.mean(jnp.sum(jax.nn.log_softmax(logits) * right, axis=-1))
 
-    def _own_classes(
-        self, model: FewShotClassifier, key: PRNGKeyArray
-    ) -> tuple[Float[Array, "Q N"], Int[Array, " Q"]]:
+    def _own_classes(self, model: FewShotClassifier, key: PRNGKeyArray) -> Answered:
         """Logits and right answers of an episode of its own classes."""
         episode = self._drawn(self.num_ways, key)
         logits = model(episode.support, episode.labels, episode.queries, self.num_ways)
         return logits, episode.answers
 
-    def _shared_classes(
-        self, model: FewShotClassifier, keys: Key[Array, " E"], num_classes: int
-    ) -> tuple[Float[Array, "E Q N"], Int[Array, "E Q"]]:
+    def _shared_classes(self, model: FewShotClassifier, keys: Key[Array, " E"], num_classes: int) -> Answered:
         """The same of one episode a key among so many classes, whose pictures are embedded once."""
         ways = self.num_ways
         episode = self._drawn(num_classes, jr.fold_in(keys[0], len(keys)))
@@ -111,10 +108,8 @@ class EpisodeLoss(eqx.Module):
     def _drawn(self, num_ways: int, key: PRNGKeyArray) -> Episode:
         """An episode of so many ways, its pictures changed as asked for."""
         episode = sample_episode(self.images, num_ways, self.num_shots, self.num_queries, key=key)
-        support, queries = (
-            _changed(self.augment, part, jr.fold_in(key, n))
-            for n, part in enumerate((episode.support, episode.queries))
-        )
+        support = _changed(self.augment, episode.support, jr.fold_in(key, 0))
+        queries = _changed(self.augment, episode.queries, jr.fold_in(key, 1))
         return episode._replace(support=support, queries=_changed(self.corrupt, queries, jr.fold_in(key, 2)))
 
 
@@ -131,7 +126,7 @@ class Accuracy(NamedTuple):
 
 def episode_accuracy(
     model: FewShotClassifier,
-    images: Shaped[ArrayLike, "..."],
+    images: ArrayLike,
     num_episodes: int = 1000,
     num_ways: int = 5,
     num_shots: int = 1,
@@ -158,21 +153,15 @@ def episode_accuracy(
     pictures = np.asarray(classes[:, :, None] * images.shape[1] + drawers)
     support, support_at = _embedded(model.embed, images, pictures[:, :, :num_shots], None, key)
     queries, queries_at = _embedded(model.embed, images, pictures[:, :, num_shots:], corrupt, key)
-    parts = [
-        _shares_right(model, support[support_at[i : i + 20]], queries[queries_at[i : i + 20]])
-        for i in range(0, num_episodes, 20)
-    ]
+    some = [slice(i, i + 20) for i in range(0, num_episodes, 20)]
+    parts = [_shares_right(model, support[support_at[at]], queries[queries_at[at]]) for at in some]
     shares = np.concatenate([np.asarray(part, np.float64) for part in parts])
     std = float(shares.std())
     return Accuracy(float(shares.mean()), 1.96 * std / num_episodes**0.5, std)
 
 
 def _embedded(
-    embed: Any,
-    images: Shaped[Array, "classes drawers H W"],
-    pictures: Int[np.ndarray, "E N K"],
-    corrupt: Change | None,
-    key: PRNGKeyArray,
+    embed: Any, images: Images, pictures: Int[np.ndarray, "E N K"], corrupt: Change | None, key: PRNGKeyArray
 ) -> tuple[Float[Array, "U D"], Int[np.ndarray, "E N K"]]:
     """Embeddings of the pictures with these numbers, each once, and where in them each is."""
     numbers, places = np.unique(pictures, return_inverse=True)
@@ -183,11 +172,7 @@ def _embedded(
 
 @eqx.filter_jit
 def _embed_batch(
-    embed: Any,
-    images: Shaped[Array, "classes drawers H W"],
-    numbers: Int[Array, " U"],
-    corrupt: Change | None,
-    key: PRNGKeyArray,
+    embed: Any, images: Images, numbers: Int[Array, " U"], corrupt: Change | None, key: PRNGKeyArray
 ) -> Float[Array, "U D"]:
     pictures = images.reshape(-1, *images.shape[2:])[numbers].astype(float)
     if corrupt is not None:
@@ -211,7 +196,5 @@ def _shares_right(
     return jax.vmap(one)(support, queries)
 
 
-def _changed(
-    change: Change | None, pictures: Float[Array, "Q H W"], key: PRNGKeyArray
-) -> Float[Array, "Q H W"]:
+def _changed(change: Change | None, pictures: Pictures, key: PRNGKeyArray) -> Pictures:
     return pictures if change is None else jax.vmap(change)(jr.split(key, len(pictures)), pictures)

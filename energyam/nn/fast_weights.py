@@ -10,19 +10,20 @@ Ba, Hinton, Mnih, Leibo & Ionescu, "Using fast weights to attend to the recent p
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jax import lax
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from energyam import checks
 from energyam.learning import hebbian_step, storkey_step
 from energyam.linalg import dot
 
+Vector = Float[Array, " H"]
+Matrix = Float[Array, "H H"]
 _start = jax.nn.initializers.glorot_uniform()
 _WRITES = {"hebb": hebbian_step, "storkey": storkey_step}
 
@@ -70,20 +71,13 @@ class FastWeightsCell(eqx.Module):
         self.norms = tuple(eqx.nn.LayerNorm(H) for _ in range(num_inner if separate_norms else 1))
         self.rate = checks.positive_float("rate", rate).astype(float)
 
-    def __call__(
-        self, weights: Float[Array, "H H"], hidden: Float[Array, " H"], x: Float[Array, " I"]
-    ) -> tuple[Float[Array, "H H"], Float[Array, " H"]]:
+    def __call__(self, weights: Matrix, hidden: Vector, x: Float[Array, " I"]) -> tuple[Matrix, Vector]:
         """(A_{t-1}, h_{t-1}) and an input (I,) to (A_t, h_t)."""
         rate, decay = lax.stop_gradient((self.rate, self.decay))
         weights = _WRITES[self.write](weights, hidden, rate, decay)
         return weights, self.settle(hidden, x, lambda state: dot(weights, state))
 
-    def settle(
-        self,
-        hidden: Float[Array, " H"],
-        x: Float[Array, " I"],
-        read: Callable[[Float[Array, " H"]], Float[Array, " H"]],
-    ) -> Float[Array, " H"]:
+    def settle(self, hidden: Vector, x: Float[Array, " I"], read: Callable[[Vector], Vector]) -> Vector:
         """h_t after the inner steps, with `read(s)` in the place of A_t s."""
         drive = self.recurrent @ hidden + self.inputs @ x
         state = jax.nn.relu(drive)
@@ -133,21 +127,21 @@ class FastWeightsRNN(eqx.Module):
         self.dense, self.answer = _head(cell.recurrent.shape[0], head_size, output_size, head_key)
         self.form = form
 
-    def __call__(self, inputs: Shaped[ArrayLike, "..."]) -> Float[Array, " O"]:
+    def __call__(self, inputs: ArrayLike) -> Float[Array, " O"]:
         """The logits (O,) after a sequence (T, I), T ≥ 1; raises `ValueError` for another shape."""
         run = self._with_matrix if self.form == "matrix" else self._with_attention
         return _logits(self, run(self._embedded(inputs))[0])
 
-    def memories(self, inputs: Shaped[ArrayLike, "..."]) -> Float[Array, "T H H"]:
+    def memories(self, inputs: ArrayLike) -> Float[Array, "T H H"]:
         """The fast weights A_t after each of the T inputs (T, I)."""
         return self._with_matrix(self._embedded(inputs))[1]
 
     def _embedded(self, inputs):
         first = self.cell.inputs if self.embedding is None else self.embedding
-        inputs = _checked(inputs, first.shape[1])
+        inputs = checks.as_floats("inputs", inputs, f"T {first.shape[1]}")
         return inputs if self.embedding is None else dot(inputs, self.embedding.T)
 
-    def _with_matrix(self, inputs: Float[Array, "T I"]) -> tuple[Float[Array, " H"], Float[Array, "T H H"]]:
+    def _with_matrix(self, inputs: Float[Array, "T I"]) -> tuple[Vector, Float[Array, "T H H"]]:
         def step(carry, x):
             weights, hidden = self.cell(carry[0], carry[1], x)
             return (weights, hidden), weights
@@ -156,7 +150,7 @@ class FastWeightsRNN(eqx.Module):
         (_, hidden), memories = lax.scan(step, (weights, weights[0]), inputs)
         return hidden, memories
 
-    def _with_attention(self, inputs: Float[Array, "T I"]) -> tuple[Float[Array, " H"], Float[Array, "T H"]]:
+    def _with_attention(self, inputs: Float[Array, "T I"]) -> tuple[Vector, Float[Array, "T H"]]:
         rate, decay = lax.stop_gradient((self.cell.rate, self.cell.decay))
         T, H = inputs.shape[0], self.cell.recurrent.shape[0]
 
@@ -195,29 +189,21 @@ class LSTMRNN(eqx.Module):
         self.cell = eqx.nn.LSTMCell(input_size, checks.count("hidden_size", hidden_size), key=cell_key)
         self.dense, self.answer = _head(hidden_size, head_size, output_size, head_key)
 
-    def __call__(self, inputs: Shaped[ArrayLike, "..."]) -> Float[Array, " O"]:
+    def __call__(self, inputs: ArrayLike) -> Float[Array, " O"]:
         """The logits (O,) after a sequence (T, I), T ≥ 1; raises `ValueError` for another shape."""
-        inputs = _checked(inputs, self.cell.input_size)
+        inputs = checks.as_floats("inputs", inputs, f"T {self.cell.input_size}")
         start = jnp.zeros(self.cell.hidden_size, self.cell.weight_hh.dtype)
         (hidden, _), _ = lax.scan(lambda carry, x: (self.cell(x, carry), None), (start, start), inputs)
         return _logits(self, hidden)
 
 
-def _head(
-    hidden_size: int, head_size: int, output_size: int, key: PRNGKeyArray
-) -> tuple[eqx.nn.Linear, eqx.nn.Linear]:
+def _head(hidden_size: int, head_size: int, output_size: int, key: PRNGKeyArray):
+    """The dense layer, and the one of the answer."""
     dense_key, answer_key = jr.split(key)
     head_size, output_size = checks.count("head_size", head_size), checks.count("output_size", output_size)
     dense = eqx.nn.Linear(hidden_size, head_size, key=dense_key)
     return dense, eqx.nn.Linear(head_size, output_size, key=answer_key)
 
 
-def _logits(model: FastWeightsRNN | LSTMRNN, hidden: Float[Array, " H"]) -> Float[Array, " O"]:
+def _logits(model: FastWeightsRNN | LSTMRNN, hidden: Vector) -> Float[Array, " O"]:
     return model.answer(jax.nn.relu(model.dense(hidden)))
-
-
-def _checked(inputs: Any, size: int) -> Float[Array, "T I"]:
-    inputs = checks.as_floats("inputs", inputs, "T I")
-    if inputs.shape[1] != size:
-        raise ValueError(f"inputs must be (T, {size}); got shape {inputs.shape}")
-    return inputs

@@ -5,14 +5,10 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import jax.random as jr
-from jax import lax
-from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray, Shaped
+from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray
 
 from energyam import checks
 from energyam.nn.reads import AbstractRead
-
-IMAGE_SIZE = 28
 
 
 class ConvEmbedding(eqx.Module):
@@ -29,18 +25,15 @@ class ConvEmbedding(eqx.Module):
         checks.key("key", key)
         start = jax.nn.initializers.glorot_uniform()
         channels = (1, size, size, size, size)
-        self.kernels = tuple(
-            start(k, (3, 3, before, size)) for k, before in zip(jr.split(key, 5), channels, strict=True)
-        )
+        keys = jax.random.split(key, len(channels))
+        self.kernels = tuple(start(k, (3, 3, C, size)) for k, C in zip(keys, channels, strict=True))
         self.biases = tuple(jnp.zeros(size) for _ in channels)
 
     def __call__(self, image: Float[Array, "28 28"]) -> Float[Array, " D"]:
         maps = image[None, :, :, None].astype(self.biases[0].dtype)
+        layout = "NHWC", "HWIO", "NHWC"  # channels last: on the CPU two thirds of the time of channels first
         for kernel, bias in zip(self.kernels, self.biases, strict=True):
-            # Channels last: on the CPU two thirds of the time of channels first.
-            maps = lax.conv_general_dilated(
-                maps, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-            )
+            maps = jax.lax.conv_general_dilated(maps, kernel, (1, 1), "SAME", dimension_numbers=layout)
             maps = jax.nn.relu(_max_pool(maps) + bias[None, None, None, :])
         return maps[0, 0, 0]
 
@@ -62,11 +55,7 @@ class FewShotClassifier(eqx.Module):
         checks.instance("read", self.read, AbstractRead)
 
     def __call__(
-        self,
-        support: Shaped[ArrayLike, "..."],
-        labels: Shaped[ArrayLike, "..."],
-        queries: Shaped[ArrayLike, "..."],
-        num_classes: int,
+        self, support: ArrayLike, labels: ArrayLike, queries: ArrayLike, num_classes: int
     ) -> Float[Array, "Q N"]:
         """Logits (Q, N) of queries (Q, 28, 28), given support (S, 28, 28) and labels (S,) in 0..N−1.
 
@@ -79,11 +68,7 @@ class FewShotClassifier(eqx.Module):
         return self.answer(embedded[:S], labels, embedded[S:], num_classes)
 
     def answer(
-        self,
-        support: Float[Array, "S D"],
-        labels: Shaped[ArrayLike, "..."],
-        queries: Float[Array, "Q D"],
-        num_classes: int,
+        self, support: Float[Array, "S D"], labels: ArrayLike, queries: Float[Array, "Q D"], num_classes: int
     ) -> Float[Array, "Q N"]:
         """The same for embedded support (S, D) and queries (Q, D), whose pictures need no embedding again."""
         member = _membership(labels, support.shape[0], checks.count("num_classes", num_classes))
@@ -101,28 +86,24 @@ def _max_pool(maps: Float[Array, "1 H W C"]) -> Float[Array, "1 H2 W2 C"]:
         border = [(0, 0)] * 4
         border[axis] = (missing // 2, missing - missing // 2)
         padded = jnp.pad(maps, border, constant_values=-jnp.inf)
-        shifted = [lax.slice_in_dim(padded, at, at + 2 * half - 1, 2, axis) for at in range(3)]
+        shifted = [jax.lax.slice_in_dim(padded, at, at + 2 * half - 1, 2, axis) for at in range(3)]
         maps = jnp.maximum(jnp.maximum(shifted[0], shifted[1]), shifted[2])
     return maps
 
 
 def _pictures(name: str, images: Any) -> Float[Array, "S 28 28"]:
-    images = checks.as_array(name, images, "S 28 28")
-    if images.shape[1:] != (IMAGE_SIZE, IMAGE_SIZE) or not jnp.issubdtype(images.dtype, jnp.floating):
-        raise ValueError(
-            f"{name} must be (S, {IMAGE_SIZE}, {IMAGE_SIZE}) floats, ink 1 on paper 0; "
-            f"got shape {images.shape}, dtype {images.dtype}"
-        )
+    images = checks.as_array(name, images, "S H W")
+    if images.shape[1:] != (28, 28) or not jnp.issubdtype(images.dtype, jnp.floating):
+        wanted, got = "(S, 28, 28) floats, ink 1 on paper 0", f"shape {images.shape}, dtype {images.dtype}"
+        raise ValueError(f"{name} must be {wanted}; got {got}")
     return images
 
 
 def _membership(labels: Any, num_pictures: int, num_classes: int) -> Bool[Array, "S N"]:
     labels = checks.as_array("labels", labels, "S")
     if labels.shape != (num_pictures,) or not jnp.issubdtype(labels.dtype, jnp.integer):
-        raise ValueError(
-            f"labels must be ({num_pictures},) integers, one a picture; "
-            f"got shape {labels.shape}, dtype {labels.dtype}"
-        )
+        got = f"shape {labels.shape}, dtype {labels.dtype}"
+        raise ValueError(f"labels must be ({num_pictures},) integers, one a picture; got {got}")
     member = labels[:, None] == jnp.arange(num_classes)[None, :]
     if checks.is_known(member) and not (bool(member.any(1).all()) and bool(member.any(0).all())):
         raise ValueError(f"labels must lie in 0..{num_classes - 1} and name every class; got {labels}")

@@ -11,10 +11,7 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import jax.random as jr
-from jax import lax
-from jax.typing import ArrayLike
-from jaxtyping import Array, Float, PRNGKeyArray, Shaped
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from energyam import checks
 from energyam.dynamics.recall import recall
@@ -26,6 +23,9 @@ from energyam.memories.neurons import Continuous
 from energyam.memories.separation import AbstractSeparation
 from energyam.memories.separations import LogSumExp
 from energyam.nn.masked import Masked
+
+Given = ArrayLike | None
+Size = int | None
 
 
 class Association(NamedTuple):
@@ -82,13 +82,13 @@ class HopfieldAttention(eqx.Module):
         self,
         size: int,
         *,
-        stored_size: int | None = None,
-        hidden_size: int | None = None,
-        value_size: int | None = None,
-        out_size: int | None = None,
+        stored_size: Size = None,
+        hidden_size: Size = None,
+        value_size: Size = None,
+        out_size: Size = None,
         normalize: bool = False,
         num_heads: int = 1,
-        beta: Shaped[ArrayLike, "..."] | Sequence[float] | None = None,
+        beta: ArrayLike | Sequence[float] | None = None,
         separation: AbstractSeparation | None = None,
         learn_beta: bool = False,
         num_steps: int = 1,
@@ -106,14 +106,18 @@ class HopfieldAttention(eqx.Module):
         for name, number in (("hidden_size", state_size), ("value_size", read_size)):
             if number % num_heads:
                 raise ValueError(f"num_heads must divide {name}; got {num_heads} for a size of {number}")
-        keys = [None] * 4 if key is None else jr.split(key, 4)
+        keys = [None] * 4 if key is None else jax.random.split(key, 4)
         self.to_query = _linear(size, hidden_size, keys[0])
         self.to_key = _linear(self.stored_size, hidden_size, keys[1])
         self.to_value = _linear(self.stored_size, value_size, keys[2])
         self.to_out = _linear(read_size, out_size, keys[3])
         self.query_norm = eqx.nn.LayerNorm(size) if normalize else None
         self.stored_norm = eqx.nn.LayerNorm(self.stored_size) if normalize else None
-        self.separation = _no_other_beta(separation, beta)
+        if separation is not None and beta is not None:
+            raise ValueError(f"beta must not be given beside a separation, which has its own; got {beta}")
+        self.separation = separation
+        if separation is not None:
+            checks.instance("separation", separation, AbstractSeparation)
         beta = (state_size // num_heads) ** -0.5 if beta is None else beta
         self.first_beta = _per_head(beta, num_heads)
         self.log_growth = jnp.zeros_like(self.first_beta) if learn_beta else None
@@ -122,15 +126,11 @@ class HopfieldAttention(eqx.Module):
     @property
     def beta(self) -> Float[Array, " H"]:
         """β of every head (H,)."""
-        first = lax.stop_gradient(self.first_beta)
+        first = jax.lax.stop_gradient(self.first_beta)
         return first if self.log_growth is None else first * jnp.exp(self.log_growth)
 
     def __call__(
-        self,
-        queries: Shaped[ArrayLike, "..."],
-        stored: Shaped[ArrayLike, "..."],
-        values: Shaped[ArrayLike, "..."] | None = None,
-        mask: Shaped[ArrayLike, "..."] | None = None,
+        self, queries: ArrayLike, stored: ArrayLike, values: Given = None, mask: Given = None
     ) -> Float[Array, "T Dout"]:
         """What the queries (T, D) read from the stored patterns (K, Ds): (T, Dout).
 
@@ -142,11 +142,7 @@ class HopfieldAttention(eqx.Module):
         return self._joined(self._read(heads, mask)[1], queries)
 
     def associate(
-        self,
-        queries: Shaped[ArrayLike, "..."],
-        stored: Shaped[ArrayLike, "..."],
-        values: Shaped[ArrayLike, "..."] | None = None,
-        mask: Shaped[ArrayLike, "..."] | None = None,
+        self, queries: ArrayLike, stored: ArrayLike, values: Given = None, mask: Given = None
     ) -> Association:
         """The same as a call, with the weights of the stored patterns and the energies, head by head."""
         heads, mask = self._heads(queries, stored, values, mask)
@@ -172,7 +168,8 @@ class HopfieldAttention(eqx.Module):
         if self.to_value is not None:
             given = _map(self.to_value, patterns if given is None else given)
         values = keys if given is None else given
-        return tuple(_split(rows, self.num_heads) for rows in (starts, keys, values)), mask
+        split = lambda rows: jnp.stack(jnp.split(rows, self.num_heads, axis=1))  # noqa: E731
+        return tuple(map(split, (starts, keys, values))), mask
 
     def _read(self, heads, mask):
         """Where the queries of every head end up before the last read, and what this reads."""
@@ -197,7 +194,7 @@ class HopfieldAttention(eqx.Module):
     def _separation(self, beta, mask):
         separation = LogSumExp(beta) if self.separation is None else self.separation
         if self.separation is not None and self.log_growth is None:
-            separation = jax.tree.map(lax.stop_gradient, separation)
+            separation = jax.tree.map(jax.lax.stop_gradient, separation)
         return separation if mask is None else Masked(separation, mask)
 
     def _joined(self, read, queries):
@@ -210,16 +207,12 @@ class HopfieldAttention(eqx.Module):
         stored = _at_least_single(checks.as_floats("stored", stored, "K Ds"))
         K = stored.shape[0]
         if queries.shape[1] != self.size or stored.shape[1] != self.stored_size:
-            raise ValueError(
-                f"queries and stored must be (T, {self.size}) and (K, {self.stored_size}); "
-                f"got shapes {queries.shape} and {stored.shape}"
-            )
-        return (
-            queries,
-            stored,
-            None if values is None else self._checked_values(values, K),
-            None if mask is None else _checked_mask(mask, queries.shape[0], K),
-        )
+            wanted = f"(T, {self.size}) and (K, {self.stored_size})"
+            got = f"shapes {queries.shape} and {stored.shape}"
+            raise ValueError(f"queries and stored must be {wanted}; got {got}")
+        values = None if values is None else self._checked_values(values, K)
+        mask = None if mask is None else _checked_mask(mask, queries.shape[0], K)
+        return queries, stored, values, mask
 
     def _checked_values(self, values, K):
         values = _at_least_single(checks.as_floats("values", values, "K Dv"))
@@ -238,22 +231,11 @@ def in_dtype_of(given: ArrayLike, found: Float[Array, "T Dout"]) -> Float[Array,
     return found.astype(dtype) if jnp.issubdtype(dtype, jnp.floating) else found
 
 
-def _no_other_beta(separation, beta):
-    """The separation, if one is given; raises `ValueError` for a β beside it, or what is no separation."""
-    if separation is None:
-        return None
-    if beta is not None:
-        raise ValueError(f"beta must not be given beside a separation, which has its own; got {beta}")
-    return checks.instance("separation", separation, AbstractSeparation)
-
-
 def _checked_mask(mask, T, K):
     mask = jnp.asarray(mask)
     if mask.shape not in ((K,), (T, K)) or mask.dtype != bool:
-        raise ValueError(
-            f"mask must be ({K},) bool, or ({T}, {K}) with one for each query; "
-            f"got shape {mask.shape}, dtype {mask.dtype}"
-        )
+        got = f"shape {mask.shape}, dtype {mask.dtype}"
+        raise ValueError(f"mask must be ({K},) bool, or ({T}, {K}) with one for each query; got {got}")
     return mask
 
 
@@ -280,10 +262,6 @@ def _linear(in_size: int, out_size: int | None, key: PRNGKeyArray | None) -> eqx
 def _map(function: Callable | None, rows: Float[Array, "T Din"]) -> Float[Array, "T Dout"]:
     """A layer over the rows of a matrix, or the matrix where there is no layer."""
     return rows if function is None else jax.vmap(function)(rows)
-
-
-def _split(rows: Float[Array, "T D"], num_heads: int) -> Float[Array, "H T d"]:
-    return jnp.stack(jnp.split(rows, num_heads, axis=1))
 
 
 def _at_least_single(array: Float[Array, "..."]) -> Float[Array, "..."]:

@@ -8,11 +8,10 @@ Ramsauer et al., "Hopfield networks is all you need", ICLR 2021.
 
 import equinox as eqx
 import jax.random as jr
-from jax.typing import ArrayLike
-from jaxtyping import Array, Float, PRNGKeyArray, Shaped
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from energyam import checks
-from energyam.nn.hopfield_layers import Association, HopfieldAttention, in_dtype_of
+from energyam.nn.hopfield_layers import Association, Given, HopfieldAttention, Size, in_dtype_of
 
 
 class HopfieldPooling(eqx.Module):
@@ -31,18 +30,14 @@ class HopfieldPooling(eqx.Module):
         self.attention = attention
         self.queries = jr.normal(key, (checks.count("num_queries", num_queries), attention.size))
 
-    def __call__(
-        self, stored: Shaped[ArrayLike, "..."], mask: Shaped[ArrayLike, "..."] | None = None
-    ) -> Float[Array, "T Dout"]:
+    def __call__(self, stored: ArrayLike, mask: Given = None) -> Float[Array, "T Dout"]:
         """The set `stored` (K, Ds) as (T, Dout); `mask` (K,) or (T, K) bool says which of it take part.
 
         In the dtype of the set if that is one of floats, else in that of the queries.
         """
         return in_dtype_of(stored, self.attention(self.queries, stored, mask=mask))
 
-    def associate(
-        self, stored: Shaped[ArrayLike, "..."], mask: Shaped[ArrayLike, "..."] | None = None
-    ) -> Association:
+    def associate(self, stored: ArrayLike, mask: Given = None) -> Association:
         """The same as a call, with the weights of the set and the energies, head by head."""
         found = self.attention.associate(self.queries, stored, mask=mask)
         return found._replace(out=in_dtype_of(stored, found.out))
@@ -63,12 +58,7 @@ class HopfieldLookup(eqx.Module):
     attention: HopfieldAttention
 
     def __init__(
-        self,
-        attention: HopfieldAttention,
-        num_patterns: int,
-        value_size: int | None = None,
-        *,
-        key: PRNGKeyArray,
+        self, attention: HopfieldAttention, num_patterns: int, value_size: Size = None, *, key: PRNGKeyArray
     ):
         stored_key, value_key = jr.split(key)
         K = checks.count("num_patterns", num_patterns)
@@ -78,14 +68,10 @@ class HopfieldLookup(eqx.Module):
         if value_size is not None:
             self.values = jr.normal(value_key, (K, checks.count("value_size", value_size)))
 
-    def __call__(
-        self, queries: Shaped[ArrayLike, "..."], mask: Shaped[ArrayLike, "..."] | None = None
-    ) -> Float[Array, "T Dout"]:
+    def __call__(self, queries: ArrayLike, mask: Given = None) -> Float[Array, "T Dout"]:
         """What the queries (T, D) read: (T, Dout); `mask` (K,) or (T, K) bool says of which patterns."""
         return self.attention(queries, self.stored, self.values, mask)
 
-    def associate(
-        self, queries: Shaped[ArrayLike, "..."], mask: Shaped[ArrayLike, "..."] | None = None
-    ) -> Association:
+    def associate(self, queries: ArrayLike, mask: Given = None) -> Association:
         """The same as a call, with the weights of the learned patterns and the energies, head by head."""
         return self.attention.associate(queries, self.stored, self.values, mask)

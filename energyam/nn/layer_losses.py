@@ -9,21 +9,21 @@ that they join.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax import lax
-from jax.typing import ArrayLike
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, ArrayLike, Float, PyTree
 
 from energyam import checks
 from energyam.dynamics.recall import recall
 from energyam.dynamics.update import AbstractUpdate
 from energyam.memories.neurons import AbstractNeurons, is_movable
 
-Cost = Callable[[PyTree[Array], PyTree[Array]], Float[Array, ""]]
+Batch: TypeAlias = PyTree[ArrayLike]  # of states
+Scalar = Float[Array, ""]
+Cost = Callable[[PyTree[Array], PyTree[Array]], Scalar]
 
 
 class Nudged(eqx.Module):
@@ -36,7 +36,7 @@ class Nudged(eqx.Module):
     memory: Any
     cost: Cost
     target: PyTree[Array]
-    strength: Float[Array, ""]
+    strength: Scalar
 
     @property
     def neurons(self) -> Any:
@@ -58,26 +58,26 @@ class Nudged(eqx.Module):
         """Those of the memory's layers that `Blockwise` must take token by token."""
         return getattr(self.memory, "tokens", {})
 
-    def energy(self, state: PyTree[ArrayLike]) -> Float[Array, ""]:
+    def energy(self, state: PyTree[ArrayLike]) -> Scalar:
         """E(s) + b C(s)."""
         return self.memory.energy(state) + self.strength * self.cost(state, self.target)
 
-    def potential(self, state: PyTree[ArrayLike]) -> Float[Array, ""]:
+    def potential(self, state: PyTree[ArrayLike]) -> Scalar:
         """P(s) − b C(s)."""
         return self.memory.potential(state) - self.strength * self.cost(state, self.target)
 
 
 def equilibrium_propagation(
     memory: Any,
-    queries: PyTree[ArrayLike],
-    targets: PyTree[ArrayLike],
+    queries: Batch,
+    targets: Batch,
     cost: Cost,
     update: AbstractUpdate | None = None,
     max_steps: int = 100,
     *,
     clamp: Any,
     strength: ArrayLike = 0.1,
-) -> Float[Array, ""]:
+) -> Scalar:
     """A loss with the gradient [∂E(s_b) − ∂E(s_−b)] / 2b, near that of the cost at rest: its error is O(b²).
 
     **Arguments:** `memory`, `update`, `max_steps`, `clamp` (of the inputs): as for `recall`; `queries`: a
@@ -95,18 +95,18 @@ def equilibrium_propagation(
         ends = [_at_rest(Nudged(memory, cost, target, s), query, update, max_steps, clamp) for s in (b, -b)]
         return (memory.energy(ends[0]) - memory.energy(ends[1])) / (2 * b)
 
-    return jnp.mean(jax.vmap(of_one)(_arrays(queries), _arrays(targets)))
+    return _mean(of_one, queries, targets)
 
 
 def contrastive_hebbian(
     memory: Any,
-    queries: PyTree[ArrayLike],
+    queries: Batch,
     update: AbstractUpdate | None = None,
     max_steps: int = 100,
     *,
     inputs: Mapping[str, ArrayLike],
     outputs: Mapping[str, ArrayLike],
-) -> Float[Array, ""]:
+) -> Scalar:
     """A loss with the gradient ∂E(s⁺) − ∂E(s⁻): what is right gets less energy, what was recalled gets more.
 
     **Arguments:** `queries`: a batch of states (B, …) that hold the right outputs; `inputs` and `outputs`:
@@ -117,27 +117,21 @@ def contrastive_hebbian(
     """
     for name, clamp in (("inputs", inputs), ("outputs", outputs)):
         if not isinstance(clamp, Mapping):
-            raise ValueError(
-                f"{name} must be a dictionary of layers, such as {{'image': True}}, as some layers are held "
-                f"and others are not; got {clamp!r:.80}"
-            )
+            why = "as some layers are held and others are not"
+            wanted = f"a dictionary of layers, such as {{'image': True}}, {why}"
+            raise ValueError(f"{name} must be {wanted}; got {clamp!r:.80}")
 
     def of_one(query):
         right = _at_rest(memory, query, update, max_steps, {**inputs, **outputs})
         free = _at_rest(memory, right, update, max_steps, inputs)
         return memory.energy(right) - memory.energy(free)
 
-    return jnp.mean(jax.vmap(of_one)(_arrays(queries)))
+    return _mean(of_one, queries)
 
 
 def predictive_coding(
-    memory: Any,
-    queries: PyTree[ArrayLike],
-    update: AbstractUpdate | None = None,
-    max_steps: int = 100,
-    *,
-    clamp: Any,
-) -> Float[Array, ""]:
+    memory: Any, queries: Batch, update: AbstractUpdate | None = None, max_steps: int = 100, *, clamp: Any
+) -> Scalar:
     """A loss with the gradient ∂E(s*) at rest, which is that of min_s E(s), inputs and outputs being held.
 
     For layers that predict each other (`synapses.Prediction`) this is predictive coding. Of linear layers of
@@ -156,7 +150,7 @@ def predictive_coding(
             "predicted (use nn.denoising_score_matching, or gradients through recall)"
         )
     of_one = lambda query: memory.energy(_at_rest(memory, query, update, max_steps, clamp))  # noqa: E731
-    return jnp.mean(jax.vmap(of_one)(_arrays(queries)))
+    return _mean(of_one, queries)
 
 
 def _check_moves(memory: Any, rule: str) -> None:
@@ -174,9 +168,9 @@ def _check_moves(memory: Any, rule: str) -> None:
 def _at_rest(memory, query, update, max_steps, clamp):
     """Where a recall ends, as a constant."""
     arrays, rest = eqx.partition((memory, query), eqx.is_inexact_array)
-    memory, query = eqx.combine(lax.stop_gradient(arrays), rest)
-    return lax.stop_gradient(recall(memory, query, update, max_steps, clamp=clamp, record=False).state)
+    memory, query = eqx.combine(jax.lax.stop_gradient(arrays), rest)
+    return jax.lax.stop_gradient(recall(memory, query, update, max_steps, clamp=clamp, record=False).state)
 
 
-def _arrays(tree):
-    return jax.tree.map(jnp.asarray, tree)
+def _mean(of_one, *batches):
+    return jnp.mean(jax.vmap(of_one)(*jax.tree.map(jnp.asarray, batches)))

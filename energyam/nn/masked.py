@@ -1,8 +1,9 @@
 """A separation over some of the patterns alone: masks of attention."""
 
+import equinox as eqx
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float, Shaped
+from jaxtyping import Array, Bool, Float
 
 from energyam.memories.separation import AbstractSeparation, Blocks
 
@@ -15,11 +16,7 @@ class Masked(AbstractSeparation):
     """
 
     separation: AbstractSeparation
-    mask: Bool[Array, " K"]
-
-    def __init__(self, separation: AbstractSeparation, mask: Shaped[Array, "..."]):
-        self.separation = separation
-        self.mask = jnp.asarray(mask)
+    mask: Bool[Array, " K"] = eqx.field(converter=jnp.asarray)
 
     def potential(self, similarities: Float[Array, " K"]) -> Float[Array, ""]:
         blocks = self.separation.blocks()

@@ -9,8 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-from jax.typing import ArrayLike
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from energyam import checks
 from energyam.linalg import dot, unit
@@ -53,9 +52,8 @@ class ProjectedMemory(eqx.Module):
     def __call__(self, query: ArrayLike, stored: ArrayLike) -> Float[Array, " D"]:
         """What one query (D,) reads from stored vectors (K, D). Raises `ValueError` for other shapes."""
         size = self.projection.shape[1]
-        stored, query = checks.as_floats("stored", stored, "K D"), checks.as_vector("query", query, size)
-        if stored.shape[1] != size:
-            raise ValueError(f"stored must be (K, {size}); got shape {stored.shape}")
+        stored = checks.as_floats("stored", stored, f"K {size}")
+        query = checks.as_vector("query", query, size)
         separation = self.separation
         if not self.train_separation:
             separation = jax.tree.map(jax.lax.stop_gradient, separation)

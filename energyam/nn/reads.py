@@ -6,7 +6,7 @@ the answer is the class of lowest energy.
 
     DotRead          s_k = x_k · q
     CosineRead       s_k = β cos(x_k, q), β learned                         Vinyals et al. 2016
-    AttractorRead    q ← relu(LN(q + A q)) first, A written by Storkey's rule (or a Hopfield read, or 0)
+    AttractorRead    q ← relu(LN(q + A q)) first, A written by Storkey's rule (or one that subtracts, or none)
     PrototypeRead    −‖mean of the class − q‖²                              Snell et al. 2017
     NearestRead      the largest cosine; nothing to learn
     SettledRead      any of them, of a query that first settles in a dense memory of the support set
@@ -18,14 +18,26 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import logit
-from jaxtyping import Array, ArrayLike, Bool, Float
+from jaxtyping import Array, ArrayLike, Bool, Float, ScalarLike
 
 from energyam import checks
 from energyam.learning import store, storkey_step
-from energyam.linalg import unit
+from energyam.linalg import dot, unit
 from energyam.memories.separations import LogSumExp
 from energyam.nn.hopfield_layers import HopfieldAttention
 from energyam.nn.masked import Masked
+
+
+def _subtracting_step(
+    weights: Float[Array, "D D"], state: Float[Array, " D"], rate: ScalarLike, decay: ScalarLike
+) -> Float[Array, "D D"]:
+    """One write of the rule that subtracts, diagonal included."""
+    hebb = weights + jnp.outer(state, state) / state.size
+    back = jnp.outer(dot(hebb, state), state)
+    return decay * weights + rate * (hebb - back - back.T)
+
+
+_STEPS = {"storkey": storkey_step, "subtracting": _subtracting_step}
 
 
 class AbstractRead(eqx.Module):
@@ -63,10 +75,18 @@ class AttractorRead(AbstractRead):
         q ← relu(LN(q + A q)), num_inner times
 
     **Arguments:** `size`: D; `memory`: `"storkey"`: A is written pattern by pattern, without decay;
+    `"subtracting"`: the same, by a rule of the opposite sign, which takes away from the query what it shares
+    with the support,
+
+        A ← A + rate (H − h xᵀ − x hᵀ),    H = A + x xᵀ / D,  h = H x;
+
     `"hopfield"`: A q is the retrieval Xᵀ softmax(X q / √D) in its place; `"none"`: A = 0, the layer norm
     alone; `num_inner`; `rate`: of each write, 1/(S D) unless given. At a larger one Storkey's correction
     terms, cubic in the embeddings, outgrow what they correct. Raises `ValueError` for another memory or a
     rate that is not positive.
+
+    The subtracting rule has Storkey's terms, but divides x xᵀ by D once more than h xᵀ, so that −x hᵀ wins:
+    one write into A = 0 is rate (1 − 2‖x‖²) x xᵀ / D.
 
     An attractor network in the place of the nearest neighbours of Kaiser, Nachum, Roy & Bengio, "Learning to
     remember rare events", ICLR 2017.
@@ -81,7 +101,7 @@ class AttractorRead(AbstractRead):
     def __init__(
         self, size: int, memory: str = "storkey", num_inner: int = 1, rate: int | float | None = None
     ):
-        self.memory = checks.one_of("memory", memory, ("storkey", "hopfield", "none"))
+        self.memory = checks.one_of("memory", memory, (*_STEPS, "hopfield", "none"))
         self.norm = eqx.nn.LayerNorm(checks.count("size", size))
         self.hopfield = HopfieldAttention(size)
         self.num_inner = checks.count("num_inner", num_inner)
@@ -97,12 +117,13 @@ class AttractorRead(AbstractRead):
         return class_potentials(support @ query, member)
 
     def weights(self, support: Float[Array, "S D"]) -> Float[Array, "D D"]:
-        """A, the matrix that the support set (S, D) is written into; zeros without Storkey's rule."""
+        """A, the matrix that the support set (S, D) is written into; zeros without a rule that writes."""
         S, D = support.shape
         empty = jnp.zeros((D, D), support.dtype)
-        if self.memory != "storkey":
+        if self.memory not in _STEPS:
             return empty
-        return store(empty, support, storkey_step, rate=1 / (S * D) if self.rate is None else self.rate)
+        rate = 1 / (S * D) if self.rate is None else self.rate
+        return store(empty, support, _STEPS[self.memory], rate=rate)
 
 
 class PrototypeRead(AbstractRead):

@@ -5,9 +5,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax import lax
-from jax.typing import ArrayLike
-from jaxtyping import Array, PyTree
+from jaxtyping import Array, ArrayLike, PyTree
 
 from energyam import checks
 from energyam.dynamics.defaults import default_update
@@ -65,7 +63,12 @@ def _with_gradients(rest, max_steps, tol):
 
     def backward(kept, cotangent):
         theta, state, clamp = kept
-        step = lambda theta, state: _step(eqx.combine(theta, rest), state, clamp)  # noqa: E731
+
+        def step(theta, state):
+            memory, update = eqx.combine(theta, rest)
+            prepared, tick = update.prepare(memory), Tick(jnp.zeros((), int), None, None)
+            return update.step(prepared, state, update.init(prepared, state, tick), tick, clamp).state
+
         pull = jax.vjp(step, theta, state)[1]
         nothing = jax.tree.map(jnp.zeros_like, cotangent)
 
@@ -80,17 +83,10 @@ def _with_gradients(rest, max_steps, tol):
             return i + 1, old, held(clamp, nothing, new)
 
         first = held(clamp, nothing, cotangent)
-        solution = lax.while_loop(go_on, improve, (0, nothing, first))[2]
+        solution = jax.lax.while_loop(go_on, improve, (0, nothing, first))[2]
         of_theta, of_state = pull(solution)
         of_query = jax.tree.map(lambda v, w: v + w, cotangent, of_state)
         return of_theta, held(clamp, of_query, nothing), None
 
     end.defvjp(forward, backward)
     return end
-
-
-def _step(parts: tuple[Any, AbstractUpdate], state: PyTree[Array], clamp: PyTree[Array]) -> PyTree[Array]:
-    """One step of the rule from `state`."""
-    memory, update = parts
-    prepared, tick = update.prepare(memory), Tick(jnp.zeros((), int), None, None)
-    return update.step(prepared, state, update.init(prepared, state, tick), tick, clamp).state

@@ -12,11 +12,9 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
 import optax
-from jax import lax
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from tqdm import tqdm
 
 from energyam import checks
@@ -94,37 +92,29 @@ def train(
     return Trained(eqx.combine(state[0], rest), history.losses, history.evaluated_at, metrics)
 
 
-def _check_parts(model: Any, optimizer: Any, loss: Any) -> None:
+def _check_parts(model, optimizer, loss):
     if not any(map(eqx.is_inexact_array, jax.tree.leaves(model))):
         raise ValueError(f"model must have arrays of floats to train; got {type(model).__name__} without any")
     if isinstance(optimizer, type) or not all(hasattr(optimizer, name) for name in ("init", "update")):
-        raise ValueError(
-            f"optimizer must be one of optax's, such as optax.adam(1e-3); got {type(optimizer).__name__}"
-        )
+        got = type(optimizer).__name__
+        raise ValueError(f"optimizer must be one of optax's, such as optax.adam(1e-3); got {got}")
     if not callable(loss) or isinstance(loss, type):
         raise ValueError(f"loss must be a function of the model and a key; got {type(loss).__name__}")
 
 
 @eqx.filter_jit
-def _steps(
-    state: PyTree,
-    numbers: Int[Array, "*T"],
-    rest: PyTree,
-    optimizer: optax.GradientTransformation,
-    loss: Loss,
-    key: PRNGKeyArray,
-) -> tuple[PyTree, Float[Array, "*T"]]:
+def _steps(state, numbers, rest, optimizer, loss, key):
     """Gradient steps: a compiled loop over a vector of step numbers, or one step for a single number."""
 
     def step(state, number):
         params, memory = state
-        step_key = jr.fold_in(key, number)
+        step_key = jax.random.fold_in(key, number)
         value_and_grad = jax.value_and_grad(lambda params: loss(eqx.combine(params, rest), step_key))
         value, gradient = value_and_grad(params)
         updates, memory = optimizer.update(gradient, memory, params)
         return (optax.apply_updates(params, updates), memory), value
 
-    return lax.scan(step, state, numbers) if numbers.ndim else step(state, numbers)
+    return jax.lax.scan(step, state, numbers) if numbers.ndim else step(state, numbers)
 
 
 def _run(state: PyTree, numbers: np.ndarray, scan: bool, *of_step: Any) -> tuple[PyTree, np.ndarray]:
@@ -141,7 +131,6 @@ def _run(state: PyTree, numbers: np.ndarray, scan: bool, *of_step: Any) -> tuple
 
 
 def _measure(evaluate: Evaluate | None, model: Any, key: PRNGKeyArray) -> dict[str, float]:
-    if evaluate is None:
-        return {}
     # No step has number 2^32 - 1, so no training batch shares this key.
-    return {name: float(value) for name, value in evaluate(model, jr.fold_in(key, 2**32 - 1)).items()}
+    found = {} if evaluate is None else evaluate(model, jax.random.fold_in(key, 2**32 - 1))
+    return {name: float(value) for name, value in found.items()}

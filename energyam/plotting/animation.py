@@ -13,15 +13,14 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.typing import ArrayLike
-from jaxtyping import Float, UInt8
+from jaxtyping import ArrayLike, Float, UInt8
 from PIL import Image
 
 from energyam import checks
 from energyam.dynamics.recall import Recall
 from energyam.dynamics.update import Flips
 from energyam.files import as_path, replacing
-from energyam.plotting.figures import checked_names, energy_curve, energy_panels, names_above
+from energyam.plotting.figures import checked_names, energy_curve, energy_panels, names_above, num_updates
 from energyam.plotting.pixels import GAP, GREYS, as_grid, as_pictures, enlarged, shades
 
 _MOST_FRAMES, _FRAMES = 100, 60  # at most, and about, unless told
@@ -43,22 +42,15 @@ class Animation:
 
     def gif(self) -> bytes:
         """The animation as a GIF that repeats, with a rest on its first and last frame."""
-        pictures = [Image.fromarray(frame) for frame in self.frames]
+        first, *others = pictures = [Image.fromarray(frame) for frame in self.frames]
         for picture in pictures:
             picture.putpalette(self.palette.tobytes())
         durations = [max(20, 1000 // self.fps)] * len(pictures)
         durations[0] = 600
         durations[-1] = 1800
         buffer = io.BytesIO()
-        pictures[0].save(
-            buffer,
-            "GIF",
-            save_all=True,
-            append_images=pictures[1:],
-            duration=durations,
-            loop=0,
-            optimize=True,
-        )
+        options = dict(save_all=True, append_images=others, duration=durations, loop=0, optimize=True)
+        first.save(buffer, "GIF", **options)
         return buffer.getvalue()
 
     def video(self, suffix: str = ".mp4") -> bytes:
@@ -133,32 +125,20 @@ def animate(
     of: Any = _of_recall if isinstance(result, Recall) else _of_arrays
     every = None if every is None else checks.count("every", every)
     updates, pictures, curve = of(result, shape, every, energies)
-    end = _frames_to_the_last_change(pictures)
+    moved = (pictures[:, 1:] != pictures[:, :-1]).any(axis=(0, 2, 3))
+    end = 1 + int(np.flatnonzero(moved).max(initial=-1)) + 1
     updates, pictures, curve = updates[:end], pictures[:, :end], None if curve is None else curve[:, :end]
     if beside is not None:
         still = as_pictures("beside", beside, pictures.shape[-2:])
-        still = np.broadcast_to(
-            still.reshape(-1, 1, *still.shape[-2:]), (still.size // pictures[0, 0].size, *pictures.shape[1:])
-        )
+        still = still.reshape(-1, 1, *still.shape[-2:]).repeat(pictures.shape[1], axis=1)
         pictures = np.concatenate([pictures, still])
     grid = as_grid(shades(pictures).swapaxes(0, 1), columns)
     across = (grid.shape[-1] - 1) // (pictures.shape[-1] + 1)
     grid = enlarged(grid, _PIXELS)
     if labels is not None:
-        grid = _under_labels(grid, checked_names("labels", labels, across))
-    if curve is None:
-        return Animation(grid, GREYS, fps)
-    return _with_curve(grid, updates, curve, fps)
-
-
-def _under_labels(grid: UInt8[np.ndarray, "F y x"], labels: list[str]) -> UInt8[np.ndarray, "F Y x"]:
-    above = names_above(labels, grid.shape[-1])
-    return np.concatenate([np.broadcast_to(above, (len(grid), *above.shape)), grid], axis=1)
-
-
-def _frames_to_the_last_change(pictures: Float[np.ndarray, "B F H W"]) -> int:
-    moved = (pictures[:, 1:] != pictures[:, :-1]).any(axis=(0, 2, 3))
-    return 1 + int(np.flatnonzero(moved).max(initial=-1)) + 1
+        above = names_above(checked_names("labels", labels, across), grid.shape[-1])
+        grid = np.concatenate([np.broadcast_to(above, (len(grid), *above.shape)), grid], axis=1)
+    return Animation(grid, GREYS, fps) if curve is None else _with_curve(grid, updates, curve, fps)
 
 
 def _of_recall(result: Recall, shape: Any, every: int | None, energies: Any):
@@ -168,7 +148,7 @@ def _of_recall(result: Recall, shape: Any, every: int | None, energies: Any):
     B, axes = result.converged.size, result.converged.ndim
     first = jax.tree.map(lambda leaf: leaf.reshape(B, *leaf.shape[axes:])[:_MOST_PICTURES], result)
     first, changes = _until_the_last_change(first)
-    least = math.ceil(first.energies.shape[-1] / (_MOST_FRAMES - 1))
+    least = math.ceil(num_updates(first) / (_MOST_FRAMES - 1))
     every = max(1, math.ceil(changes / _FRAMES) if every is None else every, least)
     updates, energies = energy_curve(first, every)
     return updates, as_pictures("result", first.frames(every), shape), energies
@@ -176,7 +156,7 @@ def _of_recall(result: Recall, shape: Any, every: int | None, energies: Any):
 
 def _until_the_last_change(result: Recall) -> tuple[Recall, int]:
     """A batch (B,) of recalls without the steps after the last that moved a state, and its updates."""
-    T = result.energies.shape[-1]
+    T = num_updates(result)
     if result.record is None or T == 0:
         return result, T
     steps = jax.tree.leaves(result.record)[0].shape[1]
@@ -187,7 +167,8 @@ def _until_the_last_change(result: Recall) -> tuple[Recall, int]:
         last = 1 + int(np.flatnonzero((flips & taken).any(axis=0)).max(initial=-1))
     kept = max(1, -(-last // size))
     record = jax.tree.map(lambda leaf: leaf[:, :kept], result.record)
-    return dataclasses.replace(result, energies=result.energies[:, : kept * size], record=record), last
+    energies = None if result.energies is None else result.energies[:, : kept * size]
+    return dataclasses.replace(result, energies=energies, record=record), last
 
 
 def _of_arrays(states: Any, shape: Any, every: int | None, energies: Any):
@@ -218,8 +199,6 @@ def _with_curve(
     passed = np.arange(ahead.shape[1]) <= reached[:, None]
     passed[-1] = True
     panels = np.where(passed[:, None], behind, ahead)
-    margin = (tall - height) // 2
-    sides = [(0, 0), (margin, tall - height - margin), (0, 0)]
-    white = len(GREYS) + int(colours.sum(axis=1).argmax())
-    grid = np.pad(grid, sides, constant_values=white)
+    margin, white = (tall - height) // 2, len(GREYS) + int(colours.sum(axis=1).argmax())
+    grid = np.pad(grid, [(0, 0), (margin, tall - height - margin), (0, 0)], constant_values=white)
     return Animation(np.concatenate([grid, panels], axis=2), np.concatenate([GREYS, colours]), fps)

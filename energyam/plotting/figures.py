@@ -6,29 +6,28 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import jax
 import numpy as np
-from jax.typing import ArrayLike
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import ArrayLike, Float, Int, UInt8
 
 from energyam.dynamics.recall import Recall
 from energyam.dynamics.traces import frame_updates
 from energyam.log_scale import log_sizes
-from energyam.plotting.pixels import GREYS, SHADES, as_grid, as_pictures, shades
+from energyam.plotting.pixels import GREYS, SHADES, Shape, as_grid, as_pictures, shades
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+Names = Sequence[str] | None
+Given = ArrayLike | None
 
 ACCENT = "#b5442e"
 _FAINT = "#d9d9d9"
 
 
 def show_patterns(
-    patterns: ArrayLike,
-    shape: Sequence[int] | None = None,
-    title: str = "",
-    columns: int | Sequence[str] | None = None,
-    rows: Sequence[str] | None = None,
+    patterns: ArrayLike, shape: Shape = None, title: str = "", columns: int | Names = None, rows: Names = None
 ) -> "Figure":
     """Patterns as a grid of pictures: +1 white, −1 black, other numbers in shades of grey beside a bar.
 
@@ -43,14 +42,16 @@ def show_patterns(
         raise ValueError(f"title must be a text; got {title!r}")
     pictures = as_pictures("patterns", patterns, shape)
     pictures = pictures.reshape(-1, *pictures.shape[-2:])[:1024]
-    names = None if columns is None or isinstance(columns, int | np.integer) else _texts("columns", columns)
+    named = columns is not None and not isinstance(columns, int | np.integer)
+    names = checked_names("columns", columns) if named else None
     grid = _grid(pictures, 1024, len(names) if names else columns)  # type: ignore[arg-type]
     across = (grid.shape[1] - 1) // (pictures.shape[2] + 1)
     down = (grid.shape[0] - 1) // (pictures.shape[1] + 1)
     names = None if names is None else checked_names("columns", names, across)
     rows = None if rows is None else checked_names("rows", rows, down)
     height, width = (min(6.4, 2 + max(grid.shape) / 100) * side / max(grid.shape) for side in grid.shape)
-    bar = None if _two_shades(pictures) else float(np.abs(pictures).max())
+    most = float(np.abs(pictures).max())
+    bar = None if (np.abs(pictures) == most).all() else most
     room = 0.3 + 0.075 * max(len(line) for row in rows for line in row.splitlines()) if rows else 0.0
     fig = new_figure(width + room + 0.7 * (bar is not None), height + 0.3 * bool(title) + 0.3 * bool(names))
     ax = fig.subplots()
@@ -62,10 +63,7 @@ def show_patterns(
 
 
 def show_recall(
-    result: Recall | ArrayLike,
-    shape: Sequence[int] | None = None,
-    original: ArrayLike | None = None,
-    query: ArrayLike | None = None,
+    result: Recall | ArrayLike, shape: Shape = None, original: Given = None, query: Given = None
 ) -> "Figure":
     """A recall's query, its answer and, where given, the original, beside the curve of its energy.
 
@@ -77,15 +75,11 @@ def show_recall(
     """
     recalled = result.state if isinstance(result, Recall) else result
     if query is None and isinstance(result, Recall):
-        query = result.frames(max(1, result.energies.shape[-1]))[..., 0, :]
+        query = result.frames(max(1, num_updates(result)))[..., 0, :]
     if query is None:
         raise ValueError("query must be given where result is an array of states; got None")
-    states = {"query": query, "recalled": recalled, "original": original}
-    grids = {
-        name: _grid(as_pictures(name, given, shape), 100)
-        for name, given in states.items()
-        if given is not None
-    }
+    states = {"query": query, "recalled": recalled} | ({} if original is None else {"original": original})
+    grids = {name: _grid(as_pictures(name, given, shape), 100) for name, given in states.items()}
     updates, energies = energy_curve(result, 1) if isinstance(result, Recall) else ([], None)
     curve = energies is not None
     side = 2.2 if max(grids["query"].shape) < 100 else 3.4
@@ -101,11 +95,21 @@ def show_recall(
 
 def energy_curve(result: Recall, every: int) -> tuple[Int[np.ndarray, " F"], Float[np.ndarray, "B F"] | None]:
     """Updates behind each frame, and energies there of the first 100 of a batch; None if there are none."""
-    T = result.energies.shape[-1]
+    T = num_updates(result)
     updates = np.asarray(frame_updates(T, every))
+    if result.energies is None or result.initial_energy is None:
+        return updates, None
     energies = np.concatenate([result.initial_energy[..., None], result.energies], axis=-1)
     energies = energies.reshape(-1, T + 1)[:100, updates]
     return updates, energies if T and np.isfinite(energies).all() else None
+
+
+def num_updates(result: Recall) -> int:
+    """T, by the record where the memory has no energy."""
+    if result.energies is not None or result.record is None:
+        return 0 if result.energies is None else result.energies.shape[-1]
+    axes = result.status.ndim
+    return math.prod(jax.tree.leaves(result.record)[0].shape[axes : axes + 2])
 
 
 def energy_panels(
@@ -170,12 +174,16 @@ def _drawn(energies: Float[np.ndarray, "B F"]) -> tuple[Float[np.ndarray, "B F"]
     return (logs, "sign(E) · log₁₀(1 + |E|), E the energy") if spans else (energies, "energy")
 
 
-def checked_names(name: str, given: Sequence[str], wanted: int) -> list[str]:
-    """A list of so many texts; raises `ValueError` for anything else."""
-    texts = _texts(name, given)
-    if len(texts) != wanted:
+def checked_names(name: str, given: int | Names, wanted: int | None = None) -> list[str]:
+    """A list of texts, of so many if told; raises `ValueError` for anything else."""
+    listed = isinstance(given, Sequence) and not isinstance(given, str)
+    texts: Any = given if listed else [None]
+    if not all(isinstance(text, str) for text in texts):
+        other = " or a number" * (name == "columns")
+        raise ValueError(f"{name} must be a list of names{other}; got {given!r}")
+    if wanted is not None and len(texts) != wanted:
         raise ValueError(f"{name} must be {wanted} name{'s' * (wanted != 1)}, one for each; got {len(texts)}")
-    return texts
+    return list(texts)
 
 
 def names_above(names: Sequence[str], width: int) -> UInt8[np.ndarray, "y x"]:
@@ -188,32 +196,14 @@ def names_above(names: Sequence[str], width: int) -> UInt8[np.ndarray, "y x"]:
     dpi, lines = 100, max(name.count("\n") + 1 for name in names)
     fig = _figure_class()(figsize=(width / dpi, (4 + 14 * lines) / dpi), dpi=dpi)
     renderer, column = FigureCanvasAgg(fig).get_renderer(), width / len(names)
-    texts = [
-        fig.text((i + 0.5) / len(names), 0.5, name, fontsize=8, ha="center", va="center")
-        for i, name in enumerate(names)
-    ]
+    places, centre = (np.arange(len(names)) + 0.5) / len(names), dict(ha="center", va="center")
+    texts = [fig.text(x, 0.5, name, **centre) for x, name in zip(places, names, strict=True)]
     for size in (8, 7, 6, 5, 4):  # widths are whole pixels a letter, so they don't follow the size evenly
         for text in texts:
             text.set_fontsize(size)
         if max(text.get_window_extent(renderer).width for text in texts) < column - 4:
             break
     return (rendered(fig)[..., 0] / 255 * (SHADES - 1)).round().astype(np.uint8)
-
-
-def _texts(name: str, given: Any) -> list[str]:
-    if (
-        isinstance(given, str)
-        or not isinstance(given, Sequence)
-        or not all(isinstance(x, str) for x in given)
-    ):
-        raise ValueError(
-            f"{name} must be a list of names{' or a number' * (name == 'columns')}; got {given!r}"
-        )
-    return list(given)
-
-
-def _two_shades(pictures: Float[np.ndarray, "N H W"]) -> bool:
-    return bool((np.abs(pictures) == np.abs(pictures).max()).all())
 
 
 def _name_ticks(ax: "Axes", columns: Any, width: int, rows: Any, height: int) -> None:
@@ -234,9 +224,8 @@ def _draw_bar(fig: "Figure", ax: "Axes", limit: float) -> None:
     from matplotlib.colors import ListedColormap, Normalize
 
     greys = ListedColormap(GREYS[:SHADES] / 255)
-    fig.colorbar(ScalarMappable(Normalize(-limit, limit), greys), ax=ax, fraction=0.05).ax.tick_params(
-        labelsize=7
-    )
+    bar = fig.colorbar(ScalarMappable(Normalize(-limit, limit), greys), ax=ax, fraction=0.05)
+    bar.ax.tick_params(labelsize=7)
 
 
 def _draw_curve(ax: "Axes", updates: Any, energies: Float[np.ndarray, "B F"], colour: str) -> None:

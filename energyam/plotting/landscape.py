@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
-from jaxtyping import Float
+from jaxtyping import ArrayLike, Float
 from PIL import Image, ImageDraw
 
 from energyam import checks
 from energyam.dynamics.recall import Recall
+from energyam.memories.neurons import AbstractNeurons, is_movable
 from energyam.plotting.animation import Animation
 from energyam.plotting.figures import ACCENT, new_figure, rendered
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+Paths = Recall | ArrayLike
+Limits = Sequence[ArrayLike]
+
 _FRAMES = 60
 
 
 def show_landscape(
-    memory: Any,
-    paths: Recall | ArrayLike | None = None,
-    limits: Sequence[ArrayLike] = (-2.0, 2.0),
-    resolution: int = 128,
+    memory: Any, paths: Paths | None = None, limits: Limits = (-2.0, 2.0), resolution: int = 128
 ) -> "Figure":
     """The energy of two continuous neurons as a map, darker where lower, with paths of descent.
 
@@ -44,11 +44,7 @@ def show_landscape(
 
 
 def animate_landscape(
-    memory: Any,
-    paths: Recall | ArrayLike,
-    limits: Sequence[ArrayLike] = (-2.0, 2.0),
-    resolution: int = 128,
-    fps: int = 12,
+    memory: Any, paths: Paths, limits: Limits = (-2.0, 2.0), resolution: int = 128, fps: int = 12
 ) -> Animation:
     """States that roll down the energy of two continuous neurons, each a ball with its way behind it.
 
@@ -88,7 +84,7 @@ def _rolled(ground: Image.Image, places: Float[np.ndarray, "B f 2"]) -> Image.Im
     return picture.resize(ground.size, Image.Resampling.BOX)
 
 
-def _map(memory: Any, limits: Sequence[ArrayLike], resolution: int) -> tuple["Figure", "Axes"]:
+def _map(memory: Any, limits: Limits, resolution: int) -> tuple["Figure", "Axes"]:
     """The energy as a map, with the memory's patterns as crosses."""
     energy = _energy_of_two(memory)
     low, high = _checked_limits(limits)
@@ -119,19 +115,18 @@ def _energy_of_two(memory: Any) -> Any:
     return energy
 
 
-def _checked_limits(limits: Sequence[ArrayLike]) -> tuple[float, float]:
+def _checked_limits(limits: Limits) -> tuple[float, float]:
     low, high = np.asarray(checks.as_vector("limits", limits, 2)).tolist()
     if low >= high:
         raise ValueError(f"limits must be (low, high) with low < high; got {tuple(limits)}")
     return low, high
 
 
-def _as_paths(paths: Recall | ArrayLike | None) -> Float[np.ndarray, "B F 2"]:
+def _as_paths(paths: Paths | None) -> Float[np.ndarray, "B F 2"]:
     if paths is None:
         return np.zeros((0, 1, 2))
-    states = np.asarray(
-        checks.as_floats("paths", paths.frames(1) if isinstance(paths, Recall) else paths, "... F D")
-    )
+    paths = paths.frames(1) if isinstance(paths, Recall) else paths
+    states = np.asarray(checks.as_floats("paths", paths, "... F D"))
     if states.shape[-1] != 2:
         raise ValueError(f"paths must be (F, 2) or (B, F, 2); got shape {states.shape}")
     return states.reshape(-1, *states.shape[-2:])

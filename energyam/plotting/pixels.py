@@ -4,19 +4,19 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from jax.typing import ArrayLike
-from jaxtyping import Float, UInt8
+from jaxtyping import ArrayLike, Float, UInt8
 
 from energyam import checks
+
+Shape = Sequence[int] | None  # (H, W)
+Pixels = UInt8[np.ndarray, "*batch Y X"]  # colour numbers
 
 SHADES = 32
 GAP = SHADES  # the colour number of what lies between pictures
 GREYS = np.repeat(np.append(np.linspace(0, 255, SHADES).round(), 205).astype(np.uint8)[:, None], 3, axis=1)
 
 
-def as_pictures(
-    name: str, states: ArrayLike, shape: Sequence[int] | None = None
-) -> Float[np.ndarray, "*batch H W"]:
+def as_pictures(name: str, states: ArrayLike, shape: Shape = None) -> Float[np.ndarray, "*batch H W"]:
     """States (*batch, D), or (*batch, H, W) where `shape` is (H, W), as pictures; square by default.
 
     Raises `ValueError` for NaN, or where D pixels don't make a picture of that shape.
@@ -42,9 +42,7 @@ def shades(pictures: Float[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
     return ((pictures / limit + 1) * (SHADES - 1) / 2).round().astype(np.uint8)
 
 
-def as_grid(
-    pictures: UInt8[np.ndarray, "*batch N H W"], columns: int | None = None
-) -> UInt8[np.ndarray, "*batch Y X"]:
+def as_grid(pictures: UInt8[np.ndarray, "*batch N H W"], columns: int | None = None) -> Pixels:
     """N pictures of colour numbers as one, row by row, a line between and around; about square by default."""
     *batch, N, H, W = pictures.shape
     if columns is None:
@@ -58,7 +56,7 @@ def as_grid(
     return np.pad(whole, [(0, 0)] * len(batch) + [(1, 0)] * 2, constant_values=GAP)
 
 
-def enlarged(grid: UInt8[np.ndarray, "*batch Y X"], size: int) -> UInt8[np.ndarray, "*batch y x"]:
+def enlarged(grid: Pixels, size: int) -> UInt8[np.ndarray, "*batch y x"]:
     """Each pixel repeated a whole number of times, so that the longer side comes near `size`."""
     times = max(1, round(size / max(grid.shape[-2:])))
     return grid.repeat(times, axis=-2).repeat(times, axis=-1)

@@ -2,28 +2,18 @@
 
 # attention and sparse distributed memory
 from energyam.names import public_names
-from energyam.theory.attention import (
-    BetaFit as BetaFit,
-    EffectiveBeta as EffectiveBeta,
-    effective_beta as effective_beta,
-    fit_beta as fit_beta,
-    fit_softmax_beta as fit_softmax_beta,
-)
-from energyam.theory.bounds import (
-    exponent_beta as exponent_beta,
-    log_lower_bound as log_lower_bound,
-    log_normal_approximation as log_normal_approximation,
-    log_upper_bound as log_upper_bound,
-)
+from energyam.theory.attention import BetaFit as BetaFit, EffectiveBeta as EffectiveBeta
+from energyam.theory.attention import effective_beta as effective_beta, fit_beta as fit_beta
+from energyam.theory.attention import fit_softmax_beta as fit_softmax_beta
+from energyam.theory.bounds import exponent_beta as exponent_beta, log_lower_bound as log_lower_bound
+from energyam.theory.bounds import log_normal_approximation as log_normal_approximation
+from energyam.theory.bounds import log_upper_bound as log_upper_bound
 from energyam.theory.query_key_norm import query_key_norm_betas as query_key_norm_betas
 from energyam.theory.one_read import critical_distance as critical_distance, next_distance as next_distance
 from energyam.theory.radius import optimal_radius as optimal_radius
 from energyam.theory.suggestion import suggest_beta as suggest_beta
-from energyam.theory.sdm import (
-    neuron_distance_distribution as neuron_distance_distribution,
-    sdm_capacity as sdm_capacity,
-    signal_to_noise as signal_to_noise,
-)
+from energyam.theory.sdm import neuron_distance_distribution as neuron_distance_distribution
+from energyam.theory.sdm import sdm_capacity as sdm_capacity, signal_to_noise as signal_to_noise
 
 # how many patterns fit
 from energyam.theory.capacity import (

@@ -12,12 +12,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.typing import ArrayLike
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
 from energyam import checks
 from energyam.checks import Whole
 from energyam.hypercube import check_radius, hamming_to_cosine, log_cap_intersection, log_circle_intersection
+
+Kind = Literal["circle", "cap"]
+Distances = Sequence[int] | range | np.ndarray
 
 
 class BetaFit(NamedTuple):
@@ -29,12 +31,7 @@ class BetaFit(NamedTuple):
     r_squared: int | float
 
 
-def fit_beta(
-    n: Whole,
-    radius: Whole,
-    kind: Literal["circle", "cap"] = "circle",
-    distances: Sequence[int] | range | np.ndarray | None = None,
-) -> BetaFit:
+def fit_beta(n: Whole, radius: Whole, kind: Kind = "circle", distances: Distances | None = None) -> BetaFit:
     """β by ordinary least squares of the log intersection on the cosine 1 − 2h/n.
 
     The published program divides a covariance over N−1 by a variance over N, so that every published β is
@@ -66,9 +63,7 @@ def fit_beta(
     )
 
 
-def fit_softmax_beta(
-    n: Whole, radius: Whole, kind: Literal["circle", "cap"] = "circle", steps: Whole = 400
-) -> float:
+def fit_softmax_beta(n: Whole, radius: Whole, kind: Kind = "circle", steps: Whole = 400) -> float:
     """The β whose softmax over all distances 0..n comes closest to the normalised intersection.
 
     argmin_β Σ_h (softmax(β cos)_h − I_h / Σ I)², by Adam on log β from the β of `fit_beta`, `steps` steps.
@@ -132,9 +127,8 @@ def _as_distances(n, distances):
     except ValueError:  # ragged
         h = np.zeros(())
     if h.ndim != 1 or not np.issubdtype(h.dtype, np.integer) or np.any((h < 0) | (h > n)):
-        raise ValueError(
-            f"distances must be integers within 0..n = 0..{n}, in one dimension; got {distances}"
-        )
+        wanted = f"integers within 0..n = 0..{n}, in one dimension"
+        raise ValueError(f"distances must be {wanted}; got {distances}")
     return h
 
 

@@ -103,9 +103,8 @@ def log_exponential_capacity(num_neurons: Whole, noise: Number = 0) -> float:
 
 def log_exponential_load(dim: Whole, beta: Number) -> float:
     """The natural log of `exponential_load`, which a float can't hold in many dimensions; the same errors."""
-    return _neurons(dim, name="dim") * (
-        math.log(2) - math.log1p(math.exp(-2 * checks.number("beta", beta, 0)))
-    )
+    D, beta = _neurons(dim, name="dim"), checks.number("beta", beta, 0)
+    return D * (math.log(2) - math.log1p(math.exp(-2 * beta)))
 
 
 def exponential_load(dim: Whole, beta: Number) -> float:

@@ -8,9 +8,10 @@ import math
 
 import numpy as np
 
+from energyam import checks
 from energyam.checks import Number, Whole
 from energyam.hypercube import check_radius, log_fractions, log_number
-from energyam.theory.sdm import Noise, check_noise, log_deviation, log_lean, log_less, log_shared
+from energyam.theory.sdm import NOISES, Noise, log_deviation, log_lean, log_less, log_shared
 
 
 def next_distance(
@@ -89,7 +90,7 @@ def _approach(n, radius, num_patterns, num_neurons, noise):
 
     The difference is (n − x) Φ(−(N + B)/σ) − x Φ(−(B − N)/σ), so that it keeps its sign where both are tiny.
     """
-    check_noise(noise)
+    checks.one_of("noise", noise, NOISES)
     radius = check_radius(n, radius)
     log_r, log_m = log_number("num_neurons", num_neurons), log_number("num_patterns", num_patterns)
     log_n = log_shared(n, radius, log_r)

@@ -6,6 +6,8 @@ be held against the β of sparse distributed memory directly.
 
 import numpy as np
 
+from energyam import checks
+
 TASKS = ("unnamed", "ar-en", "en-he", "gl-en", "sk-en")
 ATTENTIONS = ("encoder", "decoder", "cross")
 
@@ -37,9 +39,8 @@ def query_key_norm_betas(task: str | None = None, attention: str | None = None) 
     Henry, Dachapally, Pawar & Chen, "Query-key normalization for transformers", EMNLP Findings 2020; the
     values were published with Bricken & Pehlevan, NeurIPS 2021.
     """
-    if task is not None and not (isinstance(task, str) and task in TASKS):
-        raise ValueError(f"task must be one of {', '.join(TASKS)}; got {task!r}")
-    if attention is not None and not (isinstance(attention, str) and attention in ATTENTIONS):
-        raise ValueError(f"attention must be one of {', '.join(ATTENTIONS)}; got {attention!r}")
+    for name, value, choices in (("task", task, TASKS), ("attention", attention, ATTENTIONS)):
+        if value is not None:
+            checks.one_of(name, value, choices)
     layers = [betas for (t, a), betas in _BETAS.items() if task in (None, t) and attention in (None, a)]
     return np.concatenate(layers)

@@ -35,6 +35,7 @@ from energyam.hypercube import (
 )
 
 Noise = Literal["paper", "averaged", "independent", "book", "corrected"]
+Published = Literal["paper", "averaged", "independent"]  # of the query
 NOISES = ("paper", "averaged", "independent", "book", "corrected")
 
 
@@ -52,18 +53,14 @@ def signal_to_noise(
 
     Jaeckel (1989) and Bricken & Pehlevan (2021), appendix B; Kanerva (1988), appendix C.
     """
-    check_noise(noise)
+    checks.one_of("noise", noise, NOISES)
     log_r, log_m = log_number("num_neurons", num_neurons), log_number("num_patterns", num_patterns)
     log_n = log_shared(n, radius, log_r)
     return np.exp(np.minimum(log_n - log_deviation(n, radius, log_m, log_r, noise), 700))
 
 
 def sdm_capacity(
-    n: Whole,
-    radius: Whole,
-    num_neurons: Number,
-    probability: Number = 0.5,
-    noise: Literal["paper", "averaged", "independent"] = "independent",
+    n: Whole, radius: Whole, num_neurons: Number, probability: Number = 0.5, noise: Published = "independent"
 ) -> float:
     """How many patterns can be stored so that one of them is read whole with this probability.
 
@@ -93,12 +90,6 @@ def neuron_distance_distribution(n: Whole, num_neurons: Number, published: bool 
     else:
         rates = np.where(log_f < -40, log_f, log_of(-np.log1p(-np.minimum(np.exp(log_f), 1 - 1e-16))))
     return -np.expm1(-np.exp(np.minimum(log_r + rates, 700)))
-
-
-def check_noise(noise: str, allowed: tuple[str, ...] = NOISES) -> None:
-    """Raise `ValueError` unless `noise` is the name of one of these models."""
-    if not isinstance(noise, str) or noise not in allowed:
-        raise ValueError(f"noise must be one of {', '.join(allowed)}; got {noise!r}")
 
 
 def log_deviation(n: Whole, radius: Whole, log_m: int | float, log_r: int | float, noise: str) -> np.ndarray:
@@ -142,7 +133,7 @@ def _log_noise(n, radius, log_n, noise):
 
 def log_capacity(n: Whole, radius: Whole, num_neurons: Number, probability: Number, noise: str) -> float:
     """The log of `sdm_capacity`, however large; the same errors."""
-    check_noise(noise, ("paper", "averaged", "independent"))
+    checks.one_of("noise", noise, ("paper", "averaged", "independent"))
     log_n = log_shared(n, radius, log_number("num_neurons", num_neurons))
     signal = log_n[0] - 2 * math.log(quantile(n, probability))  # log N(0)/z²
     others = _log_noise(n, radius, log_n, noise)

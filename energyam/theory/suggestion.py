@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from jaxtyping import ArrayLike, Float, Shaped
+from jaxtyping import ArrayLike, Float
 
 from energyam import checks
 from energyam.checks import Number
@@ -14,7 +14,7 @@ _HALVINGS = 24
 
 
 def suggest_beta(
-    patterns: Shaped[ArrayLike, "..."], noise: Number = 0.0, weight: Number = 0.99, share: Number = 0.95
+    patterns: ArrayLike, noise: Number = 0.0, weight: Number = 0.99, share: Number = 0.95
 ) -> float:
     """The least β at which noisy copies of the patterns read them back: for softmax memories of overlaps.
 
@@ -59,14 +59,11 @@ def suggest_beta(
     return float(np.quantile(betas, share, method="higher"))
 
 
-def _margins(
-    X: Float[np.ndarray, "K D"],
-    squares: Float[np.ndarray, " K"],
-    rows: np.ndarray,
-    noise: int | float,
-    binary: bool,
-) -> Float[np.ndarray, "R K"]:
-    """By how much x is likelier ξ_μ than each ξ_ν, less what noise may take; infinite for equal patterns."""
+def _margins(X, squares, rows, noise, binary):
+    """By how much x is likelier ξ_μ, of `rows` (R,), than each ξ_ν, less what noise may take: (R, K).
+
+    Infinite for equal patterns.
+    """
     K, D = X.shape
     products = X[rows] @ X.T
     own = squares[rows][:, None]
@@ -89,12 +86,10 @@ def _betas(margins: Float[np.ndarray, "R K"], odds: float) -> Float[np.ndarray, 
     # The nearest pattern alone asks for ln(odds), all as near as it for ln(K odds).
     low = np.full(len(margins), max(math.log(odds), 0.0))
     high = low + math.log(margins.shape[1]) + max(-math.log(odds), 0.0)
-    relative = margins / scale[:, None]
+    relative = np.where(known[:, None], margins / scale[:, None], 1)
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        total = np.exp(-np.where(known, middle, 1)[:, None] * np.where(known[:, None], relative, 1)).sum(
-            axis=1
-        )
+        total = np.exp(-np.where(known, middle, 1)[:, None] * relative).sum(axis=1)
         low, high = np.where(total * odds > 1, middle, low), np.where(total * odds > 1, high, middle)
     return np.where(known, high / scale, np.inf)
 

@@ -2,7 +2,6 @@
 
 import math
 
-import jax.numpy as jnp
 import numpy as np
 
 import energyam as eam
@@ -76,7 +75,6 @@ MEMORIES = [
     (lambda v: eam.DenseAM(UNIT, v, eam.Spherical()), "separation", [CIRCLES]),
     (eam.HopfieldNetwork, "weights", [*SQUARE, [[0, 1.0], [-1, 0]], X]),
     (lambda v: eam.HopfieldNetwork(v), "hebbian", [X]),
-    *[(memory, "recall", [X[0], X]) for memory in NOT_CALLED],
     (lambda v: eam.HopfieldNetwork(np.eye(8), v), "bias", without(VECTOR, None)),
     (eam.SequenceNetwork, "weights", SQUARE),
     (lambda v: eam.SequenceNetwork(np.eye(8), v), "delayed_weights", [np.eye(3), *SQUARE[1:]]),
@@ -121,7 +119,7 @@ MEMORIES = [
 PARTS = [
     *[
         (lambda v, kind=kind: kind(v), "shape", SHAPE)
-        for kind in (eam.Binary, eam.Continuous, eam.Free, eam.Spherical)
+        for kind in (eam.Binary, eam.ZeroOne, eam.Continuous, eam.Free, eam.Spherical)
     ],
     (lambda v: BINARY.check("layer", v, "K D"), "layer", PATTERNS),
     (lambda v: eam.Continuous().check("layer", v, "K D"), "layer", FLOATS),
@@ -142,9 +140,10 @@ PARTS = [
     (lambda v: eam.LogSumExp(1.0, v), "divided", FLAG),
     (lambda v: eam.TopK(v, 2), "separation", [eam.Quadratic, eam.Binary, None, DOT, *INSTANCE]),
     (lambda v: eam.TopK(QUADRATIC, v), "k", WHOLE),
-    (eam.flips_of, "memory", [None, "text", 3, eam.CHN, eam.Quadratic(), X]),
-    (lambda v: eam.weights_of(v, jnp.ones(3)), "separation", [None, "text", eam.Quadratic, BINARY, X]),
-    (lambda v: eam.weights_of(QUADRATIC, v), "similarities", [None, "text", 1j, eam.Dot, np.ones((2, 2))]),
+    (eam.Categorical, "q", WHOLE),
+    (lambda v: eam.Categorical(2).check("layer", v, "K D"), "layer", [np.ones((2, 4)), np.zeros((2, 4)),
+    np.eye(3), *FLOATS]), (lambda v: eam.ZeroOne().check("layer", v, "K D"), "layer", [X, np.full((2, 2),
+    0.5), *FLOATS]),
 ]  # fmt: skip
 
 ROWS = MEMORIES + PARTS

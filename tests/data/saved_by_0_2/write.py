@@ -9,7 +9,6 @@ import pathlib
 
 import jax
 import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
 
 import energyam as eam
@@ -129,7 +128,9 @@ def main():
         found = None if function is None else jax.tree.map(lambda leaf: np.asarray(leaf).tolist(), states)
         values[name] = {"kind": kind, "states": found}
         if function is not None:
-            values[name]["values"] = np.asarray(jax.vmap(function)(jax.tree.map(jnp.asarray, states))).tolist()
+            values[name]["values"] = np.asarray(
+                jax.vmap(function)(jax.tree.map(jnp.asarray, states))
+            ).tolist()
 
     for name, memory in of_signs().items():
         write("energy", name, memory, SIGNS, memory.energy)
