@@ -206,6 +206,6 @@ def test_recalls_and_sweeps_launch_no_more_than_they_did(name, platform):
 
 
 def test_small_blocks_launch_more_than_is_allowed(monkeypatch):
-    monkeypatch.setattr(plan, "COUPLED", {"cpu": 8, "accelerator": 8})
+    monkeypatch.setattr(plan, "COUPLED", dict.fromkeys(plan.COUPLED, 8))
     with plan.as_on("accelerator"), pytest.raises(AssertionError, match="is more than"):
         check_at_most(small_recall("HopfieldNetwork"), MOST["HopfieldNetwork"][1])

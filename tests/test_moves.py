@@ -167,7 +167,9 @@ def one_by_one(memory, states, free, order, noise):
 
 
 EXACT = ("quadratic", "relu", "polynomial_3", "exponential", "wide_sdm", "hopfield")
-MADE = ZERO_ONE | {"wide_sdm": lambda X: eam.DenseAM(X, eam.CircleIntersection(X.shape[1], 12), eam.ZeroOne())}
+MADE = ZERO_ONE | {
+    "wide_sdm": lambda X: eam.DenseAM(X, eam.CircleIntersection(X.shape[1], 12), eam.ZeroOne())
+}
 
 
 @pytest.mark.parametrize("name", EXACT)
