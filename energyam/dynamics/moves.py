@@ -193,7 +193,7 @@ def _check_others(neurons: AbstractNeurons) -> None:
     """Raise `ValueError` for other values that are none, or of another shape."""
     called = f"others of {type(neurons).__name__}"
     if neurons.values is not None:
-        both = jnp.asarray(neurons.values, float)
+        both = checks.now(lambda: jnp.asarray(neurons.values, float))  # known inside `jit` too
         found = checks.now(neurons.others, both)
         if found is None or jnp.shape(found) != (2,):
             raise ValueError(f"{called} must be like the state, elementwise; got {found}")
