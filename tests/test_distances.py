@@ -160,7 +160,9 @@ def test_cosines_ignore_lengths_and_agree_with_their_definition():
     np.testing.assert_allclose(cosine.of(X[2], x), expected[2], rtol=1e-5)
     assert np.isfinite(cosine.of_all(X.at[0].set(0), jnp.zeros(7))).all()
     moved = cosine.of_all(X, x.at[3].multiply(-1)) - cosine.of_all(X, x)
-    np.testing.assert_allclose(cosine.moved(X, x, jnp.asarray(3)), moved, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(
+        cosine.moved(X, x, jnp.array([3]), -2 * x[3:4], cosine.of_all(X, x)), moved, rtol=1e-4, atol=1e-6
+    )
     signs, whole = jnp.sign(X), jnp.sign(X).astype("int8")
     np.testing.assert_allclose(cosine.of_all(whole, jnp.sign(x)), signs @ jnp.sign(x) / 7, rtol=1e-5)
 

@@ -162,7 +162,7 @@ ONES = jnp.ones((2, 8), jnp.int8)
         lambda: MEMORY.read(0.5 * jnp.ones(8)),
         lambda: HETERO.write(ONES),
         lambda: eam.recall(HETERO, ONES),
-        lambda: eam.recall(MEMORY, ONES, eam.Asynchronous(), key=jr.key(0)),
+        lambda: eam.recall(MEMORY, ONES, eam.HeatBath(1.0), key=jr.key(0)),
     ],
 )
 def test_wrong_use(call):

@@ -18,7 +18,10 @@ ROOT = pathlib.Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 OURS = PROJECT["urls"]["Repository"].removeprefix("https://github.com/")
 # Repositories that are named beside this one.
-OTHERS = {"jax-ml/jax", "patrick-kidger/equinox", "brendenlake/omniglot", "bhoov/amtutorial"}
+OTHERS = {"jax-ml/jax", "patrick-kidger/equinox", "brendenlake/omniglot", "bhoov/amtutorial"} | {
+    "PCJohn/attractors",
+    "MTMTransformer/MTMTransformer",
+}
 NAMED = re.compile(r"(?:github\.com|githubusercontent\.com|google\.com/github)/([\w-]+/[\w-]+)")
 TEXTS = {".py", ".md", ".ipynb", ".toml", ".yml", ".yaml", ".cff", ".sh"}
 

@@ -63,9 +63,11 @@ def test_a_network_without_energy_says_so():
     network = eam.SequenceNetwork(eam.sequence_weights(patterns, RING, 3.0))
     assert not hasattr(network, "energy")
     result = eam.recall(network, patterns[0], max_steps=7)
-    assert jnp.isnan(result.energies).all() and not result.converged and result.num_steps == 7
+    assert result.energies is None and not result.converged and result.num_steps == 7
+    one_by_one = eam.recall(network, patterns[0], eam.Asynchronous("sequential"), 3)  # a field is enough
+    assert one_by_one.energies is None and (one_by_one.state != patterns[0]).any()
     with pytest.raises(ValueError, match="SequenceNetwork has none"):
-        eam.recall(network, patterns[0], eam.Asynchronous("sequential"))
+        eam.recall(network, patterns[0], eam.HeatBath(1.0), key=jax.random.key(0))
     with pytest.raises(ValueError, match="must be symmetric"):
         eam.HopfieldNetwork(network.weights)
 
@@ -101,7 +103,7 @@ def test_a_long_sequence_is_recalled_whole_from_a_damaged_start():
     network = eam.DenseSequence(patterns, eam.LogSumExp(0.5))
     result = eam.recall(network, patterns[0].at[:8].multiply(-1), max_steps=60)
     np.testing.assert_array_equal(result.frames(1)[1:], jnp.roll(patterns, -1, axis=0))
-    assert jnp.isnan(result.energies).all() and not result.converged
+    assert result.energies is None and not result.converged
 
 
 def test_a_dense_sequence_of_quadratics_is_the_network_of_weights():

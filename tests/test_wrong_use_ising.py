@@ -81,7 +81,7 @@ def test_memories_must_have_neurons_that_flip_and_a_shape():
         def energy(self, state):
             return state.sum()
 
-    with pytest.raises(ValueError, match=r"memory must have a state_shape \(D,\)"):
+    with pytest.raises(ValueError, match=r"memory must have a state_shape, \(D,\)"):
         eam.ising.minimize(Shapeless(), 2, 5, key=jr.key(0))
     with pytest.raises(ValueError, match="key must be a jax random key"):
         eam.ising.minimize(MEMORY, 2, 5, key=3)

@@ -34,7 +34,7 @@ def _subtracting_step(
     """One write of the rule that subtracts, diagonal included."""
     hebb = weights + jnp.outer(state, state) / state.size
     back = jnp.outer(dot(hebb, state), state)
-    return jnp.asarray(decay * weights + rate * (hebb - back - back.T))
+    return jnp.asarray(decay * weights + rate * (hebb - back - back.T), weights.dtype)
 
 
 _STEPS = {"storkey": storkey_step, "subtracting": _subtracting_step}
