@@ -206,7 +206,7 @@ def swept_once(flips, states, order):
 
 
 @pytest.mark.parametrize(
-    "separation", [eam.Polynomial(40), eam.LogSumExp(3.0)], ids=["powers", "exponential"]
+    "separation", [eam.Polynomial(80), eam.LogSumExp(3.0)], ids=["powers", "exponential"]
 )
 def test_the_short_cut_behind_a_leader_changes_no_move_of_zero_one_neurons(separation, monkeypatch):
     D, X = 40, entries(8, 3, 40, (-1, 1))

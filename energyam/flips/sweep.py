@@ -226,8 +226,8 @@ def _by_rounds(seen, kept, energy, block, looks_first):
     if not looks_first:
         return rounds()
     # For one query, couplings within a block in which nothing moves are not even read.
-    falls, nothing = decide(seen.changes(kept), None)
-    return lax.cond(unvmap_any((falls != 0).any()), rounds, lambda: (kept, energy + 0 * falls, 0 * nothing))
+    falls, moved = decide(seen.changes(kept), None)
+    return lax.cond(unvmap_any((moved != 0).any()), rounds, lambda: (kept, energy + 0 * falls, moved))
 
 
 class _Bounded(NamedTuple):
