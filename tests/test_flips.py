@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from plain_energies import entmax_energy, log_sum_exp, own_similarity, subsets_energy
 from single_moves import change, flip, flips_of
 from zoo import BINARY, OWN_BINARY, all_states, patterns
 
@@ -12,10 +13,6 @@ import energyam as eam
 
 D, K = 7, 4
 MEMORIES = BINARY | OWN_BINARY
-
-
-def log_sum_exp(s):
-    return np.logaddexp.reduce(s, axis=0)
 
 
 def sdm_energy(X, S):
@@ -27,35 +24,9 @@ def sdm_energy(X, S):
     return -running[((X.shape[1] - X @ S) / 2).round().astype(int)].sum(axis=0)
 
 
-def best_weights(weights, total):
-    """The weights(τ) (K, N) that fall with τ and sum to `total`, by bisection."""
-    low, high = -100.0, 100.0
-    for _ in range(80):
-        tau = (low + high) / 2
-        more = weights(tau).sum(axis=0) > total
-        low, high = np.where(more, tau, low), np.where(more, high, tau)
-    return weights(low)
-
-
-def entmax_energy(s, beta):
-    """−max_p p·s − Ω(p)/β for α = 3/2."""
-    p = best_weights(lambda tau: np.maximum(0.5 * beta * s - tau, 0) ** 2, 1)
-    return -(p * s).sum(0) + ((p**1.5).sum(0) - 1) / (0.75 * beta)
-
-
-def subsets_energy(s, beta, k):
-    """−max_p p·s − ‖p‖²/2β over weights from 0 to 1 that sum to k."""
-    p = best_weights(lambda tau: np.clip(beta * s - tau, 0, 1), k)
-    return -(p * s).sum(0) + (p**2).sum(0) / (2 * beta)
-
-
 def hebb(X):
     W = X.T @ X / X.shape[1]
     return W - np.diag(np.diag(W))
-
-
-def own_similarity(X, S):
-    return (X / (1 + 0.2 * np.arange(X.shape[1]))) @ S
 
 
 # Energies (N,) of states S (D, N) in float64, from patterns X (K, D) and the ramp r (D,).

@@ -7,6 +7,7 @@ times over, until nothing changes. Flips that interact by couplings go by rounds
 
 import contextlib
 from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import Literal, NamedTuple
 
 import jax
@@ -19,7 +20,7 @@ BOUNDED, FEWEST_BOUNDED, CACHED = 16, 4, 2**19  # CACHED: floats of a block that
 # Neurons decided in rounds by their similarities, of which one query's block may hold WIDEST.
 IN_ROUNDS, FEWEST_IN_ROUNDS, WIDEST = 256, 8, 2**18
 _asked_for: list[str] = []
-_queries: list[int] = []
+_queries: ContextVar[int] = ContextVar("queries", default=FEW)  # each thread traces its own batch
 
 
 class Plan(NamedTuple):
@@ -38,7 +39,7 @@ def plan(pairs: bool, rounds: bool, bounds: bool, width: int, tries: int) -> Pla
     """
     accelerator = _platform() == "accelerator"
     if pairs:
-        queries = _queries[-1] if _queries else FEW
+        queries = _queries.get()
         number = "one" if queries == 1 else "few" if queries < FEW else "many"
         size = COUPLED["accelerator" if accelerator else number]
         return Plan("rounds", min(size, tries), looks_first=queries == 1 and not accelerator)
@@ -52,11 +53,11 @@ def plan(pairs: bool, rounds: bool, bounds: bool, width: int, tries: int) -> Pla
 @contextlib.contextmanager
 def for_queries(number: int) -> Iterator[None]:
     """Within it, what is traced is for a batch of so many queries."""
-    _queries.append(number)
+    before = _queries.set(number)
     try:
         yield
     finally:
-        _queries.pop()
+        _queries.reset(before)
 
 
 @contextlib.contextmanager
