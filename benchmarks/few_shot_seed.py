@@ -228,7 +228,8 @@ def figure(results):
                 axis.plot(*zip(*points, strict=True), color=f"C{number}", label=None if start else column)
     for number, column in enumerate(columns):
         if column in PUBLISHED:
-            axis.axhline(float(PUBLISHED[column].split()[0]), color=f"C{number}", linestyle=":")
+            published = float(PUBLISHED[column].split()[0])
+            axis.axhline(published, color=f"C{number}", linestyle=":", label=f"{column}, published")
     axis.set(xlabel="episodes trained on", ylabel="accuracy, 5-way 1-shot", xscale="log", ylim=(0.55, 1))
     axis.legend(fontsize=8)
     return figure
