@@ -77,7 +77,8 @@ def test_real_patterns_learn_to_classify_digits_by_energy(getkey):
 
     # The same by recall: from all labels down those flip that lower the energy, while the pixels stay.
     states = {"labels": np.tile(DOWN, (len(pixels), 1)), "pixels": pixels}
-    result = eam.recall(model, states, eam.Asynchronous(), key=getkey())
+    clamp = {"labels": False, "pixels": True}
+    result = eam.recall(model, states, eam.Asynchronous(), clamp=clamp, key=getkey())
     assert result.converged.all() and eam.is_local_minimum(model, result.state).all()
     np.testing.assert_array_equal(result.state["pixels"], pixels)
     assert (np.diff(result.energies, axis=1) <= 0).all()
