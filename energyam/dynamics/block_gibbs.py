@@ -2,24 +2,13 @@
 
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PyTree
 
 from energyam.abilities import ask
-from energyam.dynamics.fields import one_state
-from energyam.dynamics.temperature import (
-    Schedule,
-    Temperature,
-    check_schedule,
-    checked_temperature,
-    temperature_at,
-    temperatures_of,
-)
-from energyam.dynamics.update import AbstractUpdate, States, Step, Tick
+from energyam.dynamics.fields import declared_neurons, one_update
+from energyam.dynamics.temperature import Given, Temperature, as_temperature, at_step, check_schedule
+from energyam.dynamics.update import AbstractUpdate, Step, Tick
 from energyam.memories.hidden import AbstractRedraws, can_be_drawn
-from energyam.memories.neurons import AbstractNeurons
 
 
 class Redrawn(NamedTuple):
@@ -53,15 +42,14 @@ class BlockGibbs(AbstractUpdate):
 
     temperature: Temperature
 
-    def __init__(self, temperature: ArrayLike | Schedule = 1.0):
-        self.temperature = checked_temperature(temperature)
+    def __init__(self, temperature: Given = 1.0):
+        self.temperature = as_temperature(temperature)
 
     def at(self, temperature: Float[Array, ""]) -> "BlockGibbs":
         return BlockGibbs(temperature)
 
     def check(self, memory: Any, num_steps: int) -> None:
-        check_schedule(self.temperature, num_steps)
-        self.prepare(memory).check(temperatures_of(self.temperature, num_steps))
+        self.prepare(memory).check(check_schedule(self.temperature, num_steps))
 
     def prepare(self, memory: Any) -> AbstractRedraws:
         redraws = ask(memory, "redraws")
@@ -75,26 +63,25 @@ class BlockGibbs(AbstractUpdate):
         return redraws
 
     def init(self, prepared: AbstractRedraws, state: PyTree[Array], tick: Tick) -> Redrawn:
-        kept = prepared.start(state)
-        return Redrawn(prepared.energy(kept, state).astype(float), kept)
+        return _redrawn(prepared, state)
 
     def energy(self, carry: Redrawn) -> Float[Array, ""]:
         return carry.energy
 
-    def step(
-        self, prepared: AbstractRedraws, state: PyTree[Array], carry: Redrawn, tick: Tick, clamp: Any
-    ) -> Step:
-        temperature = temperature_at(self.temperature, tick.index)
+    def step(self, prepared: Any, state: PyTree[Array], carry: Redrawn, tick: Tick, clamp: Any) -> Step:
+        temperature = at_step(self.temperature, tick.index)
         state = prepared.redrawn(carry.kept, state, clamp, temperature, key=tick.own)
-        kept = prepared.start(state)
-        carry = Redrawn(prepared.energy(kept, state).astype(float), kept)
-        return Step(state, carry, carry.energy[None], States(one_state(state)), jnp.zeros((), bool))
+        return one_update(state, _redrawn(prepared, state))
+
+
+def _redrawn(redraws, state):
+    kept = redraws.start(state)
+    return Redrawn(redraws.energy(kept, state).astype(float), kept)
 
 
 def _check_drawn(memory: Any) -> None:
     """Raise `ValueError` that names the neurons of a memory that can't be drawn by themselves."""
-    is_neurons = lambda node: isinstance(node, AbstractNeurons)  # noqa: E731
-    for one in jax.tree.leaves(getattr(memory, "neurons", None), is_leaf=is_neurons):
+    for one in declared_neurons(memory):
         if not can_be_drawn(one):
             raise ValueError(
                 f"memory must have neurons that can be drawn at a temperature for BlockGibbs; those of "

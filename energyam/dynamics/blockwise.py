@@ -12,7 +12,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PyTree
 
 from energyam import checks
-from energyam.dynamics.fields import check_fields, checked_tol, cost, held, inputs_of, is_still
+from energyam.dynamics.fields import check_fields, cost, held, inputs_of, is_still
 from energyam.dynamics.relaxation import mixed
 from energyam.dynamics.states import layers_of
 from energyam.dynamics.update import AbstractUpdate, States, Step, Tick
@@ -71,7 +71,7 @@ class Blockwise(AbstractUpdate):
         if isinstance(tokens, str) or not all(isinstance(name, str) for name in tokens):
             raise ValueError(f"tokens must be a tuple of names of layers, such as ('image',); got {tokens!r}")
         self.tokens = tuple(tokens)
-        self.tol = checked_tol(tol)
+        self.tol = checks.not_negative("tol", tol, "")
 
     @property
     def repeats(self) -> bool:
@@ -168,8 +168,7 @@ def _layers(memory, state) -> tuple[list[str], tuple[AbstractNeurons, ...]]:
 
 def _order(memory, names):
     """The places of the layers in the order of visits."""
-    own = getattr(memory, "order", ())
-    return [names.index(name) for name in own or names]
+    return [names.index(name) for name in getattr(memory, "order", ()) or names]
 
 
 def _field_of_leaf(memory, structure, leaves, at):

@@ -9,18 +9,14 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PyTree
 
 from energyam import checks
-from energyam.dynamics.fields import Slope, one_state
+from energyam.dynamics.fields import Slope, one_update
 from energyam.dynamics.heat_bath import logit, uniform_within
 from energyam.dynamics.moves import Ready, check_moves, nothing_held, view_of
-from energyam.dynamics.temperature import (
-    Schedule,
-    Temperature,
-    check_schedule,
-    checked_temperature,
-    temperature_at,
-)
-from energyam.dynamics.update import AbstractUpdate, States, Step, Tick
+from energyam.dynamics.temperature import Given, Temperature, as_temperature, at_step, check_schedule
+from energyam.dynamics.update import AbstractUpdate, Step, Tick
 from energyam.flips.derived import scalar_energy
+
+Flat = Float[Array, " N"]
 
 
 class DiscreteLangevin(AbstractUpdate):
@@ -43,9 +39,9 @@ class DiscreteLangevin(AbstractUpdate):
     step_size: Float[Array, ""]
     temperature: Temperature
 
-    def __init__(self, step_size: ArrayLike, temperature: ArrayLike | Schedule = 1.0):
+    def __init__(self, step_size: ArrayLike, temperature: Given = 1.0):
         self.step_size = checks.positive_float("step_size", step_size)
-        self.temperature = checked_temperature(temperature)
+        self.temperature = as_temperature(temperature)
 
     def at(self, temperature: Float[Array, ""]) -> "DiscreteLangevin":
         return DiscreteLangevin(self.step_size, temperature)
@@ -72,7 +68,7 @@ class DiscreteLangevin(AbstractUpdate):
         view = self._view(prepared, state, clamp)
         x, steps, free = view.neurons
         flips_key, accept_key = jr.split(tick.own)
-        temperature = temperature_at(self.temperature, tick.index).astype(x.dtype)
+        temperature = at_step(self.temperature, tick.index).astype(x.dtype)
         drive = self.drive(steps, carry.gradient, temperature)
         flips = free & (drive > temperature * logit(uniform_within(x.shape, x.dtype, key=flips_key)))
         new = x + jnp.where(flips, steps, 0)
@@ -83,12 +79,9 @@ class DiscreteLangevin(AbstractUpdate):
         accept = gain > temperature * jnp.log(uniform_within((), gain.dtype, key=accept_key))
         x, carry = jax.tree.map(lambda a, b: jnp.where(accept, a, b), (new, proposed), (x, carry))
         state, accepted = view.rebuild(x), accept.astype(carry.energy.dtype)
-        record = States(one_state(state))
-        return Step(state, carry, carry.energy[None], record, jnp.zeros((), bool), accepted)
+        return one_update(state, carry, accepted=accepted)
 
-    def drive(
-        self, steps: Float[Array, " N"], gradient: Float[Array, " N"], temperature: Float[Array, ""]
-    ) -> Float[Array, " N"]:
+    def drive(self, steps: Flat, gradient: Flat, temperature: Float[Array, ""]) -> Flat:
         """T log(P(flip i) / P(keep i)) of a proposal, for neurons (N,) whose flips add `steps`, at which ∇E
         is `gradient`."""
         return -0.5 * steps * gradient - 0.5 * temperature * steps**2 / self.step_size

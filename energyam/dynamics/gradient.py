@@ -7,10 +7,9 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PyTree
 
 from energyam import checks
-from energyam.dynamics.fields import checked_tol, held, is_still, one_state, retracted
-from energyam.dynamics.update import AbstractUpdate, States, Step, Tick
-from energyam.flips.derived import scalar_energy
-from energyam.memories.neurons import AbstractNeurons, is_movable
+from energyam.dynamics.fields import Slope, declared_neurons, held, is_still, one_update, retracted, slope_of
+from energyam.dynamics.update import AbstractUpdate, Step, Tick
+from energyam.memories.neurons import is_movable
 
 
 class GradientDescent(AbstractUpdate):
@@ -29,7 +28,7 @@ class GradientDescent(AbstractUpdate):
 
     def __init__(self, step_size: ArrayLike, tol: ArrayLike = 1e-6):
         self.step_size = checks.positive_float("step_size", step_size)
-        self.tol = checked_tol(tol)
+        self.tol = checks.not_negative("tol", tol, "")
 
     @property
     def repeats(self) -> bool:
@@ -39,19 +38,16 @@ class GradientDescent(AbstractUpdate):
         check_real(memory, "GradientDescent")
         return memory
 
-    def init(self, prepared: Any, state: PyTree[Array], tick: Tick) -> tuple[Float[Array, ""], PyTree[Array]]:
-        return jax.value_and_grad(scalar_energy(prepared))(state)
+    def init(self, prepared: Any, state: PyTree[Array], tick: Tick) -> Slope:
+        return slope_of(prepared, state)
 
-    def energy(self, carry: tuple[Float[Array, ""], PyTree[Array]]) -> Float[Array, ""]:
-        return carry[0]
+    def energy(self, carry: Slope) -> Float[Array, ""]:
+        return carry.energy
 
-    def step(self, prepared: Any, state: PyTree[Array], carry: Any, tick: Tick, clamp: Any) -> Step:
-        lower = jax.tree.map(lambda x, slope: x - self.step_size * slope, state, carry[1])
+    def step(self, prepared: Any, state: PyTree[Array], carry: Slope, tick: Tick, clamp: Any) -> Step:
+        lower = jax.tree.map(lambda x, slope: x - self.step_size * slope, state, carry.gradient)
         new = held(clamp, state, retracted(prepared, held(clamp, state, lower)))
-        energy, slope = jax.value_and_grad(scalar_energy(prepared))(new)
-        return Step(
-            new, (energy, slope), energy[None], States(one_state(new)), is_still(new, state, self.tol)
-        )
+        return one_update(new, slope_of(prepared, new), is_still(new, state, self.tol))
 
 
 def check_real(memory: Any, rule: str) -> None:
@@ -59,9 +55,7 @@ def check_real(memory: Any, rule: str) -> None:
     name = type(memory).__name__
     if not checks.has_method(memory, "energy"):
         raise ValueError(f"{rule} needs a memory with an energy(x); {name} has none (use eam.Synchronous())")
-    is_neurons = lambda node: isinstance(node, AbstractNeurons)  # noqa: E731
-    neurons = jax.tree.leaves(getattr(memory, "neurons", None), is_leaf=is_neurons)
-    if any(map(is_movable, neurons)):
+    if any(map(is_movable, declared_neurons(memory))):
         raise ValueError(
             f"{rule} needs continuous neurons; those of {name} move from value to value "
             "(use eam.Asynchronous() or eam.Synchronous())"

@@ -7,18 +7,11 @@ import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
 from jax import lax
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from energyam.dynamics.moves import Ready, View, check_moves, nothing_held, ready, view_of, without_gradient
 from energyam.dynamics.orders import checked_order, drawn_order
-from energyam.dynamics.temperature import (
-    Schedule,
-    Temperature,
-    check_schedule,
-    checked_temperature,
-    temperature_at,
-)
+from energyam.dynamics.temperature import Given, Temperature, as_temperature, at_step, check_schedule
 from energyam.dynamics.update import AbstractUpdate, Flips, Step, Tick
 
 Order = Literal["permutation", "uniform", "sequential"]
@@ -77,7 +70,7 @@ class AbstractFlipsAtRandom(AbstractUpdate):
     def step(self, prepared: Ready, state: PyTree[Array], carry: Chain, tick: Tick, clamp: Any) -> Step:
         view, once = view_of(prepared, state, clamp), self.order != "uniform"
         order = drawn_order(self.order, view.num_tries, tick)
-        temperature = temperature_at(self.temperature, tick.index).astype(view.neurons.state.dtype)
+        temperature = at_step(self.temperature, tick.index).astype(view.neurons.state.dtype)
         noise = self._noise(view, order, temperature, tick.own)
         swept, kept = view.visit(self._kept(view, carry, tick, temperature), order, noise, once)
         moved = swept.flips >= 0
@@ -130,8 +123,8 @@ class HeatBath(AbstractFlipsAtRandom):
     temperature: Temperature
     order: str = eqx.field(static=True)
 
-    def __init__(self, temperature: ArrayLike | Schedule, order: Order = "permutation"):
-        self.temperature = checked_temperature(temperature)
+    def __init__(self, temperature: Given, order: Order = "permutation"):
+        self.temperature = as_temperature(temperature)
         self.order = checked_order(order)
 
     def threshold(self, u: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -159,8 +152,8 @@ class Metropolis(AbstractFlipsAtRandom):
     temperature: Temperature
     order: str = eqx.field(static=True)
 
-    def __init__(self, temperature: ArrayLike | Schedule, order: Order = "permutation"):
-        self.temperature = checked_temperature(temperature)
+    def __init__(self, temperature: Given, order: Order = "permutation"):
+        self.temperature = as_temperature(temperature)
         self.order = checked_order(order)
 
     def threshold(self, u: Float[Array, "..."]) -> Float[Array, "..."]:

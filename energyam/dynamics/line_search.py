@@ -9,19 +9,10 @@ from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PyTree
 
-from energyam.dynamics.fields import (
-    answers,
-    check_fields,
-    checked_tol,
-    cost,
-    felt,
-    held,
-    is_still,
-    one_state,
-    retracted,
-)
+from energyam import checks
+from energyam.dynamics.fields import answers, check_fields, cost, felt, held, is_still, one_update, retracted
 from energyam.dynamics.gradient import check_real
-from energyam.dynamics.update import AbstractUpdate, States, Step, Tick
+from energyam.dynamics.update import AbstractUpdate, Step, Tick
 from energyam.flips.derived import scalar_energy
 
 _HALVINGS = 30  # of the step: 1, ½, ¼, …, below which floats do not tell the states apart
@@ -54,7 +45,7 @@ class LineSearch(AbstractUpdate):
     tol: Float[Array, ""]
 
     def __init__(self, tol: ArrayLike = 1e-6):
-        self.tol = checked_tol(tol)
+        self.tol = checks.not_negative("tol", tol, "")
 
     @property
     def repeats(self) -> bool:
@@ -75,9 +66,7 @@ class LineSearch(AbstractUpdate):
         aim = held(clamp, state, answers(prepared, carry.field, state))
         length = lax.stop_gradient(_length(prepared, state, aim, carry, clamp))
         new = _between(prepared, state, aim, length, clamp)
-        after = _start(prepared, new)
-        settled = is_still(aim, state, self.tol) | (length == 0)
-        return Step(new, after, after.energy[None], States(one_state(new)), settled)
+        return one_update(new, _start(prepared, new), is_still(aim, state, self.tol) | (length == 0))
 
 
 def _start(memory, state):

@@ -8,18 +8,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PyTree
 
 from energyam import checks
-from energyam.dynamics.fields import (
-    answers,
-    check_fields,
-    checked_tol,
-    felt,
-    held,
-    inputs_of,
-    is_still,
-    one_energy,
-    one_state,
-)
-from energyam.dynamics.update import AbstractUpdate, States, Step, Tick
+from energyam.dynamics.fields import answers, check_fields, felt, held, inputs_of, is_still, one_update
+from energyam.dynamics.update import AbstractUpdate, Step, Tick
 
 
 class Relaxed(NamedTuple):
@@ -68,7 +58,7 @@ class Relaxation(AbstractUpdate):
     ):
         self.rate = checks.positive_float("rate", rate)
         self.decay = checks.flag("decay", decay)
-        self.tol = checked_tol(tol)
+        self.tol = checks.not_negative("tol", tol, "")
         self.leak = checks.one_of("leak", leak, ("input", "output"))
         if leak == "output" and not decay:
             raise ValueError('decay must be True with leak="output", where the activations decay; got False')
@@ -99,8 +89,7 @@ class Relaxation(AbstractUpdate):
         settled = is_still(new, state, self.tol)
         if self.decay:
             settled = settled & is_still(aim, state, self.tol)
-        after = self._relaxed(prepared, new, inputs)
-        return Step(new, after, one_energy(after.energy), States(one_state(new)), settled)
+        return one_update(new, self._relaxed(prepared, new, inputs), settled)
 
     def _mixed(self, now, aim):
         return jax.tree.map(lambda x, field: mixed(x, field, self.rate, self.decay), now, aim)

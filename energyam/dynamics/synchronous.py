@@ -8,19 +8,10 @@ from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, PyTree
 
+from energyam import checks
 from energyam.abilities import ask
-from energyam.dynamics.fields import (
-    Felt,
-    answers,
-    checked_tol,
-    felt,
-    has_field,
-    held,
-    is_still,
-    one_energy,
-    one_state,
-)
-from energyam.dynamics.update import AbstractUpdate, States, Step, Tick
+from energyam.dynamics.fields import Felt, answers, felt, has_field, held, is_still, one_update
+from energyam.dynamics.update import AbstractUpdate, Step, Tick
 
 
 class Synchronous(AbstractUpdate):
@@ -40,7 +31,7 @@ class Synchronous(AbstractUpdate):
     tol: Float[Array, ""]
 
     def __init__(self, tol: ArrayLike = 1e-6):
-        self.tol = checked_tol(tol)
+        self.tol = checks.not_negative("tol", tol, "")
 
     def prepare(self, memory: Any) -> Any:
         if not has_field(memory):
@@ -63,8 +54,7 @@ class Synchronous(AbstractUpdate):
 
     def step(self, prepared: Any, state: PyTree[Array], carry: Felt, tick: Tick, clamp: Any) -> Step:
         new = held(clamp, state, answers(prepared, carry.pull.field, state, carry.pull.curvature))
-        after, settled = felt(prepared, new), _rests(prepared, state, new, self.tol)
-        return Step(new, after, one_energy(after.energy), States(one_state(new)), settled)
+        return one_update(new, felt(prepared, new), _rests(prepared, state, new, self.tol))
 
 
 def _rests(memory: Any, before: PyTree[Array], after: PyTree[Array], tol: Array) -> Bool[Array, ""]:

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 from energyam import checks
 from energyam.dynamics.fields import one_state
 from energyam.dynamics.heat_bath import uniform_within
-from energyam.dynamics.update import AbstractUpdate, States, Step, Tick
+from energyam.dynamics.update import AbstractUpdate, Step, Tick
 from energyam.flips.derived import scalar_energy
 
 
@@ -92,9 +92,8 @@ class Tempering(AbstractUpdate):
             step: Any = rule.step(prepared.inner, state, inner, its_tick, clamp)
             return step.state, step.carry, step.energies[-1]
 
-        replicas = Replicas(
-            *jax.vmap(one)(self.temperatures, self._own_keys(tick), carry.states, carry.carries)
-        )
+        at_each = self.temperatures, self._own_keys(tick), carry.states, carry.carries
+        replicas = Replicas(*jax.vmap(one)(*at_each))
         pairs = self.temperatures.shape[0] - 1
         offers = jnp.arange(pairs) % 2 == tick.index % min(pairs, 2)
         u = uniform_within(offers.shape, replicas.energies.dtype, key=jr.fold_in(tick.own, 0))
@@ -102,7 +101,7 @@ class Tempering(AbstractUpdate):
         places = _exchanged(taken)
         replicas = jax.tree.map(lambda leaf: leaf[places], replicas)
         coldest = jax.tree.map(lambda leaf: leaf[0], replicas.states)
-        record, share = States(one_state(coldest)), taken.sum() / offers.sum()
+        record, share = one_state(coldest), taken.sum() / offers.sum()
         return Step(coldest, replicas, replicas.energies[:1], record, jnp.zeros((), bool), share)
 
     def exchanges(self, energies: Float[Array, " R"], u: Float[Array, " n"]) -> Bool[Array, " n"]:
