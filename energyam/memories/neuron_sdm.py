@@ -126,11 +126,10 @@ class NeuronSDM(eqx.Module):
 
     def field(self, state: Float[Array, " D"]) -> Float[Array, " D"]:
         """The summed counters of the locations that a state (D,) activates; `ValueError` if Dw ≠ D."""
-        if self.counters.shape[1] != self.dim:
-            raise ValueError(
-                f"words must be as wide as addresses, {self.dim}, to read again and again; got "
-                f"{self.counters.shape[1]} (use memory.read)"
-            )
+        width = self.counters.shape[1]
+        if width != self.dim:
+            wanted = f"as wide as addresses, {self.dim}, to read again and again"
+            raise ValueError(f"words must be {wanted}; got {width} (use memory.read)")
         return _field(self, state)
 
     def _one_address(self, address: Any) -> Any:

@@ -160,6 +160,5 @@ class Polynomial(AbstractSeparation):
 
 
 def _whole_if_possible(n):
-    if checks.is_known(n) and float(n).is_integer():
-        return checks.now(lambda n: n.astype(jnp.int32), n)
-    return n
+    whole = checks.is_known(n) and float(n).is_integer()
+    return checks.now(lambda n: n.astype(jnp.int32), n) if whole else n

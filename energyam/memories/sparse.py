@@ -41,13 +41,11 @@ class Entmax(AbstractSeparation):
     def __init__(self, beta: ArrayLike, alpha: ArrayLike = 1.5):
         self.beta = checks.positive_float("beta", beta)
         self.alpha = checks.as_floats("alpha", alpha, "")
-        self.__check_init__()
 
     def __check_init__(self):
         if not checks.passes(lambda alpha: (alpha > 1) & (alpha <= 3), self.alpha):
-            raise ValueError(
-                f"alpha must be above 1 and at most 3; got {self.alpha} (1 is eam.LogSumExp(beta))"
-            )
+            hint = "(1 is eam.LogSumExp(beta))"
+            raise ValueError(f"alpha must be above 1 and at most 3; got {self.alpha} {hint}")
 
     @property
     def fewest(self) -> int:
