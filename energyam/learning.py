@@ -82,9 +82,7 @@ def store(
     if not callable(step):
         raise ValueError(f"step must be a function, such as storkey_step; got {step!r}")
     weights = checks.as_square("weights", weights)
-    states, D = checks.as_floats("patterns", patterns, "K D").astype(weights.dtype), weights.shape[0]
-    if states.shape[1] != D:
-        raise ValueError(f"patterns must be (K, {D}) for weights ({D}, {D}); got shape {states.shape}")
+    states = checks.as_floats("patterns", patterns, f"K {weights.shape[0]}").astype(weights.dtype)
     return _store(weights, states, step, _rate(rate, states[0]), _number("decay", decay, states))
 
 

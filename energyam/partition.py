@@ -105,10 +105,8 @@ def sample_exactly(
 
 
 def _checked_temperature(temperature):
-    T = checks.number("temperature", temperature)
-    if T <= 0:
-        raise ValueError(f"temperature must be positive and finite; got {temperature}")
-    return T
+    checks.positive("temperature", temperature)
+    return checks.number("temperature", temperature)
 
 
 class Mixture(NamedTuple):

@@ -133,17 +133,11 @@ class NeuronSDM(eqx.Module):
         return _field(self, state)
 
     def _one_address(self, address: Any) -> Any:
-        return _of_width("address", checks.as_binary("address", address, "D"), self.dim)
+        return checks.as_binary("address", address, f"{self.dim}")
 
     def _checked(self, name: str, rows: Any, width: int) -> Any:
         rows = checks.as_array(name, rows, "... D")
-        return _of_width(name, checks.as_binary(name, rows[None] if rows.ndim == 1 else rows, "K D"), width)
-
-
-def _of_width(name, rows, width):
-    if rows.shape[-1] != width:
-        raise ValueError(f"{name} must have {width} entries each; got shape {rows.shape}")
-    return rows
+        return checks.as_binary(name, rows[None] if rows.ndim == 1 else rows, f"K {width}")
 
 
 @jax.jit

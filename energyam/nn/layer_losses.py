@@ -17,9 +17,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PyTree
 
 from energyam import checks
+from energyam.dynamics.fields import declared_neurons
 from energyam.dynamics.recall import recall
 from energyam.dynamics.update import AbstractUpdate
-from energyam.memories.neurons import AbstractNeurons, is_movable
+from energyam.memories.neurons import is_movable
 
 Batch: TypeAlias = PyTree[ArrayLike]  # of states
 Scalar = Float[Array, ""]
@@ -155,9 +156,7 @@ def predictive_coding(
 
 def _check_moves(memory: Any, rule: str) -> None:
     """Raise `ValueError` for a memory of ±1 neurons."""
-    is_neurons = lambda node: isinstance(node, AbstractNeurons)  # noqa: E731
-    neurons = jax.tree.leaves(getattr(memory, "neurons", None), is_leaf=is_neurons)
-    if any(map(is_movable, neurons)):
+    if any(map(is_movable, declared_neurons(memory))):
         raise ValueError(
             f"{rule} needs continuous neurons, whose rest moves a little where the energy does; those of "
             f"{type(memory).__name__} are ±1 (use nn.contrastive_hebbian, nn.pseudo_likelihood or "
