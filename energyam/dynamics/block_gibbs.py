@@ -1,21 +1,15 @@
 """Block Gibbs: all neurons are drawn at once, given hidden units that are drawn given the neurons."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from jaxtyping import Array, Float, PyTree
 
 from energyam.abilities import ask
 from energyam.dynamics.fields import declared_neurons, one_update
+from energyam.dynamics.heat_bath import Chain
 from energyam.dynamics.temperature import Given, Temperature, as_temperature, at_step, check_schedule
 from energyam.dynamics.update import AbstractUpdate, Step, Tick
 from energyam.memories.hidden import AbstractRedraws, can_be_drawn
-
-
-class Redrawn(NamedTuple):
-    """The energy of a state, and what is kept of it until the next draw."""
-
-    energy: Float[Array, ""]
-    kept: Any
 
 
 class BlockGibbs(AbstractUpdate):
@@ -62,21 +56,21 @@ class BlockGibbs(AbstractUpdate):
             )
         return redraws
 
-    def init(self, prepared: AbstractRedraws, state: PyTree[Array], tick: Tick) -> Redrawn:
-        return _redrawn(prepared, state)
+    def init(self, prepared: AbstractRedraws, state: PyTree[Array], tick: Tick) -> Chain:
+        return _chain(prepared, state)
 
-    def energy(self, carry: Redrawn) -> Float[Array, ""]:
+    def energy(self, carry: Chain) -> Float[Array, ""]:
         return carry.energy
 
-    def step(self, prepared: Any, state: PyTree[Array], carry: Redrawn, tick: Tick, clamp: Any) -> Step:
+    def step(self, prepared: Any, state: PyTree[Array], carry: Chain, tick: Tick, clamp: Any) -> Step:
         temperature = at_step(self.temperature, tick.index)
         state = prepared.redrawn(carry.kept, state, clamp, temperature, key=tick.own)
-        return one_update(state, _redrawn(prepared, state))
+        return one_update(state, _chain(prepared, state))
 
 
-def _redrawn(redraws, state):
+def _chain(redraws, state):
     kept = redraws.start(state)
-    return Redrawn(redraws.energy(kept, state).astype(float), kept)
+    return Chain(redraws.energy(kept, state).astype(float), kept)
 
 
 def _check_drawn(memory: Any) -> None:

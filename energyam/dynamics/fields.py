@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import jax.random as jr
 from jax.typing import ArrayLike
-from jaxtyping import Array, Bool, Float, PyTree
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
 from energyam import checks
 from energyam.dynamics.states import layers_of
@@ -137,9 +138,16 @@ def held(clamp: PyTree[Bool[Array, "..."]], old: PyTree[Array], new: PyTree[Arra
 
 def is_still(new: PyTree[Array], old: PyTree[Array], tol: Float[Array, ""]) -> Bool[Array, ""]:
     """Whether no neuron moved by more than tol · max(1, max|x|)."""
-    apart = [jnp.abs(a - b).max() for a, b in zip(*map(jax.tree.leaves, (new, old)), strict=True)]
-    sizes = [jnp.abs(a).max() for a in jax.tree.leaves(new)]
-    return jnp.stack(apart).max() <= tol * jnp.maximum(1, jnp.stack(sizes).max())
+    largest = lambda tree: jnp.stack([jnp.abs(leaf).max() for leaf in jax.tree.leaves(tree)]).max()  # noqa: E731
+    return largest(jax.tree.map(jnp.subtract, new, old)) <= tol * jnp.maximum(1, largest(new))
+
+
+def normal_like(state: PyTree[Array], *, key: PRNGKeyArray) -> PyTree[Array]:
+    """Independent normal numbers of variance 1, in the shapes of a state."""
+    leaves, structure = jax.tree.flatten(state)
+    keys = jr.split(key, len(leaves))
+    drawn = [jr.normal(k, leaf.shape, leaf.dtype) for k, leaf in zip(keys, leaves, strict=True)]
+    return jax.tree.unflatten(structure, drawn)
 
 
 def one_update(

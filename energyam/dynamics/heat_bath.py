@@ -19,7 +19,7 @@ AFRESH = 100  # sweeps until what flips keep is computed anew, before rounding a
 
 
 class Chain(NamedTuple):
-    """The energy of a chain's state, and what its flips keep of it from sweep to sweep."""
+    """The energy of a chain's state, and what is kept of it from step to step."""
 
     energy: Float[Array, ""]
     kept: Any
@@ -76,9 +76,8 @@ class AbstractFlipsAtRandom(AbstractUpdate):
         moved = swept.flips >= 0
         settled = (temperature == 0) & ~moved.any()
         if not once:  # which leaves some neurons out
-            settled = settled & lax.cond(
-                temperature == 0, lambda: ~view.any_descent()[0], lambda: jnp.zeros((), bool)
-            )
+            proved = lambda: ~view.any_descent()[0]  # noqa: E731
+            settled = settled & lax.cond(temperature == 0, proved, lambda: jnp.zeros((), bool))
         accepted = moved.sum() / jnp.maximum(view.free_tries(order).sum(), 1)
         record, carry = Flips(swept.flips.astype(jnp.int32)), Chain(swept.energy, kept)
         return Step(view.rebuild(swept.state), carry, swept.energies, record, settled, accepted)

@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, PyTree
 
 from energyam import checks
-from energyam.dynamics.fields import Slope, by_layer, declared_neurons, one_update, slope_of
+from energyam.dynamics.fields import Slope, by_layer, declared_neurons, normal_like, one_update, slope_of
 from energyam.dynamics.gradient import check_real
 from energyam.dynamics.heat_bath import uniform_within
 from energyam.dynamics.temperature import Given, Temperature, as_temperature, at_step, check_schedule
@@ -71,7 +71,7 @@ class Langevin(AbstractUpdate):
         temperature = at_step(self.temperature, tick.index)
         moves = _Moves(prepared, self.step_size, clamp)
         drift = moves.drift(state, carry.gradient)
-        noise = _noise(jr.fold_in(tick.own, 0), state)
+        noise = normal_like(state, key=jr.fold_in(tick.own, 0))
         push = moves.along(state, _scaled(jnp.sqrt(2 * self.step_size * temperature), noise))
         step = jax.tree.map(jnp.add, drift, push)
         new, onward = moves.moved(state, step)
@@ -130,13 +130,6 @@ class _Moves(NamedTuple):
         return by_layer(one, self.memory, state, self.clamp)
 
 
-def _noise(key, state):
-    leaves, structure = jax.tree.flatten(state)
-    keys = jr.split(key, len(leaves))
-    drawn = [jr.normal(k, leaf.shape, leaf.dtype) for k, leaf in zip(keys, leaves, strict=True)]
-    return jax.tree.unflatten(structure, drawn)
-
-
 def _scaled(factor, tree):
     return jax.tree.map(lambda leaf: (factor * leaf).astype(leaf.dtype), tree)
 
@@ -146,4 +139,4 @@ def _square(tree):
 
 
 def _equal(a, b):
-    return jnp.stack([(x == y).all() for x, y in zip(*map(jax.tree.leaves, (a, b)), strict=True)]).all()
+    return jnp.stack(jax.tree.leaves(jax.tree.map(lambda x, y: (x == y).all(), a, b))).all()

@@ -5,6 +5,8 @@ passes: the similarities of all patterns, 4 bytes for each and for each query, a
 the few largest where these prove to be all that count. The sums of `LogSumReLU` join block by block.
 """
 
+from functools import partial
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -114,10 +116,7 @@ class LogSumReLU(AbstractSeparation):
     Hoover et al., "Dense associative memory with Epanechnikov energy" (2025).
     """
 
-    beta: Float[Array, ""]
-
-    def __init__(self, beta: ArrayLike):
-        self.beta = checks.positive_float("beta", beta)
+    beta: Float[ArrayLike, ""] = eqx.field(converter=partial(checks.positive_float, "beta"))
 
     def potential(self, similarities: Similarities) -> Float[Array, ""]:
         return by_blocks(self, similarities)[0]
