@@ -2,12 +2,13 @@
 
 from typing import Any
 
+import equinox as eqx
 from jaxtyping import Array, Float, PyTree
 
 from energyam.abilities import ask
 from energyam.dynamics.fields import declared_neurons, one_update
 from energyam.dynamics.heat_bath import Chain
-from energyam.dynamics.temperature import Given, Temperature, as_temperature, at_step, check_schedule
+from energyam.dynamics.temperature import Temperature, as_temperature, at_step, check_schedule
 from energyam.dynamics.update import AbstractUpdate, Step, Tick
 from energyam.memories.hidden import AbstractRedraws, can_be_drawn
 
@@ -34,10 +35,7 @@ class BlockGibbs(AbstractUpdate):
     Geman & Geman, IEEE PAMI 6 (1984).
     """
 
-    temperature: Temperature
-
-    def __init__(self, temperature: Given = 1.0):
-        self.temperature = as_temperature(temperature)
+    temperature: Temperature = eqx.field(converter=as_temperature, default=1.0)
 
     def at(self, temperature: Float[Array, ""]) -> "BlockGibbs":
         return BlockGibbs(temperature)

@@ -1,6 +1,7 @@
 """Blockwise recall: one layer after another, or one token after another."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -12,7 +13,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PyTree
 
 from energyam import checks
-from energyam.dynamics.fields import check_fields, cost, held, inputs_of, is_still
+from energyam.dynamics.fields import as_tol, check_fields, cost, held, inputs_of, is_still
 from energyam.dynamics.relaxation import mixed
 from energyam.dynamics.states import layers_of
 from energyam.dynamics.update import AbstractUpdate, States, Step, Tick
@@ -56,22 +57,14 @@ class Blockwise(AbstractUpdate):
     Synapses that declare nothing are taken to be convex.
     """
 
-    rate: Float[Array, ""]
-    tol: Float[Array, ""]
-    tokens: tuple[str, ...] = eqx.field(static=True)
-    decay: bool = eqx.field(static=True)
+    rate: Float[Array | float, ""] = eqx.field(converter=partial(checks.positive_float, "rate"), default=1.0)
+    tokens: Sequence[str] = eqx.field(static=True, converter=lambda names: _as_names(names), default=())
+    decay: bool = eqx.field(static=True, default=True, converter=partial(checks.flag, "decay"))
+    tol: Float[ArrayLike, ""] = eqx.field(converter=as_tol, default=1e-6)
 
-    def __init__(
-        self, rate: ArrayLike = 1.0, tokens: Sequence[str] = (), decay: bool = True, tol: ArrayLike = 1e-6
-    ):
-        self.rate = checks.positive_float("rate", rate)
-        self.decay = checks.flag("decay", decay)
+    def __check_init__(self):
         if self.decay and not checks.passes(lambda rate: rate <= 1, self.rate):
-            raise ValueError(f"rate must be at most 1 with decay, else the energy may rise; got {rate}")
-        if isinstance(tokens, str) or not all(isinstance(name, str) for name in tokens):
-            raise ValueError(f"tokens must be a tuple of names of layers, such as ('image',); got {tokens!r}")
-        self.tokens = tuple(tokens)
-        self.tol = checks.not_negative("tol", tol, "")
+            raise ValueError(f"rate must be at most 1 with decay, else the energy may rise; got {self.rate}")
 
     @property
     def repeats(self) -> bool:
@@ -152,6 +145,12 @@ class Blockwise(AbstractUpdate):
                 raise ValueError(
                     f"tokens must name layers of at least two axes, (N, D), of {sorted(names)}; got {got}"
                 )
+
+
+def _as_names(tokens):
+    if isinstance(tokens, str) or not all(isinstance(name, str) for name in tokens):
+        raise ValueError(f"tokens must be a tuple of names of layers, such as ('image',); got {tokens!r}")
+    return tuple(tokens)
 
 
 def tokens_of(memory: Any) -> dict[str, bool]:

@@ -1,7 +1,9 @@
 """Discrete Langevin: many ±1 neurons flip at once by the gradient, and the whole step is accepted or not."""
 
+from functools import partial
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -12,7 +14,7 @@ from energyam import checks
 from energyam.dynamics.fields import Slope, one_update
 from energyam.dynamics.heat_bath import logit, uniform_within
 from energyam.dynamics.moves import Ready, check_moves, nothing_held, view_of
-from energyam.dynamics.temperature import Given, Temperature, as_temperature, at_step, check_schedule
+from energyam.dynamics.temperature import Temperature, as_temperature, at_step, check_schedule
 from energyam.dynamics.update import AbstractUpdate, Step, Tick
 from energyam.flips.derived import scalar_energy
 
@@ -36,12 +38,8 @@ class DiscreteLangevin(AbstractUpdate):
     Zhang, Liu & Liu, ICML 2022.
     """
 
-    step_size: Float[Array, ""]
-    temperature: Temperature
-
-    def __init__(self, step_size: ArrayLike, temperature: Given = 1.0):
-        self.step_size = checks.positive_float("step_size", step_size)
-        self.temperature = as_temperature(temperature)
+    step_size: Float[ArrayLike, ""] = eqx.field(converter=partial(checks.positive_float, "step_size"))
+    temperature: Temperature = eqx.field(converter=as_temperature, default=1.0)
 
     def at(self, temperature: Float[Array, ""]) -> "DiscreteLangevin":
         return DiscreteLangevin(self.step_size, temperature)

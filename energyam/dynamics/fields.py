@@ -1,6 +1,7 @@
 """What rules that follow fields share: the fields at a state, its energy, and how layers answer."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -136,10 +137,13 @@ def held(clamp: PyTree[Bool[Array, "..."]], old: PyTree[Array], new: PyTree[Arra
     return jax.tree.map(jnp.where, clamp, old, new)
 
 
-def is_still(new: PyTree[Array], old: PyTree[Array], tol: Float[Array, ""]) -> Bool[Array, ""]:
+def is_still(new: PyTree[Array], old: PyTree[Array], tol: ArrayLike) -> Bool[Array, ""]:
     """Whether no neuron moved by more than tol · max(1, max|x|)."""
     largest = lambda tree: jnp.stack([jnp.abs(leaf).max() for leaf in jax.tree.leaves(tree)]).max()  # noqa: E731
     return largest(jax.tree.map(jnp.subtract, new, old)) <= tol * jnp.maximum(1, largest(new))
+
+
+as_tol = partial(checks.not_negative, "tol", dims="")  # the tolerance of a rule as a float
 
 
 def normal_like(state: PyTree[Array], *, key: PRNGKeyArray) -> PyTree[Array]:

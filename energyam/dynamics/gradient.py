@@ -1,13 +1,24 @@
 """Gradient descent on the energy, for states of any shape."""
 
+from functools import partial
 from typing import Any
 
+import equinox as eqx
 import jax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PyTree
 
 from energyam import checks
-from energyam.dynamics.fields import Slope, declared_neurons, held, is_still, one_update, retracted, slope_of
+from energyam.dynamics.fields import (
+    Slope,
+    as_tol,
+    declared_neurons,
+    held,
+    is_still,
+    one_update,
+    retracted,
+    slope_of,
+)
 from energyam.dynamics.update import AbstractUpdate, Step, Tick
 from energyam.memories.neurons import is_movable
 
@@ -23,12 +34,8 @@ class GradientDescent(AbstractUpdate):
     tol · max(1, max|x|). Raises `ValueError` for others, and in `recall` for a memory of ±1 neurons.
     """
 
-    step_size: Float[Array, ""]
-    tol: Float[Array, ""]
-
-    def __init__(self, step_size: ArrayLike, tol: ArrayLike = 1e-6):
-        self.step_size = checks.positive_float("step_size", step_size)
-        self.tol = checks.not_negative("tol", tol, "")
+    step_size: Float[ArrayLike, ""] = eqx.field(converter=partial(checks.positive_float, "step_size"))
+    tol: Float[ArrayLike, ""] = eqx.field(converter=as_tol, default=1e-6)
 
     @property
     def repeats(self) -> bool:

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from energyam.dynamics.moves import Ready, View, check_moves, nothing_held, ready, view_of, without_gradient
 from energyam.dynamics.orders import checked_order, drawn_order
-from energyam.dynamics.temperature import Given, Temperature, as_temperature, at_step, check_schedule
+from energyam.dynamics.temperature import Temperature, as_temperature, at_step, check_schedule
 from energyam.dynamics.update import AbstractUpdate, Flips, Step, Tick
 
 Order = Literal["permutation", "uniform", "sequential"]
@@ -119,12 +119,8 @@ class HeatBath(AbstractFlipsAtRandom):
     Glauber, J. Math. Phys. 4 (1963); Geman & Geman, IEEE PAMI 6 (1984).
     """
 
-    temperature: Temperature
-    order: str = eqx.field(static=True)
-
-    def __init__(self, temperature: Given, order: Order = "permutation"):
-        self.temperature = as_temperature(temperature)
-        self.order = checked_order(order)
+    temperature: Temperature = eqx.field(converter=as_temperature)
+    order: Order = eqx.field(static=True, default="permutation", converter=checked_order)
 
     def threshold(self, u: Float[Array, "..."]) -> Float[Array, "..."]:
         return logit(u)
@@ -148,12 +144,8 @@ class Metropolis(AbstractFlipsAtRandom):
     Metropolis, Rosenbluth, Rosenbluth, Teller & Teller, J. Chem. Phys. 21 (1953).
     """
 
-    temperature: Temperature
-    order: str = eqx.field(static=True)
-
-    def __init__(self, temperature: Given, order: Order = "permutation"):
-        self.temperature = as_temperature(temperature)
-        self.order = checked_order(order)
+    temperature: Temperature = eqx.field(converter=as_temperature)
+    order: Order = eqx.field(static=True, default="permutation", converter=checked_order)
 
     def threshold(self, u: Float[Array, "..."]) -> Float[Array, "..."]:
         return jnp.log(u)

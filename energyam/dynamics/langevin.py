@@ -1,19 +1,19 @@
 """Langevin dynamics: real neurons that go down the gradient of the energy, with noise."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, PyTree
 
 from energyam import checks
 from energyam.dynamics.fields import Slope, by_layer, declared_neurons, normal_like, one_update, slope_of
 from energyam.dynamics.gradient import check_real
 from energyam.dynamics.heat_bath import uniform_within
-from energyam.dynamics.temperature import Given, Temperature, as_temperature, at_step, check_schedule
+from energyam.dynamics.temperature import Temperature, as_temperature, at_step, check_schedule
 from energyam.dynamics.update import AbstractUpdate, Step, Tick
 from energyam.memories.neurons import is_curved
 
@@ -36,14 +36,9 @@ class Langevin(AbstractUpdate):
     Roberts & Tweedie, Bernoulli 2 (1996).
     """
 
-    step_size: Float[Array, ""]
-    temperature: Temperature
-    adjusted: bool = eqx.field(static=True)
-
-    def __init__(self, step_size: ArrayLike, temperature: Given = 1.0, adjusted: bool = True):
-        self.step_size = checks.positive_float("step_size", step_size)
-        self.temperature = as_temperature(temperature)
-        self.adjusted = checks.flag("adjusted", adjusted)
+    step_size: Float[Array | float, ""] = eqx.field(converter=partial(checks.positive_float, "step_size"))
+    temperature: Temperature = eqx.field(converter=as_temperature, default=1.0)
+    adjusted: bool = eqx.field(static=True, default=True, converter=partial(checks.flag, "adjusted"))
 
     def at(self, temperature: Float[Array, ""]) -> "Langevin":
         return Langevin(self.step_size, temperature, self.adjusted)
@@ -92,7 +87,7 @@ class _Moves(NamedTuple):
     """How the free neurons of a state move, layer by layer."""
 
     memory: Any
-    step_size: Float[Array, ""]
+    step_size: Array | float
     clamp: PyTree[Bool[Array, "..."]]
 
     def drift(self, state, gradient):

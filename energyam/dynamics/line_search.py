@@ -9,18 +9,8 @@ from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PyTree
 
-from energyam import checks
-from energyam.dynamics.fields import (
-    Felt,
-    answers,
-    check_fields,
-    cost,
-    felt,
-    held,
-    is_still,
-    one_update,
-    retracted,
-)
+from energyam.dynamics import fields
+from energyam.dynamics.fields import Felt, as_tol, felt, held, is_still, one_update
 from energyam.dynamics.gradient import check_real
 from energyam.dynamics.update import AbstractUpdate, Step, Tick
 from energyam.flips.derived import scalar_energy
@@ -45,10 +35,7 @@ class LineSearch(AbstractUpdate):
     Applications 42 (2009), for such directions.
     """
 
-    tol: Float[Array, ""]
-
-    def __init__(self, tol: ArrayLike = 1e-6):
-        self.tol = checks.not_negative("tol", tol, "")
+    tol: Float[ArrayLike, ""] = eqx.field(converter=as_tol, default=1e-6)
 
     @property
     def repeats(self) -> bool:
@@ -56,7 +43,7 @@ class LineSearch(AbstractUpdate):
 
     def prepare(self, memory: Any) -> Any:
         check_real(memory, "LineSearch")
-        check_fields(memory, "LineSearch", energy=True)
+        fields.check_fields(memory, "LineSearch", energy=True)
         return memory
 
     def init(self, prepared: Any, state: PyTree[Array], tick: Tick) -> Felt:
@@ -67,7 +54,7 @@ class LineSearch(AbstractUpdate):
 
     def step(self, prepared: Any, state: PyTree[Array], carry: Felt, tick: Tick, clamp: Any) -> Step:
         field = carry.field(state)
-        aim = held(clamp, state, answers(prepared, field, state))
+        aim = held(clamp, state, fields.answers(prepared, field, state))
         length = lax.stop_gradient(_length(prepared, state, aim, carry.energy, field, clamp))
         new = _between(prepared, state, aim, length, clamp)
         return one_update(new, felt(prepared, new), is_still(aim, state, self.tol) | (length == 0))
@@ -76,7 +63,7 @@ class LineSearch(AbstractUpdate):
 def _between(memory, state, aim, length, clamp):
     """g + t (a − g), at the nearest states that the neurons can take; exactly `state` for t = 0."""
     nearer = jax.tree.map(lambda g, a: g + length * (a - g), state, aim)
-    new = held(clamp, state, retracted(memory, nearer))
+    new = held(clamp, state, fields.retracted(memory, nearer))
     return jax.tree.map(lambda new, old: jnp.where(length > 0, new, old), new, state)
 
 
@@ -86,7 +73,7 @@ def _length(memory, state, aim, energy, field, clamp):
     memory, state, aim, start, field = eqx.combine(jax.tree.map(lax.stop_gradient, arrays), rest)
     energy_of = scalar_energy(memory)
     products = jax.tree.map(lambda f, a, g: jnp.sum(f * (a - g)), field, aim, state)
-    promised = cost(memory, aim) - cost(memory, state) - sum(jax.tree.leaves(products))
+    promised = fields.cost(memory, aim) - fields.cost(memory, state) - sum(jax.tree.leaves(products))
     promised = jnp.minimum(promised, 0)
 
     def is_enough(length, energy):

@@ -1,5 +1,6 @@
 """Relaxation: all layers at once, at a rate."""
 
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
@@ -8,7 +9,16 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PyTree
 
 from energyam import checks
-from energyam.dynamics.fields import answers, check_fields, felt, held, inputs_of, is_still, one_update
+from energyam.dynamics.fields import (
+    answers,
+    as_tol,
+    check_fields,
+    felt,
+    held,
+    inputs_of,
+    is_still,
+    one_update,
+)
 from energyam.dynamics.update import AbstractUpdate, Step, Tick
 
 
@@ -44,23 +54,14 @@ class Relaxation(AbstractUpdate):
     Krotov & Hopfield, ICLR 2021; Hoover et al., "Energy transformer", NeurIPS 2023 (without decay).
     """
 
-    rate: Float[Array, ""]
-    tol: Float[Array, ""]
-    decay: bool = eqx.field(static=True)
-    leak: str = eqx.field(static=True, default="input")
+    rate: Float[Array | float, ""] = eqx.field(converter=partial(checks.positive_float, "rate"))
+    decay: bool = eqx.field(static=True, default=True, converter=partial(checks.flag, "decay"))
+    tol: Float[ArrayLike, ""] = eqx.field(converter=as_tol, default=1e-6)
+    leak: Literal["input", "output"] = eqx.field(static=True, default="input")
 
-    def __init__(
-        self,
-        rate: ArrayLike,
-        decay: bool = True,
-        tol: ArrayLike = 1e-6,
-        leak: Literal["input", "output"] = "input",
-    ):
-        self.rate = checks.positive_float("rate", rate)
-        self.decay = checks.flag("decay", decay)
-        self.tol = checks.not_negative("tol", tol, "")
-        self.leak = checks.one_of("leak", leak, ("input", "output"))
-        if leak == "output" and not decay:
+    def __check_init__(self):
+        checks.one_of("leak", self.leak, ("input", "output"))
+        if self.leak == "output" and not self.decay:
             raise ValueError('decay must be True with leak="output", where the activations decay; got False')
 
     @property
@@ -99,6 +100,6 @@ class Relaxation(AbstractUpdate):
         return Relaxed(inputs, found.field(state), found.energy)
 
 
-def mixed(x: Float[Array, "..."], field: Float[Array, "..."], rate: Array, decay: bool) -> Array:
+def mixed(x: Float[Array, "..."], field: Float[Array, "..."], rate: Array | float, decay: bool) -> Array:
     """x + rate (field − x), or x + rate · field without decay; at a rate of 1 exactly the field."""
     return (1 - rate) * x + rate * field if decay else x + rate * field

@@ -2,15 +2,15 @@
 
 from typing import Any
 
+import equinox as eqx
 import jax.numpy as jnp
 from equinox.internal import unvmap_any
 from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, PyTree
 
-from energyam import checks
 from energyam.abilities import ask
-from energyam.dynamics.fields import Felt, answers, felt, has_field, held, is_still, one_update
+from energyam.dynamics.fields import Felt, answers, as_tol, felt, has_field, held, is_still, one_update
 from energyam.dynamics.update import AbstractUpdate, Step, Tick
 
 
@@ -28,10 +28,7 @@ class Synchronous(AbstractUpdate):
     Yuille & Rangarajan, Neural Computation 15 (2003); Ramsauer et al., ICLR 2021.
     """
 
-    tol: Float[Array, ""]
-
-    def __init__(self, tol: ArrayLike = 1e-6):
-        self.tol = checks.not_negative("tol", tol, "")
+    tol: Float[ArrayLike, ""] = eqx.field(converter=as_tol, default=1e-6)
 
     def prepare(self, memory: Any) -> Any:
         if not has_field(memory):
@@ -57,7 +54,7 @@ class Synchronous(AbstractUpdate):
         return one_update(new, felt(prepared, new), _rests(prepared, state, new, self.tol))
 
 
-def _rests(memory: Any, before: PyTree[Array], after: PyTree[Array], tol: Array) -> Bool[Array, ""]:
+def _rests(memory: Any, before: PyTree[Array], after: PyTree[Array], tol: ArrayLike) -> Bool[Array, ""]:
     """Whether the state has settled: still within the tolerance, and proved to be where the memory can."""
     still = is_still(after, before, tol)
     if ask(memory, "proves_rest", before, after) is None:

@@ -10,12 +10,11 @@ from jaxtyping import Array, Float, Int
 from energyam import checks
 
 Schedule = Callable[[Int[Array, ""]], ArrayLike]
-Temperature = Float[Array, ""] | Schedule
-Given = ArrayLike | Schedule  # what a rule takes as its temperature
+Temperature = Float[ArrayLike, ""] | Schedule
 _LOOKED_AT = 4096  # steps of a schedule that are looked at before a run
 
 
-def as_temperature(temperature: Given) -> Temperature:
+def as_temperature(temperature: ArrayLike | Schedule) -> Temperature:
     """A temperature above 0 as a float, or a schedule as it is; raises `ValueError` for others."""
     if callable(temperature):
         check_schedule(temperature, 1)
@@ -30,7 +29,7 @@ def at_step(temperature: Temperature, index: Int[Array, ""]) -> Float[Array, ""]
     a (1 − n/n), where n/n is n times a rounded 1/n and not always 1. At T = 0 sweeps are descent.
     """
     if not callable(temperature):
-        return temperature
+        return jnp.asarray(temperature)
     now, first = (jnp.asarray(temperature(i), float) for i in (index, jnp.zeros_like(index)))
     return jnp.where(jnp.abs(now) <= 8 * jnp.finfo(now.dtype).eps * first, 0, now)
 
@@ -41,7 +40,7 @@ def check_schedule(temperature: Temperature, num_steps: int) -> Float[Array, " n
     Of long runs some thousands of steps are looked at, the first and the last among them.
     """
     if not callable(temperature):
-        return temperature[None]
+        return jnp.asarray(temperature)[None]
     steps = jnp.linspace(0, num_steps - 1, min(num_steps, _LOOKED_AT)).astype(int)
     values = checks.now(jax.vmap(lambda step: at_step(temperature, step)), steps)
     if values.shape != steps.shape:

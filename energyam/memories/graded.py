@@ -7,6 +7,7 @@ Krotov & Hopfield, ICLR 2021; Krotov, "Hierarchical associative memory" (2021).
 """
 
 import math
+from functools import partial
 
 import equinox as eqx
 import jax
@@ -14,7 +15,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.scipy.special import xlog1py, xlogy
 from jax.typing import ArrayLike
-from jaxtyping import Array, Shaped
+from jaxtyping import Array, Float, Shaped
 
 from energyam import checks
 from energyam.memories.neurons import AbstractNeurons, Layer, Number, Shape
@@ -57,12 +58,8 @@ class Tanh(AbstractNeurons):
     Hopfield, PNAS 81 (1984); Peterson & Anderson, Complex Systems 1 (1987).
     """
 
-    beta: Number
+    beta: Float[ArrayLike, ""] = eqx.field(converter=partial(checks.positive_float, "beta"))
     shape: Shape = eqx.field(static=True, default=None)
-
-    def __init__(self, beta: ArrayLike, shape: Shape = None):
-        self.beta = checks.positive_float("beta", beta)
-        self.shape = shape
 
     def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
         return in_range(name, states, dims, -1, 1)
@@ -96,12 +93,8 @@ class Sigmoid(AbstractNeurons):
     **Arguments:** `beta`: β, the steepness; `shape`: that of the layer. Raises `ValueError` for β ≤ 0.
     """
 
-    beta: Number
+    beta: Float[ArrayLike, ""] = eqx.field(converter=partial(checks.positive_float, "beta"))
     shape: Shape = eqx.field(static=True, default=None)
-
-    def __init__(self, beta: ArrayLike, shape: Shape = None):
-        self.beta = checks.positive_float("beta", beta)
-        self.shape = shape
 
     def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
         return in_range(name, states, dims, 0, 1)

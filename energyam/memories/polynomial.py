@@ -95,9 +95,8 @@ class Polynomial(AbstractSeparation):
         estimate = terms.sum()
         bound = (64 + terms.size) * jnp.finfo(terms.dtype).eps * jnp.abs(terms).sum()
         if self._whole:
-            estimate = integer_powers.with_exact_sign(
-                estimate, bound, scale, before, after, self.n, self.limbs
-            )
+            both = before, after, self.n, self.limbs
+            estimate = integer_powers.with_exact_sign(estimate, bound, scale, *both)
             bound = jnp.zeros_like(bound)
         return Change(*(saturated(self._in_units(part, scale)) for part in (estimate, bound)))
 

@@ -1,12 +1,14 @@
 """Softmax neurons: a layer whose activity sums to 1."""
 
+from functools import partial
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.scipy.special import xlogy
 from jax.typing import ArrayLike
-from jaxtyping import Array, Shaped
+from jaxtyping import Array, Float, Shaped
 
 from energyam import checks
 from energyam.memories.graded import in_range, moved_into
@@ -24,12 +26,8 @@ class Softmax(AbstractNeurons):
     β ≤ 0.
     """
 
-    beta: Number
+    beta: Float[ArrayLike, ""] = eqx.field(converter=partial(checks.positive_float, "beta"))
     shape: Shape = eqx.field(static=True, default=None)
-
-    def __init__(self, beta: ArrayLike, shape: Shape = None):
-        self.beta = checks.positive_float("beta", beta)
-        self.shape = shape
 
     @property
     def coupled(self) -> bool:

@@ -19,6 +19,13 @@ from energyam.memories.separation import AbstractSeparation, Pair, Similarities,
 from energyam.roots import entmax, increasing_root
 
 
+def _as_alpha(alpha):
+    number = checks.as_floats("alpha", alpha, "")
+    if not checks.passes(lambda alpha: (alpha > 1) & (alpha <= 3), number):
+        raise ValueError(f"alpha must be above 1 and at most 3; got {alpha} (1 is eam.LogSumExp(beta))")
+    return number
+
+
 class Entmax(AbstractSeparation):
     """Softmax with exact zeros: the patterns that lie far behind the nearest weigh nothing.
 
@@ -37,17 +44,8 @@ class Entmax(AbstractSeparation):
     "Sparse modern Hopfield networks" (2023).
     """
 
-    beta: Float[Array, ""]
-    alpha: Float[Array, ""]
-
-    def __init__(self, beta: ArrayLike, alpha: ArrayLike = 1.5):
-        self.beta = checks.positive_float("beta", beta)
-        self.alpha = checks.as_floats("alpha", alpha, "")
-
-    def __check_init__(self):
-        if not checks.passes(lambda alpha: (alpha > 1) & (alpha <= 3), self.alpha):
-            hint = "(1 is eam.LogSumExp(beta))"
-            raise ValueError(f"alpha must be above 1 and at most 3; got {self.alpha} {hint}")
+    beta: Float[ArrayLike, ""] = eqx.field(converter=partial(checks.positive_float, "beta"))
+    alpha: Float[ArrayLike, ""] = eqx.field(converter=_as_alpha, default=1.5)
 
     @property
     def fewest(self) -> int:
@@ -61,7 +59,8 @@ class Entmax(AbstractSeparation):
         return entmax(beta * (similarities - jnp.max(similarities)), alpha)
 
     def _numbers(self, similarities):
-        return self.beta.astype(similarities.dtype), self.alpha.astype(similarities.dtype)
+        dtype = similarities.dtype
+        return jnp.asarray(self.beta, dtype), jnp.asarray(self.alpha, dtype)
 
 
 class KSubsets(AbstractSeparation):
@@ -79,28 +78,24 @@ class KSubsets(AbstractSeparation):
     structured Hopfield networks", ICML 2024.
     """
 
-    beta: Float[Array, ""]
-    k: int = eqx.field(static=True)
-
-    def __init__(self, beta: ArrayLike, k: int):
-        self.beta = checks.positive_float("beta", beta)
-        self.k = checks.count("k", k)
+    beta: Float[ArrayLike, ""] = eqx.field(converter=partial(checks.positive_float, "beta"))
+    k: int = eqx.field(static=True, converter=partial(checks.count, "k"))
 
     @property
     def fewest(self) -> int:
         return self.k
 
     def potential(self, similarities: Similarities) -> Float[Array, ""]:
-        return _subsets_potential(similarities, self.beta.astype(similarities.dtype), self._k(similarities))
+        return _subsets_potential(similarities, *self._numbers(similarities))
 
     def weights(self, similarities: Similarities) -> Similarities:
-        return _subsets(similarities, self.beta.astype(similarities.dtype), self._k(similarities))
+        return _subsets(similarities, *self._numbers(similarities))
 
-    def _k(self, similarities):
+    def _numbers(self, similarities):
         K = similarities.shape[0]
         if self.k > K:
             raise ValueError(f"k must be at most K = {K}, the number of patterns; got {self.k}")
-        return self.k
+        return jnp.asarray(self.beta, similarities.dtype), self.k
 
 
 class LogSumReLU(AbstractSeparation):

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from energyam import checks
+from energyam.dynamics.fields import as_tol
 from energyam.dynamics.recall import recall
 from energyam.dynamics.synchronous import Synchronous
 from energyam.linalg import dot
@@ -121,7 +122,7 @@ class HopfieldAttention(eqx.Module):
         beta = (state_size // num_heads) ** -0.5 if beta is None else beta
         self.first_beta = _per_head(beta, num_heads)
         self.log_growth = jnp.zeros_like(self.first_beta) if learn_beta else None
-        self.tol = Synchronous(tol).tol
+        self.tol = as_tol(tol)
 
     @property
     def beta(self) -> Float[Array, " H"]:
