@@ -147,10 +147,8 @@ class _Reader(NamedTuple):
         elif name in self.ours:
             found = self.ours[name]
         else:
-            raise ValueError(
-                f"the class {name!r} is not part of this energyam; upgrade energyam, or pass "
-                f"classes=({name},) if it is yours"
-            )
+            hint = f"upgrade energyam, or pass classes=({name},) if it is yours"
+            raise ValueError(f"the class {name!r} is not part of this energyam; {hint}")
         if issubclass(found, eqx.Module) is not (kind == "class"):
             raise ValueError(f"{name} was a {kind} when it was saved; got another kind of class")
         return found

@@ -79,10 +79,9 @@ class Blockwise(AbstractUpdate):
                     "is not, as its tokens see themselves (use eam.LineSearch() or eam.Relaxation(rate))"
                 )
             if name not in self.tokens:
-                raise ValueError(
-                    f"tokens must name {name!r}, as attention is convex in one token at a time; "
-                    f"got {self.tokens} (say eam.Blockwise(tokens=({name!r},)))"
-                )
+                wanted = f"{name!r}, as attention is convex in one token at a time"
+                hint = f"(say eam.Blockwise(tokens=({name!r},)))"
+                raise ValueError(f"tokens must name {wanted}; got {self.tokens} {hint}")
         return memory
 
     def init(self, prepared: Any, state: PyTree[Array], tick: Tick) -> Visited:
@@ -142,9 +141,8 @@ class Blockwise(AbstractUpdate):
         for name in self.tokens:
             if name not in shapes or len(shapes[name]) < 2:
                 got = f"a layer of shape {shapes[name]}" if name in shapes else f"{name!r}"
-                raise ValueError(
-                    f"tokens must name layers of at least two axes, (N, D), of {sorted(names)}; got {got}"
-                )
+                wanted = f"layers of at least two axes, (N, D), of {sorted(names)}"
+                raise ValueError(f"tokens must name {wanted}; got {got}")
 
 
 def _as_names(tokens):

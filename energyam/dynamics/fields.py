@@ -83,10 +83,8 @@ def check_fields(memory: Any, rule: str, energy: bool = False) -> None:
     by_field = checks.has_method(memory, "field") and not checks.has_method(memory, "energy")
     for wanted in () if by_field and not energy else ("energy", "potential"):
         if not checks.has_method(memory, wanted):
-            raise ValueError(
-                f"{rule} needs a memory with a {wanted}(state); {name} has none "
-                "(use eam.GradientDescent(step_size))"
-            )
+            hint = "(use eam.GradientDescent(step_size))"
+            raise ValueError(f"{rule} needs a memory with a {wanted}(state); {name} has none {hint}")
     neurons = declared_neurons(memory)
     if not neurons or any(isinstance(one, Free) for one in neurons):
         got = "Free, which cost nothing" if neurons else "missing"

@@ -63,7 +63,5 @@ def check_real(memory: Any, rule: str) -> None:
     if not checks.has_method(memory, "energy"):
         raise ValueError(f"{rule} needs a memory with an energy(x); {name} has none (use eam.Synchronous())")
     if any(map(is_movable, declared_neurons(memory))):
-        raise ValueError(
-            f"{rule} needs continuous neurons; those of {name} move from value to value "
-            "(use eam.Asynchronous() or eam.Synchronous())"
-        )
+        got = f"those of {name} move from value to value (use eam.Asynchronous() or eam.Synchronous())"
+        raise ValueError(f"{rule} needs continuous neurons; {got}")

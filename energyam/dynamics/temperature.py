@@ -44,9 +44,8 @@ def check_schedule(temperature: Temperature, num_steps: int) -> Float[Array, " n
     steps = jnp.linspace(0, num_steps - 1, min(num_steps, _LOOKED_AT)).astype(int)
     values = checks.now(jax.vmap(lambda step: at_step(temperature, step)), steps)
     if values.shape != steps.shape:
-        raise ValueError(
-            f"temperature must be a number for each step; got shape {values.shape[1:]} from its schedule"
-        )
+        got = f"shape {values.shape[1:]} from its schedule"
+        raise ValueError(f"temperature must be a number for each step; got {got}")
     wrong = ~(jnp.isfinite(values) & (values >= 0))
     if not checks.passes(lambda wrong: ~wrong.any(), wrong):
         first = checks.now(jnp.argmax, wrong)

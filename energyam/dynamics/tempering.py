@@ -59,10 +59,8 @@ class Tempering(AbstractUpdate):
         self.temperatures = jnp.sort(temperatures)
         self.update = checks.instance("update", update, AbstractUpdate, " (say eam.HeatBath(1.0))")
         if self.update.at(self.temperatures[0]) is None:
-            raise ValueError(
-                f"update must be a rule for other temperatures too, such as eam.HeatBath(1.0); "
-                f"{type(update).__name__} has no `at`"
-            )
+            wanted = "a rule for other temperatures too, such as eam.HeatBath(1.0)"
+            raise ValueError(f"update must be {wanted}; {type(update).__name__} has no `at`")
 
     @property
     def moves_neurons(self) -> bool:

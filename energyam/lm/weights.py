@@ -107,10 +107,8 @@ class Weights(NamedTuple):
         if unknown:
             quantised = any(map(_OF_QUANTISATION.search, unknown))
             advice = f". These are quantised weights; {USE_FLOATS}" if quantised else ""
-            raise ValueError(
-                f"the model file has {len(unknown)} tensors that this kind of model has no place for: "
-                f"{some(unknown)}{advice}"
-            )
+            got = f"{len(unknown)} tensors that this kind of model has no place for"
+            raise ValueError(f"the model file has {got}: {some(unknown)}{advice}")
 
 
 def require(package: str, extra: str = "lm") -> ModuleType:

@@ -154,10 +154,9 @@ class LayerNorm(AbstractNeurons):
             raise ValueError(f"{name} must be (..., {self.offset.shape[0]}), as offset is; got shape {shape}")
         sizes = checks.now(lambda x: self._sizes(x.astype(float)), states)
         if not checks.passes(lambda sizes: ((jnp.abs(sizes) < 1 + 1e-2) & ~jnp.isnan(sizes)).all(), sizes):
-            raise ValueError(
-                f"{name} minus the offset must have mean 0 and length at most √D · gain; "
-                "got others (neurons.retract(state) is the nearest such state)"
-            )
+            wanted = "mean 0 and length at most √D · gain"
+            hint = "(neurons.retract(state) is the nearest such state)"
+            raise ValueError(f"{name} minus the offset must have {wanted}; got others {hint}")
         return states
 
     def energy(self, state: Layer) -> Number:
@@ -210,10 +209,9 @@ def in_range(name: str, states: ArrayLike, dims: str, low: int | float, high: in
     states = checks.as_floats(name, states, dims)
     if not checks.passes(lambda x: ((x >= low) & (x <= high)).all(), states):
         wanted = f"from {low} to {high}" if high < math.inf else f"of at least {low}"
-        raise ValueError(
-            f"{name} must be {wanted}; got entries from {states.min():.4g} to {states.max():.4g} "
-            "(neurons.retract(state) is the nearest state that these neurons can take)"
-        )
+        got = f"entries from {states.min():.4g} to {states.max():.4g}"
+        hint = "(neurons.retract(state) is the nearest state that these neurons can take)"
+        raise ValueError(f"{name} must be {wanted}; got {got} {hint}")
     return states
 
 

@@ -136,20 +136,16 @@ def _checked_layer(name: str, layer: ArrayLike, shape: Shape) -> PyTree[Array]:
 
 def _checked_neurons(neurons):
     if not isinstance(neurons, Mapping) or not neurons:
-        raise ValueError(
-            f"neurons must be a dictionary from names of layers to neurons; got {type(neurons).__name__}"
-            + (" without layers" if isinstance(neurons, Mapping) else "")
-        )
+        got = type(neurons).__name__ + " without layers" * isinstance(neurons, Mapping)
+        raise ValueError(f"neurons must be a dictionary from names of layers to neurons; got {got}")
     for name, one in neurons.items():
         if not isinstance(name, str):
             raise ValueError(f"neurons must have strings as names of layers; got {name!r}")
         checks.instance(f"neurons[{name!r}]", one, AbstractNeurons)
         if not _is_shape(one.shape):
-            kind = type(one).__name__
-            raise ValueError(
-                f"neurons[{name!r}] must have a shape, a tuple of whole numbers above 0; got {one.shape!r} "
-                f"(say {kind}(shape=(D,)))"
-            )
+            wanted = "a shape, a tuple of whole numbers above 0"
+            hint = f"(say {type(one).__name__}(shape=(D,)))"
+            raise ValueError(f"neurons[{name!r}] must have {wanted}; got {one.shape!r} {hint}")
     return dict(neurons)
 
 

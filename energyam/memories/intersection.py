@@ -196,14 +196,12 @@ class CapIntersection(AbstractSeparation):
     Lee & Kim (2014) for the area; Bricken & Pehlevan, NeurIPS 2021.
     """
 
-    radius: Float[Array, ""]
-    dim: int = eqx.field(static=True)
+    dim: int = eqx.field(static=True, converter=partial(checks.count, "dim", least=2))
+    radius: Float[ArrayLike, ""] = eqx.field(converter=partial(checks.positive_float, "radius"))
     cosines: ClassVar[bool] = True
 
-    def __init__(self, dim: int, radius: ArrayLike):
-        self.dim = checks.count("dim", dim, least=2)
-        self.radius = checks.positive_float("radius", radius)
-        checks.within("radius", self.radius, 0, dim)
+    def __check_init__(self):
+        checks.within("radius", self.radius, 0, self.dim)
 
     def potential(self, similarities: Similarities) -> Float[Array, ""]:
         return by_blocks(self, similarities)[0]

@@ -37,10 +37,8 @@ class Softmax(AbstractNeurons):
         states = in_range(name, states, dims, 0, 1)
         totals = checks.now(lambda x: jnp.sum(x.astype(float), axis=-1), states)
         if not checks.passes(lambda total: (jnp.abs(total - 1) < 1e-2).all(), totals):
-            raise ValueError(
-                f"{name} must sum to 1 along the last axis; got sums from {totals.min():.4g} to "
-                f"{totals.max():.4g} (divide by the sum first)"
-            )
+            got = f"sums from {totals.min():.4g} to {totals.max():.4g} (divide by the sum first)"
+            raise ValueError(f"{name} must sum to 1 along the last axis; got {got}")
         return states
 
     def energy(self, state: Layer) -> Number:

@@ -40,10 +40,8 @@ class Dense(eqx.Module):
 
     def __call__(self, first: Float[Array, "..."], second: Float[Array, "..."]) -> Float[Array, ""]:
         if self.weights.shape != first.shape + second.shape:
-            raise ValueError(
-                f"weights must be {first.shape + second.shape} for layers of {first.shape} and "
-                f"{second.shape}; got shape {self.weights.shape}"
-            )
+            wanted = f"{first.shape + second.shape} for layers of {first.shape} and {second.shape}"
+            raise ValueError(f"weights must be {wanted}; got shape {self.weights.shape}")
         weights = self.weights.reshape(first.size, second.size)
         return dot(first.reshape(-1), dot(weights, second.reshape(-1)))
 
@@ -96,10 +94,8 @@ class Convolution(eqx.Module):
             )
         found = self.features(first)
         if second.shape != found.shape:
-            raise ValueError(
-                f"the second layer of a Convolution must be {found.shape} for a first layer of "
-                f"{first.shape}; got shape {second.shape}"
-            )
+            wanted = f"{found.shape} for a first layer of {first.shape}"
+            raise ValueError(f"the second layer of a Convolution must be {wanted}; got shape {second.shape}")
         return dot(found.reshape(-1), second.reshape(-1))
 
     def features(self, first: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -130,10 +126,8 @@ class Patterns(eqx.Module):
 
     def __call__(self, layer: Float[Array, "..."]) -> Float[Array, ""]:
         if layer.shape[-1:] != self.patterns.shape[1:]:
-            raise ValueError(
-                f"patterns (K, D) must have D = {layer.shape[-1:]} for a layer of {layer.shape}; "
-                f"got shape {self.patterns.shape}"
-            )
+            wanted = f"D = {layer.shape[-1:]} for a layer of {layer.shape}"
+            raise ValueError(f"patterns (K, D) must have {wanted}; got shape {self.patterns.shape}")
         potential_of = lambda token: self.separation.potential(overlaps(self.patterns, token))  # noqa: E731
         return jax.vmap(potential_of)(layer.reshape(-1, layer.shape[-1])).sum()
 
@@ -238,11 +232,10 @@ class Attention(eqx.Module):
         D = self.query_weights.shape[2]
         if tokens.ndim != 2 or tokens.shape[1] != D:
             raise ValueError(f"tokens must be (N, {D}), as the weights have it; got shape {tokens.shape}")
-        if self.adjacency is not None and self.adjacency.shape[0] != tokens.shape[0]:
-            raise ValueError(
-                f"adjacency must be ({tokens.shape[0]}, {tokens.shape[0]}) for as many tokens; "
-                f"got shape {self.adjacency.shape}"
-            )
+        N = tokens.shape[0]
+        if self.adjacency is not None and self.adjacency.shape[0] != N:
+            got = f"shape {self.adjacency.shape}"
+            raise ValueError(f"adjacency must be ({N}, {N}) for as many tokens; got {got}")
 
 
 def _has_loops(adjacency):

@@ -146,10 +146,9 @@ def predictive_coding(
     """
     _check_moves(memory, "predictive_coding")
     if len(jax.tree.leaves(queries)) < 2:
-        raise ValueError(
-            "queries must have several layers, inputs and outputs among them; got one, in which nothing is "
-            "predicted (use nn.denoising_score_matching, or gradients through recall)"
-        )
+        got = "one, in which nothing is predicted"
+        hint = "(use nn.denoising_score_matching, or gradients through recall)"
+        raise ValueError(f"queries must have several layers, inputs and outputs among them; got {got} {hint}")
     of_one = lambda query: memory.energy(_at_rest(memory, query, update, max_steps, clamp))  # noqa: E731
     return _mean(of_one, queries)
 
