@@ -35,6 +35,12 @@ class Block(NamedTuple):
     still: Array
 
 
+def _as_names(tokens):
+    if isinstance(tokens, str) or not all(isinstance(name, str) for name in tokens):
+        raise ValueError(f"tokens must be a tuple of names of layers, such as ('image',); got {tokens!r}")
+    return tuple(tokens)
+
+
 class Blockwise(AbstractUpdate):
     """One layer after another answers the field that the others make, so that the energy never rises.
 
@@ -58,7 +64,7 @@ class Blockwise(AbstractUpdate):
     """
 
     rate: Float[Array | float, ""] = eqx.field(converter=partial(checks.positive_float, "rate"), default=1.0)
-    tokens: Sequence[str] = eqx.field(static=True, converter=lambda names: _as_names(names), default=())
+    tokens: Sequence[str] = eqx.field(static=True, converter=_as_names, default=())
     decay: bool = eqx.field(static=True, default=True, converter=partial(checks.flag, "decay"))
     tol: Float[ArrayLike, ""] = eqx.field(converter=as_tol, default=1e-6)
 
@@ -97,7 +103,7 @@ class Blockwise(AbstractUpdate):
         self._check_tokens(names, leaves)
         energies, states, still = [], [], []
         # Each layer feels the others as they are by then; energies and states are those after each visit.
-        for at in _order(prepared, names):
+        for at in map(names.index, getattr(prepared, "order", ()) or names):
             field = _field_of_leaf(prepared, structure, list(leaves), at)
             visit = self._visit_tokens if names[at] in self.tokens else self._visit
             block = visit(field, neurons[at], Block(inputs[at], leaves[at], clamps[at]))
@@ -145,12 +151,6 @@ class Blockwise(AbstractUpdate):
                 raise ValueError(f"tokens must name {wanted}; got {got}")
 
 
-def _as_names(tokens):
-    if isinstance(tokens, str) or not all(isinstance(name, str) for name in tokens):
-        raise ValueError(f"tokens must be a tuple of names of layers, such as ('image',); got {tokens!r}")
-    return tuple(tokens)
-
-
 def tokens_of(memory: Any) -> dict[str, bool]:
     """The layers that must go token by token, as far as the memory says so, and whether that is enough."""
     return getattr(memory, "tokens", {})
@@ -161,11 +161,6 @@ def _layers(memory, state) -> tuple[list[str], tuple[AbstractNeurons, ...]]:
     paths = [path for path, _ in jax.tree_util.tree_flatten_with_path(state)[0]]
     names = [keystr(path, simple=True, separator=".") for path in paths]
     return names, layers_of(memory, state, False).neurons
-
-
-def _order(memory, names):
-    """The places of the layers in the order of visits."""
-    return [names.index(name) for name in getattr(memory, "order", ()) or names]
 
 
 def _field_of_leaf(memory, structure, leaves, at):

@@ -76,7 +76,8 @@ class Langevin(AbstractUpdate):
             back = jax.tree.map(lambda w, d: -w - d, onward, moves.drift(allowed, proposed.gradient))
             gain = carry.energy - proposed.energy + (_square(push) - _square(back)) / (4 * self.step_size)
             u = uniform_within((), gain.dtype, key=jr.fold_in(tick.own, 1))
-            accept = (gain > temperature * jnp.log(u)) & _equal(new, allowed)
+            same = jax.tree.map(lambda a, b: (a == b).all(), new, allowed)
+            accept = (gain > temperature * jnp.log(u)) & jnp.stack(jax.tree.leaves(same)).all()
         else:
             accept = jnp.ones((), bool)
         state, carry = jax.tree.map(lambda a, b: jnp.where(accept, a, b), (allowed, proposed), (state, carry))
@@ -131,7 +132,3 @@ def _scaled(factor, tree):
 
 def _square(tree):
     return sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(tree))
-
-
-def _equal(a, b):
-    return jnp.stack(jax.tree.leaves(jax.tree.map(lambda x, y: (x == y).all(), a, b))).all()

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jax.typing import ArrayLike
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, PyTree
 
 from energyam import checks
 from energyam.dynamics.fields import one_state
@@ -96,7 +96,7 @@ class Tempering(AbstractUpdate):
         offers = jnp.arange(pairs) % 2 == tick.index % min(pairs, 2)
         u = uniform_within(offers.shape, replicas.energies.dtype, key=jr.fold_in(tick.own, 0))
         taken = offers & self.exchanges(replicas.energies, u)
-        places = _exchanged(taken)
+        places = jnp.arange(pairs + 1) + jnp.pad(taken, (0, 1)) * 1 - jnp.pad(taken, (1, 0)) * 1
         replicas = jax.tree.map(lambda leaf: leaf[places], replicas)
         coldest = jax.tree.map(lambda leaf: leaf[0], replicas.states)
         record, share = one_state(coldest), taken.sum() / offers.sum()
@@ -120,9 +120,3 @@ class Tempering(AbstractUpdate):
 def _replica_of(tick, own):
     """The tick of a replica: noise of its own, and the order of updates in common."""
     return Tick(tick.index, tick.shared, own)
-
-
-def _exchanged(taken: Bool[Array, " n"]) -> Int[Array, " R"]:
-    """Which replica each place takes, where no two exchanges share a place."""
-    places = jnp.arange(taken.shape[0] + 1)
-    return places + jnp.pad(taken, (0, 1)) * 1 - jnp.pad(taken, (1, 0)) * 1

@@ -21,6 +21,8 @@ from energyam import checks
 from energyam.memories.neurons import AbstractNeurons, Layer, Number, Shape
 from energyam.roots import held_field
 
+Real = Float[Array | float, ""]
+
 
 class Rectified(AbstractNeurons):
     """Neurons of at least 0: R = ½‖g‖², and the answer to a field is max(field, 0).
@@ -58,7 +60,7 @@ class Tanh(AbstractNeurons):
     Hopfield, PNAS 81 (1984); Peterson & Anderson, Complex Systems 1 (1987).
     """
 
-    beta: Float[ArrayLike, ""] = eqx.field(converter=partial(checks.positive_float, "beta"))
+    beta: Real = eqx.field(converter=partial(checks.positive_float, "beta"))
     shape: Shape = eqx.field(static=True, default=None)
 
     def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
@@ -93,7 +95,7 @@ class Sigmoid(AbstractNeurons):
     **Arguments:** `beta`: β, the steepness; `shape`: that of the layer. Raises `ValueError` for β ≤ 0.
     """
 
-    beta: Float[ArrayLike, ""] = eqx.field(converter=partial(checks.positive_float, "beta"))
+    beta: Real = eqx.field(converter=partial(checks.positive_float, "beta"))
     shape: Shape = eqx.field(static=True, default=None)
 
     def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
@@ -117,6 +119,10 @@ class Sigmoid(AbstractNeurons):
         return jnp.sum(jax.nn.softplus(self.beta * field)) / self.beta
 
 
+def _as_offset(offset):
+    return checks.as_floats("offset", offset, "" if jnp.ndim(offset) == 0 else "D")
+
+
 class LayerNorm(AbstractNeurons):
     """Neurons that answer a field with its layer norm, along the last axis of D neurons.
 
@@ -130,18 +136,10 @@ class LayerNorm(AbstractNeurons):
     NeurIPS 2023.
     """
 
-    gain: Number
-    offset: Layer
-    eps: Number
+    gain: Real = eqx.field(converter=partial(checks.positive_float, "gain"), default=1.0)
+    offset: Float[Array | float, "..."] = eqx.field(converter=_as_offset, default=0.0)
+    eps: Real = eqx.field(converter=partial(checks.positive_float, "eps"), default=1e-5)
     shape: Shape = eqx.field(static=True, default=None)
-
-    def __init__(
-        self, gain: ArrayLike = 1.0, offset: ArrayLike = 0.0, eps: ArrayLike = 1e-5, shape: Shape = None
-    ):
-        self.gain = checks.positive_float("gain", gain)
-        self.offset = checks.as_floats("offset", offset, "..." if jnp.ndim(offset) == 0 else "D")
-        self.eps = checks.positive_float("eps", eps)
-        self.shape = shape
 
     @property
     def coupled(self) -> bool:
@@ -150,8 +148,10 @@ class LayerNorm(AbstractNeurons):
     def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
         states = checks.as_floats(name, states, dims)
         shape = states.shape
-        if self.offset.shape not in ((), shape[-1:]):
-            raise ValueError(f"{name} must be (..., {self.offset.shape[0]}), as offset is; got shape {shape}")
+        if jnp.shape(self.offset) not in ((), shape[-1:]):
+            raise ValueError(
+                f"{name} must be (..., {jnp.size(self.offset)}), as offset is; got shape {shape}"
+            )
         sizes = checks.now(lambda x: self._sizes(x.astype(float)), states)
         if not checks.passes(lambda sizes: ((jnp.abs(sizes) < 1 + 1e-2) & ~jnp.isnan(sizes)).all(), sizes):
             wanted = "mean 0 and length at most √D · gain"
@@ -192,7 +192,7 @@ class LayerNorm(AbstractNeurons):
         return jnp.sum(field.shape[-1] * self.gain * roots) + jnp.sum(self._broadcast(field) * field)
 
     def _broadcast(self, like):
-        return jnp.broadcast_to(self.offset.astype(like.dtype), like.shape)
+        return jnp.broadcast_to(jnp.asarray(self.offset, like.dtype), like.shape)
 
     def _from_offset(self, state):
         return state - self._broadcast(state)

@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int, Num, PRNGKeyArray, UInt32
@@ -60,7 +61,8 @@ class NeuronSDM(eqx.Module):
         self.neurons = Binary()
         self.counter_limit = None if counter_limit is None else checks.count("counter_limit", counter_limit)
         width = self.dim if word_dim is None else checks.count("word_dim", word_dim)
-        self.counters = jnp.zeros((addresses.shape[0], width), _counter_dtype(self.counter_limit))
+        limit = 2**31 - 1 if self.counter_limit is None else self.counter_limit
+        self.counters = jnp.zeros((addresses.shape[0], width), np.min_scalar_type(-limit - 1))
 
     @staticmethod
     def random(
@@ -162,10 +164,8 @@ def _field(memory: NeuronSDM, state: Float[Array, " D"]) -> Float[Array, " Dw"]:
 
 
 @jax.jit
-def _write(
-    memory: NeuronSDM, addresses: UInt32[Array, "K W"], words: Int[Array, "K Dw"]
-) -> Int[Array, "N Dw"]:
-    """The counters with the words added; rows of zeros add nothing."""
+def _write(memory, addresses, words):
+    """The counters with words (K, Dw) added at packed addresses (K, W); rows of zeros add nothing."""
     limit = memory.counter_limit
 
     def write_block(i, all_counters):
@@ -225,9 +225,3 @@ def _packed(states):
     bits = bits.reshape(*states.shape[:-1], -1, _BITS).astype(jnp.uint32)
     places = jnp.arange(_BITS, dtype=jnp.uint32).reshape((1,) * (bits.ndim - 1) + (_BITS,))
     return jnp.sum(bits << places, axis=-1, dtype=jnp.uint32)
-
-
-def _counter_dtype(limit):
-    if limit is None:
-        return jnp.int32
-    return jnp.int8 if limit <= 127 else jnp.int16 if limit <= 32_767 else jnp.int32

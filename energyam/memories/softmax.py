@@ -8,10 +8,10 @@ import jax.numpy as jnp
 from jax import lax
 from jax.scipy.special import xlogy
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Array, Shaped
 
 from energyam import checks
-from energyam.memories.graded import in_range, moved_into
+from energyam.memories.graded import Real, in_range, moved_into
 from energyam.memories.neurons import AbstractNeurons, Layer, Number, Shape
 from energyam.roots import entmax, held_field, increasing_root
 
@@ -26,7 +26,7 @@ class Softmax(AbstractNeurons):
     β ≤ 0.
     """
 
-    beta: Float[ArrayLike, ""] = eqx.field(converter=partial(checks.positive_float, "beta"))
+    beta: Real = eqx.field(converter=partial(checks.positive_float, "beta"))
     shape: Shape = eqx.field(static=True, default=None)
 
     @property

@@ -86,16 +86,19 @@ class KSubsets(AbstractSeparation):
         return self.k
 
     def potential(self, similarities: Similarities) -> Float[Array, ""]:
-        return _subsets_potential(similarities, *self._numbers(similarities))
+        return _subsets_value(similarities, *self._numbers(similarities))
 
     def weights(self, similarities: Similarities) -> Similarities:
-        return _subsets(similarities, *self._numbers(similarities))
+        beta, k, least = self._numbers(similarities)
+        return _clipped(beta * (similarities - lax.stop_gradient(least)), k)
 
     def _numbers(self, similarities):
+        """β, k and the k-th largest of the similarities, s_(k)."""
         K = similarities.shape[0]
         if self.k > K:
             raise ValueError(f"k must be at most K = {K}, the number of patterns; got {self.k}")
-        return jnp.asarray(self.beta, similarities.dtype), self.k
+        beta, k = (jnp.asarray(x, similarities.dtype) for x in (self.beta, self.k))
+        return beta, k, lax.top_k(similarities, self.k)[0][-1]
 
 
 class LogSumReLU(AbstractSeparation):
@@ -156,13 +159,10 @@ def _cost(p, alpha):
     return jnp.sum(p * jnp.expm1((alpha - 1) * logs)) / (alpha * (alpha - 1))
 
 
-def _subsets(s, beta, k):
-    """clip(β s − τ, 0, 1), by t = β s_(k) − τ from 0 to 1, s_(k) the k-th largest."""
-    return _clipped(beta * (s - lax.stop_gradient(lax.top_k(s, k)[0][-1])), jnp.asarray(k, s.dtype))
-
-
 @jax.custom_jvp
 def _clipped(scores, total):
+    """clip(β s − τ, 0, 1) of scores β (s − s_(k)), by t = β s_(k) − τ from 0 to 1."""
+
     def excess(t):
         raised = scores + t
         inside = (raised > 0) & (raised < 1)
@@ -178,10 +178,6 @@ def _clipped_jvp(primals, tangents):
     inside = ((p > 0) & (p < 1)).astype(p.dtype)
     mean = jnp.vdot(inside, tangents[0]) / jnp.maximum(jnp.sum(inside), 1)
     return p, inside * (tangents[0] - mean)
-
-
-def _subsets_potential(s, beta, k):
-    return _subsets_value(s, beta, jnp.asarray(k, s.dtype), lax.top_k(s, k)[0][-1])
 
 
 @jax.custom_jvp

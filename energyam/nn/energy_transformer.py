@@ -22,6 +22,7 @@ from energyam.memories.hierarchical import HierarchicalMemory, Synapse
 from energyam.memories.separations import ReLU
 from energyam.memories.synapses import Attention, Patterns
 
+Tokens = Float[Array, "N D"]
 Hidden = Bool[ArrayLike, " N"] | None
 Graph = Bool[ArrayLike, "N N"] | None  # which tokens see each other
 
@@ -111,18 +112,14 @@ class EnergyTransformer(eqx.Module):
         norm = LayerNorm(self.gain, self.offset, shape=(num_tokens, self.patterns.shape[1]))
         return HierarchicalMemory({"tokens": norm}, synapses)
 
-    def tokens(
-        self, patches: Float[Array, "N P"], hidden: Bool[Array, " N"] | None = None
-    ) -> Float[Array, "N D"]:
+    def tokens(self, patches: Float[Array, "N P"], hidden: Hidden = None) -> Tokens:
         """The tokens x (N, D) of patches, the mask token in place of those that are hidden."""
         x = jax.vmap(self.embed)(patches)
         if hidden is not None:
-            x = jnp.where(hidden[:, None], self.mask_token[None], x)
+            x = jnp.where(jnp.asarray(hidden)[:, None], self.mask_token[None], x)
         return x if self.places is None else x + self.places
 
-    def descend(
-        self, tokens: Float[Array, "N D"], adjacency: Graph = None, num_steps: int | None = None
-    ) -> Descent:
+    def descend(self, tokens: Tokens, adjacency: Graph = None, num_steps: int | None = None) -> Descent:
         """T steps x ← x − α ∂E/∂g from tokens x (N, D), in which token C looks at B where adjacency[C, B]."""
         num_steps = self.num_steps if num_steps is None else checks.count("num_steps", num_steps, least=0)
         potential = self.memory(tokens.shape[0], adjacency).potential

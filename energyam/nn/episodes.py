@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -146,10 +146,8 @@ def episode_accuracy(
     return Accuracy(float(shares.mean()), 1.96 * std / num_episodes**0.5, std)
 
 
-def _embedded(
-    embed: Any, images: Images, pictures: Int[np.ndarray, "E N K"], corrupt: Change | None, key: PRNGKeyArray
-) -> tuple[Float[Array, "U D"], Int[np.ndarray, "E N K"]]:
-    """Embeddings of the pictures with these numbers, each once, and where in them each is."""
+def _embedded(embed, images, pictures, corrupt, key):
+    """Embeddings (U, D) of the pictures of these numbers (E, N, K), each once, and where in them each is."""
     numbers, places = np.unique(pictures, return_inverse=True)
     batches = np.resize(numbers, (-(-len(numbers) // 250), min(len(numbers), 250)))
     embedded = [_embed_batch(embed, images, batch, corrupt, key) for batch in batches]
@@ -157,9 +155,7 @@ def _embedded(
 
 
 @eqx.filter_jit
-def _embed_batch(
-    embed: Any, images: Images, numbers: Int[Array, " U"], corrupt: Change | None, key: PRNGKeyArray
-) -> Float[Array, "U D"]:
+def _embed_batch(embed, images, numbers, corrupt, key):
     pictures = images.reshape(-1, *images.shape[2:])[numbers].astype(float)
     if corrupt is not None:
         pictures = jax.vmap(lambda n, picture: corrupt(jr.fold_in(key, n), picture))(numbers, pictures)
@@ -167,10 +163,8 @@ def _embed_batch(
 
 
 @eqx.filter_jit
-def _shares_right(
-    model: FewShotClassifier, support: Float[Array, "E N K D"], queries: Float[Array, "E N Q D"]
-) -> Float[Array, " E"]:
-    """The share of each episode's embedded queries that are answered right."""
+def _shares_right(model, support, queries):
+    """The share (E,) of each episode's embedded queries (E, N, Q, D) that are answered right."""
     ways, shots, asked = support.shape[1], support.shape[2], queries.shape[2]
     labels, answers = (jnp.repeat(jnp.arange(ways), count) for count in (shots, asked))
 
