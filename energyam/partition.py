@@ -189,8 +189,8 @@ def _kinds_of(memory):
         columns = columns * np.where(signs == 0, 1, signs)[:, None]
     kinds, counts = np.unique(columns, axis=0, return_counts=True)
     most = min(_MOST_CLASSES, 2 ** min(memory.num_neurons, 60))
-    counts = tuple(counts.tolist())
-    return _Kinds(kinds, counts) if math.prod(n + 1 for n in counts) <= most else None
+    numbers = tuple(int(n) for n in counts)
+    return _Kinds(kinds, numbers) if math.prod(n + 1 for n in numbers) <= most else None
 
 
 def _by_kinds(memory, kinds, T):
