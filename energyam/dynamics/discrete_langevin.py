@@ -1,7 +1,7 @@
 """Discrete Langevin: many ±1 neurons flip at once by the gradient, and the whole step is accepted or not."""
 
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -40,13 +40,10 @@ class DiscreteLangevin(AbstractUpdate):
 
     step_size: Float[ArrayLike, ""] = eqx.field(converter=partial(checks.positive_float, "step_size"))
     temperature: Temperature = eqx.field(converter=as_temperature, default=1.0)
+    moves_neurons: ClassVar[bool] = True
 
     def at(self, temperature: Float[Array, ""]) -> "DiscreteLangevin":
         return DiscreteLangevin(self.step_size, temperature)
-
-    @property
-    def moves_neurons(self) -> bool:
-        return True
 
     def check(self, memory: Any, num_steps: int) -> None:
         check_schedule(self.temperature, num_steps)

@@ -1,7 +1,7 @@
 """Gradient descent on the energy, for states of any shape."""
 
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -36,10 +36,7 @@ class GradientDescent(AbstractUpdate):
 
     step_size: Float[ArrayLike, ""] = eqx.field(converter=partial(checks.positive_float, "step_size"))
     tol: Float[ArrayLike, ""] = eqx.field(converter=as_tol, default=1e-6)
-
-    @property
-    def repeats(self) -> bool:
-        return True
+    repeats: ClassVar[bool] = True
 
     def prepare(self, memory: Any) -> Any:
         check_real(memory, "GradientDescent")

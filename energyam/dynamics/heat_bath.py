@@ -1,7 +1,7 @@
 """Flips at a temperature: heat bath and Metropolis, whose chains sample exp(−E/T) of ±1 neurons."""
 
 import abc
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -34,6 +34,7 @@ class AbstractFlipsAtRandom(AbstractUpdate):
 
     temperature: eqx.AbstractVar[Temperature]
     order: eqx.AbstractVar[str]
+    moves_neurons: ClassVar[bool] = True
 
     @abc.abstractmethod
     def threshold(self, u: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -44,10 +45,6 @@ class AbstractFlipsAtRandom(AbstractUpdate):
     def noise(self, counts: Int[Array, " t"], most: int, *, key: PRNGKeyArray) -> Float[Array, "t n"]:
         """What comes to the changes of each of a unit's other values, `counts` (t,) of them and `most` at
         most, in units of the temperature. The unit goes to the largest sum, if that lies above 0."""
-
-    @property
-    def moves_neurons(self) -> bool:
-        return True
 
     def at(self, temperature: Float[Array, ""]) -> "AbstractFlipsAtRandom":
         return eqx.tree_at(lambda rule: rule.temperature, self, temperature)

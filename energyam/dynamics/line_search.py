@@ -1,6 +1,6 @@
 """Line search: all layers at once, as far as the energy falls."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -36,10 +36,7 @@ class LineSearch(AbstractUpdate):
     """
 
     tol: Float[ArrayLike, ""] = eqx.field(converter=as_tol, default=1e-6)
-
-    @property
-    def repeats(self) -> bool:
-        return True
+    repeats: ClassVar[bool] = True
 
     def prepare(self, memory: Any) -> Any:
         check_real(memory, "LineSearch")

@@ -1,6 +1,6 @@
 """Synchronous recall: all neurons at once answer their field."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -29,6 +29,7 @@ class Synchronous(AbstractUpdate):
     """
 
     tol: Float[ArrayLike, ""] = eqx.field(converter=as_tol, default=1e-6)
+    repeats: ClassVar[bool] = True
 
     def prepare(self, memory: Any) -> Any:
         if not has_field(memory):
@@ -38,10 +39,6 @@ class Synchronous(AbstractUpdate):
                 "ones, or write its potential(state) and neurons)"
             )
         return memory
-
-    @property
-    def repeats(self) -> bool:
-        return True
 
     def init(self, prepared: Any, state: PyTree[Array], tick: Tick) -> Felt:
         return felt(prepared, state)

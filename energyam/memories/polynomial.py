@@ -1,5 +1,7 @@
 """The polynomial separation, whose gains are exact."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -45,6 +47,7 @@ class Polynomial(AbstractSeparation):
     n: Num[Array, ""]
     rectified: bool = eqx.field(static=True)
     limbs: int = eqx.field(static=True, default=limbs_for(MAX_ORDER))  # of the integers that decide
+    growing: ClassVar[bool] = True
 
     def __init__(self, n: ArrayLike, rectified: bool = True):
         checks.positive("n", n)
@@ -64,10 +67,6 @@ class Polynomial(AbstractSeparation):
 
     def blocks(self) -> "Polynomial":
         return self
-
-    @property
-    def growing(self) -> bool:
-        return True
 
     def scale(self, similarities: Similarities) -> Float[Array, ""]:
         # Above 0 where all similarities are 0, so that a slope of 1 (n = 1) is not lost.

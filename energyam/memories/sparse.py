@@ -6,6 +6,7 @@ the few largest where these prove to be all that count. The sums of `LogSumReLU`
 """
 
 from functools import partial
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -46,10 +47,7 @@ class Entmax(AbstractSeparation):
 
     beta: Float[ArrayLike, ""] = eqx.field(converter=partial(checks.positive_float, "beta"))
     alpha: Float[ArrayLike, ""] = eqx.field(converter=_as_alpha, default=1.5)
-
-    @property
-    def fewest(self) -> int:
-        return 1
+    fewest: ClassVar[int] = 1
 
     def potential(self, similarities: Similarities) -> Float[Array, ""]:
         return _entmax_potential(similarities, *self._numbers(similarities))
