@@ -264,10 +264,8 @@ def _by_block(memory, function, T, structure, shapes, tables):
 
     def state_of(number):
         digits = number // jnp.asarray(places[:-1]) % jnp.asarray(bases)
-        parts = [
-            table[digits[i:j]].reshape(shape)
-            for table, shape, i, j in zip(tables, shapes, starts[:-1], starts[1:], strict=True)
-        ]
+        of_layers = zip(tables, shapes, starts[:-1], starts[1:], strict=True)
+        parts = [table[digits[i:j]].reshape(shape) for table, shape, i, j in of_layers]
         return jax.tree.unflatten(structure, parts)
 
     def of_block(start):
