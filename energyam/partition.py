@@ -54,9 +54,7 @@ def log_partition(memory: Any, temperature: ArrayLike) -> float:
     return _finite(float(np.logaddexp.reduce(_enumerate(memory, lambda state: (), T)[0])))
 
 
-def expectation(
-    memory: Any, function: Callable[[PyTree[Array]], PyTree[Array]], temperature: ArrayLike
-) -> PyTree[np.ndarray]:
+def expectation(memory: Any, function: Callable, temperature: ArrayLike) -> PyTree[np.ndarray]:
     """Σ_x p(x) function(x), p ∝ exp(−E/T), by enumeration of up to 2^24 states.
 
     **Arguments:** `function`: one state → a pytree of arrays. Raises `ValueError` as `log_partition` does.
@@ -159,10 +157,8 @@ def mixture_at(memory: Any, temperature: int | float) -> Mixture | None:
     with np.errstate(divide="ignore"):
         here = memory.neurons.log_partition(one, curvature, float(temperature))
     if not np.isfinite(here).all():
-        raise ValueError(
-            f"memory must hold its states: the energy of {type(memory).__name__} with neurons "
-            f"{type(memory.neurons).__name__}() has no lowest value, and no partition function"
-        )
+        of = f"the energy of {type(memory).__name__} with neurons {type(memory.neurons).__name__}()"
+        raise ValueError(f"memory must hold its states: {of} has no lowest value, and no partition function")
     offsets = beta * np.asarray(memory.similarity.of_all(memory.patterns, origin), float)
     return Mixture(X, offsets, beta, p, curvature, memory.neurons, float(temperature))
 
@@ -238,10 +234,9 @@ def _enumerable(memory):
         raise ValueError(f"memory must say state_shape, for its states to be enumerated; {name} has none")
     layers = layers_of(memory, None, True)
     if not all(layers.moves):
-        raise ValueError(
-            f"memory must have ±1 neurons, or others of few values, or be a log-sum-exp memory of real ones "
-            f"at a temperature that makes exp(−E/T) a mixture (ModernHopfield: T = 1/β); {name} is neither"
-        )
+        other = "a log-sum-exp memory of real ones at a temperature that makes exp(−E/T) a mixture"
+        wanted = f"have ±1 neurons, or others of few values, or be {other} (ModernHopfield: T = 1/β)"
+        raise ValueError(f"memory must {wanted}; {name} is neither")
     N, bits = sum(map(math.prod, layers.shapes)), 0.0
     for shape, (width, _) in zip(layers.shapes, layers.moves, strict=True):
         bits += math.prod(shape) / width * math.log2(max(width, 2))

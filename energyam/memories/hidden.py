@@ -91,11 +91,10 @@ class DrawnPatterns(AbstractHiddenUnits):
     def check(self, temperatures: Float[Array, " n"]) -> None:
         if not checks.passes(lambda scale, T: _is_whole(scale / T).all(), self.scale, temperatures):
             first = checks.now(lambda scale, T: T[jnp.argmin(_is_whole(scale / T))], self.scale, temperatures)
-            raise ValueError(
-                f"temperature must be {float(self.scale):g} divided by 1, 2, 3, …, where exp(−E/T) of this "
-                f"log-sum-exp memory is a mixture; got {float(first):g} (eam.HeatBath and eam.Langevin take "
-                "any)"
-            )
+            wanted = f"{float(self.scale):g} divided by 1, 2, 3, …"
+            why = "where exp(−E/T) of this log-sum-exp memory is a mixture"
+            got = f"{float(first):g} (eam.HeatBath and eam.Langevin take any)"
+            raise ValueError(f"temperature must be {wanted}, {why}; got {got}")
 
     def copies(self, temperature: float) -> tuple[int, float] | None:
         power = float(self.scale) / temperature

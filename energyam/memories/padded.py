@@ -47,10 +47,9 @@ class PaddedKeyValueMemory(eqx.Module):
     def __check_init__(self):
         checks.as_pairs(self.keys, self.values)
         if _within(self.separation)[1].blocks() is None:
-            raise ValueError(
-                "separation must take its patterns in blocks (eam.LogSumExp(beta), or eam.TopK of one) to "
-                f"be padded; got {type(self.separation).__name__} (use eam.KeyValueMemory)"
-            )
+            wanted = "its patterns in blocks (eam.LogSumExp(beta), or eam.TopK of one) to be padded"
+            got = f"{type(self.separation).__name__} (use eam.KeyValueMemory)"
+            raise ValueError(f"separation must take {wanted}; got {got}")
 
     @property
     def capacity(self) -> int:

@@ -142,11 +142,10 @@ def _check_unbounded(layers: Layers) -> None:
     for name, one in zip(layers.names, layers.neurons, strict=True):
         nearest = checks.now(lambda x, one=one: one.retract(jnp.asarray(x, float)), far)
         if one.coupled or not checks.passes(lambda x: (x == far).all(), nearest):
-            raise ValueError(
-                "denoising_score_matching needs neurons that may take any value, as noise moves them; got "
-                f"{type(one).__name__} for {'layer ' + name if name else 'the neurons'} "
-                "(use nn.equilibrium_propagation, or gradients through recall)"
-            )
+            wanted = "neurons that may take any value, as noise moves them"
+            got = f"{type(one).__name__} for {'layer ' + name if name else 'the neurons'}"
+            hint = "(use nn.equilibrium_propagation, or gradients through recall)"
+            raise ValueError(f"denoising_score_matching needs {wanted}; got {got} {hint}")
 
 
 def _mean_over_moves(memory, states, loss):
