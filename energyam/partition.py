@@ -127,10 +127,8 @@ class Mixture(NamedTuple):
         """Blocks of terms: the patterns of each (t, p), and the log of how often it occurs (t,)."""
         every = itertools.combinations_with_replacement(range(len(self.patterns)), self.copies)
         while block := list(itertools.islice(every, _BLOCK)):
-            counts = [
-                math.lgamma(self.copies + 1) - sum(math.lgamma(t.count(i) + 1) for i in set(t)) for t in block
-            ]
-            yield np.asarray(block), np.asarray(counts)
+            orders = [sum(math.lgamma(t.count(i) + 1) for i in set(t)) for t in block]
+            yield np.asarray(block), math.lgamma(self.copies + 1) - np.asarray(orders)
 
     def log_weights(self, members: np.ndarray, log_counts: np.ndarray) -> np.ndarray:
         """The log of the integral, or sum, of each term."""

@@ -1,6 +1,5 @@
 """The lowest state of a memory of discrete neurons: many chains, cooled together, and a proof at the end."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -16,6 +15,7 @@ from energyam.dynamics.heat_bath import HeatBath
 from energyam.dynamics.moves import check_moves, nothing_held, ready, view_of
 from energyam.dynamics.recall import is_local_minimum, recall
 from energyam.dynamics.states import layers_of
+from energyam.dynamics.temperature import Schedule
 from energyam.dynamics.update import Tick
 from energyam.flips.plan import for_queries
 
@@ -38,12 +38,7 @@ class Minimum(NamedTuple):
 
 
 def minimize(
-    memory: Any,
-    num_chains: int,
-    num_sweeps: int,
-    schedule: Callable[[Array], Any] | None = None,
-    *,
-    key: PRNGKeyArray,
+    memory: Any, num_chains: int, num_sweeps: int, schedule: Schedule | None = None, *, key: PRNGKeyArray
 ) -> Minimum:
     """Search the lowest state of a memory by simulated annealing of many chains, ended by descent.
 
