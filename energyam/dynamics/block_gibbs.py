@@ -46,7 +46,11 @@ class BlockGibbs(AbstractUpdate):
     def prepare(self, memory: Any) -> AbstractRedraws:
         redraws = ask(memory, "redraws")
         if redraws is None:
-            _check_drawn(memory)
+            for one in declared_neurons(memory):
+                if not can_be_drawn(one):
+                    wanted = "neurons that can be drawn at a temperature for BlockGibbs"
+                    got = f"those of {type(memory).__name__} are {type(one).__name__}, which have no `draw`"
+                    raise ValueError(f"memory must have {wanted}; {got} (use eam.HeatBath or eam.Langevin)")
             wanted = "hidden units (under Quadratic() or LogSumExp, or layers with synapses linear in each)"
             got = f"{type(memory).__name__} (use eam.HeatBath or eam.Langevin)"
             raise ValueError(f"memory must have {wanted} for BlockGibbs; got {got}")
@@ -67,12 +71,3 @@ class BlockGibbs(AbstractUpdate):
 def _chain(redraws, state):
     kept = redraws.start(state)
     return Chain(redraws.energy(kept, state).astype(float), kept)
-
-
-def _check_drawn(memory: Any) -> None:
-    """Raise `ValueError` that names the neurons of a memory that can't be drawn by themselves."""
-    for one in declared_neurons(memory):
-        if not can_be_drawn(one):
-            wanted = "neurons that can be drawn at a temperature for BlockGibbs"
-            got = f"those of {type(memory).__name__} are {type(one).__name__}, which have no `draw`"
-            raise ValueError(f"memory must have {wanted}; {got} (use eam.HeatBath or eam.Langevin)")

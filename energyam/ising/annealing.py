@@ -64,7 +64,11 @@ def minimize(
     """
     num_chains, num_sweeps = checks.count("num_chains", num_chains), checks.count("num_sweeps", num_sweeps)
     checks.key("key", key)
-    layers = _layers(memory)
+    check_moves(memory, "annealing", "use eam.sample(memory, start, eam.Langevin(step_size, schedule), …)")
+    if getattr(memory, "state_shape", None) is None:
+        got = f"{type(memory).__name__} has none"
+        raise ValueError(f"memory must have a state_shape, (D,) for one layer of neurons; {got}")
+    layers = layers_of(memory, None, True)
     of_start, of_sweeps = jr.split(key)
     states = _starts(layers.neurons, layers.shapes, layers.structure, num_chains, of_start)
     temperatures = _temperatures(memory, jax.tree.map(lambda leaf: leaf[0], states), schedule, num_sweeps)
@@ -76,14 +80,6 @@ def minimize(
     best = jnp.argmin(jnp.where(jnp.isnan(energies), jnp.inf, energies))
     lowest = jax.tree.map(lambda leaf: leaf[best], states)
     return Minimum(lowest, energies[best], is_local_minimum(memory, lowest), energies)
-
-
-def _layers(memory):
-    check_moves(memory, "annealing", "use eam.sample(memory, start, eam.Langevin(step_size, schedule), …)")
-    if getattr(memory, "state_shape", None) is None:
-        got = f"{type(memory).__name__} has none"
-        raise ValueError(f"memory must have a state_shape, (D,) for one layer of neurons; {got}")
-    return layers_of(memory, None, True)
 
 
 def _temperatures(memory, state, schedule, num_sweeps):

@@ -120,7 +120,11 @@ class HopfieldAttention(eqx.Module):
             checks.instance("separation", separation, AbstractSeparation)
         self.separation = separation
         beta = (state_size // num_heads) ** -0.5 if beta is None else beta
-        self.first_beta = _per_head(beta, num_heads)
+        checks.positive("beta", beta)
+        betas = jnp.asarray(beta, float)
+        if betas.shape not in ((), (num_heads,)):
+            raise ValueError(f"beta must be a number or ({num_heads},), one a head; got shape {betas.shape}")
+        self.first_beta = jnp.broadcast_to(betas, (num_heads,))
         self.log_growth = jnp.zeros_like(self.first_beta) if learn_beta else None
         self.tol = as_tol(tol)
 
@@ -234,14 +238,6 @@ def _checked_mask(mask, T, K):
         got = f"shape {mask.shape}, dtype {mask.dtype}"
         raise ValueError(f"mask must be ({K},) bool, or ({T}, {K}) with one for each query; got {got}")
     return mask
-
-
-def _per_head(beta: ArrayLike | Sequence[float], num_heads: int) -> Float[Array, " H"]:
-    checks.positive("beta", beta)
-    betas = jnp.asarray(beta, float)
-    if betas.shape not in ((), (num_heads,)):
-        raise ValueError(f"beta must be a number or ({num_heads},), one a head; got shape {betas.shape}")
-    return jnp.broadcast_to(betas, (num_heads,))
 
 
 def _size_or(name: str, size: int | None, default: int) -> int:
