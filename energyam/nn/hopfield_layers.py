@@ -212,7 +212,13 @@ class HopfieldAttention(eqx.Module):
         stored = _at_least_single(checks.as_floats("stored", stored, f"K {self.stored_size}"))
         K = stored.shape[0]
         values = None if values is None else self._checked_values(values, K)
-        mask = None if mask is None else _checked_mask(mask, queries.shape[0], K)
+        if mask is not None:
+            mask, T = jnp.asarray(mask), queries.shape[0]
+            if mask.shape not in ((K,), (T, K)) or mask.dtype != bool:
+                got = f"shape {mask.shape}, dtype {mask.dtype}"
+                raise ValueError(
+                    f"mask must be ({K},) bool, or ({T}, {K}) with one for each query; got {got}"
+                )
         return queries, stored, values, mask
 
     def _checked_values(self, values, K):
@@ -230,14 +236,6 @@ def in_dtype_of(given: ArrayLike, found: Float[Array, "T Dout"]) -> Float[Array,
     """What was found, in the dtype of what was given if that is one of floats."""
     dtype = jnp.asarray(given).dtype
     return found.astype(dtype) if jnp.issubdtype(dtype, jnp.floating) else found
-
-
-def _checked_mask(mask, T, K):
-    mask = jnp.asarray(mask)
-    if mask.shape not in ((K,), (T, K)) or mask.dtype != bool:
-        got = f"shape {mask.shape}, dtype {mask.dtype}"
-        raise ValueError(f"mask must be ({K},) bool, or ({T}, {K}) with one for each query; got {got}")
-    return mask
 
 
 def _size_or(name: str, size: int | None, default: int) -> int:
