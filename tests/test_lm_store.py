@@ -222,7 +222,7 @@ def test_bad_calls(model, stores):
         model(TEXTS[0], stores[0])
     with pytest.raises(ValueError, match="at most 40; got 41"):
         model(tokens(0, 41))
-    with pytest.raises(ValueError, match="length must lie within 1..9"):
+    with pytest.raises(ValueError, match=r"length must lie within 1\.\.9"):
         model(TEXTS[0], length=10)
 
 

@@ -291,9 +291,9 @@ def test_ffmpeg_is_given_every_pixel(single, tmp_path, monkeypatch):
         (lambda x, r: show_landscape(eam.ModernHopfield(x, 1.0)), "memory must have D = 2 neurons"),
         (lambda x, r: show_landscape(3), "memory must be an energy"),
         (lambda x, r: show_landscape(jnp.sum, limits=(1, -1)), "limits must be"),
-        (lambda x, r: show_landscape(jnp.sum, x), r"paths must be \(F, 2\)"),
+        (lambda x, r: show_landscape(jnp.sum, x), r"paths must be \(..., F, 2\)"),
         (lambda x, r: animate_landscape(jnp.sum, None), "paths must be a Recall or states; got None"),
-        (lambda x, r: animate_landscape(jnp.sum, x), r"paths must be \(F, 2\)"),
+        (lambda x, r: animate_landscape(jnp.sum, x), r"paths must be \(..., F, 2\)"),
         (lambda x, r: animate_landscape(jnp.sum, np.ones((3, 2)), fps=0), "fps must be an integer"),
     ],
 )

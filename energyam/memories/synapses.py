@@ -187,11 +187,9 @@ class Attention(eqx.Module):
         adjacency: ArrayLike | None = None,
     ):
         self.query_weights = checks.as_floats("query_weights", query_weights, "H Y D")
-        self.key_weights = checks.as_floats("key_weights", key_weights, "H Y D")
-        if self.query_weights.shape != self.key_weights.shape:
-            got = f"shapes {self.query_weights.shape} and {self.key_weights.shape}"
-            raise ValueError(f"query_weights and key_weights must agree in (H, Y, D); got {got}")
-        beta = self.query_weights.shape[1] ** -0.5 if beta is None else beta
+        H, Y, D = self.query_weights.shape
+        self.key_weights = checks.as_floats("key_weights", key_weights, f"{H} {Y} {D}")
+        beta = Y**-0.5 if beta is None else beta
         self.beta = checks.positive_float("beta", beta)
         self.adjacency = None if adjacency is None else _checked_adjacency(adjacency, own)
         self.own = checks.flag("own", own) or _has_loops(self.adjacency)

@@ -178,9 +178,8 @@ def _of_arrays(states: Any, shape: Any, every: int | None, energies: Any):
         raise ValueError(f"result must be (F, D) or (B, F, D); got shape {np.shape(states)}")
     kept = np.unique(np.linspace(0, F - 1, min(F, _MOST_FRAMES)).round().astype(int))
     if energies is not None:
-        energies = np.asarray(checks.as_floats("energies", energies, "... F"))
-        if energies.shape != (*batch, F):
-            raise ValueError(f"energies must be {(*batch, F)}, like the states; got shape {energies.shape}")
+        like_states = " ".join(map(str, (*batch, F)))
+        energies = np.asarray(checks.as_floats("energies", energies, like_states))
         energies = energies.reshape(-1, F)[:_MOST_PICTURES, kept]
     return kept, pictures.reshape(-1, F, H, W)[:_MOST_PICTURES, kept], energies
 

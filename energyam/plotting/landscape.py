@@ -121,7 +121,5 @@ def _as_paths(paths: Paths | None) -> Float[np.ndarray, "B F 2"]:
     if paths is None:
         return np.zeros((0, 1, 2))
     paths = paths.frames(1) if isinstance(paths, Recall) else paths
-    states = np.asarray(checks.as_floats("paths", paths, "... F D"))
-    if states.shape[-1] != 2:
-        raise ValueError(f"paths must be (F, 2) or (B, F, 2); got shape {states.shape}")
+    states = np.asarray(checks.as_floats("paths", paths, "... F 2"))
     return states.reshape(-1, *states.shape[-2:])
