@@ -6,7 +6,7 @@ import equinox as eqx
 from jaxtyping import Array, Float, PyTree
 
 from energyam.abilities import ask
-from energyam.dynamics.fields import declared_neurons, one_update
+from energyam.dynamics.fields import declared_neurons, one_step
 from energyam.dynamics.heat_bath import Chain
 from energyam.dynamics.temperature import Temperature, as_temperature, at_step, check_schedule
 from energyam.dynamics.update import AbstractUpdate, Step, Tick
@@ -65,7 +65,7 @@ class BlockGibbs(AbstractUpdate):
     def step(self, prepared: Any, state: PyTree[Array], carry: Chain, tick: Tick, clamp: Any) -> Step:
         temperature = at_step(self.temperature, tick.index)
         state = prepared.redrawn(carry.kept, state, clamp, temperature, key=tick.own)
-        return one_update(state, _chain(prepared, state))
+        return one_step(state, _chain(prepared, state))
 
 
 def _chain(redraws, state):

@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PyTree
 
 from energyam import checks
-from energyam.dynamics.fields import Slope, one_update
+from energyam.dynamics.fields import Slope, one_step
 from energyam.dynamics.heat_bath import logit, uniform_within
 from energyam.dynamics.moves import Ready, check_moves, nothing_held, view_of
 from energyam.dynamics.temperature import Temperature, as_temperature, at_step, check_schedule
@@ -74,7 +74,7 @@ class DiscreteLangevin(AbstractUpdate):
         accept = gain > temperature * jnp.log(uniform_within((), gain.dtype, key=accept_key))
         x, carry = jax.tree.map(lambda a, b: jnp.where(accept, a, b), (new, proposed), (x, carry))
         state, accepted = view.rebuild(x), accept.astype(carry.energy.dtype)
-        return one_update(state, carry, accepted=accepted)
+        return one_step(state, carry, accepted=accepted)
 
     def drive(self, steps: Flat, gradient: Flat, temperature: Float[Array, ""]) -> Flat:
         """T log(P(flip i) / P(keep i)) of a proposal, for neurons (N,) whose flips add `steps`, at which ∇E

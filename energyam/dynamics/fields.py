@@ -149,7 +149,7 @@ def normal_like(state: PyTree[Array], *, key: PRNGKeyArray) -> PyTree[Array]:
     return jax.tree.unflatten(structure, drawn)
 
 
-def one_update(state: PyTree, carry: Any, settled: Given = None, accepted: Given = None) -> Step:
+def one_step(state: PyTree, carry: Any, settled: Given = None, accepted: Given = None) -> Step:
     """A step of one update, with the energy that its carry holds and the state as its record.
 
     Without `settled` it never is, as for a chain of samples.

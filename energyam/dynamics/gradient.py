@@ -9,16 +9,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PyTree
 
 from energyam import checks
-from energyam.dynamics.fields import (
-    Slope,
-    as_tol,
-    declared_neurons,
-    held,
-    is_still,
-    one_update,
-    retracted,
-    slope_of,
-)
+from energyam.dynamics.fields import as_tol, declared_neurons, held, is_still, one_step, retracted, slope_of
 from energyam.dynamics.update import AbstractUpdate, Step, Tick
 from energyam.memories.neurons import is_movable
 
@@ -42,16 +33,16 @@ class GradientDescent(AbstractUpdate):
         check_real(memory, "GradientDescent")
         return memory
 
-    def init(self, prepared: Any, state: PyTree[Array], tick: Tick) -> Slope:
+    def init(self, prepared: Any, state: PyTree[Array], tick: Tick) -> Any:
         return slope_of(prepared, state)
 
-    def energy(self, carry: Slope) -> Float[Array, ""]:
+    def energy(self, carry: Any) -> Float[Array, ""]:
         return carry.energy
 
-    def step(self, prepared: Any, state: PyTree[Array], carry: Slope, tick: Tick, clamp: Any) -> Step:
+    def step(self, prepared: Any, state: PyTree[Array], carry: Any, tick: Tick, clamp: Any) -> Step:
         lower = jax.tree.map(lambda x, slope: x - self.step_size * slope, state, carry.gradient)
         new = held(clamp, state, retracted(prepared, held(clamp, state, lower)))
-        return one_update(new, slope_of(prepared, new), is_still(new, state, self.tol))
+        return one_step(new, slope_of(prepared, new), is_still(new, state, self.tol))
 
 
 def check_real(memory: Any, rule: str) -> None:

@@ -10,7 +10,7 @@ import jax.random as jr
 from jaxtyping import Array, Bool, Float, PyTree
 
 from energyam import checks
-from energyam.dynamics.fields import Slope, by_layer, declared_neurons, normal_like, one_update, slope_of
+from energyam.dynamics.fields import Slope, by_layer, declared_neurons, normal_like, one_step, slope_of
 from energyam.dynamics.gradient import check_real
 from energyam.dynamics.heat_bath import uniform_within
 from energyam.dynamics.temperature import Temperature, as_temperature, at_step, check_schedule
@@ -79,7 +79,7 @@ class Langevin(AbstractUpdate):
         else:
             accept = jnp.ones((), bool)
         state, carry = jax.tree.map(lambda a, b: jnp.where(accept, a, b), (allowed, proposed), (state, carry))
-        return one_update(state, carry, accepted=accept.astype(carry.energy.dtype))
+        return one_step(state, carry, accepted=accept.astype(carry.energy.dtype))
 
 
 class _Moves(NamedTuple):

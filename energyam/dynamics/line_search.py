@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PyTree
 
 from energyam.dynamics import fields
-from energyam.dynamics.fields import Felt, as_tol, felt, held, is_still, one_update
+from energyam.dynamics.fields import Felt, as_tol, felt, held, is_still, one_step
 from energyam.dynamics.gradient import check_real
 from energyam.dynamics.update import AbstractUpdate, Step, Tick
 from energyam.flips.derived import scalar_energy
@@ -54,7 +54,7 @@ class LineSearch(AbstractUpdate):
         aim = held(clamp, state, fields.answers(prepared, field, state))
         length = lax.stop_gradient(_length(prepared, state, aim, carry.energy, field, clamp))
         new = _between(prepared, state, aim, length, clamp)
-        return one_update(new, felt(prepared, new), is_still(aim, state, self.tol) | (length == 0))
+        return one_step(new, felt(prepared, new), is_still(aim, state, self.tol) | (length == 0))
 
 
 def _between(memory, state, aim, length, clamp):

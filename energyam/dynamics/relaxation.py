@@ -9,16 +9,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PyTree
 
 from energyam import checks
-from energyam.dynamics.fields import (
-    answers,
-    as_tol,
-    check_fields,
-    felt,
-    held,
-    inputs_of,
-    is_still,
-    one_update,
-)
+from energyam.dynamics.fields import answers, as_tol, check_fields, felt, held, inputs_of, is_still, one_step
 from energyam.dynamics.update import AbstractUpdate, Step, Tick
 
 
@@ -87,7 +78,7 @@ class Relaxation(AbstractUpdate):
         settled = is_still(new, state, self.tol)
         if self.decay:
             settled = settled & is_still(aim, state, self.tol)
-        return one_update(new, self._relaxed(prepared, new, inputs), settled)
+        return one_step(new, self._relaxed(prepared, new, inputs), settled)
 
     def _mixed(self, now, aim):
         return jax.tree.map(lambda x, field: mixed(x, field, self.rate, self.decay), now, aim)

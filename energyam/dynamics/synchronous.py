@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, PyTree
 
 from energyam.abilities import ask
-from energyam.dynamics.fields import Felt, answers, as_tol, felt, has_field, held, is_still, one_update
+from energyam.dynamics.fields import Felt, answers, as_tol, felt, has_field, held, is_still, one_step
 from energyam.dynamics.update import AbstractUpdate, Step, Tick
 
 
@@ -47,7 +47,7 @@ class Synchronous(AbstractUpdate):
 
     def step(self, prepared: Any, state: PyTree[Array], carry: Felt, tick: Tick, clamp: Any) -> Step:
         new = held(clamp, state, answers(prepared, carry.pull.field, state, carry.pull.curvature))
-        return one_update(new, felt(prepared, new), _rests(prepared, state, new, self.tol))
+        return one_step(new, felt(prepared, new), _rests(prepared, state, new, self.tol))
 
 
 def _rests(memory: Any, before: PyTree[Array], after: PyTree[Array], tol: ArrayLike) -> Bool[Array, ""]:

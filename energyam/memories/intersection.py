@@ -12,7 +12,7 @@ import jax.random as jr
 import numpy as np
 from jax import lax
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, Num, PRNGKeyArray
 
 from energyam import checks
 from energyam.flips.abstract import Change
@@ -20,14 +20,7 @@ from energyam.flips.bounds import Bounds, of_terms
 from energyam.hypercube import MAX_DIMENSION, log_circle_intersection, log_number, log_of
 from energyam.hypersphere import log_cap_integral, log_cap_intersection
 from energyam.log_scale import ZERO_EXPONENT, largest_exponent, two_to, wide_floats
-from energyam.memories.separation import (
-    AbstractSeparation,
-    Directions,
-    Pair,
-    Similarities,
-    by_blocks,
-    check_similarities,
-)
+from energyam.memories.separation import AbstractSeparation, Pair, Similarities, by_blocks, check_similarities
 
 Key = PRNGKeyArray | None
 Count = int | float | None  # of neurons; None for infinitely many
@@ -106,7 +99,7 @@ class CircleIntersection(AbstractSeparation):
         potential = total * term * two_to(jnp.minimum(term_top, most), term.dtype) / self._scale
         return potential, weight * two_to(jnp.clip(weight_top, -most // 2, most), term.dtype)
 
-    def gain(self, similarities: Similarities, direction: Directions, step: ArrayLike) -> Change | None:
+    def gain(self, similarities: Similarities, direction: Num[Array, " K"], step: ArrayLike) -> Change | None:
         cells = self._cells(step)
         if cells is None:
             return None
@@ -232,7 +225,7 @@ class CapIntersection(AbstractSeparation):
     def _share(self, similarities):
         return _cap_share(self.dim, self.radius, similarities)
 
-    def gain(self, similarities: Similarities, direction: Directions, step: ArrayLike) -> Change:
+    def gain(self, similarities: Similarities, direction: Num[Array, " K"], step: ArrayLike) -> Change:
         before = _cap_share(self.dim, self.radius, similarities)
         after = _cap_share(self.dim, self.radius, similarities + step * direction)
         changes, sizes = after - before, after + before

@@ -15,14 +15,7 @@ from energyam.flips.abstract import Change
 from energyam.flips.bounds import Bounds, of_sums, sums
 from energyam.flips.integer_powers import MAX_ORDER, largest_order, limbs_for, power
 from energyam.log_scale import compressed, is_beyond
-from energyam.memories.separation import (
-    AbstractSeparation,
-    Directions,
-    Pair,
-    Similarities,
-    by_blocks,
-    saturated,
-)
+from energyam.memories.separation import AbstractSeparation, Pair, Similarities, by_blocks, saturated
 
 _SMALL_ORDER = 19  # up to here bounds take products of squares too: their n units of rounding are few
 
@@ -85,7 +78,7 @@ class Polynomial(AbstractSeparation):
         unit = jnp.minimum(scale ** (self.n - 1.0), largest / 2.0**32)
         return self._value(total, scale), unit
 
-    def gain(self, similarities: Similarities, direction: Directions, step: ArrayLike) -> Change:
+    def gain(self, similarities: Similarities, direction: Num[Array, " K"], step: ArrayLike) -> Change:
         before, after = similarities, similarities + step * direction
         if self.rectified:
             before, after = jax.nn.relu(before), jax.nn.relu(after)
