@@ -154,6 +154,9 @@ class EnergyTransformer(eqx.Module):
         return jax.vmap(lambda token: self.decode(self.out_norm(token)))(x)
 
 
+_share = partial(checks.number, low=0, high=1)
+
+
 def _as_graph(adjacency):
     return None if adjacency is None else jnp.asarray(adjacency, bool)
 
@@ -172,14 +175,15 @@ class MaskedCompletion(eqx.Module):
         converter=partial(checks.as_floats, "patches", dims="S N P")
     )
     batch_size: int = eqx.field(static=True, default=64, converter=partial(checks.count, "batch_size"))
-    masked: int | float = eqx.field(static=True, default=0.5)
-    shown_as_hidden: int | float = eqx.field(static=True, default=0.9)
+    masked: int | float = eqx.field(static=True, default=0.5, converter=partial(_share, "masked"))
+    shown_as_hidden: int | float = eqx.field(
+        static=True, default=0.9, converter=partial(_share, "shown_as_hidden")
+    )
     adjacency: Graph = eqx.field(default=None, converter=_as_graph)
 
     def __check_init__(self):
-        checks.number("shown_as_hidden", self.shown_as_hidden, 0, 1)
         N = self.patches.shape[1]
-        if round(checks.number("masked", self.masked, 0, 1) * N) < 1:
+        if round(self.masked * N) < 1:
             raise ValueError(f"masked must hide at least one of {N} patches; got {self.masked}")
 
     def __call__(self, model: EnergyTransformer, key: PRNGKeyArray) -> Float[Array, ""]:
