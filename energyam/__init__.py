@@ -34,13 +34,9 @@ from energyam.memories.hierarchical import HierarchicalMemory as HierarchicalMem
 # the parts of a memory
 from energyam.memories import synapses as synapses
 from energyam.memories.base import AbstractMemory as AbstractMemory, Pull as Pull
-from energyam.memories.neurons import (
-    AbstractNeurons as AbstractNeurons,
-    Continuous as Continuous,
-    Free as Free,
-    Spherical as Spherical,
-)
-from energyam.memories.discrete import Binary as Binary, Categorical as Categorical, ZeroOne as ZeroOne
+from energyam.memories.neurons import AbstractNeurons as AbstractNeurons, Binary as Binary, ZeroOne as ZeroOne
+from energyam.memories.categorical import Categorical as Categorical
+from energyam.memories.continuous import Continuous as Continuous, Free as Free, Spherical as Spherical
 from energyam.memories.softmax import Softmax as Softmax
 from energyam.memories.graded import (
     LayerNorm as LayerNorm,
@@ -83,12 +79,8 @@ from energyam.learning import (
 )
 
 # recall
-from energyam.dynamics.recall import (
-    STATUSES as STATUSES,
-    Recall as Recall,
-    is_local_minimum as is_local_minimum,
-    recall as recall,
-)
+from energyam.dynamics.recall import recall as recall
+from energyam.dynamics.traces import STATUSES as STATUSES, Recall as Recall
 from energyam.dynamics.update import (
     AbstractUpdate as AbstractUpdate,
     Flips as Flips,
@@ -96,7 +88,7 @@ from energyam.dynamics.update import (
     Step as Step,
     Tick as Tick,
 )
-from energyam.dynamics.asynchronous import Asynchronous as Asynchronous
+from energyam.dynamics.asynchronous import Asynchronous as Asynchronous, is_local_minimum as is_local_minimum
 from energyam.dynamics.blockwise import Blockwise as Blockwise
 from energyam.dynamics.gradient import GradientDescent as GradientDescent
 from energyam.dynamics.line_search import LineSearch as LineSearch

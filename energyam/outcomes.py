@@ -7,8 +7,7 @@ from jaxtyping import Array, ArrayLike, Float, Int, ScalarLike
 
 from energyam import checks
 from energyam.linalg import dot
-from energyam.memories.base import as_state
-from energyam.memories.dense import AbstractDenseAM
+from energyam.memories.base import AbstractDenseAM, as_state
 from energyam.memories.neurons import is_movable
 
 Index = Int[Array, ""]

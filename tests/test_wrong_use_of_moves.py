@@ -245,7 +245,7 @@ MADE = {
 def chosen(memory, x):
     """The classes of a memory's flips and of all in them, and the plan of a sweep."""
     view = view_of(ready(memory), x, jnp.zeros(x.shape, bool))
-    plan = sweep._plan(view.flips, view.flips.start(x), view.neurons, jnp.arange(x.size))
+    plan = sweep.planned(view.flips, view.flips.start(x), view.neurons, jnp.arange(x.size))
     return jax.tree.structure(view.flips), jax.tree.map(lambda leaf: leaf.dtype, view.flips), plan
 
 

@@ -2,13 +2,13 @@
 
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PyTree
 
 from energyam.abilities import ask
 from energyam.dynamics.fields import one_state
+from energyam.dynamics.states import declared_neurons
 from energyam.dynamics.temperature import (
     Schedule,
     Temperature,
@@ -19,7 +19,6 @@ from energyam.dynamics.temperature import (
 )
 from energyam.dynamics.update import AbstractUpdate, States, Step, Tick
 from energyam.memories.hidden import AbstractRedraws, can_be_drawn
-from energyam.memories.neurons import AbstractNeurons
 
 
 class Redrawn(NamedTuple):
@@ -93,8 +92,7 @@ class BlockGibbs(AbstractUpdate):
 
 def _check_drawn(memory: Any) -> None:
     """Raise `ValueError` that names the neurons of a memory that can't be drawn by themselves."""
-    is_neurons = lambda node: isinstance(node, AbstractNeurons)  # noqa: E731
-    for one in jax.tree.leaves(getattr(memory, "neurons", None), is_leaf=is_neurons):
+    for one in declared_neurons(memory):
         if not can_be_drawn(one):
             raise ValueError(
                 f"memory must have neurons that can be drawn at a temperature for BlockGibbs; those of "

@@ -60,6 +60,7 @@ class Blockwise(AbstractUpdate):
     tol: Float[Array, ""]
     tokens: tuple[str, ...] = eqx.field(static=True)
     decay: bool = eqx.field(static=True)
+    repeats = True
 
     def __init__(
         self, rate: ArrayLike = 1.0, tokens: Sequence[str] = (), decay: bool = True, tol: ArrayLike = 1e-6
@@ -72,10 +73,6 @@ class Blockwise(AbstractUpdate):
             raise ValueError(f"tokens must be a tuple of names of layers, such as ('image',); got {tokens!r}")
         self.tokens = tuple(tokens)
         self.tol = checked_tol(tol)
-
-    @property
-    def repeats(self) -> bool:
-        return True
 
     def prepare(self, memory: Any) -> Any:
         check_fields(memory, "Blockwise")

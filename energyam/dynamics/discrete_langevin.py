@@ -1,5 +1,6 @@
 """Discrete Langevin: many ±1 neurons flip at once by the gradient, and the whole step is accepted or not."""
 
+import functools
 from typing import Any
 
 import jax
@@ -11,7 +12,7 @@ from jaxtyping import Array, Float, PyTree
 from energyam import checks
 from energyam.dynamics.fields import Slope, one_state
 from energyam.dynamics.heat_bath import logit, uniform_within
-from energyam.dynamics.moves import Ready, check_moves, nothing_held, view_of
+from energyam.dynamics.moves import Ready, check_moves, view_of
 from energyam.dynamics.temperature import (
     Schedule,
     Temperature,
@@ -42,6 +43,7 @@ class DiscreteLangevin(AbstractUpdate):
 
     step_size: Float[Array, ""]
     temperature: Temperature
+    moves_neurons = True
 
     def __init__(self, step_size: ArrayLike, temperature: ArrayLike | Schedule = 1.0):
         self.step_size = checks.positive_float("step_size", step_size)
@@ -49,10 +51,6 @@ class DiscreteLangevin(AbstractUpdate):
 
     def at(self, temperature: Float[Array, ""]) -> "DiscreteLangevin":
         return DiscreteLangevin(self.step_size, temperature)
-
-    @property
-    def moves_neurons(self) -> bool:
-        return True
 
     def check(self, memory: Any, num_steps: int) -> None:
         check_schedule(self.temperature, num_steps)
@@ -62,7 +60,7 @@ class DiscreteLangevin(AbstractUpdate):
         return memory
 
     def init(self, prepared: Any, state: PyTree[Array], tick: Tick) -> Slope:
-        view = self._view(prepared, state, nothing_held(state))
+        view = self._view(prepared, state, None)
         return _slope(prepared, view.rebuild, view.neurons.state)
 
     def energy(self, carry: Slope) -> Float[Array, ""]:
@@ -81,7 +79,7 @@ class DiscreteLangevin(AbstractUpdate):
         gain = carry.energy - proposed.energy + _log_probability(back, flips, free, temperature)
         gain = gain - _log_probability(drive, flips, free, temperature)
         accept = gain > temperature * jnp.log(uniform_within((), gain.dtype, key=accept_key))
-        x, carry = jax.tree.map(lambda a, b: jnp.where(accept, a, b), (new, proposed), (x, carry))
+        x, carry = jax.tree.map(functools.partial(jnp.where, accept), (new, proposed), (x, carry))
         state, accepted = view.rebuild(x), accept.astype(carry.energy.dtype)
         record = States(one_state(state))
         return Step(state, carry, carry.energy[None], record, jnp.zeros((), bool), accepted)

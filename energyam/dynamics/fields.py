@@ -8,10 +8,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, PyTree
 
 from energyam import checks
-from energyam.dynamics.states import layers_of
+from energyam.dynamics.states import declared_neurons, layers_of
 from energyam.flips.derived import one_number
 from energyam.memories.base import Pull
-from energyam.memories.neurons import AbstractNeurons, Free
+from energyam.memories.continuous import Free
 
 
 class Felt(NamedTuple):
@@ -78,8 +78,7 @@ def check_fields(memory: Any, rule: str, energy: bool = False) -> None:
                 f"{rule} needs a memory with a {wanted}(state); {name} has none "
                 "(use eam.GradientDescent(step_size))"
             )
-    is_neurons = lambda node: isinstance(node, AbstractNeurons)  # noqa: E731
-    neurons = jax.tree.leaves(getattr(memory, "neurons", None), is_leaf=is_neurons)
+    neurons = declared_neurons(memory)
     if not neurons or any(isinstance(one, Free) for one in neurons):
         got = "Free, which cost nothing" if neurons else "missing"
         raise ValueError(

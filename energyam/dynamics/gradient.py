@@ -8,9 +8,10 @@ from jaxtyping import Array, Float, PyTree
 
 from energyam import checks
 from energyam.dynamics.fields import checked_tol, held, is_still, one_state, retracted
+from energyam.dynamics.states import declared_neurons
 from energyam.dynamics.update import AbstractUpdate, States, Step, Tick
 from energyam.flips.derived import scalar_energy
-from energyam.memories.neurons import AbstractNeurons, is_movable
+from energyam.memories.neurons import is_movable
 
 
 class GradientDescent(AbstractUpdate):
@@ -26,14 +27,11 @@ class GradientDescent(AbstractUpdate):
 
     step_size: Float[Array, ""]
     tol: Float[Array, ""]
+    repeats = True
 
     def __init__(self, step_size: ArrayLike, tol: ArrayLike = 1e-6):
         self.step_size = checks.positive_float("step_size", step_size)
         self.tol = checked_tol(tol)
-
-    @property
-    def repeats(self) -> bool:
-        return True
 
     def prepare(self, memory: Any) -> Any:
         check_real(memory, "GradientDescent")
@@ -59,8 +57,7 @@ def check_real(memory: Any, rule: str) -> None:
     name = type(memory).__name__
     if not checks.has_method(memory, "energy"):
         raise ValueError(f"{rule} needs a memory with an energy(x); {name} has none (use eam.Synchronous())")
-    is_neurons = lambda node: isinstance(node, AbstractNeurons)  # noqa: E731
-    neurons = jax.tree.leaves(getattr(memory, "neurons", None), is_leaf=is_neurons)
+    neurons = declared_neurons(memory)
     if any(map(is_movable, neurons)):
         raise ValueError(
             f"{rule} needs continuous neurons; those of {name} move from value to value "

@@ -10,8 +10,7 @@ from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
-from energyam.dynamics.moves import Ready, View, check_moves, nothing_held, ready, view_of, without_gradient
-from energyam.dynamics.orders import checked_order, drawn_order
+from energyam.dynamics.moves import Ready, View, check_moves, ready, view_of, without_gradient
 from energyam.dynamics.temperature import (
     Schedule,
     Temperature,
@@ -19,7 +18,7 @@ from energyam.dynamics.temperature import (
     checked_temperature,
     temperature_at,
 )
-from energyam.dynamics.update import AbstractUpdate, Flips, Step, Tick
+from energyam.dynamics.update import AbstractUpdate, Flips, Step, Tick, checked_order
 
 Order = Literal["permutation", "uniform", "sequential"]
 AFRESH = 100  # sweeps until what flips keep is computed anew, before rounding adds up
@@ -41,6 +40,7 @@ class AbstractFlipsAtRandom(AbstractUpdate):
 
     temperature: eqx.AbstractVar[Temperature]
     order: eqx.AbstractVar[str]
+    moves_neurons = True
 
     @abc.abstractmethod
     def threshold(self, u: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -51,10 +51,6 @@ class AbstractFlipsAtRandom(AbstractUpdate):
     def noise(self, counts: Int[Array, " t"], most: int, *, key: PRNGKeyArray) -> Float[Array, "t n"]:
         """What comes to the changes of each of a unit's other values, `counts` (t,) of them and `most` at
         most, in units of the temperature. The unit goes to the largest sum, if that lies above 0."""
-
-    @property
-    def moves_neurons(self) -> bool:
-        return True
 
     def at(self, temperature: Float[Array, ""]) -> "AbstractFlipsAtRandom":
         return eqx.tree_at(lambda rule: rule.temperature, self, temperature)
@@ -67,7 +63,7 @@ class AbstractFlipsAtRandom(AbstractUpdate):
         return ready(without_gradient(memory))
 
     def init(self, prepared: Ready, state: PyTree[Array], tick: Tick) -> Chain:
-        view = view_of(prepared, state, nothing_held(state))
+        view = view_of(prepared, state)
         kept = view.flips.start(view.neurons.state)
         return Chain(view.flips.energy(kept, view.neurons.state), kept)
 
@@ -76,7 +72,7 @@ class AbstractFlipsAtRandom(AbstractUpdate):
 
     def step(self, prepared: Ready, state: PyTree[Array], carry: Chain, tick: Tick, clamp: Any) -> Step:
         view, once = view_of(prepared, state, clamp), self.order != "uniform"
-        order = drawn_order(self.order, view.num_tries, tick)
+        order = tick.order(self.order, view.num_tries)
         temperature = temperature_at(self.temperature, tick.index).astype(view.neurons.state.dtype)
         noise = self._noise(view, order, temperature, tick.own)
         swept, kept = view.visit(self._kept(view, carry, tick, temperature), order, noise, once)

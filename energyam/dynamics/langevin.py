@@ -13,7 +13,7 @@ from energyam import checks
 from energyam.dynamics.fields import Slope, one_state
 from energyam.dynamics.gradient import check_real
 from energyam.dynamics.heat_bath import uniform_within
-from energyam.dynamics.states import layers_of
+from energyam.dynamics.states import declared_neurons, layers_of
 from energyam.dynamics.temperature import (
     Schedule,
     Temperature,
@@ -61,8 +61,7 @@ class Langevin(AbstractUpdate):
 
     def prepare(self, memory: Any) -> Any:
         check_real(memory, "Langevin")
-        is_neurons = lambda node: isinstance(node, AbstractNeurons)  # noqa: E731
-        for one in jax.tree.leaves(getattr(memory, "neurons", None), is_leaf=is_neurons):
+        for one in declared_neurons(memory):
             if self.adjusted and one.coupled and not is_curved(one):
                 raise ValueError(
                     f"adjusted must be False for neurons of {type(one).__name__}, which constrain one "

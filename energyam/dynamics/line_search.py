@@ -52,13 +52,10 @@ class LineSearch(AbstractUpdate):
     """
 
     tol: Float[Array, ""]
+    repeats = True
 
     def __init__(self, tol: ArrayLike = 1e-6):
         self.tol = checked_tol(tol)
-
-    @property
-    def repeats(self) -> bool:
-        return True
 
     def prepare(self, memory: Any) -> Any:
         check_real(memory, "LineSearch")

@@ -58,6 +58,7 @@ class Relaxation(AbstractUpdate):
     tol: Float[Array, ""]
     decay: bool = eqx.field(static=True)
     leak: str = eqx.field(static=True, default="input")
+    repeats = True
 
     def __init__(
         self,
@@ -72,10 +73,6 @@ class Relaxation(AbstractUpdate):
         self.leak = checks.one_of("leak", leak, ("input", "output"))
         if leak == "output" and not decay:
             raise ValueError('decay must be True with leak="output", where the activations decay; got False')
-
-    @property
-    def repeats(self) -> bool:
-        return True
 
     def prepare(self, memory: Any) -> Any:
         check_fields(memory, "Relaxation")

@@ -38,6 +38,7 @@ class Synchronous(AbstractUpdate):
     """
 
     tol: Float[Array, ""]
+    repeats = True
 
     def __init__(self, tol: ArrayLike = 1e-6):
         self.tol = checked_tol(tol)
@@ -50,10 +51,6 @@ class Synchronous(AbstractUpdate):
                 "ones, or write its potential(state) and neurons)"
             )
         return memory
-
-    @property
-    def repeats(self) -> bool:
-        return True
 
     def init(self, prepared: Any, state: PyTree[Array], tick: Tick) -> Felt:
         return felt(prepared, state)

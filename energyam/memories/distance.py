@@ -6,9 +6,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Num
 
-from energyam.memories.base import as_state
-from energyam.memories.dense import AbstractDenseAM
-from energyam.memories.neurons import Free
+from energyam.memories.base import AbstractDenseAM, as_state
+from energyam.memories.continuous import Free
 from energyam.memories.separations import LogSumExp
 from energyam.memories.similarity import AbstractSimilarity, NegativeDistance
 from energyam.memories.sparse import LogSumReLU

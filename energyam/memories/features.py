@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Num, PRNGKeyArray
 from energyam import checks
 from energyam.linalg import dot
 from energyam.memories.base import as_state
-from energyam.memories.neurons import Free
+from energyam.memories.continuous import Free
 from energyam.memories.rows import as_wide
 
 

@@ -141,6 +141,7 @@ class LayerNorm(AbstractNeurons):
     offset: Layer
     eps: Number
     shape: Shape = eqx.field(static=True, default=None)
+    coupled = True
 
     def __init__(
         self, gain: ArrayLike = 1.0, offset: ArrayLike = 0.0, eps: ArrayLike = 1e-5, shape: Shape = None
@@ -149,10 +150,6 @@ class LayerNorm(AbstractNeurons):
         self.offset = checks.as_floats("offset", offset, "..." if jnp.ndim(offset) == 0 else "D")
         self.eps = checks.positive_float("eps", eps)
         self.shape = shape
-
-    @property
-    def coupled(self) -> bool:
-        return True
 
     def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
         states = checks.as_floats(name, states, dims)

@@ -8,8 +8,7 @@ from energyam import checks
 from energyam.flips.couplings import CouplingFlips, coupling_flips
 from energyam.linalg import dot
 from energyam.memories.base import AbstractMemory, Pull
-from energyam.memories.discrete import Binary
-from energyam.memories.neurons import AbstractNeurons, cost_nothing
+from energyam.memories.neurons import AbstractNeurons, Binary, cost_nothing
 
 
 class HopfieldNetwork(AbstractMemory):

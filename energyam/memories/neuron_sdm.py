@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Int, Num, PRNGKeyArray, UInt32
 from energyam import checks
 from energyam.hypercube import check_radius
 from energyam.linalg import dot
-from energyam.memories.discrete import Binary
+from energyam.memories.neurons import Binary
 
 _BITS = 32  # in a word of a packed address
 _BLOCK = 2**15  # such words at a time: they stay in a core's cache

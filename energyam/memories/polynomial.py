@@ -18,15 +18,9 @@ from energyam.flips.integer_powers import (
     power_changes,
     with_exact_sign,
 )
+from energyam.linalg import saturated
 from energyam.log_scale import compressed, is_beyond
-from energyam.memories.separation import (
-    AbstractSeparation,
-    Directions,
-    Pair,
-    Similarities,
-    by_blocks,
-    saturated,
-)
+from energyam.memories.separation import AbstractSeparation, Directions, Pair, Similarities, by_blocks
 
 _SMALL_ORDER = 19  # up to here bounds take products of squares too: their n units of rounding are few
 
@@ -51,6 +45,7 @@ class Polynomial(AbstractSeparation):
     n: Num[Array, ""]
     rectified: bool = eqx.field(static=True)
     limbs: int = eqx.field(static=True, default=limbs_for(MAX_ORDER))  # of the integers that decide
+    growing = True
 
     def __init__(self, n: ArrayLike, rectified: bool = True):
         checks.positive("n", n)
@@ -70,10 +65,6 @@ class Polynomial(AbstractSeparation):
 
     def blocks(self) -> "Polynomial":
         return self
-
-    @property
-    def growing(self) -> bool:
-        return True
 
     def scale(self, similarities: Similarities) -> Float[Array, ""]:
         # Above 0 where all similarities are 0, so that a slope of 1 (n = 1) is not lost.

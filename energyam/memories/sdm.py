@@ -5,10 +5,10 @@ from typing import ClassVar, Literal
 from jax.typing import ArrayLike
 from jaxtyping import Array, Num, PRNGKeyArray
 
-from energyam.memories.dense import AbstractDenseAM
-from energyam.memories.discrete import Binary
+from energyam.memories.base import AbstractDenseAM
+from energyam.memories.continuous import Spherical
 from energyam.memories.intersection import CapIntersection, CircleIntersection
-from energyam.memories.neurons import Spherical
+from energyam.memories.neurons import Binary
 from energyam.memories.similarity import AbstractSimilarity, Dot
 
 

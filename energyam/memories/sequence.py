@@ -8,7 +8,7 @@ from jaxtyping import Array, ArrayLike, Float, Num, Shaped
 
 from energyam import checks
 from energyam.linalg import dot
-from energyam.memories.discrete import Binary
+from energyam.memories.neurons import Binary
 from energyam.memories.reads import read_pairs
 from energyam.memories.separation import AbstractSeparation
 

@@ -19,10 +19,16 @@ Pull = tuple[State, Float[Array, ""]]
 
 
 class AbstractSimilarity(eqx.Module):
-    """How near a state is to a pattern: larger is nearer. `of`, for one pair, is all that must be written."""
+    """How near a state is to a pattern: larger is nearer. `of`, for one pair, is all that must be written.
 
-    def __check_init__(self):
-        check_written(type(self), AbstractSimilarity)
+    **Optional value:** `overlaps`, True for the overlap ξ · x itself and no other similarity: between whole
+    numbers flips are then exact.
+    """
+
+    overlaps = False
+
+    def __init_subclass__(cls):
+        check_written(cls, AbstractSimilarity)
 
     @abc.abstractmethod
     def of(self, pattern: State, state: State) -> Float[Array, ""]:
@@ -57,20 +63,11 @@ class AbstractSimilarity(eqx.Module):
         """
         return None
 
-    @property
-    @optional
-    def overlaps(self) -> bool:
-        """Whether this is the overlap ξ · x itself. Write it for such a similarity alone: between whole
-        numbers flips are then exact."""
-        return False
-
 
 class Dot(AbstractSimilarity):
     """The overlap ξ · x."""
 
-    @property
-    def overlaps(self) -> bool:
-        return True
+    overlaps = True
 
     def of(self, pattern: State, state: State) -> Float[Array, ""]:
         return dot(pattern, state)

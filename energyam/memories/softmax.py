@@ -26,14 +26,11 @@ class Softmax(AbstractNeurons):
 
     beta: Number
     shape: Shape = eqx.field(static=True, default=None)
+    coupled = True
 
     def __init__(self, beta: ArrayLike, shape: Shape = None):
         self.beta = checks.positive_float("beta", beta)
         self.shape = shape
-
-    @property
-    def coupled(self) -> bool:
-        return True
 
     def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
         states = in_range(name, states, dims, 0, 1)

@@ -37,6 +37,7 @@ class Entmax(AbstractSeparation):
 
     beta: Float[Array, ""]
     alpha: Float[Array, ""]
+    fewest = 1
 
     def __init__(self, beta: ArrayLike, alpha: ArrayLike = 1.5):
         self.beta = checks.positive_float("beta", beta)
@@ -48,10 +49,6 @@ class Entmax(AbstractSeparation):
             raise ValueError(
                 f"alpha must be above 1 and at most 3; got {self.alpha} (1 is eam.LogSumExp(beta))"
             )
-
-    @property
-    def fewest(self) -> int:
-        return 1
 
     def potential(self, similarities: Similarities) -> Float[Array, ""]:
         return _entmax_potential(similarities, *self._numbers(similarities))
@@ -87,7 +84,7 @@ class KSubsets(AbstractSeparation):
         self.k = checks.count("k", k)
 
     @property
-    def fewest(self) -> int:
+    def fewest(self) -> int:  # type: ignore[override]
         return self.k
 
     def potential(self, similarities: Similarities) -> Float[Array, ""]:

@@ -18,8 +18,9 @@ from jaxtyping import Array, ArrayLike, Float, PyTree
 
 from energyam import checks
 from energyam.dynamics.recall import recall
+from energyam.dynamics.states import declared_neurons
 from energyam.dynamics.update import AbstractUpdate
-from energyam.memories.neurons import AbstractNeurons, is_movable
+from energyam.memories.neurons import is_movable
 
 Batch: TypeAlias = PyTree[ArrayLike]  # of states
 Scalar = Float[Array, ""]
@@ -155,8 +156,7 @@ def predictive_coding(
 
 def _check_moves(memory: Any, rule: str) -> None:
     """Raise `ValueError` for a memory of ±1 neurons."""
-    is_neurons = lambda node: isinstance(node, AbstractNeurons)  # noqa: E731
-    neurons = jax.tree.leaves(getattr(memory, "neurons", None), is_leaf=is_neurons)
+    neurons = declared_neurons(memory)
     if any(map(is_movable, neurons)):
         raise ValueError(
             f"{rule} needs continuous neurons, whose rest moves a little where the energy does; those of "
