@@ -46,7 +46,8 @@ def as_array(name: str, value: Any, dims: str) -> Shaped[Array, "..."]:
     Raises `ValueError` for ragged, complex or non-numeric input, another rank, or an axis of length 0.
     """
     try:
-        array = value if isinstance(value, jax.Array) else now(_as_jax, value)
+        with jax.ensure_compile_time_eval():  # what is known is an array at once, even inside `jit`
+            array = value if isinstance(value, jax.Array) else _as_jax(value)
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{name} must be a numeric array of shape ({_shown(dims)}); {error}") from None
     if not jnp.issubdtype(array.dtype, jnp.number) and array.dtype != bool:

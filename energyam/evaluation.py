@@ -191,8 +191,7 @@ def split_rhat(values: ArrayLike) -> float:
     """
     chains = _halves(values)
     folded = np.abs(chains - np.median(chains))
-    found = [_rhat(_normal_scores(each)) for each in (chains, folded)]
-    return max((one for one in found if not np.isnan(one)), default=float("nan"))
+    return float(np.fmax(*(_rhat(_normal_scores(each)) for each in (chains, folded))))  # passes over a NaN
 
 
 def _rhat(chains):

@@ -178,12 +178,10 @@ def log_weighted_circle_intersection(
     """
     logs, to_x, to_y = _log_agreement_terms(n, check_radius(n, radius), check_radius(n, distance, "distance"))
     rate = checks.number("rate", rate)
-    if weighting == "linear":
+    if checks.one_of("weighting", weighting, ("linear", "exponential")) == "linear":
         logs = logs + log_of((1 - to_x / n) * (1 - to_y / n))
-    elif weighting == "exponential":
-        logs = logs - rate * (to_x + to_y)
     else:
-        raise ValueError(f'weighting must be "linear" or "exponential"; got {weighting!r}')
+        logs = logs - rate * (to_x + to_y)
     top = logs.max(initial=-np.inf)
     return float(top + np.log(np.sum(np.exp(logs - top)))) if np.isfinite(top) else -math.inf
 

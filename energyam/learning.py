@@ -82,9 +82,7 @@ def store(
     if not callable(step):
         raise ValueError(f"step must be a function, such as storkey_step; got {step!r}")
     weights = checks.as_square("weights", weights)
-    states, D = checks.as_floats("patterns", patterns, "K D").astype(weights.dtype), weights.shape[0]
-    if states.shape[1] != D:
-        raise ValueError(f"patterns must be (K, {D}) for weights ({D}, {D}); got shape {states.shape}")
+    states = checks.as_floats("patterns", patterns, f"K {weights.shape[0]}").astype(weights.dtype)
     return _store(weights, states, step, _rate(rate, states[0]), _number("decay", decay, states))
 
 
@@ -155,10 +153,7 @@ def transition_weights(patterns: ArrayLike, transitions: ArrayLike) -> Weights:
     Brain Function", section 5.2; Sompolinsky & Kanter 1986.)
     """
     x = _states(patterns)
-    T = checks.as_floats("transitions", transitions, "K K").astype(x.dtype)
-    if T.shape != (x.shape[0], x.shape[0]):
-        raise ValueError(f"transitions must be (K, K) with K = {x.shape[0]}; got shape {T.shape}")
-    followers = dot(T, x)
+    followers = dot(as_transitions(transitions, x.shape[0]).astype(x.dtype), x)
     return _hollow(correlation_matrix_memory(x, followers) / x.shape[1])
 
 
@@ -210,6 +205,14 @@ def optimal_linear_associator(keys: ArrayLike, values: ArrayLike, ridge: ScalarL
     return least_squares(k, v).T
 
 
+def as_transitions(transitions: ArrayLike, num_patterns: int) -> Float[Array, "K K"]:
+    """Transitions T (K, K) between K patterns as floats; raises `ValueError` for another shape."""
+    T = checks.as_floats("transitions", transitions, "K K")
+    if T.shape != (num_patterns, num_patterns):
+        raise ValueError(f"transitions must be (K, K) with K = {num_patterns}; got shape {T.shape}")
+    return T
+
+
 def _states(patterns: ArrayLike) -> Float[Array, "K D"]:
     return checks.as_binary("patterns", patterns, "K D").astype(float)
 
@@ -233,13 +236,9 @@ def _hollow(weights: Weights) -> Weights:
 
 
 @eqx.filter_jit
-def _store(
-    weights: Weights, states: Float[Array, "K D"], step: Step, rate: ScalarLike, decay: Scalar
-) -> Weights:
-    def write(weights: Weights, state: Float[Array, " D"]):
-        return step(weights, state, rate, decay), None
-
+def _store(weights, states, step, rate, decay):
+    write = lambda weights, state: (step(weights, state, rate, decay), None)  # noqa: E731
     return jax.lax.scan(write, weights, states)[0]
 
 
-__all__, __dir__ = public_names(__name__)
+__all__, __dir__ = public_names(__name__, without="as_transitions")

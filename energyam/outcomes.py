@@ -94,10 +94,9 @@ def retrieved(memory: AbstractDenseAM, state: ArrayLike, tolerance: ScalarLike =
     Ramsauer et al., ICLR 2021 (metastable states); Amit, Gutfreund & Sompolinsky, Phys. Rev. A 32 (1985).
     """
     if not isinstance(memory, AbstractDenseAM):
-        raise ValueError(
-            f"memory must be a dense memory, with patterns that it weighs; got {type(memory).__name__} "
-            "(use evaluation.outcome with the patterns that it has learned)"
-        )
+        hint = "(use evaluation.outcome with the patterns that it has learned)"
+        got = f"{type(memory).__name__} {hint}"
+        raise ValueError(f"memory must be a dense memory, with patterns that it weighs; got {got}")
     checks.fraction("tolerance", tolerance)
     x = as_state(checks.as_vector("state", state, memory.num_neurons), memory.num_neurons)
     return _retrieved(memory, x, jnp.asarray(tolerance, x.dtype))

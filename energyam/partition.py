@@ -49,9 +49,7 @@ def log_partition(memory: Any, temperature: ArrayLike) -> float:
     if mixture is not None:
         return mixture.log_partition()
     kinds = _kinds_of(memory)
-    if kinds is not None and math.prod(n + 1 for n in kinds.counts) <= min(
-        _MOST_CLASSES, 2 ** min(memory.num_neurons, 60)
-    ):
+    if kinds is not None:
         return _by_kinds(memory, kinds, T)
     return _finite(float(np.logaddexp.reduce(_enumerate(memory, lambda state: (), T)[0])))
 
@@ -105,10 +103,8 @@ def sample_exactly(
 
 
 def _checked_temperature(temperature):
-    T = checks.number("temperature", temperature)
-    if T <= 0:
-        raise ValueError(f"temperature must be positive and finite; got {temperature}")
-    return T
+    checks.positive("temperature", temperature)
+    return checks.number("temperature", temperature)
 
 
 class Mixture(NamedTuple):
@@ -179,7 +175,7 @@ class _Kinds(NamedTuple):
 
 
 def _kinds_of(memory):
-    """The kinds of neurons of a dense memory of overlaps and two-valued neurons; None for others."""
+    """The few kinds of neurons of a dense memory of overlaps and two-valued neurons; None for others."""
     if not isinstance(memory, AbstractDenseAM) or not memory.similarity.overlaps:
         return None
     values = memory.neurons.values
@@ -192,7 +188,9 @@ def _kinds_of(memory):
         signs = np.sign(columns[np.arange(len(columns)), first])
         columns = columns * np.where(signs == 0, 1, signs)[:, None]
     kinds, counts = np.unique(columns, axis=0, return_counts=True)
-    return _Kinds(kinds, tuple(int(n) for n in counts))
+    most = min(_MOST_CLASSES, 2 ** min(memory.num_neurons, 60))
+    numbers = tuple(int(n) for n in counts)
+    return _Kinds(kinds, numbers) if math.prod(n + 1 for n in numbers) <= most else None
 
 
 def _by_kinds(memory, kinds, T):

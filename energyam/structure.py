@@ -129,8 +129,9 @@ class _Reader(NamedTuple):
             return cls(**fields)
         fields = _completed(cls, fields)
         module: Any = object.__new__(cls)
-        for name, value in fields.items():
-            object.__setattr__(module, name, value)
+        for field in dataclasses.fields(cls):
+            converter = field.metadata.get("converter", lambda value: value)
+            object.__setattr__(module, field.name, converter(fields[field.name]))
         for base in cls.__mro__:  # as Equinox does it at the end of every construction
             if "__check_init__" in base.__dict__:
                 base.__dict__["__check_init__"](module)
@@ -146,10 +147,8 @@ class _Reader(NamedTuple):
         elif name in self.ours:
             found = self.ours[name]
         else:
-            raise ValueError(
-                f"the class {name!r} is not part of this energyam; upgrade energyam, or pass "
-                f"classes=({name},) if it is yours"
-            )
+            hint = f"upgrade energyam, or pass classes=({name},) if it is yours"
+            raise ValueError(f"the class {name!r} is not part of this energyam; {hint}")
         if issubclass(found, eqx.Module) is not (kind == "class"):
             raise ValueError(f"{name} was a {kind} when it was saved; got another kind of class")
         return found
@@ -166,15 +165,11 @@ def _completed(cls: Any, fields: dict[str, Any]) -> dict[str, Any]:
 
 def _default(cls: Any, field: Any) -> Any:
     if field.default is not dataclasses.MISSING:
-        value = field.default
-    elif field.default_factory is not dataclasses.MISSING:
-        value = field.default_factory()
-    else:
-        raise ValueError(
-            f"the field {field.name} of {cls.__name__} is not in the file, and has no default: it must "
-            "have been added to the class later"
-        )
-    return field.metadata.get("converter", lambda value: value)(value)
+        return field.default
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    missing = f"the field {field.name} of {cls.__name__} is not in the file, and has no default"
+    raise ValueError(f"{missing}: it must have been added to the class later")
 
 
 def _shown(node: Any) -> str:

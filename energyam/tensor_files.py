@@ -17,6 +17,8 @@ import numpy as np
 
 from energyam.files import as_path, replacing
 
+Tensors = Mapping[str, np.ndarray]
+
 _CHECKSUM, _CHECKSUMS = "energyam.checksum", "energyam.checksums"  # of the other metadata; of each tensor
 _CODES = {"bool": "BOOL", "float16": "F16", "bfloat16": "BF16", "float32": "F32", "float64": "F64"}
 _CODES |= {f"int{bits}": f"I{bits}" for bits in (8, 16, 32, 64)}
@@ -28,9 +30,7 @@ def can_hold(dtype: np.dtype) -> bool:
     return dtype.name in _CODES
 
 
-def write_tensors(
-    path: str | os.PathLike, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]
-) -> None:
+def write_tensors(path: str | os.PathLike, tensors: Tensors, metadata: Mapping[str, str]) -> None:
     """Replace the file at `path` by one of these tensors and this metadata, whole or not at all.
 
     Raises `ValueError` for a dtype that such files can't hold, and as `energyam.files.replacing` does.
@@ -121,7 +121,7 @@ def opened_tensors(path: str | os.PathLike) -> Iterator[TensorFile]:
         raise ValueError(f"{path} is not a whole safetensors file: {reason}") from None
 
 
-def _header(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes:
+def _header(tensors: Tensors, metadata: Mapping[str, str]) -> bytes:
     checksums = {name: _checksum(tensor) for name, tensor in tensors.items()}
     metadata = {**metadata, _CHECKSUMS: json.dumps(checksums)}
     entries: dict[str, Any] = {"__metadata__": {**metadata, _CHECKSUM: _checksum_of_metadata(metadata)}}

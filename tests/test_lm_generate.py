@@ -98,7 +98,7 @@ def test_sampling_follows_the_softmax_of_the_largest():
     [
         (dict(max_new_tokens=0), "max_new_tokens"),
         (dict(max_new_tokens=60), "prompt and new tokens must be at most the context"),
-        (dict(temperature=-1), "temperature must be 0 or positive"),
+        (dict(temperature=-1), "temperature must be finite and not negative"),
         (dict(top_k=0), "top_k"),
     ],
 )

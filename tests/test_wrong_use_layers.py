@@ -71,7 +71,7 @@ def test_a_shape_that_is_a_number():
         (lambda: S.Convolution(jnp.ones((2, 3, 3)), 0), "stride must be an integer of at least 1"),
         (
             lambda: S.Convolution(jnp.ones((2, 3, 3)), 1, "same"),
-            "padding must be 'SAME' or 'VALID'; got 'same'",
+            "padding must be one of SAME, VALID; got 'same'",
         ),
         (lambda: S.Patterns(jnp.ones(3), eam.ReLU()), r"patterns must be \(K, D\)"),
         (lambda: S.Patterns(W, eam.ReLU), "separation must be an instance"),
@@ -88,7 +88,7 @@ def test_a_shape_that_is_a_number():
         (lambda: eam.Blockwise(tokens="image"), "tokens must be a tuple of names"),
         (lambda: eam.Relaxation(-1.0), "rate must be positive"),
         (lambda: eam.Relaxation(0.1, decay=1), "decay must be True or False; got 1"),
-        (lambda: eam.LineSearch(-1.0), "tol must not be negative"),
+        (lambda: eam.LineSearch(-1.0), "tol must be finite and not negative"),
     ],
 )
 def test_parts_that_cannot_be(make, message):

@@ -156,7 +156,7 @@ def test_rules_that_do_not_suit():
     for step_size in (0, -1, np.inf):
         with pytest.raises(ValueError, match="step_size must be positive"):
             eam.GradientDescent(step_size)
-    with pytest.raises(ValueError, match="tol must not be negative"):
+    with pytest.raises(ValueError, match="tol must be finite and not negative"):
         eam.Synchronous(tol=-1.0)
 
 

@@ -72,14 +72,11 @@ def _check(path: Path, file: RemoteFile, named: str, advice: str) -> None:
     kind, expected = file.checksum.split(":")
     content = path.read_bytes()
     if kind == "git":
-        got = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
-    else:
-        got = hashlib.new(kind, content, usedforsecurity=False).hexdigest()
+        content = b"blob %d\0" % len(content) + content
+    got = hashlib.new("sha1" if kind == "git" else kind, content, usedforsecurity=False).hexdigest()
     if got != expected:
-        raise ValueError(
-            f"{named} must have the {kind} checksum {expected}; got {got}: the file is damaged or another "
-            f"one. {advice}"
-        )
+        wrong = f"got {got}: the file is damaged or another one. {advice}"
+        raise ValueError(f"{named} must have the {kind} checksum {expected}; {wrong}")
 
 
 def _download(name: str, part: Path) -> None:

@@ -49,10 +49,8 @@ def load_images(folder: str | Path, shape: Sequence[int] = (48, 48), binary: boo
     endings = {end for end, form in Image.registered_extensions().items() if form not in _NO_PICTURES}
     pictures = [file for file in files if file.suffix.lower() in endings]
     if not pictures:
-        raise ValueError(
-            f"folder must hold pictures (.png, .jpg, .gif, …); got {str(folder)!r} without any "
-            "(sub-folders are not looked into)"
-        )
+        got = f"{str(folder)!r} without any (sub-folders are not looked into)"
+        raise ValueError(f"folder must hold pictures (.png, .jpg, .gif, …); got {got}")
     if len(pictures) < len(files):
         names = [file.name for file in files if file not in pictures]
         others = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

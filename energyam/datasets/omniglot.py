@@ -90,9 +90,7 @@ def _classes(names: list[str], path: Path) -> dict[str, list[str]]:
     return dict(classes)
 
 
-def _picture(
-    read: Callable[[str], bytes], path: Path, name: str, size: int
-) -> Float[np.ndarray, "size size"]:
+def _picture(read, path: Path, name: str, size: int) -> Float[np.ndarray, "size size"]:
     try:
         with Image.open(io.BytesIO(read(name))) as image:
             scaled = image.convert("L").resize((size, size), Image.Resampling.BOX)

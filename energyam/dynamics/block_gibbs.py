@@ -1,31 +1,17 @@
 """Block Gibbs: all neurons are drawn at once, given hidden units that are drawn given the neurons."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax.numpy as jnp
-from jax.typing import ArrayLike
+import equinox as eqx
 from jaxtyping import Array, Float, PyTree
 
 from energyam.abilities import ask
-from energyam.dynamics.fields import one_state
+from energyam.dynamics.fields import one_update
+from energyam.dynamics.heat_bath import Chain
 from energyam.dynamics.states import declared_neurons
-from energyam.dynamics.temperature import (
-    Schedule,
-    Temperature,
-    check_schedule,
-    checked_temperature,
-    temperature_at,
-    temperatures_of,
-)
-from energyam.dynamics.update import AbstractUpdate, States, Step, Tick
+from energyam.dynamics.temperature import Temperature, as_temperature, at_step, check_schedule
+from energyam.dynamics.update import AbstractUpdate, Step, Tick
 from energyam.memories.hidden import AbstractRedraws, can_be_drawn
-
-
-class Redrawn(NamedTuple):
-    """The energy of a state, and what is kept of it until the next draw."""
-
-    energy: Float[Array, ""]
-    kept: Any
 
 
 class BlockGibbs(AbstractUpdate):
@@ -50,17 +36,13 @@ class BlockGibbs(AbstractUpdate):
     Geman & Geman, IEEE PAMI 6 (1984).
     """
 
-    temperature: Temperature
-
-    def __init__(self, temperature: ArrayLike | Schedule = 1.0):
-        self.temperature = checked_temperature(temperature)
+    temperature: Temperature = eqx.field(converter=as_temperature, default=1.0)
 
     def at(self, temperature: Float[Array, ""]) -> "BlockGibbs":
         return BlockGibbs(temperature)
 
     def check(self, memory: Any, num_steps: int) -> None:
-        check_schedule(self.temperature, num_steps)
-        self.prepare(memory).check(temperatures_of(self.temperature, num_steps))
+        self.prepare(memory).check(check_schedule(self.temperature, num_steps))
 
     def prepare(self, memory: Any) -> AbstractRedraws:
         redraws = ask(memory, "redraws")
@@ -73,21 +55,21 @@ class BlockGibbs(AbstractUpdate):
             )
         return redraws
 
-    def init(self, prepared: AbstractRedraws, state: PyTree[Array], tick: Tick) -> Redrawn:
-        kept = prepared.start(state)
-        return Redrawn(prepared.energy(kept, state).astype(float), kept)
+    def init(self, prepared: AbstractRedraws, state: PyTree[Array], tick: Tick) -> Chain:
+        return _chain(prepared, state)
 
-    def energy(self, carry: Redrawn) -> Float[Array, ""]:
+    def energy(self, carry: Chain) -> Float[Array, ""]:
         return carry.energy
 
-    def step(
-        self, prepared: AbstractRedraws, state: PyTree[Array], carry: Redrawn, tick: Tick, clamp: Any
-    ) -> Step:
-        temperature = temperature_at(self.temperature, tick.index)
+    def step(self, prepared: Any, state: PyTree[Array], carry: Chain, tick: Tick, clamp: Any) -> Step:
+        temperature = at_step(self.temperature, tick.index)
         state = prepared.redrawn(carry.kept, state, clamp, temperature, key=tick.own)
-        kept = prepared.start(state)
-        carry = Redrawn(prepared.energy(kept, state).astype(float), kept)
-        return Step(state, carry, carry.energy[None], States(one_state(state)), jnp.zeros((), bool))
+        return one_update(state, _chain(prepared, state))
+
+
+def _chain(redraws, state):
+    kept = redraws.start(state)
+    return Chain(redraws.energy(kept, state).astype(float), kept)
 
 
 def _check_drawn(memory: Any) -> None:

@@ -1,6 +1,7 @@
 """Blockwise recall: one layer after another, or one token after another."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -12,7 +13,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PyTree
 
 from energyam import checks
-from energyam.dynamics.fields import check_fields, checked_tol, cost, held, inputs_of, is_still
+from energyam.dynamics.fields import as_tol, check_fields, cost, held, inputs_of, is_still
 from energyam.dynamics.relaxation import mixed
 from energyam.dynamics.states import layers_of
 from energyam.dynamics.update import AbstractUpdate, States, Step, Tick
@@ -32,6 +33,12 @@ class Block(NamedTuple):
     inputs: Array
     layer: Array
     still: Array
+
+
+def _as_names(tokens):
+    if isinstance(tokens, str) or not all(isinstance(name, str) for name in tokens):
+        raise ValueError(f"tokens must be a tuple of names of layers, such as ('image',); got {tokens!r}")
+    return tuple(tokens)
 
 
 class Blockwise(AbstractUpdate):
@@ -56,23 +63,15 @@ class Blockwise(AbstractUpdate):
     Synapses that declare nothing are taken to be convex.
     """
 
-    rate: Float[Array, ""]
-    tol: Float[Array, ""]
-    tokens: tuple[str, ...] = eqx.field(static=True)
-    decay: bool = eqx.field(static=True)
+    rate: Float[Array | float, ""] = eqx.field(converter=partial(checks.positive_float, "rate"), default=1.0)
+    tokens: Sequence[str] = eqx.field(static=True, converter=_as_names, default=())
+    decay: bool = eqx.field(static=True, default=True, converter=partial(checks.flag, "decay"))
+    tol: Float[ArrayLike, ""] = eqx.field(converter=as_tol, default=1e-6)
     repeats = True
 
-    def __init__(
-        self, rate: ArrayLike = 1.0, tokens: Sequence[str] = (), decay: bool = True, tol: ArrayLike = 1e-6
-    ):
-        self.rate = checks.positive_float("rate", rate)
-        self.decay = checks.flag("decay", decay)
+    def __check_init__(self):
         if self.decay and not checks.passes(lambda rate: rate <= 1, self.rate):
-            raise ValueError(f"rate must be at most 1 with decay, else the energy may rise; got {rate}")
-        if isinstance(tokens, str) or not all(isinstance(name, str) for name in tokens):
-            raise ValueError(f"tokens must be a tuple of names of layers, such as ('image',); got {tokens!r}")
-        self.tokens = tuple(tokens)
-        self.tol = checked_tol(tol)
+            raise ValueError(f"rate must be at most 1 with decay, else the energy may rise; got {self.rate}")
 
     def prepare(self, memory: Any) -> Any:
         check_fields(memory, "Blockwise")
@@ -83,10 +82,9 @@ class Blockwise(AbstractUpdate):
                     "is not, as its tokens see themselves (use eam.LineSearch() or eam.Relaxation(rate))"
                 )
             if name not in self.tokens:
-                raise ValueError(
-                    f"tokens must name {name!r}, as attention is convex in one token at a time; "
-                    f"got {self.tokens} (say eam.Blockwise(tokens=({name!r},)))"
-                )
+                wanted = f"{name!r}, as attention is convex in one token at a time"
+                hint = f"(say eam.Blockwise(tokens=({name!r},)))"
+                raise ValueError(f"tokens must name {wanted}; got {self.tokens} {hint}")
         return memory
 
     def init(self, prepared: Any, state: PyTree[Array], tick: Tick) -> Visited:
@@ -102,7 +100,7 @@ class Blockwise(AbstractUpdate):
         self._check_tokens(names, leaves)
         energies, states, still = [], [], []
         # Each layer feels the others as they are by then; energies and states are those after each visit.
-        for at in _order(prepared, names):
+        for at in map(names.index, getattr(prepared, "order", ()) or names):
             field = _field_of_leaf(prepared, structure, list(leaves), at)
             visit = self._visit_tokens if names[at] in self.tokens else self._visit
             block = visit(field, neurons[at], Block(inputs[at], leaves[at], clamps[at]))
@@ -146,9 +144,8 @@ class Blockwise(AbstractUpdate):
         for name in self.tokens:
             if name not in shapes or len(shapes[name]) < 2:
                 got = f"a layer of shape {shapes[name]}" if name in shapes else f"{name!r}"
-                raise ValueError(
-                    f"tokens must name layers of at least two axes, (N, D), of {sorted(names)}; got {got}"
-                )
+                wanted = f"layers of at least two axes, (N, D), of {sorted(names)}"
+                raise ValueError(f"tokens must name {wanted}; got {got}")
 
 
 def tokens_of(memory: Any) -> dict[str, bool]:
@@ -161,12 +158,6 @@ def _layers(memory, state) -> tuple[list[str], tuple[AbstractNeurons, ...]]:
     paths = [path for path, _ in jax.tree_util.tree_flatten_with_path(state)[0]]
     names = [keystr(path, simple=True, separator=".") for path in paths]
     return names, layers_of(memory, state, False).neurons
-
-
-def _order(memory, names):
-    """The places of the layers in the order of visits."""
-    own = getattr(memory, "order", ())
-    return [names.index(name) for name in own or names]
 
 
 def _field_of_leaf(memory, structure, leaves, at):

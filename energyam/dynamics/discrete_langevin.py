@@ -1,8 +1,9 @@
 """Discrete Langevin: many ±1 neurons flip at once by the gradient, and the whole step is accepted or not."""
 
-import functools
+from functools import partial
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -10,18 +11,14 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PyTree
 
 from energyam import checks
-from energyam.dynamics.fields import Slope, one_state
+from energyam.dynamics.fields import Slope, one_update
 from energyam.dynamics.heat_bath import logit, uniform_within
 from energyam.dynamics.moves import Ready, check_moves, view_of
-from energyam.dynamics.temperature import (
-    Schedule,
-    Temperature,
-    check_schedule,
-    checked_temperature,
-    temperature_at,
-)
-from energyam.dynamics.update import AbstractUpdate, States, Step, Tick
+from energyam.dynamics.temperature import Temperature, as_temperature, at_step, check_schedule
+from energyam.dynamics.update import AbstractUpdate, Step, Tick
 from energyam.flips.derived import scalar_energy
+
+Flat = Float[Array, " N"]
 
 
 class DiscreteLangevin(AbstractUpdate):
@@ -41,13 +38,9 @@ class DiscreteLangevin(AbstractUpdate):
     Zhang, Liu & Liu, ICML 2022.
     """
 
-    step_size: Float[Array, ""]
-    temperature: Temperature
+    step_size: Float[ArrayLike, ""] = eqx.field(converter=partial(checks.positive_float, "step_size"))
+    temperature: Temperature = eqx.field(converter=as_temperature, default=1.0)
     moves_neurons = True
-
-    def __init__(self, step_size: ArrayLike, temperature: ArrayLike | Schedule = 1.0):
-        self.step_size = checks.positive_float("step_size", step_size)
-        self.temperature = checked_temperature(temperature)
 
     def at(self, temperature: Float[Array, ""]) -> "DiscreteLangevin":
         return DiscreteLangevin(self.step_size, temperature)
@@ -70,7 +63,7 @@ class DiscreteLangevin(AbstractUpdate):
         view = self._view(prepared, state, clamp)
         x, steps, free = view.neurons
         flips_key, accept_key = jr.split(tick.own)
-        temperature = temperature_at(self.temperature, tick.index).astype(x.dtype)
+        temperature = at_step(self.temperature, tick.index).astype(x.dtype)
         drive = self.drive(steps, carry.gradient, temperature)
         flips = free & (drive > temperature * logit(uniform_within(x.shape, x.dtype, key=flips_key)))
         new = x + jnp.where(flips, steps, 0)
@@ -79,14 +72,11 @@ class DiscreteLangevin(AbstractUpdate):
         gain = carry.energy - proposed.energy + _log_probability(back, flips, free, temperature)
         gain = gain - _log_probability(drive, flips, free, temperature)
         accept = gain > temperature * jnp.log(uniform_within((), gain.dtype, key=accept_key))
-        x, carry = jax.tree.map(functools.partial(jnp.where, accept), (new, proposed), (x, carry))
+        x, carry = jax.tree.map(partial(jnp.where, accept), (new, proposed), (x, carry))
         state, accepted = view.rebuild(x), accept.astype(carry.energy.dtype)
-        record = States(one_state(state))
-        return Step(state, carry, carry.energy[None], record, jnp.zeros((), bool), accepted)
+        return one_update(state, carry, accepted=accepted)
 
-    def drive(
-        self, steps: Float[Array, " N"], gradient: Float[Array, " N"], temperature: Float[Array, ""]
-    ) -> Float[Array, " N"]:
+    def drive(self, steps: Flat, gradient: Flat, temperature: Float[Array, ""]) -> Flat:
         """T log(P(flip i) / P(keep i)) of a proposal, for neurons (N,) whose flips add `steps`, at which ∇E
         is `gradient`."""
         return -0.5 * steps * gradient - 0.5 * temperature * steps**2 / self.step_size

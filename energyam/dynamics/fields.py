@@ -1,15 +1,19 @@
 """What rules that follow fields share: the fields at a state, its energy, and how layers answer."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import jax.random as jr
 from jax.typing import ArrayLike
-from jaxtyping import Array, Bool, Float, PyTree
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
 from energyam import checks
 from energyam.dynamics.states import declared_neurons, layers_of
-from energyam.flips.derived import one_number
+from energyam.dynamics.update import States, Step
+from energyam.flips.derived import one_number, scalar_energy
 from energyam.memories.base import Pull
 from energyam.memories.continuous import Free
 
@@ -32,17 +36,23 @@ class Slope(NamedTuple):
     gradient: PyTree[Array]
 
 
+def slope_of(memory: Any, state: PyTree[Array]) -> Slope:
+    """The energy of a memory at a state, and its gradient there."""
+    return Slope(*jax.value_and_grad(scalar_energy(memory))(state))
+
+
 def has_field(memory: Any) -> bool:
     """Whether rules that follow fields can run: the memory has a field, or a potential and neurons."""
-    if checks.has_method(memory, "pull") or checks.has_method(memory, "field"):
-        return True
-    return checks.has_method(memory, "potential") and hasattr(memory, "neurons")
+    known = checks.has_method(memory, "potential") and hasattr(memory, "neurons")
+    return known or checks.has_method(memory, "pull") or checks.has_method(memory, "field")
 
 
 def felt(memory: Any, state: PyTree[Array]) -> Felt:
     """Field and energy at a state, together; raises `ValueError` for a field unlike the state."""
     pull = _pull(memory, state)
-    _check_field(memory, state, pull.field)
+    wanted, got = (jax.tree.map(jnp.shape, tree) for tree in (state, pull.field))
+    if wanted != got:
+        raise ValueError(f"field of {type(memory).__name__} must be like the state, {wanted}; got {got}")
     if pull.potential is None or not checks.has_method(memory, "energy"):
         return Felt(pull, None)
     return Felt(pull, cost(memory, state) - pull.potential)
@@ -60,13 +70,6 @@ def _pull(memory, state):
     return Pull(None, memory.field(state), curvature)
 
 
-def _check_field(memory, state, field):
-    """Raise `ValueError` unless the field is one number for each neuron."""
-    wanted, got = (jax.tree.map(jnp.shape, tree) for tree in (state, field))
-    if wanted != got:
-        raise ValueError(f"field of {type(memory).__name__} must be like the state, {wanted}; got {got}")
-
-
 def check_fields(memory: Any, rule: str, energy: bool = False) -> None:
     """Raise `ValueError` unless the memory has a potential with an energy, or else a field, and neurons that
     answer it with an energy of their own. `energy`: a field alone won't do."""
@@ -74,10 +77,8 @@ def check_fields(memory: Any, rule: str, energy: bool = False) -> None:
     by_field = checks.has_method(memory, "field") and not checks.has_method(memory, "energy")
     for wanted in () if by_field and not energy else ("energy", "potential"):
         if not checks.has_method(memory, wanted):
-            raise ValueError(
-                f"{rule} needs a memory with a {wanted}(state); {name} has none "
-                "(use eam.GradientDescent(step_size))"
-            )
+            hint = "(use eam.GradientDescent(step_size))"
+            raise ValueError(f"{rule} needs a memory with a {wanted}(state); {name} has none {hint}")
     neurons = declared_neurons(memory)
     if not neurons or any(isinstance(one, Free) for one in neurons):
         got = "Free, which cost nothing" if neurons else "missing"
@@ -87,38 +88,40 @@ def check_fields(memory: Any, rule: str, energy: bool = False) -> None:
         )
 
 
+def by_layer(
+    function: Callable[..., Any], memory: Any, state: PyTree[Array], *others: PyTree[ArrayLike]
+) -> PyTree[Any]:
+    """`function(neurons, layer, …)` of each layer of a state, and of its place in the other trees."""
+    leaves, structure = jax.tree.flatten(state)
+    neurons = layers_of(memory, state, False).neurons
+    layers = zip(neurons, leaves, *map(jax.tree.leaves, others), strict=True)
+    return jax.tree.unflatten(structure, [function(*layer) for layer in layers])
+
+
 def cost(memory: Any, state: PyTree[Array]) -> Float[Array, ""]:
     """Σ R_l(g_l) over the layers."""
-    neurons = layers_of(memory, state, False).neurons
-    costs = [one.energy(leaf) for one, leaf in zip(neurons, jax.tree.leaves(state), strict=True)]
-    return sum(costs, jnp.zeros(()))
+    costs = by_layer(lambda neurons, layer: neurons.energy(layer), memory, state)
+    return sum(jax.tree.leaves(costs), jnp.zeros(()))
 
 
 def answers(
     memory: Any, inputs: PyTree[Array], state: PyTree[Array], curvature: PyTree[ArrayLike] | None = None
 ) -> PyTree[Array]:
     """What every layer answers to its input: argmin R(g) + ½ c ‖g‖² − x · g, without curvature c = 0."""
-    neurons = layers_of(memory, state, False).neurons
-    leaves, structure = jax.tree.flatten(state)
-    bent = [0.0] * len(leaves) if curvature is None else jax.tree.leaves(curvature)
-    each = zip(neurons, jax.tree.leaves(inputs), leaves, bent, strict=True)
-    return jax.tree.unflatten(structure, [one.respond(x, leaf, c) for one, x, leaf, c in each])
+    curvature = jax.tree.map(lambda layer: 0.0, state) if curvature is None else curvature
+    answer = lambda neurons, layer, x, c: neurons.respond(x, layer, c)  # noqa: E731
+    return by_layer(answer, memory, state, inputs, curvature)
 
 
 def inputs_of(memory: Any, state: PyTree[Array]) -> PyTree[Array]:
     """Inputs x that layers answer with `state`: x = ∇R(g), at the nearest state where that is finite."""
-    neurons = layers_of(memory, state, False).neurons
-    leaves, structure = jax.tree.flatten(state)
-    found = [jax.grad(one.energy)(one.retract(leaf)) for one, leaf in zip(neurons, leaves, strict=True)]
-    return jax.tree.unflatten(structure, found)
+    slope = lambda neurons, layer: jax.grad(neurons.energy)(neurons.retract(layer))  # noqa: E731
+    return by_layer(slope, memory, state)
 
 
 def retracted(memory: Any, state: PyTree[Array]) -> PyTree[Array]:
     """Every layer at the nearest state that its neurons, where the memory declares them, can take."""
-    leaves, structure = jax.tree.flatten(state)
-    neurons = layers_of(memory, state, False).neurons
-    nearest = [one.retract(leaf) for one, leaf in zip(neurons, leaves, strict=True)]
-    return jax.tree.unflatten(structure, nearest)
+    return by_layer(lambda neurons, layer: neurons.retract(layer), memory, state)
 
 
 def held(clamp: PyTree[Bool[Array, "..."]], old: PyTree[Array], new: PyTree[Array]) -> PyTree[Array]:
@@ -126,26 +129,35 @@ def held(clamp: PyTree[Bool[Array, "..."]], old: PyTree[Array], new: PyTree[Arra
     return jax.tree.map(jnp.where, clamp, old, new)
 
 
-def is_still(new: PyTree[Array], old: PyTree[Array], tol: Float[Array, ""]) -> Bool[Array, ""]:
+def is_still(new: PyTree[Array], old: PyTree[Array], tol: ArrayLike) -> Bool[Array, ""]:
     """Whether no neuron moved by more than tol · max(1, max|x|)."""
-    apart = [jnp.abs(a - b).max() for a, b in zip(*map(jax.tree.leaves, (new, old)), strict=True)]
-    sizes = [jnp.abs(a).max() for a in jax.tree.leaves(new)]
-    return jnp.stack(apart).max() <= tol * jnp.maximum(1, jnp.stack(sizes).max())
+    largest = lambda tree: jnp.stack([jnp.abs(leaf).max() for leaf in jax.tree.leaves(tree)]).max()  # noqa: E731
+    return largest(jax.tree.map(jnp.subtract, new, old)) <= tol * jnp.maximum(1, largest(new))
 
 
-def checked_tol(tol: ArrayLike) -> Float[Array, ""]:
-    """A tolerance as a float; raises `ValueError` for others and below 0."""
-    number = checks.as_floats("tol", tol, "")
-    if not checks.passes(lambda tol: tol >= 0, number):
-        raise ValueError(f"tol must not be negative; got {tol}")
-    return number
+as_tol = partial(checks.not_negative, "tol", dims="")  # the tolerance of a rule as a float
 
 
-def one_state(state: PyTree[Array]) -> PyTree[Array]:
+def normal_like(state: PyTree[Array], *, key: PRNGKeyArray) -> PyTree[Array]:
+    """Independent normal numbers of variance 1, in the shapes of a state."""
+    leaves, structure = jax.tree.flatten(state)
+    keys = jr.split(key, len(leaves))
+    drawn = [jr.normal(k, leaf.shape, leaf.dtype) for k, leaf in zip(keys, leaves, strict=True)]
+    return jax.tree.unflatten(structure, drawn)
+
+
+def one_update(
+    state: PyTree[Array], carry: Any, settled: Bool[Array, ""] | None = None, accepted: Array | None = None
+) -> Step:
+    """A step of one update, with the energy that its carry holds and the state as its record.
+
+    Without `settled` it never is, as for a chain of samples.
+    """
+    energies = None if carry.energy is None else carry.energy[None]
+    settled = jnp.zeros((), bool) if settled is None else settled
+    return Step(state, carry, energies, one_state(state), settled, accepted)
+
+
+def one_state(state: PyTree[Array]) -> States:
     """A state as the record of one update, every leaf (1, …)."""
-    return jax.tree.map(lambda leaf: leaf[None], state)
-
-
-def one_energy(energy: Float[Array, ""] | None) -> Float[Array, " t"] | None:
-    """An energy as those of one update; None for none."""
-    return None if energy is None else energy[None]
+    return States(jax.tree.map(lambda leaf: leaf[None], state))

@@ -7,17 +7,10 @@ import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
 from jax import lax
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from energyam.dynamics.moves import Ready, View, check_moves, ready, view_of, without_gradient
-from energyam.dynamics.temperature import (
-    Schedule,
-    Temperature,
-    check_schedule,
-    checked_temperature,
-    temperature_at,
-)
+from energyam.dynamics.temperature import Temperature, as_temperature, at_step, check_schedule
 from energyam.dynamics.update import AbstractUpdate, Flips, Step, Tick, checked_order
 
 Order = Literal["permutation", "uniform", "sequential"]
@@ -25,7 +18,7 @@ AFRESH = 100  # sweeps until what flips keep is computed anew, before rounding a
 
 
 class Chain(NamedTuple):
-    """The energy of a chain's state, and what its flips keep of it from sweep to sweep."""
+    """The energy of a chain's state, and what is kept of it from step to step."""
 
     energy: Float[Array, ""]
     kept: Any
@@ -73,15 +66,14 @@ class AbstractFlipsAtRandom(AbstractUpdate):
     def step(self, prepared: Ready, state: PyTree[Array], carry: Chain, tick: Tick, clamp: Any) -> Step:
         view, once = view_of(prepared, state, clamp), self.order != "uniform"
         order = tick.order(self.order, view.num_tries)
-        temperature = temperature_at(self.temperature, tick.index).astype(view.neurons.state.dtype)
+        temperature = at_step(self.temperature, tick.index).astype(view.neurons.state.dtype)
         noise = self._noise(view, order, temperature, tick.own)
         swept, kept = view.visit(self._kept(view, carry, tick, temperature), order, noise, once)
         moved = swept.flips >= 0
         settled = (temperature == 0) & ~moved.any()
         if not once:  # which leaves some neurons out
-            settled = settled & lax.cond(
-                temperature == 0, lambda: ~view.any_descent()[0], lambda: jnp.zeros((), bool)
-            )
+            proved = lambda: ~view.any_descent()[0]  # noqa: E731
+            settled = settled & lax.cond(temperature == 0, proved, lambda: jnp.zeros((), bool))
         accepted = moved.sum() / jnp.maximum(view.free_tries(order).sum(), 1)
         record, carry = Flips(swept.flips.astype(jnp.int32)), Chain(swept.energy, kept)
         return Step(view.rebuild(swept.state), carry, swept.energies, record, settled, accepted)
@@ -123,12 +115,8 @@ class HeatBath(AbstractFlipsAtRandom):
     Glauber, J. Math. Phys. 4 (1963); Geman & Geman, IEEE PAMI 6 (1984).
     """
 
-    temperature: Temperature
-    order: str = eqx.field(static=True)
-
-    def __init__(self, temperature: ArrayLike | Schedule, order: Order = "permutation"):
-        self.temperature = checked_temperature(temperature)
-        self.order = checked_order(order)
+    temperature: Temperature = eqx.field(converter=as_temperature)
+    order: Order = eqx.field(static=True, default="permutation", converter=checked_order)
 
     def threshold(self, u: Float[Array, "..."]) -> Float[Array, "..."]:
         return logit(u)
@@ -152,12 +140,8 @@ class Metropolis(AbstractFlipsAtRandom):
     Metropolis, Rosenbluth, Rosenbluth, Teller & Teller, J. Chem. Phys. 21 (1953).
     """
 
-    temperature: Temperature
-    order: str = eqx.field(static=True)
-
-    def __init__(self, temperature: ArrayLike | Schedule, order: Order = "permutation"):
-        self.temperature = checked_temperature(temperature)
-        self.order = checked_order(order)
+    temperature: Temperature = eqx.field(converter=as_temperature)
+    order: Order = eqx.field(static=True, default="permutation", converter=checked_order)
 
     def threshold(self, u: Float[Array, "..."]) -> Float[Array, "..."]:
         return jnp.log(u)

@@ -1,29 +1,22 @@
 """Langevin dynamics: real neurons that go down the gradient of the energy, with noise."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, PyTree
 
 from energyam import checks
-from energyam.dynamics.fields import Slope, one_state
+from energyam.dynamics.fields import Slope, by_layer, normal_like, one_update, slope_of
 from energyam.dynamics.gradient import check_real
 from energyam.dynamics.heat_bath import uniform_within
-from energyam.dynamics.states import declared_neurons, layers_of
-from energyam.dynamics.temperature import (
-    Schedule,
-    Temperature,
-    check_schedule,
-    checked_temperature,
-    temperature_at,
-)
-from energyam.dynamics.update import AbstractUpdate, States, Step, Tick
-from energyam.flips.derived import scalar_energy
-from energyam.memories.neurons import AbstractNeurons, is_curved
+from energyam.dynamics.states import declared_neurons
+from energyam.dynamics.temperature import Temperature, as_temperature, at_step, check_schedule
+from energyam.dynamics.update import AbstractUpdate, Step, Tick
+from energyam.memories.neurons import is_curved
 
 
 class Langevin(AbstractUpdate):
@@ -44,14 +37,9 @@ class Langevin(AbstractUpdate):
     Roberts & Tweedie, Bernoulli 2 (1996).
     """
 
-    step_size: Float[Array, ""]
-    temperature: Temperature
-    adjusted: bool = eqx.field(static=True)
-
-    def __init__(self, step_size: ArrayLike, temperature: ArrayLike | Schedule = 1.0, adjusted: bool = True):
-        self.step_size = checks.positive_float("step_size", step_size)
-        self.temperature = checked_temperature(temperature)
-        self.adjusted = checks.flag("adjusted", adjusted)
+    step_size: Float[Array | float, ""] = eqx.field(converter=partial(checks.positive_float, "step_size"))
+    temperature: Temperature = eqx.field(converter=as_temperature, default=1.0)
+    adjusted: bool = eqx.field(static=True, default=True, converter=partial(checks.flag, "adjusted"))
 
     def at(self, temperature: Float[Array, ""]) -> "Langevin":
         return Langevin(self.step_size, temperature, self.adjusted)
@@ -70,44 +58,38 @@ class Langevin(AbstractUpdate):
         return memory
 
     def init(self, prepared: Any, state: PyTree[Array], tick: Tick) -> Slope:
-        return _slope(prepared, state)
+        return slope_of(prepared, state)
 
     def energy(self, carry: Slope) -> Float[Array, ""]:
         return carry.energy
 
     def step(self, prepared: Any, state: PyTree[Array], carry: Slope, tick: Tick, clamp: Any) -> Step:
-        temperature = temperature_at(self.temperature, tick.index)
-        moves = _Moves(layers_of(prepared, state, False).neurons, self.step_size, clamp)
+        temperature = at_step(self.temperature, tick.index)
+        moves = _Moves(prepared, self.step_size, clamp)
         drift = moves.drift(state, carry.gradient)
-        noise = _noise(jr.fold_in(tick.own, 0), state)
+        noise = normal_like(state, key=jr.fold_in(tick.own, 0))
         push = moves.along(state, _scaled(jnp.sqrt(2 * self.step_size * temperature), noise))
         step = jax.tree.map(jnp.add, drift, push)
         new, onward = moves.moved(state, step)
         allowed = moves.retracted(new)
-        proposed = _slope(prepared, allowed)
+        proposed = slope_of(prepared, allowed)
         if self.adjusted:
             back = jax.tree.map(lambda w, d: -w - d, onward, moves.drift(allowed, proposed.gradient))
             gain = carry.energy - proposed.energy + (_square(push) - _square(back)) / (4 * self.step_size)
             u = uniform_within((), gain.dtype, key=jr.fold_in(tick.own, 1))
-            accept = (gain > temperature * jnp.log(u)) & _equal(new, allowed)
+            same = jax.tree.map(lambda a, b: (a == b).all(), new, allowed)
+            accept = (gain > temperature * jnp.log(u)) & jnp.stack(jax.tree.leaves(same)).all()
         else:
             accept = jnp.ones((), bool)
         state, carry = jax.tree.map(lambda a, b: jnp.where(accept, a, b), (allowed, proposed), (state, carry))
-        return Step(
-            state,
-            carry,
-            carry.energy[None],
-            States(one_state(state)),
-            jnp.zeros((), bool),
-            accept.astype(carry.energy.dtype),
-        )
+        return one_update(state, carry, accepted=accept.astype(carry.energy.dtype))
 
 
 class _Moves(NamedTuple):
     """How the free neurons of a state move, layer by layer."""
 
-    neurons: tuple[AbstractNeurons, ...]
-    step_size: Float[Array, ""]
+    memory: Any
+    step_size: Array | float
     clamp: PyTree[Bool[Array, "..."]]
 
     def drift(self, state, gradient):
@@ -117,48 +99,32 @@ class _Moves(NamedTuple):
     def along(self, state, vector):
         """The part of a vector that the free neurons can follow."""
 
-        def one(neurons, clamp, x, v):
+        def one(neurons, x, clamp, v):
             v = neurons.tangent(x, v) if is_curved(neurons) else v
             return jnp.where(clamp, 0, v)
 
-        return self._by_layer(one, state, vector)
+        return by_layer(one, self.memory, state, self.clamp, vector)
 
     def moved(self, state, step):
         """Where a step leads, and the step as carried there."""
 
-        def one(neurons, clamp, x, v):
+        def one(neurons, x, clamp, v):
             if not is_curved(neurons):
                 return x + v, v
             arrived, onward = neurons.geodesic(x, v)
             return jnp.where(clamp, x, arrived), onward
 
-        pairs = self._by_layer(one, state, step)
+        pairs = by_layer(one, self.memory, state, self.clamp, step)
         outer, inner = jax.tree.structure(state), jax.tree.structure((0, 0))
         return jax.tree.transpose(outer, inner, pairs)
 
     def retracted(self, state):
         """The nearest state that the neurons can take; clamped ones, and those of a surface, as they are."""
 
-        def one(neurons, clamp, x):
+        def one(neurons, x, clamp):
             return x if is_curved(neurons) else jnp.where(clamp, x, neurons.retract(x))
 
-        return self._by_layer(one, state)
-
-    def _by_layer(self, function, *trees):
-        structure = jax.tree.structure(self.clamp)
-        leaves = zip(self.neurons, *map(jax.tree.leaves, (self.clamp, *trees)), strict=True)
-        return jax.tree.unflatten(structure, [function(*layer) for layer in leaves])
-
-
-def _slope(memory, state):
-    return Slope(*jax.value_and_grad(scalar_energy(memory))(state))
-
-
-def _noise(key, state):
-    leaves, structure = jax.tree.flatten(state)
-    keys = jr.split(key, len(leaves))
-    drawn = [jr.normal(k, leaf.shape, leaf.dtype) for k, leaf in zip(keys, leaves, strict=True)]
-    return jax.tree.unflatten(structure, drawn)
+        return by_layer(one, self.memory, state, self.clamp)
 
 
 def _scaled(factor, tree):
@@ -167,7 +133,3 @@ def _scaled(factor, tree):
 
 def _square(tree):
     return sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(tree))
-
-
-def _equal(a, b):
-    return jnp.stack([(x == y).all() for x, y in zip(*map(jax.tree.leaves, (a, b)), strict=True)]).all()

@@ -1,6 +1,6 @@
 """Line search: all layers at once, as far as the energy falls."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -9,30 +9,14 @@ from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PyTree
 
-from energyam.dynamics.fields import (
-    answers,
-    check_fields,
-    checked_tol,
-    cost,
-    felt,
-    held,
-    is_still,
-    one_state,
-    retracted,
-)
+from energyam.dynamics import fields
+from energyam.dynamics.fields import Felt, as_tol, felt, held, is_still, one_update
 from energyam.dynamics.gradient import check_real
-from energyam.dynamics.update import AbstractUpdate, States, Step, Tick
+from energyam.dynamics.update import AbstractUpdate, Step, Tick
 from energyam.flips.derived import scalar_energy
 
 _HALVINGS = 30  # of the step: 1, ½, ¼, …, below which floats do not tell the states apart
 _ENOUGH = 1e-4  # of the fall that the slope promises
-
-
-class Start(NamedTuple):
-    """What a search starts from: the energy of the state, and the fields at it."""
-
-    energy: Float[Array, ""]
-    field: PyTree[Array]
 
 
 class LineSearch(AbstractUpdate):
@@ -51,56 +35,47 @@ class LineSearch(AbstractUpdate):
     Applications 42 (2009), for such directions.
     """
 
-    tol: Float[Array, ""]
+    tol: Float[ArrayLike, ""] = eqx.field(converter=as_tol, default=1e-6)
     repeats = True
-
-    def __init__(self, tol: ArrayLike = 1e-6):
-        self.tol = checked_tol(tol)
 
     def prepare(self, memory: Any) -> Any:
         check_real(memory, "LineSearch")
-        check_fields(memory, "LineSearch", energy=True)
+        fields.check_fields(memory, "LineSearch", energy=True)
         return memory
 
-    def init(self, prepared: Any, state: PyTree[Array], tick: Tick) -> Start:
-        return _start(prepared, state)
+    def init(self, prepared: Any, state: PyTree[Array], tick: Tick) -> Felt:
+        return felt(prepared, state)
 
-    def energy(self, carry: Start) -> Float[Array, ""]:
+    def energy(self, carry: Felt) -> Float[Array, ""] | None:
         return carry.energy
 
-    def step(self, prepared: Any, state: PyTree[Array], carry: Start, tick: Tick, clamp: Any) -> Step:
-        aim = held(clamp, state, answers(prepared, carry.field, state))
-        length = lax.stop_gradient(_length(prepared, state, aim, carry, clamp))
+    def step(self, prepared: Any, state: PyTree[Array], carry: Felt, tick: Tick, clamp: Any) -> Step:
+        field = carry.field(state)
+        aim = held(clamp, state, fields.answers(prepared, field, state))
+        length = lax.stop_gradient(_length(prepared, state, aim, carry.energy, field, clamp))
         new = _between(prepared, state, aim, length, clamp)
-        after = _start(prepared, new)
-        settled = is_still(aim, state, self.tol) | (length == 0)
-        return Step(new, after, after.energy[None], States(one_state(new)), settled)
-
-
-def _start(memory, state):
-    found: Any = felt(memory, state)
-    return Start(found.energy, found.field(state))
+        return one_update(new, felt(prepared, new), is_still(aim, state, self.tol) | (length == 0))
 
 
 def _between(memory, state, aim, length, clamp):
     """g + t (a − g), at the nearest states that the neurons can take; exactly `state` for t = 0."""
     nearer = jax.tree.map(lambda g, a: g + length * (a - g), state, aim)
-    new = held(clamp, state, retracted(memory, nearer))
+    new = held(clamp, state, fields.retracted(memory, nearer))
     return jax.tree.map(lambda new, old: jnp.where(length > 0, new, old), new, state)
 
 
-def _length(memory, state, aim, start, clamp):
+def _length(memory, state, aim, energy, field, clamp):
     """How far the search goes, 0 where no step lowers the energy. Derivatives don't pass through it."""
-    arrays, rest = eqx.partition((memory, state, aim, start), eqx.is_inexact_array)
-    memory, state, aim, start = eqx.combine(jax.tree.map(lax.stop_gradient, arrays), rest)
+    arrays, rest = eqx.partition((memory, state, aim, energy, field), eqx.is_inexact_array)
+    memory, state, aim, start, field = eqx.combine(jax.tree.map(lax.stop_gradient, arrays), rest)
     energy_of = scalar_energy(memory)
-    products = jax.tree.map(lambda f, a, g: jnp.sum(f * (a - g)), start.field, aim, state)
-    promised = cost(memory, aim) - cost(memory, state) - sum(jax.tree.leaves(products))
+    products = jax.tree.map(lambda f, a, g: jnp.sum(f * (a - g)), field, aim, state)
+    promised = fields.cost(memory, aim) - fields.cost(memory, state) - sum(jax.tree.leaves(products))
     promised = jnp.minimum(promised, 0)
 
     def is_enough(length, energy):
         # Strictly lower, also where the promise is below the rounding; a NaN is not.
-        return (energy < start.energy) & (energy <= start.energy + _ENOUGH * length * promised)
+        return (energy < start) & (energy <= start + _ENOUGH * length * promised)
 
     # The first of 1, ½, ¼, … that lowers the energy enough.
     def too_far(at):
@@ -110,7 +85,7 @@ def _length(memory, state, aim, start, clamp):
         length = at[0] / 2
         return length, energy_of(_between(memory, state, aim, length, clamp))
 
-    one = jnp.ones_like(start.energy)
+    one = jnp.ones_like(start)
     first = one, energy_of(_between(memory, state, aim, one, clamp))
     length, energy = lax.while_loop(too_far, halve, first)
     return jnp.where(is_enough(length, energy), length, 0)

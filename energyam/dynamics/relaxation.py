@@ -1,5 +1,6 @@
 """Relaxation: all layers at once, at a rate."""
 
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
@@ -10,16 +11,15 @@ from jaxtyping import Array, Float, PyTree
 from energyam import checks
 from energyam.dynamics.fields import (
     answers,
+    as_tol,
     check_fields,
-    checked_tol,
     felt,
     held,
     inputs_of,
     is_still,
-    one_energy,
-    one_state,
+    one_update,
 )
-from energyam.dynamics.update import AbstractUpdate, States, Step, Tick
+from energyam.dynamics.update import AbstractUpdate, Step, Tick
 
 
 class Relaxed(NamedTuple):
@@ -54,24 +54,15 @@ class Relaxation(AbstractUpdate):
     Krotov & Hopfield, ICLR 2021; Hoover et al., "Energy transformer", NeurIPS 2023 (without decay).
     """
 
-    rate: Float[Array, ""]
-    tol: Float[Array, ""]
-    decay: bool = eqx.field(static=True)
-    leak: str = eqx.field(static=True, default="input")
+    rate: Float[Array | float, ""] = eqx.field(converter=partial(checks.positive_float, "rate"))
+    decay: bool = eqx.field(static=True, default=True, converter=partial(checks.flag, "decay"))
+    tol: Float[ArrayLike, ""] = eqx.field(converter=as_tol, default=1e-6)
+    leak: Literal["input", "output"] = eqx.field(static=True, default="input")
     repeats = True
 
-    def __init__(
-        self,
-        rate: ArrayLike,
-        decay: bool = True,
-        tol: ArrayLike = 1e-6,
-        leak: Literal["input", "output"] = "input",
-    ):
-        self.rate = checks.positive_float("rate", rate)
-        self.decay = checks.flag("decay", decay)
-        self.tol = checked_tol(tol)
-        self.leak = checks.one_of("leak", leak, ("input", "output"))
-        if leak == "output" and not decay:
+    def __check_init__(self):
+        checks.one_of("leak", self.leak, ("input", "output"))
+        if self.leak == "output" and not self.decay:
             raise ValueError('decay must be True with leak="output", where the activations decay; got False')
 
     def prepare(self, memory: Any) -> Any:
@@ -96,8 +87,7 @@ class Relaxation(AbstractUpdate):
         settled = is_still(new, state, self.tol)
         if self.decay:
             settled = settled & is_still(aim, state, self.tol)
-        after = self._relaxed(prepared, new, inputs)
-        return Step(new, after, one_energy(after.energy), States(one_state(new)), settled)
+        return one_update(new, self._relaxed(prepared, new, inputs), settled)
 
     def _mixed(self, now, aim):
         return jax.tree.map(lambda x, field: mixed(x, field, self.rate, self.decay), now, aim)
@@ -107,6 +97,6 @@ class Relaxation(AbstractUpdate):
         return Relaxed(inputs, found.field(state), found.energy)
 
 
-def mixed(x: Float[Array, "..."], field: Float[Array, "..."], rate: Array, decay: bool) -> Array:
+def mixed(x: Float[Array, "..."], field: Float[Array, "..."], rate: Array | float, decay: bool) -> Array:
     """x + rate (field − x), or x + rate · field without decay; at a rate of 1 exactly the field."""
     return (1 - rate) * x + rate * field if decay else x + rate * field

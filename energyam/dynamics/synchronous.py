@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import equinox as eqx
 import jax.numpy as jnp
 from equinox.internal import unvmap_any
 from jax import lax
@@ -9,18 +10,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, PyTree
 
 from energyam.abilities import ask
-from energyam.dynamics.fields import (
-    Felt,
-    answers,
-    checked_tol,
-    felt,
-    has_field,
-    held,
-    is_still,
-    one_energy,
-    one_state,
-)
-from energyam.dynamics.update import AbstractUpdate, States, Step, Tick
+from energyam.dynamics.fields import Felt, answers, as_tol, felt, has_field, held, is_still, one_update
+from energyam.dynamics.update import AbstractUpdate, Step, Tick
 
 
 class Synchronous(AbstractUpdate):
@@ -37,11 +28,8 @@ class Synchronous(AbstractUpdate):
     Yuille & Rangarajan, Neural Computation 15 (2003); Ramsauer et al., ICLR 2021.
     """
 
-    tol: Float[Array, ""]
+    tol: Float[ArrayLike, ""] = eqx.field(converter=as_tol, default=1e-6)
     repeats = True
-
-    def __init__(self, tol: ArrayLike = 1e-6):
-        self.tol = checked_tol(tol)
 
     def prepare(self, memory: Any) -> Any:
         if not has_field(memory):
@@ -60,11 +48,10 @@ class Synchronous(AbstractUpdate):
 
     def step(self, prepared: Any, state: PyTree[Array], carry: Felt, tick: Tick, clamp: Any) -> Step:
         new = held(clamp, state, answers(prepared, carry.pull.field, state, carry.pull.curvature))
-        after, settled = felt(prepared, new), _rests(prepared, state, new, self.tol)
-        return Step(new, after, one_energy(after.energy), States(one_state(new)), settled)
+        return one_update(new, felt(prepared, new), _rests(prepared, state, new, self.tol))
 
 
-def _rests(memory: Any, before: PyTree[Array], after: PyTree[Array], tol: Array) -> Bool[Array, ""]:
+def _rests(memory: Any, before: PyTree[Array], after: PyTree[Array], tol: ArrayLike) -> Bool[Array, ""]:
     """Whether the state has settled: still within the tolerance, and proved to be where the memory can."""
     still = is_still(after, before, tol)
     if ask(memory, "proves_rest", before, after) is None:

@@ -10,11 +10,11 @@ from jaxtyping import Array, Float, Int
 from energyam import checks
 
 Schedule = Callable[[Int[Array, ""]], ArrayLike]
-Temperature = Float[Array, ""] | Schedule
+Temperature = Float[ArrayLike, ""] | Schedule
 _LOOKED_AT = 4096  # steps of a schedule that are looked at before a run
 
 
-def checked_temperature(temperature: ArrayLike | Schedule) -> Temperature:
+def as_temperature(temperature: ArrayLike | Schedule) -> Temperature:
     """A temperature above 0 as a float, or a schedule as it is; raises `ValueError` for others."""
     if callable(temperature):
         check_schedule(temperature, 1)
@@ -22,48 +22,35 @@ def checked_temperature(temperature: ArrayLike | Schedule) -> Temperature:
     return checks.positive_float("temperature", temperature)
 
 
-def temperature_at(temperature: Temperature, index: Int[Array, ""]) -> Float[Array, ""]:
+def at_step(temperature: Temperature, index: Int[Array, ""]) -> Float[Array, ""]:
     """T at step `index`. A schedule never goes below 0 here: a check before the run finds most that do.
 
     Of a schedule, what is lost in the rounding of its first temperature is 0: compiled, a ramp ends at
     a (1 − n/n), where n/n is n times a rounded 1/n and not always 1. At T = 0 sweeps are descent.
     """
     if not callable(temperature):
-        return temperature
+        return jnp.asarray(temperature)
     now, first = (jnp.asarray(temperature(i), float) for i in (index, jnp.zeros_like(index)))
     return jnp.where(jnp.abs(now) <= 8 * jnp.finfo(now.dtype).eps * first, 0, now)
 
 
-def temperatures_of(temperature: Temperature, num_steps: int) -> Float[Array, " n"]:
-    """The temperatures of a run of so many steps: of a long schedule some thousands of them."""
-    if not callable(temperature):
-        return temperature[None]
-    return checks.now(jax.vmap(lambda step: temperature_at(temperature, step)), _looked_at(num_steps))
-
-
-def _looked_at(num_steps):
-    return jnp.linspace(0, num_steps - 1, min(num_steps, _LOOKED_AT)).astype(int)
-
-
-def check_schedule(temperature: Temperature, num_steps: int) -> None:
-    """Raise `ValueError` if a schedule is below 0, or not finite, at one of so many steps.
+def check_schedule(temperature: Temperature, num_steps: int) -> Float[Array, " n"]:
+    """The temperatures of a run; raises `ValueError` if a schedule is below 0, or not finite, at a step.
 
     Of long runs some thousands of steps are looked at, the first and the last among them.
     """
-    if not callable(temperature) or num_steps == 0:
-        return
-    steps = _looked_at(num_steps)
-    values = temperatures_of(temperature, num_steps)
+    if not callable(temperature):
+        return jnp.asarray(temperature)[None]
+    steps = jnp.linspace(0, num_steps - 1, min(num_steps, _LOOKED_AT)).astype(int)
+    values = checks.now(jax.vmap(lambda step: at_step(temperature, step)), steps)
     if values.shape != steps.shape:
-        raise ValueError(
-            f"temperature must be a number for each step; got shape {values.shape[1:]} from its schedule"
-        )
-    if not checks.is_known(values):
-        return
+        got = f"shape {values.shape[1:]} from its schedule"
+        raise ValueError(f"temperature must be a number for each step; got {got}")
     wrong = ~(jnp.isfinite(values) & (values >= 0))
-    if checks.now(jnp.any, wrong):
+    if not checks.passes(lambda wrong: ~wrong.any(), wrong):
         first = checks.now(jnp.argmax, wrong)
         raise ValueError(
             f"temperature must be finite and not below 0; got {float(values[first]):.6g} from its schedule "
             f"at step {int(steps[first])} (say lambda step: jnp.maximum(schedule(step), 0))"
         )
+    return values

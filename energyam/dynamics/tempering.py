@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jax.typing import ArrayLike
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, PyTree
 
 from energyam import checks
 from energyam.dynamics.fields import one_state
 from energyam.dynamics.heat_bath import uniform_within
-from energyam.dynamics.update import AbstractUpdate, States, Step, Tick
+from energyam.dynamics.update import AbstractUpdate, Step, Tick
 from energyam.flips.derived import scalar_energy
 
 
@@ -59,10 +59,8 @@ class Tempering(AbstractUpdate):
         self.temperatures = jnp.sort(temperatures)
         self.update = checks.instance("update", update, AbstractUpdate, " (say eam.HeatBath(1.0))")
         if self.update.at(self.temperatures[0]) is None:
-            raise ValueError(
-                f"update must be a rule for other temperatures too, such as eam.HeatBath(1.0); "
-                f"{type(update).__name__} has no `at`"
-            )
+            wanted = "a rule for other temperatures too, such as eam.HeatBath(1.0)"
+            raise ValueError(f"update must be {wanted}; {type(update).__name__} has no `at`")
 
     @property
     def moves_neurons(self) -> bool:
@@ -92,17 +90,16 @@ class Tempering(AbstractUpdate):
             step: Any = rule.step(prepared.inner, state, inner, its_tick, clamp)
             return step.state, step.carry, step.energies[-1]
 
-        replicas = Replicas(
-            *jax.vmap(one)(self.temperatures, self._own_keys(tick), carry.states, carry.carries)
-        )
+        at_each = self.temperatures, self._own_keys(tick), carry.states, carry.carries
+        replicas = Replicas(*jax.vmap(one)(*at_each))
         pairs = self.temperatures.shape[0] - 1
         offers = jnp.arange(pairs) % 2 == tick.index % min(pairs, 2)
         u = uniform_within(offers.shape, replicas.energies.dtype, key=jr.fold_in(tick.own, 0))
         taken = offers & self.exchanges(replicas.energies, u)
-        places = _exchanged(taken)
+        places = jnp.arange(pairs + 1) + jnp.pad(taken, (0, 1)) * 1 - jnp.pad(taken, (1, 0)) * 1
         replicas = jax.tree.map(lambda leaf: leaf[places], replicas)
         coldest = jax.tree.map(lambda leaf: leaf[0], replicas.states)
-        record, share = States(one_state(coldest)), taken.sum() / offers.sum()
+        record, share = one_state(coldest), taken.sum() / offers.sum()
         return Step(coldest, replicas, replicas.energies[:1], record, jnp.zeros((), bool), share)
 
     def exchanges(self, energies: Float[Array, " R"], u: Float[Array, " n"]) -> Bool[Array, " n"]:
@@ -123,9 +120,3 @@ class Tempering(AbstractUpdate):
 def _replica_of(tick, own):
     """The tick of a replica: noise of its own, and the order of updates in common."""
     return Tick(tick.index, tick.shared, own)
-
-
-def _exchanged(taken: Bool[Array, " n"]) -> Int[Array, " R"]:
-    """Which replica each place takes, where no two exchanges share a place."""
-    places = jnp.arange(taken.shape[0] + 1)
-    return places + jnp.pad(taken, (0, 1)) * 1 - jnp.pad(taken, (1, 0)) * 1

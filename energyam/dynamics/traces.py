@@ -94,11 +94,8 @@ class Recall(eqx.Module):
 
 
 def frames_of_flips(
-    query: PyTree[Shaped[Array, "..."]],
-    indices: Int[Array, "*batch T"],
-    moves: tuple[Move | None, ...],
-    every: int,
-) -> PyTree[Shaped[Array, "..."]]:
+    query: PyTree[Array], indices: Int[Array, "*batch T"], moves: tuple[Move | None, ...], every: int
+) -> PyTree[Array]:
     """The query with its neurons moved, after every `every`-th update and the last.
 
     `indices` (*batch, T) holds the entry moved at each update, −1 for none: a neuron of two values, or what
@@ -135,9 +132,8 @@ def _frames_of_layer(start, moved, move):
             odd = jnp.zeros(states.shape, int).at[rows, some].add(1, mode="drop") % 2 == 1
             states = jnp.where(odd, jnp.asarray(total, states.dtype) - states, states)
             return states, states
-        when = (
-            jnp.zeros(states.shape, int).at[rows, some].max(1 + jnp.arange(some.shape[1])[None], mode="drop")
-        )
+        order = 1 + jnp.arange(some.shape[1])[None]
+        when = jnp.zeros(states.shape, int).at[rows, some].max(order, mode="drop")
         when = when.reshape(states.shape[0], -1, width)
         last = jax.nn.one_hot(jnp.argmax(when, axis=-1), width, dtype=states.dtype)
         units = jnp.where(when.any(axis=-1, keepdims=True), last, states.reshape(when.shape))
@@ -149,12 +145,8 @@ def _frames_of_layer(start, moved, move):
 
 
 def frames_of_states(
-    query: PyTree[Shaped[Array, "..."]],
-    states: PyTree[Shaped[Array, "..."]],
-    axes: int,
-    taken: Bool[Array, "*batch T"],
-    every: int,
-) -> PyTree[Shaped[Array, "..."]]:
+    query: PyTree[Array], states: PyTree[Array], axes: int, taken: Bool[Array, "*batch T"], every: int
+) -> PyTree[Array]:
     """Recorded states (*batch, T, …), after every `every`-th update and the last.
 
     Where an update was not `taken` any more, the last state before it stands.

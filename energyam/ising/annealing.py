@@ -73,7 +73,9 @@ def minimize(
     of_start, of_sweeps = jr.split(key)
     states = _starts(layers.neurons, layers.shapes, layers.structure, num_chains, of_start)
     temperatures = _temperatures(memory, jax.tree.map(lambda leaf: leaf[0], states), schedule, num_sweeps)
-    states = _annealed(memory, states, temperatures, of_sweeps)
+    # Padded, so that another number of sweeps, up to `_LISTED`, compiles nothing.
+    listed = jnp.pad(temperatures.astype(float), (0, -num_sweeps % _LISTED))
+    states = _swept(memory, states, listed, jnp.asarray(num_sweeps), of_sweeps)
     states = recall(memory, states, Asynchronous("sequential"), _DESCENT, record=False).state
     energies = _energies(memory, states)
     best = jnp.argmin(jnp.where(jnp.isnan(energies), jnp.inf, energies))
@@ -84,9 +86,8 @@ def minimize(
 def _layers(memory):
     check_moves(memory, "annealing", "use eam.sample(memory, start, eam.Langevin(step_size, schedule), …)")
     if getattr(memory, "state_shape", None) is None:
-        raise ValueError(
-            f"memory must have a state_shape, (D,) for one layer of neurons; {type(memory).__name__} has none"
-        )
+        got = f"{type(memory).__name__} has none"
+        raise ValueError(f"memory must have a state_shape, (D,) for one layer of neurons; {got}")
     return layers_of(memory, None, True)
 
 
@@ -94,15 +95,13 @@ def _temperatures(memory, state, schedule, num_sweeps):
     if schedule is None:
         return _typical_field(memory, state) * jnp.linspace(_HOT, _COLD, num_sweeps)
     if not callable(schedule):
-        raise ValueError(
-            f"schedule must be a function of the sweep; got {schedule!r} (lambda sweep: T for a constant T)"
-        )
+        hint = "(lambda sweep: T for a constant T)"
+        raise ValueError(f"schedule must be a function of the sweep; got {schedule!r} {hint}")
     temperatures = checks.as_floats("schedule", jax.vmap(schedule)(jnp.arange(num_sweeps)), "num_sweeps")
     if not checks.passes(lambda T: (T >= 0).all(), temperatures):
         first = int(jnp.argmax(temperatures < 0))
-        raise ValueError(
-            f"schedule must be at least 0 at every sweep; got {float(temperatures[first]):g} at sweep {first}"
-        )
+        got = f"{float(temperatures[first]):g} at sweep {first}"
+        raise ValueError(f"schedule must be at least 0 at every sweep; got {got}")
     return temperatures
 
 
@@ -129,13 +128,6 @@ def _random_layer(neurons, shape, key):
     zeros = jnp.zeros(shape)
     drawn = neurons.draw(zeros, jnp.zeros(()), jnp.ones(()), key=key)
     return neurons.retract(jr.normal(key, shape)) if drawn is None else drawn
-
-
-def _annealed(memory, states, temperatures, key):
-    """The states after a sweep at each of the temperatures, whose number compiles nothing up to `_LISTED`."""
-    num_sweeps = temperatures.shape[0]
-    padded = jnp.pad(temperatures.astype(float), (0, -num_sweeps % _LISTED))
-    return _swept(memory, states, padded, jnp.asarray(num_sweeps), key)
 
 
 @eqx.filter_jit

@@ -1,5 +1,6 @@
 """Simulated bifurcation: all neurons of a network at once, as positions that a growing force parts."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -48,14 +49,11 @@ class SimulatedBifurcation(AbstractUpdate):
     Goto et al., Science Advances 7 (2021).
     """
 
-    num_steps: int = eqx.field(static=True)
-    step_size: Float[Array, ""]
-    discrete: bool = eqx.field(static=True)
-
-    def __init__(self, num_steps: int, step_size: ArrayLike = 0.5, discrete: bool = True):
-        self.num_steps = checks.count("num_steps", num_steps)
-        self.step_size = checks.positive_float("step_size", step_size)
-        self.discrete = checks.flag("discrete", discrete)
+    num_steps: int = eqx.field(static=True, converter=partial(checks.count, "num_steps"))
+    step_size: Float[ArrayLike, ""] = eqx.field(
+        converter=partial(checks.positive_float, "step_size"), default=0.5
+    )
+    discrete: bool = eqx.field(static=True, default=True, converter=partial(checks.flag, "discrete"))
 
     def prepare(self, memory: Any) -> _Network:
         memory = checks.instance("memory", memory, HopfieldNetwork)

@@ -100,10 +100,8 @@ def _layers(layers: str, num_layers: int) -> list[int]:
     except ValueError:
         chosen = [-1]
     if any(not 0 <= n < num_layers for n in chosen) or len(set(chosen)) < len(chosen):
-        raise ValueError(
-            f"--layers must be different numbers from 0 to {num_layers - 1}, with commas between them, "
-            f"such as 0,1; got {layers!r}"
-        )
+        wanted = f"different numbers from 0 to {num_layers - 1}, with commas between them, such as 0,1"
+        raise ValueError(f"--layers must be {wanted}; got {layers!r}")
     return chosen
 
 

@@ -127,9 +127,7 @@ def _task(model, prompt, memory, lookup, max_new_tokens, temperature, top_k, sto
     most = model.context_length
     if total > most:
         raise ValueError(f"prompt and new tokens must be at most the context, {most}; got {total}")
-    top_k, heat = checks.count("top_k", top_k), checks.as_floats("temperature", temperature, "")
-    if not checks.passes(lambda t: t >= 0, heat):
-        raise ValueError(f"temperature must be 0 or positive; got {temperature}")
+    top_k, heat = checks.count("top_k", top_k), checks.not_negative("temperature", temperature, "")
     checks.key("key", key)
     ends = model.end_tokens if checks.flag("stop_at_eos", stop_at_eos) else ()
     return _Task(token_ids, access, max_new_tokens, heat.astype(float), top_k, key, ends)

@@ -17,10 +17,8 @@ def open_gguf(file: Path) -> Any:
         raise ValueError(f"{file} is not a whole GGUF file: {error}") from None
     parts = reader.fields.get("split.count")
     if parts is not None and parts.contents() > 1:
-        raise ValueError(
-            f"{file} is one of {parts.contents()} parts of a model: join them with "
-            "`llama-gguf-split --merge FIRST_PART WHOLE_FILE`"
-        )
+        hint = "join them with `llama-gguf-split --merge FIRST_PART WHOLE_FILE`"
+        raise ValueError(f"{file} is one of {parts.contents()} parts of a model: {hint}")
     return reader
 
 
@@ -38,11 +36,9 @@ def read_gguf(file: Path) -> Weights:
         try:
             return gguf.quants.dequantize(tensor.data, tensor.tensor_type)
         except NotImplementedError:
-            kind = tensor.tensor_type.name
-            raise ValueError(
-                f"{file}: tensor {name!r} is of type {kind}, which can't be dequantised "
-                "(take a file of the model in another type, such as F16, Q8_0 or Q4_K)"
-            ) from None
+            got = f"of type {tensor.tensor_type.name}, which can't be dequantised"
+            hint = "(take a file of the model in another type, such as F16, Q8_0 or Q4_K)"
+            raise ValueError(f"{file}: tensor {name!r} is {got} {hint}") from None
 
     return Weights(file.name, settings, frozenset(tensors), read)
 

@@ -5,19 +5,21 @@ enough, its value is replaced by a *memory vector*, an average over the k stored
 nearest to its own key, weighted by its own query. The attention weights stay as they are.
 """
 
+import dataclasses
+from functools import partial
 from typing import NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, ArrayLike, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from energyam import checks
 from energyam.linalg import dot
 from energyam.lm.layers import precise
 from energyam.memories.separations import LogSumExp
 
-Real = ArrayLike  # one number
+Real = Float[Array | float, ""]
 Row = Float[Array, " d"]
 Rows = Float[Array, "M d"]
 
@@ -57,34 +59,15 @@ class Lookup(eqx.Module):
     persistent memory; types 1 to 3 are its names.
     """
 
-    mem_frac: Float[Array, ""]
-    bookkeeping_frac: Float[Array, ""]
-    softmax_scale: Float[Array, ""]
-    residual_frac: Float[Array, ""]
-    k: int = eqx.field(static=True)
-    include_own: bool = eqx.field(static=True)
-    causal: bool = eqx.field(static=True)
-    approximate: bool = eqx.field(static=True)
-
-    def __init__(
-        self,
-        k: int,
-        mem_frac: Real,
-        bookkeeping_frac: Real,
-        softmax_scale: Real,
-        include_own: bool,
-        residual_frac: Real,
-        *,
-        causal: bool = False,
-        approximate: bool = False,
-    ):
-        self.k = checks.count("k", k)
-        self.mem_frac = checks.not_negative("mem_frac", mem_frac, "")
-        self.softmax_scale = checks.positive_float("softmax_scale", softmax_scale)
-        self.bookkeeping_frac = checks.fraction("bookkeeping_frac", bookkeeping_frac, "")
-        self.residual_frac = checks.fraction("residual_frac", residual_frac, "")
-        self.include_own = checks.flag("include_own", include_own)
-        self.causal, self.approximate = checks.flag("causal", causal), checks.flag("approximate", approximate)
+    k: int = eqx.field(static=True, converter=partial(checks.count, "k"))
+    mem_frac: Real = eqx.field(converter=partial(checks.not_negative, "mem_frac", dims=""))
+    bookkeeping_frac: Real = eqx.field(converter=partial(checks.fraction, "bookkeeping_frac", dims=""))
+    softmax_scale: Real = eqx.field(converter=partial(checks.positive_float, "softmax_scale"))
+    include_own: bool = eqx.field(static=True, converter=partial(checks.flag, "include_own"))
+    residual_frac: Real = eqx.field(converter=partial(checks.fraction, "residual_frac", dims=""))
+    _: dataclasses.KW_ONLY
+    causal: bool = eqx.field(static=True, default=False, converter=partial(checks.flag, "causal"))
+    approximate: bool = eqx.field(static=True, default=False, converter=partial(checks.flag, "approximate"))
 
     @classmethod
     def type1(

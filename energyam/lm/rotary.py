@@ -171,13 +171,12 @@ def _lengthening(factor: int | float, slope: int | float = 1.0) -> float:
 
 
 def _gguf_scaling(weights: Weights, rope: str, context: int) -> Linear | Yarn | None:
-    factor = weights.settings.get(f"{rope}scaling.factor") or weights.settings.get(f"{rope}scale_linear")
-    kind = weights.setting(f"{rope}scaling.type", "linear" if factor else "none")
-    if kind == "none" or (kind == "linear" and not factor):
+    names = [name for name in ("scaling.factor", "scale_linear") if weights.settings.get(rope + name)]
+    kind = weights.setting(f"{rope}scaling.type", "linear" if names else "none")
+    if kind == "none" or (kind == "linear" and not names):
         return None
     if kind == "linear":
-        name = "scaling.factor" if weights.settings.get(f"{rope}scaling.factor") else "scale_linear"
-        return Linear(weights.number(f"{rope}{name}"))
+        return Linear(weights.number(rope + names[0]))
     if kind == "yarn":
         return _gguf_yarn(weights, f"{rope}scaling.", context)
     raise ValueError(f"{weights.origin}: {rope}scaling.type must be none, linear or yarn; got {kind!r}")

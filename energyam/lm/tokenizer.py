@@ -109,10 +109,9 @@ def _from_gguf(path: Path) -> Any:
 
     kind, split = read("model", "none"), read("pre", "default")
     if kind != "gpt2" or split not in ("gpt-2", "smollm"):
-        raise ValueError(
-            f"{path}: the tokenizer must be of the kind gpt2, split as gpt-2 or smollm do; "
-            f"got {kind}, {split}. Load it from a folder with the model's tokenizer.json"
-        )
+        wanted = "of the kind gpt2, split as gpt-2 or smollm do"
+        hint = "Load it from a folder with the model's tokenizer.json"
+        raise ValueError(f"{path}: the tokenizer must be {wanted}; got {kind}, {split}. {hint}")
     tokens, merges = read("tokens", []), [tuple(merge.split(" ")) for merge in read("merges", [])]
     vocabulary = {token: i for i, token in enumerate(tokens)}
     tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE(vocabulary, merges))

@@ -20,6 +20,9 @@ from energyam.lm.lookup import Lookup
 from energyam.lm.store import MemoryStore, fingerprint
 
 Tokens = Sequence[int] | ArrayLike
+Length = ArrayLike | None
+Memory = MemoryStore | None  # what is read inside the layers,
+Reading = Lookup | None  # and how: both or neither
 
 
 class AbstractBlock(eqx.Module):
@@ -72,11 +75,7 @@ class LanguageModel(eqx.Module):
         return jax.tree.leaves(self.blocks)[0].shape[0]
 
     def __call__(
-        self,
-        token_ids: Tokens,
-        memory: MemoryStore | None = None,
-        lookup: Lookup | None = None,
-        length: ArrayLike | None = None,
+        self, token_ids: Tokens, memory: Memory = None, lookup: Reading = None, length: Length = None
     ) -> Float[Array, "T V"]:
         """The logits (T, V) of the token after each of `token_ids` (T,), compiled once a shape.
 
@@ -93,9 +92,9 @@ class LanguageModel(eqx.Module):
     def heads(
         self,
         token_ids: Tokens,
-        memory: MemoryStore | None = None,
-        lookup: Lookup | None = None,
-        length: ArrayLike | None = None,
+        memory: Memory = None,
+        lookup: Reading = None,
+        length: Length = None,
         *,
         rotated: bool = True,
     ) -> Heads:
@@ -106,9 +105,7 @@ class LanguageModel(eqx.Module):
         token_ids, access = self.checked(token_ids, memory, lookup)
         return _heads(self, token_ids, as_length(length, token_ids), access, rotated)
 
-    def checked(
-        self, token_ids: Tokens, memory: MemoryStore | None, lookup: Lookup | None
-    ) -> tuple[Int[Array, " T"], Access | None]:
+    def checked(self, token_ids: Tokens, memory: Memory, lookup: Reading) -> tuple[Array, Access | None]:
         """The tokens and the memory to read, if they are fit for this model."""
         token_ids = as_tokens(token_ids, self.embedding.shape[0])
         if token_ids.shape[0] > self.context_length:
@@ -136,7 +133,7 @@ def as_tokens(token_ids: Tokens, vocabulary: int) -> Int[Array, " T"]:
     return tokens.astype(jnp.int32)
 
 
-def as_length(length: ArrayLike | None, token_ids: Int[Array, " T"]) -> Int[Array, ""]:
+def as_length(length: Length, token_ids: Int[Array, " T"]) -> Int[Array, ""]:
     """How many tokens count, all by default; raises `ValueError` for a number outside 1 … T."""
     length = token_ids.shape[0] if length is None else length
     if checks.is_known(length) and not 1 <= np.asarray(length) <= token_ids.shape[0]:

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from energyam import checks
+
 _OF_QUANTISATION = re.compile(r"scale|zero|qweight|g_idx|absmax|quant|SCB", re.IGNORECASE)
 USE_FLOATS = (
     "energyam reads safetensors in float16, bfloat16, float32 or float64: take the model's files without "
@@ -51,10 +53,7 @@ class Weights(NamedTuple):
 
     def count(self, name: str, default: int | None = None) -> int:
         """A setting that is an integer of at least 1; raises `ValueError` for anything else."""
-        value = self.setting(name, default)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{self.origin}: {name} must be an integer of at least 1; got {value!r}")
-        return value
+        return checks.count(f"{self.origin}: {name}", self.setting(name, default))
 
     def number(self, name: str, default: int | float | None = None) -> float:
         """A setting that is positive and finite; raises `ValueError` for anything else."""
@@ -108,10 +107,8 @@ class Weights(NamedTuple):
         if unknown:
             quantised = any(map(_OF_QUANTISATION.search, unknown))
             advice = f". These are quantised weights; {USE_FLOATS}" if quantised else ""
-            raise ValueError(
-                f"the model file has {len(unknown)} tensors that this kind of model has no place for: "
-                f"{some(unknown)}{advice}"
-            )
+            got = f"{len(unknown)} tensors that this kind of model has no place for"
+            raise ValueError(f"the model file has {got}: {some(unknown)}{advice}")
 
 
 def require(package: str, extra: str = "lm") -> ModuleType:

@@ -1,8 +1,10 @@
 """Heteroassociative memories: a query for a key reads a value. No energy, one read, no loop."""
 
+from typing import Any
+
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, Shaped
+from jaxtyping import Array, ArrayLike, Float
 
 from energyam import checks
 from energyam.linalg import dot
@@ -29,9 +31,7 @@ class KeyValueMemory(eqx.Module):
     values: Float[Array, "K Dv"]
     separation: AbstractSeparation
 
-    def __init__(
-        self, keys: Shaped[ArrayLike, "..."], values: Shaped[ArrayLike, "..."], separation: AbstractSeparation
-    ):
+    def __init__(self, keys: ArrayLike, values: ArrayLike, separation: AbstractSeparation):
         self.keys, self.values = checks.as_pairs(keys, values)
         self.separation = checks.instance(
             "separation", separation, AbstractSeparation, " (say eam.LogSumExp(beta))"
@@ -40,20 +40,18 @@ class KeyValueMemory(eqx.Module):
     def __check_init__(self):
         checks.as_pairs(self.keys, self.values)
 
-    def __call__(self, query: Shaped[ArrayLike, "..."]) -> Float[Array, " Dv"]:
+    def __call__(self, query: ArrayLike) -> Float[Array, " Dv"]:
         """The value (Dv,) read for one query (Dk,); raises `ValueError` for another shape."""
         query = checks.as_vector("query", query, self.keys.shape[1])
         return _read(self, query)
 
-    def with_pairs(
-        self, keys: Shaped[ArrayLike, "..."], values: Shaped[ArrayLike, "..."]
-    ) -> "KeyValueMemory":
+    def with_pairs(self, keys: ArrayLike, values: ArrayLike) -> "KeyValueMemory":
         """The same memory with more pairs, keys (n, Dk) and values (n, Dv), after those there.
 
         Each number of pairs compiles its own read; `PaddedKeyValueMemory` does not. Raises `ValueError` for
         what the construction refuses, and another Dk or Dv.
         """
-        more = more_pairs(keys, values, self.keys, self.values)
+        more = more_pairs(self, keys, values)
         both = [jnp.concatenate(rows) for rows in zip((self.keys, self.values), more, strict=True)]
         return eqx.tree_at(lambda m: (m.keys, m.values), self, both)
 
@@ -91,11 +89,11 @@ class OnlineAssociator(eqx.Module):
         self.complement = jnp.eye(key_dim)
         self.inverse_gram = jnp.zeros((key_dim, key_dim))
 
-    def __call__(self, query: Shaped[ArrayLike, "..."]) -> Float[Array, " Dv"]:
+    def __call__(self, query: ArrayLike) -> Float[Array, " Dv"]:
         """The value (Dv,) read for one query (Dk,); raises `ValueError` for another shape."""
         return dot(self.weights, checks.as_vector("query", query, self.weights.shape[1]))
 
-    def write(self, key: Shaped[ArrayLike, "..."], value: Shaped[ArrayLike, "..."]) -> "OnlineAssociator":
+    def write(self, key: ArrayLike, value: ArrayLike) -> "OnlineAssociator":
         """The memory with one more pair, key (Dk,) and value (Dv,); raises `ValueError` for other shapes."""
         key = checks.as_vector("key", key, self.weights.shape[1])
         value = checks.as_vector("value", value, self.weights.shape[0])
@@ -113,16 +111,11 @@ class OnlineAssociator(eqx.Module):
         return eqx.tree_at(lambda m: (m.weights, m.complement, m.inverse_gram), self, updated)
 
 
-def more_pairs(
-    keys: Shaped[ArrayLike, "..."],
-    values: Shaped[ArrayLike, "..."],
-    old_keys: Float[Array, "K Dk"],
-    old_values: Float[Array, "K Dv"],
-) -> tuple[Float[Array, "n Dk"], Float[Array, "n Dv"]]:
-    """Keys and values as rows like the old ones; raises `ValueError` for others."""
-    keys, values = checks.as_pairs(keys, values)
-    keys = as_wide("keys", keys, old_keys.shape[1], old_keys.dtype)
-    return keys, as_wide("values", values, old_values.shape[1], old_values.dtype)
+def more_pairs(memory: Any, keys: ArrayLike, values: ArrayLike) -> list[Float[Array, "n _"]]:
+    """Keys and values as rows like those of a memory; raises `ValueError` for others."""
+    old = {"keys": memory.keys, "values": memory.values}
+    new = zip(old.items(), checks.as_pairs(keys, values), strict=True)
+    return [as_wide(name, rows, of.shape[1], of.dtype) for (name, of), rows in new]
 
 
 @eqx.filter_jit

@@ -15,6 +15,8 @@ from energyam.memories.base import as_state
 from energyam.memories.continuous import Free
 from energyam.memories.rows import as_wide
 
+Number = Float[Array, ""]
+
 
 class Estimate(NamedTuple):
     """An estimate, and its standard error as the memory itself sees it."""
@@ -61,10 +63,8 @@ class DistributedDenseAM(eqx.Module):
     def __check_init__(self):
         checks.as_vector("written", self.written, 2 * self.frequencies.shape[0])
 
-    @classmethod
-    def random(
-        cls, dim: int, num_features: int, beta: ArrayLike, *, key: PRNGKeyArray
-    ) -> "DistributedDenseAM":
+    @staticmethod
+    def random(dim: int, num_features: int, beta: ArrayLike, *, key: PRNGKeyArray) -> "DistributedDenseAM":
         """An empty memory of D = `dim` real neurons with Y = `num_features` random frequencies.
 
         **Arguments:** `beta`: β, per squared distance; `key`: for the frequencies. Raises `ValueError` for
@@ -72,7 +72,7 @@ class DistributedDenseAM(eqx.Module):
         """
         checks.key("key", key)
         shape = checks.count("num_features", num_features), checks.count("dim", dim)
-        return cls(jr.normal(key, shape), beta)
+        return DistributedDenseAM(jr.normal(key, shape), beta)
 
     @property
     def num_features(self) -> int:
@@ -132,9 +132,7 @@ class DistributedDenseAM(eqx.Module):
         return eqx.tree_at(lambda m: m.written, self, self.written + sign * total)
 
 
-def kernel_variance(
-    state: Float[Array, " D"], patterns: Num[Array, "K D"], beta: Float[Array, ""]
-) -> Float[Array, ""]:
+def kernel_variance(state: Float[Array, " D"], patterns: Num[Array, "K D"], beta: Number) -> Number:
     """The variance of Σ_μ cos ω · (x − ξ_μ) over ω ~ N(0, β), for one frequency."""
     apart = patterns.astype(state.dtype) - state[None]
 

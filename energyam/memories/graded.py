@@ -7,6 +7,7 @@ Krotov & Hopfield, ICLR 2021; Krotov, "Hierarchical associative memory" (2021).
 """
 
 import math
+from functools import partial
 
 import equinox as eqx
 import jax
@@ -14,11 +15,13 @@ import jax.numpy as jnp
 from jax import lax
 from jax.scipy.special import xlog1py, xlogy
 from jax.typing import ArrayLike
-from jaxtyping import Array, Shaped
+from jaxtyping import Array, Float, Shaped
 
 from energyam import checks
 from energyam.memories.neurons import AbstractNeurons, Layer, Number, Shape
 from energyam.roots import held_field
+
+Real = Float[Array | float, ""]
 
 
 class Rectified(AbstractNeurons):
@@ -57,12 +60,8 @@ class Tanh(AbstractNeurons):
     Hopfield, PNAS 81 (1984); Peterson & Anderson, Complex Systems 1 (1987).
     """
 
-    beta: Number
+    beta: Real = eqx.field(converter=partial(checks.positive_float, "beta"))
     shape: Shape = eqx.field(static=True, default=None)
-
-    def __init__(self, beta: ArrayLike, shape: Shape = None):
-        self.beta = checks.positive_float("beta", beta)
-        self.shape = shape
 
     def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
         return in_range(name, states, dims, -1, 1)
@@ -96,12 +95,8 @@ class Sigmoid(AbstractNeurons):
     **Arguments:** `beta`: β, the steepness; `shape`: that of the layer. Raises `ValueError` for β ≤ 0.
     """
 
-    beta: Number
+    beta: Real = eqx.field(converter=partial(checks.positive_float, "beta"))
     shape: Shape = eqx.field(static=True, default=None)
-
-    def __init__(self, beta: ArrayLike, shape: Shape = None):
-        self.beta = checks.positive_float("beta", beta)
-        self.shape = shape
 
     def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
         return in_range(name, states, dims, 0, 1)
@@ -124,6 +119,10 @@ class Sigmoid(AbstractNeurons):
         return jnp.sum(jax.nn.softplus(self.beta * field)) / self.beta
 
 
+def _as_offset(offset):
+    return checks.as_floats("offset", offset, "" if jnp.ndim(offset) == 0 else "D")
+
+
 class LayerNorm(AbstractNeurons):
     """Neurons that answer a field with its layer norm, along the last axis of D neurons.
 
@@ -137,31 +136,24 @@ class LayerNorm(AbstractNeurons):
     NeurIPS 2023.
     """
 
-    gain: Number
-    offset: Layer
-    eps: Number
+    gain: Real = eqx.field(converter=partial(checks.positive_float, "gain"), default=1.0)
+    offset: Float[Array | float, "..."] = eqx.field(converter=_as_offset, default=0.0)
+    eps: Real = eqx.field(converter=partial(checks.positive_float, "eps"), default=1e-5)
     shape: Shape = eqx.field(static=True, default=None)
     coupled = True
-
-    def __init__(
-        self, gain: ArrayLike = 1.0, offset: ArrayLike = 0.0, eps: ArrayLike = 1e-5, shape: Shape = None
-    ):
-        self.gain = checks.positive_float("gain", gain)
-        self.offset = checks.as_floats("offset", offset, "..." if jnp.ndim(offset) == 0 else "D")
-        self.eps = checks.positive_float("eps", eps)
-        self.shape = shape
 
     def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
         states = checks.as_floats(name, states, dims)
         shape = states.shape
-        if self.offset.shape not in ((), shape[-1:]):
-            raise ValueError(f"{name} must be (..., {self.offset.shape[0]}), as offset is; got shape {shape}")
+        if jnp.shape(self.offset) not in ((), shape[-1:]):
+            raise ValueError(
+                f"{name} must be (..., {jnp.size(self.offset)}), as offset is; got shape {shape}"
+            )
         sizes = checks.now(lambda x: self._sizes(x.astype(float)), states)
         if not checks.passes(lambda sizes: ((jnp.abs(sizes) < 1 + 1e-2) & ~jnp.isnan(sizes)).all(), sizes):
-            raise ValueError(
-                f"{name} minus the offset must have mean 0 and length at most √D · gain; "
-                "got others (neurons.retract(state) is the nearest such state)"
-            )
+            wanted = "mean 0 and length at most √D · gain"
+            hint = "(neurons.retract(state) is the nearest such state)"
+            raise ValueError(f"{name} minus the offset must have {wanted}; got others {hint}")
         return states
 
     def energy(self, state: Layer) -> Number:
@@ -197,7 +189,7 @@ class LayerNorm(AbstractNeurons):
         return jnp.sum(field.shape[-1] * self.gain * roots) + jnp.sum(self._broadcast(field) * field)
 
     def _broadcast(self, like):
-        return jnp.broadcast_to(self.offset.astype(like.dtype), like.shape)
+        return jnp.broadcast_to(jnp.asarray(self.offset, like.dtype), like.shape)
 
     def _from_offset(self, state):
         return state - self._broadcast(state)
@@ -214,10 +206,9 @@ def in_range(name: str, states: ArrayLike, dims: str, low: int | float, high: in
     states = checks.as_floats(name, states, dims)
     if not checks.passes(lambda x: ((x >= low) & (x <= high)).all(), states):
         wanted = f"from {low} to {high}" if high < math.inf else f"of at least {low}"
-        raise ValueError(
-            f"{name} must be {wanted}; got entries from {states.min():.4g} to {states.max():.4g} "
-            "(neurons.retract(state) is the nearest state that these neurons can take)"
-        )
+        got = f"entries from {states.min():.4g} to {states.max():.4g}"
+        hint = "(neurons.retract(state) is the nearest state that these neurons can take)"
+        raise ValueError(f"{name} must be {wanted}; got {got} {hint}")
     return states
 
 

@@ -5,18 +5,22 @@ from exp(w · s/T) dν(w), and given them the neurons x from exp((w · S(Ξ, x) 
 """
 
 import abc
-from typing import Any
+from typing import Any, TypeAlias
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jax import lax
-from jaxtyping import Array, Bool, Float, Num, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, Num, PRNGKeyArray, PyTree
 
 from energyam import checks
 from energyam.abilities import optional
 from energyam.flips.derived import scalar_energy
+
+Number = Float[Array, ""]
+Weights = Float[Array, " K"]
+State: TypeAlias = PyTree[Array]
 
 _WHOLE = 1e-4  # how far a number of copies may be from a whole one, relative to it
 
@@ -29,9 +33,7 @@ class AbstractHiddenUnits(eqx.Module):
         """Raise `ValueError` for temperatures at which there are no such units."""
 
     @abc.abstractmethod
-    def draw(
-        self, similarities: Float[Array, " K"], temperature: Float[Array, ""], *, key: PRNGKeyArray
-    ) -> Float[Array, " K"]:
+    def draw(self, similarities: Weights, temperature: Number, *, key: PRNGKeyArray) -> Weights:
         """Weights w (K,) from a density proportional to exp(w · s/T) dν(w); NaN where there are none."""
 
     @optional
@@ -58,8 +60,8 @@ class AbstractRedraws(eqx.Module):
 
     @abc.abstractmethod
     def redrawn(
-        self, kept: Any, state: PyTree[Array], clamp: Any, temperature: Float[Array, ""], *, key: PRNGKeyArray
-    ) -> PyTree[Array]:
+        self, kept: Any, state: State, clamp: Any, temperature: Number, *, key: PRNGKeyArray
+    ) -> State:
         """A state after each hidden unit and each neuron was drawn once; exp(−E/T) stays as it is."""
 
 
@@ -72,9 +74,7 @@ class GaussianUnits(AbstractHiddenUnits):
     def check(self, temperatures: Float[Array, " n"]) -> None:
         """Any temperature will do."""
 
-    def draw(
-        self, similarities: Float[Array, " K"], temperature: Float[Array, ""], *, key: PRNGKeyArray
-    ) -> Float[Array, " K"]:
+    def draw(self, similarities: Weights, temperature: Number, *, key: PRNGKeyArray) -> Weights:
         noise = jr.normal(key, similarities.shape, similarities.dtype)
         return similarities + jnp.sqrt(temperature).astype(similarities.dtype) * noise
 
@@ -89,11 +89,8 @@ class DrawnPatterns(AbstractHiddenUnits):
     scale: Float[Array, ""]
 
     def check(self, temperatures: Float[Array, " n"]) -> None:
-        if not (checks.is_known(self.scale) and checks.is_known(temperatures)):
-            return
-        wrong = checks.now(lambda scale, T: ~_is_whole(scale / T), self.scale, temperatures)
-        if checks.now(jnp.any, wrong):
-            first = temperatures[checks.now(jnp.argmax, wrong)]
+        if not checks.passes(lambda scale, T: _is_whole(scale / T).all(), self.scale, temperatures):
+            first = checks.now(lambda scale, T: T[jnp.argmin(_is_whole(scale / T))], self.scale, temperatures)
             raise ValueError(
                 f"temperature must be {float(self.scale):g} divided by 1, 2, 3, …, where exp(−E/T) of this "
                 f"log-sum-exp memory is a mixture; got {float(first):g} (eam.HeatBath and eam.Langevin take "
@@ -105,9 +102,7 @@ class DrawnPatterns(AbstractHiddenUnits):
         p = round(power)
         return (p, float(self.beta)) if p >= 1 and abs(power - p) <= 1e-5 * p else None
 
-    def draw(
-        self, similarities: Float[Array, " K"], temperature: Float[Array, ""], *, key: PRNGKeyArray
-    ) -> Float[Array, " K"]:
+    def draw(self, similarities: Weights, temperature: Number, *, key: PRNGKeyArray) -> Weights:
         copies = self.scale / temperature
         unit = jnp.where(_is_whole(copies), self.beta * temperature, jnp.nan).astype(similarities.dtype)
 
@@ -149,14 +144,8 @@ class PatternRedraws(AbstractRedraws):
         return self.neurons.energy(state) - self.separation.potential(kept)
 
     def redrawn(
-        self,
-        kept: Float[Array, " K"],
-        state: Float[Array, " D"],
-        clamp: Bool[Array, " D"],
-        temperature: Float[Array, ""],
-        *,
-        key: PRNGKeyArray,
-    ) -> Float[Array, " D"]:
+        self, kept: Any, state: State, clamp: Any, temperature: Number, *, key: PRNGKeyArray
+    ) -> State:
         of_hidden, of_neurons = jr.split(key)
         weights = self.hidden.draw(kept, temperature, key=of_hidden)
         field, curvature = self.similarity.field(self.patterns, weights, None)
@@ -178,14 +167,8 @@ class LayerRedraws(AbstractRedraws):
         return scalar_energy(self.memory)(state)
 
     def redrawn(
-        self,
-        kept: Any,
-        state: dict[str, Array],
-        clamp: dict[str, Array],
-        temperature: Float[Array, ""],
-        *,
-        key: PRNGKeyArray,
-    ) -> dict[str, Array]:
+        self, kept: Any, state: State, clamp: Any, temperature: Number, *, key: PRNGKeyArray
+    ) -> State:
         state, flat = dict(state), jnp.zeros(())
         for name, own in zip(self.memory.order, jr.split(key, len(self.memory.order)), strict=True):
             field = jax.grad(lambda layer: self.memory.potential(state | {name: layer}))(state[name])  # noqa: B023

@@ -14,6 +14,7 @@ from energyam.memories.hidden import AbstractRedraws, LayerRedraws, can_be_drawn
 from energyam.memories.neurons import AbstractNeurons
 
 Synapse = Callable[..., Float[Array, ""]]
+Pair = tuple[Synapse, Sequence[str]]  # a synapse, and the names of its layers
 Shape = tuple[int, ...]
 
 
@@ -40,11 +41,12 @@ class HierarchicalMemory(eqx.Module):
     connections: tuple[tuple[str, ...], ...] = eqx.field(static=True)  # the layers of each synapse
     names: tuple[str, ...] = eqx.field(static=True)  # of the layers: dictionaries are sorted by jit
 
-    def __init__(
-        self, neurons: Mapping[str, AbstractNeurons], synapses: Sequence[tuple[Synapse, Sequence[str]]]
-    ):
+    def __init__(self, neurons: Mapping[str, AbstractNeurons], synapses: Sequence[Pair]):
         self.neurons = _checked_neurons(neurons)
-        pairs = [_checked_pair(i, pair, self.neurons) for i, pair in enumerate(_checked_list(synapses))]
+        if isinstance(synapses, Mapping) or not isinstance(synapses, Sequence):
+            got = type(synapses).__name__
+            raise ValueError(f"synapses must be a list of pairs (synapse, names of its layers); got {got}")
+        pairs = [_checked_pair(i, pair, self.neurons) for i, pair in enumerate(synapses)]
         self.synapses = tuple(synapse for synapse, _ in pairs)
         self.connections = tuple(names for _, names in pairs)
         self.names = tuple(neurons)
@@ -112,10 +114,8 @@ def _energy(memory, state):
 
 @eqx.filter_jit
 def _potential(memory, state):
-    found = [
-        synapse(*(state[name] for name in names))
-        for synapse, names in zip(memory.synapses, memory.connections, strict=True)
-    ]
+    pairs = zip(memory.synapses, memory.connections, strict=True)
+    found = [synapse(*(state[name] for name in names)) for synapse, names in pairs]
     return sum(found, jnp.zeros((), jnp.result_type(float)))
 
 
@@ -127,10 +127,8 @@ def _field(memory, state):
 def _checked_layer(name: str, layer: ArrayLike, shape: Shape) -> PyTree[Array]:
     array = jnp.asarray(layer)
     if array.shape != shape:
-        raise ValueError(
-            f"state[{name!r}] must be {shape}, the layer's shape; got shape {array.shape} "
-            "(use jax.vmap for a batch)"
-        )
+        wanted = f"{shape}, the layer's shape"
+        raise ValueError(f"state[{name!r}] must be {wanted}; got {array.shape} (use jax.vmap for a batch)")
     if jnp.issubdtype(array.dtype, jnp.complexfloating):
         raise ValueError(f"state[{name!r}] must be real; got dtype {array.dtype}")
     return array.astype(jnp.promote_types(array.dtype, jnp.result_type(float)))
@@ -138,32 +136,21 @@ def _checked_layer(name: str, layer: ArrayLike, shape: Shape) -> PyTree[Array]:
 
 def _checked_neurons(neurons):
     if not isinstance(neurons, Mapping) or not neurons:
-        raise ValueError(
-            f"neurons must be a dictionary from names of layers to neurons; got {type(neurons).__name__}"
-            + (" without layers" if isinstance(neurons, Mapping) else "")
-        )
+        got = type(neurons).__name__ + " without layers" * isinstance(neurons, Mapping)
+        raise ValueError(f"neurons must be a dictionary from names of layers to neurons; got {got}")
     for name, one in neurons.items():
         if not isinstance(name, str):
             raise ValueError(f"neurons must have strings as names of layers; got {name!r}")
         checks.instance(f"neurons[{name!r}]", one, AbstractNeurons)
         if not _is_shape(one.shape):
-            kind = type(one).__name__
-            raise ValueError(
-                f"neurons[{name!r}] must have a shape, a tuple of whole numbers above 0; got {one.shape!r} "
-                f"(say {kind}(shape=(D,)))"
-            )
+            wanted = "a shape, a tuple of whole numbers above 0"
+            hint = f"(say {type(one).__name__}(shape=(D,)))"
+            raise ValueError(f"neurons[{name!r}] must have {wanted}; got {one.shape!r} {hint}")
     return dict(neurons)
 
 
 def _is_shape(shape):
     return isinstance(shape, tuple) and all(isinstance(size, int | np.integer) and size > 0 for size in shape)
-
-
-def _checked_list(synapses):
-    if isinstance(synapses, Mapping) or not isinstance(synapses, Sequence):
-        got = type(synapses).__name__
-        raise ValueError(f"synapses must be a list of pairs (synapse, names of its layers); got {got}")
-    return synapses
 
 
 def _checked_pair(i, pair, neurons):
@@ -176,10 +163,8 @@ def _checked_pair(i, pair, neurons):
         raise ValueError(f"synapses[{i}] must name its layers in a tuple, such as ('image',); got {names!r}")
     for name in names:
         if name not in neurons:
-            raise ValueError(
-                f"synapses[{i}] ({_called(synapse)}) must name layers of the memory, {list(neurons)}; "
-                f"got {name!r}"
-            )
+            wanted = f"must name layers of the memory, {list(neurons)}"
+            raise ValueError(f"synapses[{i}] ({_called(synapse)}) {wanted}; got {name!r}")
     return synapse, tuple(names)
 
 

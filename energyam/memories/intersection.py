@@ -29,6 +29,8 @@ from energyam.memories.separation import (
     check_similarities,
 )
 
+Key = PRNGKeyArray | None
+Count = int | float | None  # of neurons; None for infinitely many
 _WEIGHTS, _STEPS, _SUMS = range(3)  # rows of the tables
 
 
@@ -57,13 +59,7 @@ class CircleIntersection(AbstractSeparation):
     cosines: bool = eqx.field(static=True)
 
     def __init__(
-        self,
-        dim: int,
-        radius: int,
-        num_neurons: int | float | None = None,
-        *,
-        cosines: bool = False,
-        key: PRNGKeyArray | None = None,
+        self, dim: int, radius: int, num_neurons: Count = None, *, cosines: bool = False, key: Key = None
     ):
         dim = checks.count("dim", dim, most=MAX_DIMENSION)
         logs = log_circle_intersection(dim, radius)
@@ -155,13 +151,13 @@ class CircleIntersection(AbstractSeparation):
         near = cell // 2
         far = np.clip(near + np.where(cell % 2 == 0, -1, 1), 0, self.dim)
         exponents = jnp.maximum(self.exponents[_WEIGHTS, near], self.exponents[_WEIGHTS, far])
-        parts = [
-            share
-            * self.mantissas[_WEIGHTS, k]
-            * two_to(self.exponents[_WEIGHTS, k] - exponents, self.mantissas.dtype)
-            for share, k in ((0.75, near), (0.25, far))
-        ]
-        return jnp.where(cell == 0, 0, parts[0] + parts[1]), jnp.where(cell == 0, ZERO_EXPONENT, exponents)
+
+        def part(share, k):
+            scaled = two_to(self.exponents[_WEIGHTS, k] - exponents, self.mantissas.dtype)
+            return share * self.mantissas[_WEIGHTS, k] * scaled
+
+        total = jnp.where(cell == 0, 0, part(0.75, near) + part(0.25, far))
+        return total, jnp.where(cell == 0, ZERO_EXPONENT, exponents)
 
     @property
     def _scale(self):
@@ -200,14 +196,12 @@ class CapIntersection(AbstractSeparation):
     Lee & Kim (2014) for the area; Bricken & Pehlevan, NeurIPS 2021.
     """
 
-    radius: Float[Array, ""]
-    dim: int = eqx.field(static=True)
+    dim: int = eqx.field(static=True, converter=partial(checks.count, "dim", least=2))
+    radius: Float[ArrayLike, ""] = eqx.field(converter=partial(checks.positive_float, "radius"))
     cosines: ClassVar[bool] = True
 
-    def __init__(self, dim: int, radius: ArrayLike):
-        self.dim = checks.count("dim", dim, least=2)
-        self.radius = checks.positive_float("radius", radius)
-        checks.within("radius", self.radius, 0, dim)
+    def __check_init__(self):
+        checks.within("radius", self.radius, 0, self.dim)
 
     def potential(self, similarities: Similarities) -> Float[Array, ""]:
         return by_blocks(self, similarities)[0]
@@ -247,9 +241,8 @@ class CapIntersection(AbstractSeparation):
 
 
 def _log_cap_weights(dim, radius, cosine):
-    return log_cap_intersection(dim, radius, cosine) - log_cap_intersection(
-        dim, radius, jnp.ones_like(radius)
-    )
+    whole = log_cap_intersection(dim, radius, jnp.ones_like(radius))
+    return log_cap_intersection(dim, radius, cosine) - whole
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
@@ -276,10 +269,10 @@ def _drawn_counts(logs, num_neurons, key):
     if expected[0] > 2**53:
         return expected  # to all digits
     rng = np.random.default_rng(np.asarray(jr.key_data(key)).ravel())
-    few = num_neurons < 2**62
-    counts = [
-        rng.binomial(int(num_neurons), min(expected[0] / num_neurons, 1)) if few else rng.poisson(expected[0])
-    ]
+    if num_neurons < 2**62:
+        counts = [rng.binomial(int(num_neurons), min(expected[0] / num_neurons, 1))]
+    else:
+        counts = [rng.poisson(expected[0])]
     for before, after in pairwise(expected):
         counts.append(rng.binomial(counts[-1], min(after / before, 1) if before > 0 else 0))
     return np.array(counts, dtype=float)

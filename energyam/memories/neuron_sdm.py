@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int, Num, PRNGKeyArray, UInt32
@@ -60,7 +61,8 @@ class NeuronSDM(eqx.Module):
         self.neurons = Binary()
         self.counter_limit = None if counter_limit is None else checks.count("counter_limit", counter_limit)
         width = self.dim if word_dim is None else checks.count("word_dim", word_dim)
-        self.counters = jnp.zeros((addresses.shape[0], width), _counter_dtype(self.counter_limit))
+        limit = 2**31 - 1 if self.counter_limit is None else self.counter_limit
+        self.counters = jnp.zeros((addresses.shape[0], width), np.min_scalar_type(-limit - 1))
 
     @staticmethod
     def random(
@@ -126,25 +128,18 @@ class NeuronSDM(eqx.Module):
 
     def field(self, state: Float[Array, " D"]) -> Float[Array, " D"]:
         """The summed counters of the locations that a state (D,) activates; `ValueError` if Dw ≠ D."""
-        if self.counters.shape[1] != self.dim:
-            raise ValueError(
-                f"words must be as wide as addresses, {self.dim}, to read again and again; got "
-                f"{self.counters.shape[1]} (use memory.read)"
-            )
+        width = self.counters.shape[1]
+        if width != self.dim:
+            wanted = f"as wide as addresses, {self.dim}, to read again and again"
+            raise ValueError(f"words must be {wanted}; got {width} (use memory.read)")
         return _field(self, state)
 
     def _one_address(self, address: Any) -> Any:
-        return _of_width("address", checks.as_binary("address", address, "D"), self.dim)
+        return checks.as_binary("address", address, f"{self.dim}")
 
     def _checked(self, name: str, rows: Any, width: int) -> Any:
         rows = checks.as_array(name, rows, "... D")
-        return _of_width(name, checks.as_binary(name, rows[None] if rows.ndim == 1 else rows, "K D"), width)
-
-
-def _of_width(name, rows, width):
-    if rows.shape[-1] != width:
-        raise ValueError(f"{name} must have {width} entries each; got shape {rows.shape}")
-    return rows
+        return checks.as_binary(name, rows[None] if rows.ndim == 1 else rows, f"K {width}")
 
 
 @jax.jit
@@ -169,10 +164,8 @@ def _field(memory: NeuronSDM, state: Float[Array, " D"]) -> Float[Array, " Dw"]:
 
 
 @jax.jit
-def _write(
-    memory: NeuronSDM, addresses: UInt32[Array, "K W"], words: Int[Array, "K Dw"]
-) -> Int[Array, "N Dw"]:
-    """The counters with the words added; rows of zeros add nothing."""
+def _write(memory, addresses, words):
+    """The counters with words (K, Dw) added at packed addresses (K, W); rows of zeros add nothing."""
     limit = memory.counter_limit
 
     def write_block(i, all_counters):
@@ -232,9 +225,3 @@ def _packed(states):
     bits = bits.reshape(*states.shape[:-1], -1, _BITS).astype(jnp.uint32)
     places = jnp.arange(_BITS, dtype=jnp.uint32).reshape((1,) * (bits.ndim - 1) + (_BITS,))
     return jnp.sum(bits << places, axis=-1, dtype=jnp.uint32)
-
-
-def _counter_dtype(limit):
-    if limit is None:
-        return jnp.int32
-    return jnp.int8 if limit <= 127 else jnp.int16 if limit <= 32_767 else jnp.int32

@@ -4,7 +4,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, ArrayLike, Float, Int, Shaped
+from jaxtyping import Array, ArrayLike, Float, Int
 
 from energyam import checks
 from energyam.linalg import dot
@@ -35,13 +35,7 @@ class PaddedKeyValueMemory(eqx.Module):
     separation: AbstractSeparation
     num_pairs: Int[Array, ""]
 
-    def __init__(
-        self,
-        keys: Shaped[ArrayLike, "..."],
-        values: Shaped[ArrayLike, "..."],
-        separation: AbstractSeparation,
-        capacity: int = 1,
-    ):
+    def __init__(self, keys: ArrayLike, values: ArrayLike, separation: AbstractSeparation, capacity: int = 1):
         keys, values = checks.as_pairs(keys, values)
         rows = _power_of_two(max(len(keys), checks.count("capacity", capacity)))
         self.keys, self.values = _padded(keys, rows), _padded(values, rows)
@@ -61,20 +55,18 @@ class PaddedKeyValueMemory(eqx.Module):
         """How many pairs there is room for."""
         return self.keys.shape[0]
 
-    def __call__(self, query: Shaped[ArrayLike, "..."]) -> Float[Array, " Dv"]:
+    def __call__(self, query: ArrayLike) -> Float[Array, " Dv"]:
         """The value (Dv,) read for one query (Dk,); raises `ValueError` for another shape."""
         return _read(self, checks.as_vector("query", query, self.keys.shape[1]))
 
-    def with_pairs(
-        self, keys: Shaped[ArrayLike, "..."], values: Shaped[ArrayLike, "..."]
-    ) -> "PaddedKeyValueMemory":
+    def with_pairs(self, keys: ArrayLike, values: ArrayLike) -> "PaddedKeyValueMemory":
         """The same memory with more pairs, keys (n, Dk) and values (n, Dv), after those there.
 
         Raises `ValueError` as `KeyValueMemory.with_pairs` does, and inside `jit`, where it is not known
         whether there is room.
         """
         used = self._known_number()
-        more = more_pairs(keys, values, self.keys, self.values)
+        more = more_pairs(self, keys, values)
         capacity = max(self.capacity, _power_of_two(used + len(more[0])))
         keys, values = (
             lax.dynamic_update_slice_in_dim(_padded(old, capacity), new, self.num_pairs, 0)

@@ -1,5 +1,6 @@
 """The polynomial separation, whose gains are exact."""
 
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -8,16 +9,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
 from energyam import checks
+from energyam.flips import integer_powers
 from energyam.flips.abstract import Change
 from energyam.flips.bounds import Bounds, of_sums, sums
-from energyam.flips.integer_powers import (
-    MAX_ORDER,
-    largest_order,
-    limbs_for,
-    power,
-    power_changes,
-    with_exact_sign,
-)
+from energyam.flips.integer_powers import MAX_ORDER, largest_order, limbs_for, power
 from energyam.linalg import saturated
 from energyam.log_scale import compressed, is_beyond
 from energyam.memories.separation import AbstractSeparation, Directions, Pair, Similarities, by_blocks
@@ -88,11 +83,12 @@ class Polynomial(AbstractSeparation):
         if self.rectified:
             before, after = jax.nn.relu(before), jax.nn.relu(after)
         scale = jnp.maximum(jnp.max(jnp.maximum(jnp.abs(before), jnp.abs(after))), 1)
-        terms = power_changes(before, after, scale, self.n)
+        terms = integer_powers.power_changes(before, after, scale, self.n)
         estimate = terms.sum()
         bound = (64 + terms.size) * jnp.finfo(terms.dtype).eps * jnp.abs(terms).sum()
         if self._whole:
-            estimate = with_exact_sign(estimate, bound, scale, before, after, self.n, self.limbs)
+            both = before, after, self.n, self.limbs
+            estimate = integer_powers.with_exact_sign(estimate, bound, scale, *both)
             bound = jnp.zeros_like(bound)
         return Change(*(saturated(self._in_units(part, scale)) for part in (estimate, bound)))
 
@@ -151,6 +147,5 @@ class Polynomial(AbstractSeparation):
 
 
 def _whole_if_possible(n):
-    if checks.is_known(n) and float(n).is_integer():
-        return checks.now(lambda n: n.astype(jnp.int32), n)
-    return n
+    whole = checks.is_known(n) and float(n).is_integer()
+    return checks.now(lambda n: n.astype(jnp.int32), n) if whole else n

@@ -75,14 +75,13 @@ class ProductDenseAM(AbstractMemory):
         """The pattern (D,) of one row of each table, `indices` (L,): from 0 to the table's K − 1."""
         indices = checks.as_array("indices", indices, "L")
         if indices.shape != (len(self.memories),) or not jnp.issubdtype(indices.dtype, jnp.integer):
-            raise ValueError(
-                f"indices must be {len(self.memories)} whole numbers, one for each memory; "
-                f"got shape {indices.shape}, dtype {indices.dtype}"
-            )
-        for i, memory in zip(indices, self.memories, strict=True):
-            checks.within("indices", i, 0, memory.patterns.shape[0] - 1)
-        rows = [memory.patterns[i] for i, memory in zip(indices, self.memories, strict=True)]
-        return jnp.concatenate(rows)
+            wanted = f"{len(self.memories)} whole numbers, one for each memory"
+            got = f"shape {indices.shape}, dtype {indices.dtype}"
+            raise ValueError(f"indices must be {wanted}; got {got}")
+        tables = [memory.patterns for memory in self.memories]
+        for i, table in zip(indices, tables, strict=True):
+            checks.within("indices", i, 0, table.shape[0] - 1)
+        return jnp.concatenate([table[i] for i, table in zip(indices, tables, strict=True)])
 
     def pull(self, state: Float[Array, " D"]) -> Pull:
         parts = zip(self.memories, split(state, self._sizes), strict=True)
@@ -131,12 +130,10 @@ def _check_part(memory, first):
             f"got {type(memory).__name__} with {type(getattr(memory, 'separation', None)).__name__}"
         )
     if memory.neurons.coupled:
-        raise ValueError(
-            f"memories must have neurons independent of one another; got {type(memory.neurons).__name__}"
-        )
-    kinds = [
-        (type(m.neurons).__name__, type(m.similarity).__name__, m.separation.divided) for m in (memory, first)
-    ]
+        got = type(memory.neurons).__name__
+        raise ValueError(f"memories must have neurons independent of one another; got {got}")
+    names = lambda m: tuple(type(part).__name__ for part in (m.neurons, m.similarity))  # noqa: E731
+    kinds = [(*names(m), m.separation.divided) for m in (memory, first)]
     if kinds[0] != kinds[1]:
         raise ValueError(
             "memories must be of one kind, with the same neurons, similarity and LogSumExp(divided=…); "

@@ -23,10 +23,8 @@ def kept_rows(indices: Indices, num_rows: int) -> Int[np.ndarray, " K"]:
     if gone.size == 0:
         gone = gone.astype(int)
     if gone.ndim != 1 or gone.dtype.kind not in "iu":
-        raise ValueError(
-            f"indices must be whole numbers, one or a list of them; got dtype {gone.dtype}, shape "
-            f"{gone.shape} (np.flatnonzero makes indices of a mask)"
-        )
+        got = f"dtype {gone.dtype}, shape {gone.shape} (np.flatnonzero makes indices of a mask)"
+        raise ValueError(f"indices must be whole numbers, one or a list of them; got {got}")
     outside = gone[(gone < 0) | (gone >= num_rows)]
     if outside.size:
         raise ValueError(f"indices must be from 0 to {num_rows - 1}; got {outside[0]}")

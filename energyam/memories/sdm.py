@@ -5,9 +5,10 @@ from typing import ClassVar, Literal
 from jax.typing import ArrayLike
 from jaxtyping import Array, Num, PRNGKeyArray
 
+from energyam import checks
 from energyam.memories.base import AbstractDenseAM
 from energyam.memories.continuous import Spherical
-from energyam.memories.intersection import CapIntersection, CircleIntersection
+from energyam.memories.intersection import CapIntersection, CircleIntersection, Count
 from energyam.memories.neurons import Binary
 from energyam.memories.similarity import AbstractSimilarity, Dot
 
@@ -35,12 +36,7 @@ class PatternSDM(AbstractDenseAM):
     states_only: ClassVar[bool] = True
 
     def __init__(
-        self,
-        patterns: ArrayLike,
-        radius: int,
-        num_neurons: int | float | None = None,
-        *,
-        key: PRNGKeyArray | None = None,
+        self, patterns: ArrayLike, radius: int, num_neurons: Count = None, *, key: PRNGKeyArray | None = None
     ):
         self.neurons = Binary()
         self.patterns = self.neurons.check("patterns", patterns, "K D")
@@ -72,10 +68,8 @@ class ContinuousSDM(AbstractDenseAM):
     def __init__(self, patterns: ArrayLike, radius: ArrayLike, weighting: Literal["cap", "circle"] = "cap"):
         self.neurons = Spherical()
         self.patterns = self.neurons.check("patterns", patterns, "K D")
-        if weighting == "cap":
+        if checks.one_of("weighting", weighting, ("cap", "circle")) == "cap":
             self.separation = CapIntersection(self.patterns.shape[1], radius)
-        elif weighting == "circle":
+        else:
             whole: int = radius  # type: ignore[assignment]  # which the separation checks
             self.separation = CircleIntersection(self.patterns.shape[1], whole, cosines=True)
-        else:
-            raise ValueError(f'weighting must be "cap" or "circle"; got {weighting!r}')

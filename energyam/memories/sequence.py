@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Num, Shaped
 
 from energyam import checks
+from energyam.learning import as_transitions
 from energyam.linalg import dot
 from energyam.memories.neurons import Binary
 from energyam.memories.reads import read_pairs
@@ -75,20 +76,13 @@ class SequenceNetwork(AbstractSequence):
     delay: int = eqx.field(static=True)
     neurons: Binary
 
-    def __init__(
-        self,
-        weights: Shaped[ArrayLike, "..."],
-        delayed_weights: Shaped[ArrayLike, "..."] | None = None,
-        delay: int = 0,
-    ):
-        self.weights = checks.as_square("weights", weights)
-        self.delayed_weights = None
+    def __init__(self, weights: ArrayLike, delayed_weights: ArrayLike | None = None, delay: int = 0):
+        self.weights, self.delayed_weights = checks.as_square("weights", weights), None
         self.delay = checks.count("delay", delay, least=0)
         self.neurons = Binary()
         if delayed_weights is not None:
-            self.delayed_weights = V = checks.as_square("delayed_weights", delayed_weights)
-            if V.shape != self.weights.shape:
-                raise ValueError(f"delayed_weights must be {self.weights.shape}; got shape {V.shape}")
+            D, _ = self.weights.shape
+            self.delayed_weights = checks.as_floats("delayed_weights", delayed_weights, f"{D} {D}")
         elif delay:
             raise ValueError(f"delayed_weights must be given for a delay of {delay}; got None")
 
@@ -131,9 +125,9 @@ class DenseSequence(AbstractSequence):
 
     def __init__(
         self,
-        patterns: Shaped[ArrayLike, "..."],
+        patterns: ArrayLike,
         separation: AbstractSeparation,
-        transitions: Shaped[ArrayLike, "..."] | None = None,
+        transitions: ArrayLike | None = None,
         stay: ArrayLike = 0.0,
         delay: int = 0,
     ):
@@ -141,8 +135,7 @@ class DenseSequence(AbstractSequence):
         self.patterns = self.neurons.check("patterns", patterns, "K D")
         self.separation = checks.instance("separation", separation, AbstractSeparation)
         self.followers = _followers(self.patterns, transitions)
-        checks.not_negative("stay", stay)
-        self.stay = checks.as_floats("stay", stay, "")
+        self.stay = checks.not_negative("stay", stay, "")
         self.delay = checks.count("delay", delay, least=0)
 
     def __check_init__(self):
@@ -161,8 +154,4 @@ class DenseSequence(AbstractSequence):
 def _followers(patterns, transitions):
     if transitions is None:
         return jnp.roll(patterns, -1, axis=0)
-    K = patterns.shape[0]
-    matrix = checks.as_floats("transitions", transitions, "K K")
-    if matrix.shape != (K, K):
-        raise ValueError(f"transitions must be (K, K) with K = {K}; got shape {matrix.shape}")
-    return dot(matrix, patterns)
+    return dot(as_transitions(transitions, patterns.shape[0]), patterns)

@@ -1,5 +1,7 @@
 """Softmax neurons: a layer whose activity sums to 1."""
 
+from functools import partial
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -9,7 +11,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Shaped
 
 from energyam import checks
-from energyam.memories.graded import in_range, moved_into
+from energyam.memories.graded import Real, in_range, moved_into
 from energyam.memories.neurons import AbstractNeurons, Layer, Number, Shape
 from energyam.roots import entmax, held_field, increasing_root
 
@@ -24,22 +26,16 @@ class Softmax(AbstractNeurons):
     β ≤ 0.
     """
 
-    beta: Number
+    beta: Real = eqx.field(converter=partial(checks.positive_float, "beta"))
     shape: Shape = eqx.field(static=True, default=None)
     coupled = True
-
-    def __init__(self, beta: ArrayLike, shape: Shape = None):
-        self.beta = checks.positive_float("beta", beta)
-        self.shape = shape
 
     def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
         states = in_range(name, states, dims, 0, 1)
         totals = checks.now(lambda x: jnp.sum(x.astype(float), axis=-1), states)
         if not checks.passes(lambda total: (jnp.abs(total - 1) < 1e-2).all(), totals):
-            raise ValueError(
-                f"{name} must sum to 1 along the last axis; got sums from {totals.min():.4g} to "
-                f"{totals.max():.4g} (divide by the sum first)"
-            )
+            got = f"sums from {totals.min():.4g} to {totals.max():.4g} (divide by the sum first)"
+            raise ValueError(f"{name} must sum to 1 along the last axis; got {got}")
         return states
 
     def energy(self, state: Layer) -> Number:

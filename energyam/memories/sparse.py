@@ -5,6 +5,8 @@ passes: the similarities of all patterns, 4 bytes for each and for each query, a
 the few largest where these prove to be all that count. The sums of `LogSumReLU` join block by block.
 """
 
+from functools import partial
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -15,6 +17,13 @@ from jaxtyping import Array, Float
 from energyam import checks
 from energyam.memories.separation import AbstractSeparation, Pair, Similarities, by_blocks
 from energyam.roots import entmax, increasing_root
+
+
+def _as_alpha(alpha):
+    number = checks.as_floats("alpha", alpha, "")
+    if not checks.passes(lambda alpha: (alpha > 1) & (alpha <= 3), number):
+        raise ValueError(f"alpha must be above 1 and at most 3; got {alpha} (1 is eam.LogSumExp(beta))")
+    return number
 
 
 class Entmax(AbstractSeparation):
@@ -35,20 +44,9 @@ class Entmax(AbstractSeparation):
     "Sparse modern Hopfield networks" (2023).
     """
 
-    beta: Float[Array, ""]
-    alpha: Float[Array, ""]
+    beta: Float[ArrayLike, ""] = eqx.field(converter=partial(checks.positive_float, "beta"))
+    alpha: Float[ArrayLike, ""] = eqx.field(converter=_as_alpha, default=1.5)
     fewest = 1
-
-    def __init__(self, beta: ArrayLike, alpha: ArrayLike = 1.5):
-        self.beta = checks.positive_float("beta", beta)
-        self.alpha = checks.as_floats("alpha", alpha, "")
-        self.__check_init__()
-
-    def __check_init__(self):
-        if not checks.passes(lambda alpha: (alpha > 1) & (alpha <= 3), self.alpha):
-            raise ValueError(
-                f"alpha must be above 1 and at most 3; got {self.alpha} (1 is eam.LogSumExp(beta))"
-            )
 
     def potential(self, similarities: Similarities) -> Float[Array, ""]:
         return _entmax_potential(similarities, *self._numbers(similarities))
@@ -58,7 +56,8 @@ class Entmax(AbstractSeparation):
         return entmax(beta * (similarities - jnp.max(similarities)), alpha)
 
     def _numbers(self, similarities):
-        return self.beta.astype(similarities.dtype), self.alpha.astype(similarities.dtype)
+        dtype = similarities.dtype
+        return jnp.asarray(self.beta, dtype), jnp.asarray(self.alpha, dtype)
 
 
 class KSubsets(AbstractSeparation):
@@ -76,28 +75,27 @@ class KSubsets(AbstractSeparation):
     structured Hopfield networks", ICML 2024.
     """
 
-    beta: Float[Array, ""]
-    k: int = eqx.field(static=True)
-
-    def __init__(self, beta: ArrayLike, k: int):
-        self.beta = checks.positive_float("beta", beta)
-        self.k = checks.count("k", k)
+    beta: Float[ArrayLike, ""] = eqx.field(converter=partial(checks.positive_float, "beta"))
+    k: int = eqx.field(static=True, converter=partial(checks.count, "k"))
 
     @property
     def fewest(self) -> int:  # type: ignore[override]
         return self.k
 
     def potential(self, similarities: Similarities) -> Float[Array, ""]:
-        return _subsets_potential(similarities, self.beta.astype(similarities.dtype), self._k(similarities))
+        return _subsets_value(similarities, *self._numbers(similarities))
 
     def weights(self, similarities: Similarities) -> Similarities:
-        return _subsets(similarities, self.beta.astype(similarities.dtype), self._k(similarities))
+        beta, k, least = self._numbers(similarities)
+        return _clipped(beta * (similarities - lax.stop_gradient(least)), k)
 
-    def _k(self, similarities):
+    def _numbers(self, similarities):
+        """β, k and the k-th largest of the similarities, s_(k)."""
         K = similarities.shape[0]
         if self.k > K:
             raise ValueError(f"k must be at most K = {K}, the number of patterns; got {self.k}")
-        return self.k
+        beta, k = (jnp.asarray(x, similarities.dtype) for x in (self.beta, self.k))
+        return beta, k, lax.top_k(similarities, self.k)[0][-1]
 
 
 class LogSumReLU(AbstractSeparation):
@@ -113,10 +111,7 @@ class LogSumReLU(AbstractSeparation):
     Hoover et al., "Dense associative memory with Epanechnikov energy" (2025).
     """
 
-    beta: Float[Array, ""]
-
-    def __init__(self, beta: ArrayLike):
-        self.beta = checks.positive_float("beta", beta)
+    beta: Float[ArrayLike, ""] = eqx.field(converter=partial(checks.positive_float, "beta"))
 
     def potential(self, similarities: Similarities) -> Float[Array, ""]:
         return by_blocks(self, similarities)[0]
@@ -161,13 +156,10 @@ def _cost(p, alpha):
     return jnp.sum(p * jnp.expm1((alpha - 1) * logs)) / (alpha * (alpha - 1))
 
 
-def _subsets(s, beta, k):
-    """clip(β s − τ, 0, 1), by t = β s_(k) − τ from 0 to 1, s_(k) the k-th largest."""
-    return _clipped(beta * (s - lax.stop_gradient(lax.top_k(s, k)[0][-1])), jnp.asarray(k, s.dtype))
-
-
 @jax.custom_jvp
 def _clipped(scores, total):
+    """clip(β s − τ, 0, 1) of scores β (s − s_(k)), by t = β s_(k) − τ from 0 to 1."""
+
     def excess(t):
         raised = scores + t
         inside = (raised > 0) & (raised < 1)
@@ -183,10 +175,6 @@ def _clipped_jvp(primals, tangents):
     inside = ((p > 0) & (p < 1)).astype(p.dtype)
     mean = jnp.vdot(inside, tangents[0]) / jnp.maximum(jnp.sum(inside), 1)
     return p, inside * (tangents[0] - mean)
-
-
-def _subsets_potential(s, beta, k):
-    return _subsets_value(s, beta, jnp.asarray(k, s.dtype), lax.top_k(s, k)[0][-1])
 
 
 @jax.custom_jvp

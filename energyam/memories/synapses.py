@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.typing import ArrayLike
-from jaxtyping import Array, Bool, Float, Num, Shaped
+from jaxtyping import Array, Bool, Float, Num
 
 from energyam import checks
 from energyam.linalg import dot, overlaps
@@ -35,15 +35,13 @@ class Dense(eqx.Module):
     weights: Float[Array, "..."]
     multilinear: ClassVar[bool] = True
 
-    def __init__(self, weights: Shaped[ArrayLike, "..."]):
+    def __init__(self, weights: ArrayLike):
         self.weights = checks.as_floats("weights", weights, "...")
 
     def __call__(self, first: Float[Array, "..."], second: Float[Array, "..."]) -> Float[Array, ""]:
         if self.weights.shape != first.shape + second.shape:
-            raise ValueError(
-                f"weights must be {first.shape + second.shape} for layers of {first.shape} and "
-                f"{second.shape}; got shape {self.weights.shape}"
-            )
+            wanted = f"{first.shape + second.shape} for layers of {first.shape} and {second.shape}"
+            raise ValueError(f"weights must be {wanted}; got shape {self.weights.shape}")
         weights = self.weights.reshape(first.size, second.size)
         return dot(first.reshape(-1), dot(weights, second.reshape(-1)))
 
@@ -57,7 +55,7 @@ class Bias(eqx.Module):
     bias: Float[Array, "..."]
     multilinear: ClassVar[bool] = True
 
-    def __init__(self, bias: Shaped[ArrayLike, "..."]):
+    def __init__(self, bias: ArrayLike):
         self.bias = checks.as_floats("bias", bias, "...")
 
     def __call__(self, layer: Float[Array, "..."]) -> Float[Array, ""]:
@@ -83,14 +81,10 @@ class Convolution(eqx.Module):
     padding: str = eqx.field(static=True)
     multilinear: ClassVar[bool] = True
 
-    def __init__(
-        self, kernel: Shaped[ArrayLike, "..."], stride: int = 1, padding: Literal["SAME", "VALID"] = "SAME"
-    ):
+    def __init__(self, kernel: ArrayLike, stride: int = 1, padding: Literal["SAME", "VALID"] = "SAME"):
         self.kernel = checks.as_floats("kernel", kernel, "... features channels window")
         self.stride = checks.count("stride", stride)
-        if padding not in ("SAME", "VALID"):
-            raise ValueError(f"padding must be 'SAME' or 'VALID'; got {padding!r}")
-        self.padding = padding
+        self.padding = checks.one_of("padding", padding, ("SAME", "VALID"))
 
     def __call__(self, first: Float[Array, "..."], second: Float[Array, "..."]) -> Float[Array, ""]:
         if first.ndim != self.kernel.ndim - 1 or first.shape[0] != self.kernel.shape[1]:
@@ -100,10 +94,8 @@ class Convolution(eqx.Module):
             )
         found = self.features(first)
         if second.shape != found.shape:
-            raise ValueError(
-                f"the second layer of a Convolution must be {found.shape} for a first layer of "
-                f"{first.shape}; got shape {second.shape}"
-            )
+            wanted = f"{found.shape} for a first layer of {first.shape}"
+            raise ValueError(f"the second layer of a Convolution must be {wanted}; got shape {second.shape}")
         return dot(found.reshape(-1), second.reshape(-1))
 
     def features(self, first: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -128,16 +120,14 @@ class Patterns(eqx.Module):
     patterns: Num[Array, "K D"]
     separation: AbstractSeparation
 
-    def __init__(self, patterns: Shaped[ArrayLike, "K D"], separation: AbstractSeparation):
+    def __init__(self, patterns: ArrayLike, separation: AbstractSeparation):
         self.patterns = checks.as_array("patterns", patterns, "K D")
         self.separation = checks.instance("separation", separation, AbstractSeparation)
 
     def __call__(self, layer: Float[Array, "..."]) -> Float[Array, ""]:
         if layer.shape[-1:] != self.patterns.shape[1:]:
-            raise ValueError(
-                f"patterns (K, D) must have D = {layer.shape[-1:]} for a layer of {layer.shape}; "
-                f"got shape {self.patterns.shape}"
-            )
+            wanted = f"D = {layer.shape[-1:]} for a layer of {layer.shape}"
+            raise ValueError(f"patterns (K, D) must have {wanted}; got shape {self.patterns.shape}")
         potential_of = lambda token: self.separation.potential(overlaps(self.patterns, token))  # noqa: E731
         return jax.vmap(potential_of)(layer.reshape(-1, layer.shape[-1])).sum()
 
@@ -190,20 +180,18 @@ class Attention(eqx.Module):
 
     def __init__(
         self,
-        query_weights: Shaped[ArrayLike, "H Y D"],
-        key_weights: Shaped[ArrayLike, "H Y D"],
+        query_weights: ArrayLike,
+        key_weights: ArrayLike,
         beta: ArrayLike | None = None,
         *,
         own: bool = False,
-        adjacency: Shaped[ArrayLike, "N N"] | None = None,
+        adjacency: ArrayLike | None = None,
     ):
         self.query_weights = checks.as_floats("query_weights", query_weights, "H Y D")
         self.key_weights = checks.as_floats("key_weights", key_weights, "H Y D")
         if self.query_weights.shape != self.key_weights.shape:
-            raise ValueError(
-                "query_weights and key_weights must agree in (H, Y, D); got shapes "
-                f"{self.query_weights.shape} and {self.key_weights.shape}"
-            )
+            got = f"shapes {self.query_weights.shape} and {self.key_weights.shape}"
+            raise ValueError(f"query_weights and key_weights must agree in (H, Y, D); got {got}")
         beta = self.query_weights.shape[1] ** -0.5 if beta is None else beta
         self.beta = checks.positive_float("beta", beta)
         self.adjacency = None if adjacency is None else _checked_adjacency(adjacency, own)
@@ -244,18 +232,15 @@ class Attention(eqx.Module):
         D = self.query_weights.shape[2]
         if tokens.ndim != 2 or tokens.shape[1] != D:
             raise ValueError(f"tokens must be (N, {D}), as the weights have it; got shape {tokens.shape}")
-        if self.adjacency is not None and self.adjacency.shape[0] != tokens.shape[0]:
-            raise ValueError(
-                f"adjacency must be ({tokens.shape[0]}, {tokens.shape[0]}) for as many tokens; "
-                f"got shape {self.adjacency.shape}"
-            )
+        N = tokens.shape[0]
+        if self.adjacency is not None and self.adjacency.shape[0] != N:
+            got = f"shape {self.adjacency.shape}"
+            raise ValueError(f"adjacency must be ({N}, {N}) for as many tokens; got {got}")
 
 
 def _has_loops(adjacency):
     """Whether a known graph has nodes that look at themselves."""
-    if adjacency is None or not checks.is_known(adjacency):
-        return False
-    return bool(checks.now(lambda a: jnp.diagonal(a).any(), adjacency))
+    return adjacency is not None and not checks.passes(lambda a: ~jnp.diagonal(a).any(), adjacency)
 
 
 def _checked_adjacency(adjacency, own):

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree
 
 from energyam import checks
+from energyam.dynamics.fields import normal_like
 from energyam.dynamics.gradient import check_real
 from energyam.dynamics.moves import check_moves, ready, view_of
 from energyam.dynamics.sampling import sample
@@ -127,12 +128,10 @@ def denoising_score_matching(
     keys = jr.split(key, jax.tree.leaves(flat)[0].shape[0])
 
     def loss(key, state):
-        leaves, structure = jax.tree.flatten(state)
-        own = jr.split(key, len(leaves))
-        drawn = [jr.normal(k, leaf.shape, leaf.dtype) for k, leaf in zip(own, leaves, strict=True)]
-        noisy = [leaf + sigma * e for leaf, e in zip(leaves, drawn, strict=True)]
-        slopes = jax.tree.leaves(jax.grad(scalar_energy(memory))(jax.tree.unflatten(structure, noisy)))
-        return 0.5 * sum(jnp.sum((sigma * s / T - e) ** 2) for s, e in zip(slopes, drawn, strict=True))
+        drawn = normal_like(state, key=key)
+        slope = jax.grad(scalar_energy(memory))(jax.tree.map(lambda x, e: x + sigma * e, state, drawn))
+        squares = jax.tree.map(lambda s, e: jnp.sum((sigma * s / T - e) ** 2), slope, drawn)
+        return 0.5 * sum(jax.tree.leaves(squares))
 
     return jax.vmap(loss)(keys, flat).mean()
 

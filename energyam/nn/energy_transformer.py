@@ -13,6 +13,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+from einops import rearrange
 from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray, Shaped
 
 from energyam import checks
@@ -21,6 +22,7 @@ from energyam.memories.hierarchical import HierarchicalMemory, Synapse
 from energyam.memories.separations import ReLU
 from energyam.memories.synapses import Attention, Patterns
 
+Tokens = Float[Array, "N D"]
 Hidden = Bool[ArrayLike, " N"] | None
 Graph = Bool[ArrayLike, "N N"] | None  # which tokens see each other
 
@@ -110,18 +112,14 @@ class EnergyTransformer(eqx.Module):
         norm = LayerNorm(self.gain, self.offset, shape=(num_tokens, self.patterns.shape[1]))
         return HierarchicalMemory({"tokens": norm}, synapses)
 
-    def tokens(
-        self, patches: Float[Array, "N P"], hidden: Bool[Array, " N"] | None = None
-    ) -> Float[Array, "N D"]:
+    def tokens(self, patches: Float[Array, "N P"], hidden: Hidden = None) -> Tokens:
         """The tokens x (N, D) of patches, the mask token in place of those that are hidden."""
         x = jax.vmap(self.embed)(patches)
         if hidden is not None:
-            x = jnp.where(hidden[:, None], self.mask_token[None], x)
+            x = jnp.where(jnp.asarray(hidden)[:, None], self.mask_token[None], x)
         return x if self.places is None else x + self.places
 
-    def descend(
-        self, tokens: Float[Array, "N D"], adjacency: Graph = None, num_steps: int | None = None
-    ) -> Descent:
+    def descend(self, tokens: Tokens, adjacency: Graph = None, num_steps: int | None = None) -> Descent:
         """T steps x ← x − α ∂E/∂g from tokens x (N, D), in which token C looks at B where adjacency[C, B]."""
         num_steps = self.num_steps if num_steps is None else checks.count("num_steps", num_steps, least=0)
         potential = self.memory(tokens.shape[0], adjacency).potential
@@ -144,15 +142,12 @@ class EnergyTransformer(eqx.Module):
         `adjacency` (N, N) bool: which nodes of a graph see each other; `num_steps`: in place of T. Raises
         `ValueError` for other shapes.
         """
-        patches = checks.as_floats("patches", patches, f"N {self.embed.in_features}")
-        if self.places is not None and patches.shape[0] != self.places.shape[0]:
-            wanted = f"({self.places.shape[0]}, P), as there are positions"
-            raise ValueError(f"patches must be {wanted}; got {patches.shape}")
+        N = "N" if self.places is None else self.places.shape[0]
+        patches = checks.as_floats("patches", patches, f"{N} {self.embed.in_features}")
         if hidden is not None:
-            hidden, N = checks.as_array("hidden", hidden, "N"), patches.shape[0]
-            if hidden.dtype != bool or hidden.shape != (N,):
-                got = f"shape {hidden.shape}, dtype {hidden.dtype}"
-                raise ValueError(f"hidden must be ({N},) bool; got {got}")
+            hidden = checks.as_array("hidden", hidden, f"{patches.shape[0]}")
+            if hidden.dtype != bool:
+                raise ValueError(f"hidden must be bool; got dtype {hidden.dtype}")
         x = self.descend(self.tokens(patches, hidden), adjacency, num_steps).tokens
         return jax.vmap(lambda token: self.decode(self.out_norm(token)))(x)
 
@@ -215,8 +210,7 @@ def as_patches(pictures: Shaped[ArrayLike, "*batch H W"], side: int) -> Float[Ar
     Raises `ValueError` unless `side` divides H and W.
     """
     array, side = checks.as_floats("pictures", pictures, "... H W"), checks.count("side", side)
-    *batch, H, W = array.shape
+    H, W = array.shape[-2:]
     if H % side or W % side:
         raise ValueError(f"side must divide the height and width of pictures, {(H, W)}; got {side}")
-    blocks = array.reshape(*batch, H // side, side, W // side, side)
-    return jnp.moveaxis(blocks, -3, -2).reshape(*batch, H // side * (W // side), side**2)
+    return rearrange(array, "... (h a) (w b) -> ... (h w) (a b)", a=side, b=side)

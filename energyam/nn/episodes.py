@@ -1,7 +1,8 @@
 """Training and testing a few-shot classifier on episodes of classes."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from functools import partial
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -37,40 +38,25 @@ class EpisodeLoss(eqx.Module):
     Raises `ValueError` for another kind, counts below 1, fewer classes than ways, and what is no function.
     """
 
-    images: Shaped[Array, "classes drawers 28 28"]
-    augment: Change | None
-    corrupt: Change | None
-    kind: str = eqx.field(static=True)
-    num_ways: int = eqx.field(static=True)
-    num_shots: int = eqx.field(static=True)
-    num_queries: int = eqx.field(static=True)
-    num_episodes: int = eqx.field(static=True)
-    num_classes: int | None = eqx.field(static=True)
+    images: Shaped[ArrayLike, "classes drawers 28 28"] = eqx.field(
+        converter=partial(checks.as_array, "images", dims="classes drawers H W")
+    )
+    kind: str = eqx.field(static=True, default="squared_error")
+    num_ways: int = eqx.field(static=True, default=5, converter=partial(checks.count, "num_ways"))
+    num_shots: int = eqx.field(static=True, default=1, converter=partial(checks.count, "num_shots"))
+    num_queries: int = eqx.field(static=True, default=1, converter=partial(checks.count, "num_queries"))
+    num_episodes: int = eqx.field(static=True, default=4, converter=partial(checks.count, "num_episodes"))
+    num_classes: int | None = eqx.field(static=True, default=None)
+    augment: Change | None = None
+    corrupt: Change | None = None
 
-    def __init__(
-        self,
-        images: ArrayLike,
-        kind: str = "squared_error",
-        num_ways: int = 5,
-        num_shots: int = 1,
-        num_queries: int = 1,
-        num_episodes: int = 4,
-        num_classes: int | None = None,
-        augment: Change | None = None,
-        corrupt: Change | None = None,
-    ):
-        self.images = checks.as_array("images", images, "classes drawers H W")
-        self.kind = checks.one_of("kind", kind, ("squared_error", "cross_entropy"))
-        self.num_ways = checks.count("num_ways", num_ways)
-        self.num_shots = checks.count("num_shots", num_shots)
-        self.num_queries = checks.count("num_queries", num_queries)
-        self.num_episodes = checks.count("num_episodes", num_episodes)
-        self.num_classes = None if num_classes is None else checks.count("num_classes", num_classes)
-        if self.num_classes is not None and self.num_classes < self.num_ways:
-            raise ValueError(f"num_classes must be at least num_ways, {num_ways}; got {num_classes}")
-        checks.function("augment", augment)
-        checks.function("corrupt", corrupt)
-        self.augment, self.corrupt = augment, corrupt
+    def __check_init__(self):
+        checks.one_of("kind", self.kind, ("squared_error", "cross_entropy"))
+        least = self.num_ways
+        if self.num_classes is not None and checks.count("num_classes", self.num_classes) < least:
+            raise ValueError(f"num_classes must be at least num_ways, {least}; got {self.num_classes}")
+        checks.function("augment", self.augment)
+        checks.function("corrupt", self.corrupt)
 
     def __call__(self, model: FewShotClassifier, key: PRNGKeyArray) -> Float[Array, ""]:
         keys = jr.split(key, self.num_episodes)
@@ -160,10 +146,8 @@ def episode_accuracy(
     return Accuracy(float(shares.mean()), 1.96 * std / num_episodes**0.5, std)
 
 
-def _embedded(
-    embed: Any, images: Images, pictures: Int[np.ndarray, "E N K"], corrupt: Change | None, key: PRNGKeyArray
-) -> tuple[Float[Array, "U D"], Int[np.ndarray, "E N K"]]:
-    """Embeddings of the pictures with these numbers, each once, and where in them each is."""
+def _embedded(embed, images, pictures, corrupt, key):
+    """Embeddings (U, D) of the pictures of these numbers (E, N, K), each once, and where in them each is."""
     numbers, places = np.unique(pictures, return_inverse=True)
     batches = np.resize(numbers, (-(-len(numbers) // 250), min(len(numbers), 250)))
     embedded = [_embed_batch(embed, images, batch, corrupt, key) for batch in batches]
@@ -171,9 +155,7 @@ def _embedded(
 
 
 @eqx.filter_jit
-def _embed_batch(
-    embed: Any, images: Images, numbers: Int[Array, " U"], corrupt: Change | None, key: PRNGKeyArray
-) -> Float[Array, "U D"]:
+def _embed_batch(embed, images, numbers, corrupt, key):
     pictures = images.reshape(-1, *images.shape[2:])[numbers].astype(float)
     if corrupt is not None:
         pictures = jax.vmap(lambda n, picture: corrupt(jr.fold_in(key, n), picture))(numbers, pictures)
@@ -181,10 +163,8 @@ def _embed_batch(
 
 
 @eqx.filter_jit
-def _shares_right(
-    model: FewShotClassifier, support: Float[Array, "E N K D"], queries: Float[Array, "E N Q D"]
-) -> Float[Array, " E"]:
-    """The share of each episode's embedded queries that are answered right."""
+def _shares_right(model, support, queries):
+    """The share (E,) of each episode's embedded queries (E, N, Q, D) that are answered right."""
     ways, shots, asked = support.shape[1], support.shape[2], queries.shape[2]
     labels, answers = (jnp.repeat(jnp.arange(ways), count) for count in (shots, asked))
 

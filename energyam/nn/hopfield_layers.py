@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from energyam import checks
+from energyam.dynamics.fields import as_tol
 from energyam.dynamics.recall import recall
 from energyam.dynamics.synchronous import Synchronous
 from energyam.linalg import dot
@@ -115,13 +116,13 @@ class HopfieldAttention(eqx.Module):
         self.stored_norm = eqx.nn.LayerNorm(self.stored_size) if normalize else None
         if separation is not None and beta is not None:
             raise ValueError(f"beta must not be given beside a separation, which has its own; got {beta}")
-        self.separation = separation
         if separation is not None:
             checks.instance("separation", separation, AbstractSeparation)
+        self.separation = separation
         beta = (state_size // num_heads) ** -0.5 if beta is None else beta
         self.first_beta = _per_head(beta, num_heads)
         self.log_growth = jnp.zeros_like(self.first_beta) if learn_beta else None
-        self.tol = Synchronous(tol).tol
+        self.tol = as_tol(tol)
 
     @property
     def beta(self) -> Float[Array, " H"]:
@@ -203,13 +204,9 @@ class HopfieldAttention(eqx.Module):
 
     def _checked(self, queries, stored, values, mask):
         """The arguments as floats; stored patterns and values in float32 at least."""
-        queries = checks.as_floats("queries", queries, "T D")
-        stored = _at_least_single(checks.as_floats("stored", stored, "K Ds"))
+        queries = checks.as_floats("queries", queries, f"T {self.size}")
+        stored = _at_least_single(checks.as_floats("stored", stored, f"K {self.stored_size}"))
         K = stored.shape[0]
-        if queries.shape[1] != self.size or stored.shape[1] != self.stored_size:
-            wanted = f"(T, {self.size}) and (K, {self.stored_size})"
-            got = f"shapes {queries.shape} and {stored.shape}"
-            raise ValueError(f"queries and stored must be {wanted}; got {got}")
         values = None if values is None else self._checked_values(values, K)
         mask = None if mask is None else _checked_mask(mask, queries.shape[0], K)
         return queries, stored, values, mask

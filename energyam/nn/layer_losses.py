@@ -146,18 +146,16 @@ def predictive_coding(
     """
     _check_moves(memory, "predictive_coding")
     if len(jax.tree.leaves(queries)) < 2:
-        raise ValueError(
-            "queries must have several layers, inputs and outputs among them; got one, in which nothing is "
-            "predicted (use nn.denoising_score_matching, or gradients through recall)"
-        )
+        got = "one, in which nothing is predicted"
+        hint = "(use nn.denoising_score_matching, or gradients through recall)"
+        raise ValueError(f"queries must have several layers, inputs and outputs among them; got {got} {hint}")
     of_one = lambda query: memory.energy(_at_rest(memory, query, update, max_steps, clamp))  # noqa: E731
     return _mean(of_one, queries)
 
 
 def _check_moves(memory: Any, rule: str) -> None:
     """Raise `ValueError` for a memory of ±1 neurons."""
-    neurons = declared_neurons(memory)
-    if any(map(is_movable, neurons)):
+    if any(map(is_movable, declared_neurons(memory))):
         raise ValueError(
             f"{rule} needs continuous neurons, whose rest moves a little where the energy does; those of "
             f"{type(memory).__name__} are ±1 (use nn.contrastive_hebbian, nn.pseudo_likelihood or "

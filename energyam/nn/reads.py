@@ -18,7 +18,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import logit
-from jaxtyping import Array, ArrayLike, Bool, Float, ScalarLike
+from jaxtyping import Array, ArrayLike, Bool, Float
 
 from energyam import checks
 from energyam.learning import store, storkey_step
@@ -28,10 +28,8 @@ from energyam.nn.hopfield_layers import HopfieldAttention
 from energyam.nn.masked import Masked
 
 
-def _subtracting_step(
-    weights: Float[Array, "D D"], state: Float[Array, " D"], rate: ScalarLike, decay: ScalarLike
-) -> Float[Array, "D D"]:
-    """One write of the rule that subtracts, diagonal included."""
+def _subtracting_step(weights, state, rate, decay):
+    """One write of the rule that subtracts into weights (D, D), diagonal included."""
     hebb = weights + jnp.outer(state, state) / state.size
     back = jnp.outer(dot(hebb, state), state)
     return jnp.asarray(decay * weights + rate * (hebb - back - back.T), weights.dtype)

@@ -58,8 +58,7 @@ class Animation:
 
         Raises `ValueError` for another suffix and `RuntimeError` without ffmpeg, or if it fails.
         """
-        if suffix not in _VIDEO_SUFFIXES:
-            raise ValueError(f"suffix must be one of {', '.join(_VIDEO_SUFFIXES)}; got {suffix!r}")
+        checks.one_of("suffix", suffix, _VIDEO_SUFFIXES)
         program = shutil.which("ffmpeg")
         if program is None:
             raise RuntimeError(f"{suffix} needs ffmpeg, which is not installed; a .gif needs nothing")

@@ -87,7 +87,9 @@ def _rolled(ground: Image.Image, places: Float[np.ndarray, "B f 2"]) -> Image.Im
 def _map(memory: Any, limits: Limits, resolution: int) -> tuple["Figure", "Axes"]:
     """The energy as a map, with the memory's patterns as crosses."""
     energy = _energy_of_two(memory)
-    low, high = _checked_limits(limits)
+    low, high = np.asarray(checks.as_vector("limits", limits, 2)).tolist()
+    if low >= high:
+        raise ValueError(f"limits must be (low, high) with low < high; got {tuple(limits)}")
     side = jnp.linspace(low, high, checks.count("resolution", resolution, least=2))
     states = jnp.stack(jnp.meshgrid(side, side), axis=-1)
     heights = np.asarray(jax.jit(jax.vmap(jax.vmap(energy)))(states))
@@ -113,13 +115,6 @@ def _energy_of_two(memory: Any) -> Any:
     if isinstance(memory, type) or not callable(energy):
         raise ValueError(f"memory must be an energy or have an energy(x) method; got {type(memory).__name__}")
     return energy
-
-
-def _checked_limits(limits: Limits) -> tuple[float, float]:
-    low, high = np.asarray(checks.as_vector("limits", limits, 2)).tolist()
-    if low >= high:
-        raise ValueError(f"limits must be (low, high) with low < high; got {tuple(limits)}")
-    return low, high
 
 
 def _as_paths(paths: Paths | None) -> Float[np.ndarray, "B F 2"]:

@@ -112,9 +112,8 @@ def effective_beta(queries: ArrayLike, keys: ArrayLike) -> EffectiveBeta:
 
     Bricken & Pehlevan, NeurIPS 2021, section 4 (the last token's query of GPT-2, all keys).
     """
-    queries, keys = checks.as_floats("queries", queries, "Q d"), checks.as_floats("keys", keys, "K d")
-    if queries.shape[1] != keys.shape[1]:
-        raise ValueError(f"keys must be (K, {queries.shape[1]}), as wide as queries; got shape {keys.shape}")
+    queries = checks.as_floats("queries", queries, "Q d")
+    keys = checks.as_floats("keys", keys, f"K {queries.shape[1]}")
     scale = queries.shape[1] ** -0.5
     logits = jnp.matmul(queries, keys.T, precision="highest") * scale
     norms = jnp.linalg.norm(queries, axis=1)[:, None] * jnp.linalg.norm(keys, axis=1)[None] * scale
@@ -127,14 +126,11 @@ def _as_distances(n, distances):
     except ValueError:  # ragged
         h = np.zeros(())
     if h.ndim != 1 or not np.issubdtype(h.dtype, np.integer) or np.any((h < 0) | (h > n)):
-        wanted = f"integers within 0..n = 0..{n}, in one dimension"
-        raise ValueError(f"distances must be {wanted}; got {distances}")
+        raise ValueError(f"distances must be integers within 0..n = 0..{n} in a list; got {distances}")
     return h
 
 
 def _log_intersection(n, radius, kind):
-    if kind == "circle":
+    if checks.one_of("kind", kind, ("circle", "cap")) == "circle":
         return log_circle_intersection(n, radius)
-    if kind == "cap":
-        return log_cap_intersection(n, radius, hamming_to_cosine(np.arange(n + 1), n))
-    raise ValueError(f'kind must be "circle" or "cap"; got {kind!r}')
+    return log_cap_intersection(n, radius, hamming_to_cosine(np.arange(n + 1), n))

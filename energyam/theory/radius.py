@@ -5,6 +5,7 @@ from typing import Literal
 
 import numpy as np
 
+from energyam import checks
 from energyam.checks import Number, Whole
 from energyam.hypercube import check_dimension, log_number, radius_for_log_fraction
 from energyam.theory.one_read import critical_distance
@@ -36,8 +37,7 @@ def optimal_radius(
     n = 64, 1,024 patterns, 2⁶⁴ neurons.
     """
     log_m, log_r = log_number("num_patterns", num_patterns), log_number("num_neurons", num_neurons)
-    if criterion not in ("snr", "capacity", "critical_distance"):
-        raise ValueError(f'criterion must be "snr", "capacity" or "critical_distance"; got {criterion!r}')
+    checks.one_of("criterion", criterion, ("snr", "capacity", "critical_distance"))
     z, radii = quantile(n, probability), range(check_dimension(n) // 2 + 1)
     merit: list[float]
     if criterion == "critical_distance":
