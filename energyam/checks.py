@@ -13,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Shaped
 
-Whole = int | np.integer
 Number = int | float | np.number
 
 
@@ -96,7 +95,7 @@ def as_binary(name: str, value: Any, dims: str) -> Shaped[Array, "..."]:
 
 _ON_DEVICE = {
     "finite": jax.jit(lambda x: jnp.isfinite(x).all()),
-    "ones": jax.jit(lambda x: (jnp.abs(x) == 1).all()),
+    "ones": jax.jit(lambda x: (abs(x) == 1).all()),
 }
 
 
@@ -104,8 +103,7 @@ def _all(name: str, array: Array) -> bool:
     """`passes` of all entries; a few on the host are looked at there, as a call of JAX costs more."""
     few = is_known(array) and array.size <= 2**14 and array.dtype.kind in "iuf"
     if few and next(iter(array.devices())).platform == "cpu":
-        here = np.asarray(array)
-        return bool((np.isfinite(here) if name == "finite" else np.abs(here) == 1).all())
+        return bool((np.isfinite(np.asarray(array)) if name == "finite" else np.abs(array) == 1).all())
     return passes(_ON_DEVICE[name], array)
 
 

@@ -64,9 +64,7 @@ class HopfieldNetwork(AbstractMemory):
         return Pull(potential, drive + bias, jnp.zeros((), drive.dtype))
 
     def flips(self, exact: bool = True) -> CouplingFlips | None:
-        if self.neurons.unit is None or not cost_nothing(self.neurons):
-            return None
-        return coupling_flips(self.weights, self.bias)
+        return coupling_flips(self.weights, self.bias) if cost_nothing(self.neurons) else None
 
 
 def _symmetric(weights):

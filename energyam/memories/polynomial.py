@@ -1,6 +1,5 @@
 """The polynomial separation, whose gains are exact."""
 
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
