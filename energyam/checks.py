@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Shaped
 
+Whole = int | np.integer
 Number = int | float | np.number
 
 
@@ -93,10 +94,7 @@ def as_binary(name: str, value: Any, dims: str) -> Shaped[Array, "..."]:
     return array.astype(jnp.int8) if wide else array
 
 
-_ON_DEVICE = {
-    "finite": jax.jit(lambda x: jnp.isfinite(x).all()),
-    "ones": jax.jit(lambda x: (abs(x) == 1).all()),
-}
+_FINITE, _ONES = jax.jit(lambda x: jnp.isfinite(x).all()), jax.jit(lambda x: (jnp.abs(x) == 1).all())
 
 
 def _all(name: str, array: Array) -> bool:
@@ -104,7 +102,7 @@ def _all(name: str, array: Array) -> bool:
     few = is_known(array) and array.size <= 2**14 and array.dtype.kind in "iuf"
     if few and next(iter(array.devices())).platform == "cpu":
         return bool((np.isfinite(np.asarray(array)) if name == "finite" else np.abs(array) == 1).all())
-    return passes(_ON_DEVICE[name], array)
+    return passes(_FINITE if name == "finite" else _ONES, array)
 
 
 def _advice(got: np.ndarray, dtype: np.dtype) -> str:
