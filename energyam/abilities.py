@@ -17,9 +17,10 @@ def optional(method: Method) -> Method:
     return method
 
 
-def check_written(kind: type, base: type) -> None:
+def check_written(kind: type, base: type, **options: Any) -> None:
     """Raise `ValueError` where the class `kind` writes a method of its abstract class `base` with other
-    arguments. Abstract classes call it in `__init_subclass__`, so that a mistake shows as it is made."""
+    arguments. It is what `__init_subclass__` of `base` does, so that a mistake shows as it is made."""
+    super(base, kind).__init_subclass__(**options)  # type: ignore[arg-type]
     for name, own in vars(kind).items():
         wanted = None if name.startswith("_") else getattr(base, name, None)
         if not inspect.isfunction(own) or not inspect.isfunction(wanted):

@@ -123,8 +123,8 @@ class AbstractUpdate(eqx.Module):
     moves_neurons = False
     repeats = False
 
-    def __init_subclass__(cls):
-        check_written(cls, AbstractUpdate)
+    def __init_subclass__(cls, **options: Any):
+        check_written(cls, AbstractUpdate, **options)
 
     @abc.abstractmethod
     def step(

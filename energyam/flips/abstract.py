@@ -56,8 +56,8 @@ class AbstractFlips(eqx.Module):
     is what each moves by; 0 moves nothing.
     """
 
-    def __init_subclass__(cls):
-        check_written(cls, AbstractFlips)
+    def __init_subclass__(cls, **options: Any):
+        check_written(cls, AbstractFlips, **options)
 
     @abc.abstractmethod
     def start(self, state: Float[Array, " N"]) -> Any:

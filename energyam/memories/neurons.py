@@ -39,8 +39,8 @@ class AbstractNeurons(eqx.Module):
     unit = None  # type: int | None
     coupled = False
 
-    def __init_subclass__(cls):
-        check_written(cls, AbstractNeurons)
+    def __init_subclass__(cls, **options: Any):
+        check_written(cls, AbstractNeurons, **options)
 
     def __check_init__(self):
         if self.shape is not None:

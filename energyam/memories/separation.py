@@ -60,8 +60,8 @@ class AbstractSeparation(eqx.Module):
     squares = False
     fewest = None  # type: int | None
 
-    def __init_subclass__(cls):
-        check_written(cls, AbstractSeparation)
+    def __init_subclass__(cls, **options: Any):
+        check_written(cls, AbstractSeparation, **options)
 
     @abc.abstractmethod
     def potential(self, similarities: Similarities) -> Float[Array, ""]:

@@ -1,6 +1,7 @@
 """Similarities: how a memory compares a state with a pattern, before a separation weighs the results."""
 
 import abc
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -27,8 +28,8 @@ class AbstractSimilarity(eqx.Module):
 
     overlaps = False
 
-    def __init_subclass__(cls):
-        check_written(cls, AbstractSimilarity)
+    def __init_subclass__(cls, **options: Any):
+        check_written(cls, AbstractSimilarity, **options)
 
     @abc.abstractmethod
     def of(self, pattern: State, state: State) -> Float[Array, ""]:
