@@ -4,9 +4,7 @@ import sys
 from collections.abc import Callable
 
 
-def public_names(
-    module: str, *, also: str = "", without: str = ""
-) -> tuple[list[str], Callable[[], list[str]]]:
+def public_names(module: str, *, also: str = "", without: str = "") -> tuple[list[str], Callable]:
     """`__all__` and `__dir__` for the end of a module: `__all__, __dir__ = public_names(__name__)`.
 
     They are the functions and classes written in the module or, where it is a folder, in its files, as far as

@@ -54,9 +54,7 @@ def log_partition(memory: Any, temperature: ArrayLike) -> float:
     return _finite(float(np.logaddexp.reduce(_enumerate(memory, lambda state: (), T)[0])))
 
 
-def expectation(
-    memory: Any, function: Callable[[PyTree[Array]], PyTree[Array]], temperature: ArrayLike
-) -> PyTree[np.ndarray]:
+def expectation(memory: Any, function: Callable, temperature: ArrayLike) -> PyTree[np.ndarray]:
     """Σ_x p(x) function(x), p ∝ exp(−E/T), by enumeration of up to 2^24 states.
 
     **Arguments:** `function`: one state → a pytree of arrays. Raises `ValueError` as `log_partition` does.
@@ -129,10 +127,8 @@ class Mixture(NamedTuple):
         """Blocks of terms: the patterns of each (t, p), and the log of how often it occurs (t,)."""
         every = itertools.combinations_with_replacement(range(len(self.patterns)), self.copies)
         while block := list(itertools.islice(every, _BLOCK)):
-            counts = [
-                math.lgamma(self.copies + 1) - sum(math.lgamma(t.count(i) + 1) for i in set(t)) for t in block
-            ]
-            yield np.asarray(block), np.asarray(counts)
+            orders = [sum(math.lgamma(t.count(i) + 1) for i in set(t)) for t in block]
+            yield np.asarray(block), math.lgamma(self.copies + 1) - np.asarray(orders)
 
     def log_weights(self, members: np.ndarray, log_counts: np.ndarray) -> np.ndarray:
         """The log of the integral, or sum, of each term."""
@@ -159,10 +155,8 @@ def mixture_at(memory: Any, temperature: int | float) -> Mixture | None:
     with np.errstate(divide="ignore"):
         here = memory.neurons.log_partition(one, curvature, float(temperature))
     if not np.isfinite(here).all():
-        raise ValueError(
-            f"memory must hold its states: the energy of {type(memory).__name__} with neurons "
-            f"{type(memory.neurons).__name__}() has no lowest value, and no partition function"
-        )
+        of = f"the energy of {type(memory).__name__} with neurons {type(memory.neurons).__name__}()"
+        raise ValueError(f"memory must hold its states: {of} has no lowest value, and no partition function")
     offsets = beta * np.asarray(memory.similarity.of_all(memory.patterns, origin), float)
     return Mixture(X, offsets, beta, p, curvature, memory.neurons, float(temperature))
 
@@ -238,10 +232,9 @@ def _enumerable(memory):
         raise ValueError(f"memory must say state_shape, for its states to be enumerated; {name} has none")
     layers = layers_of(memory, None, True)
     if not all(layers.moves):
-        raise ValueError(
-            f"memory must have ±1 neurons, or others of few values, or be a log-sum-exp memory of real ones "
-            f"at a temperature that makes exp(−E/T) a mixture (ModernHopfield: T = 1/β); {name} is neither"
-        )
+        other = "a log-sum-exp memory of real ones at a temperature that makes exp(−E/T) a mixture"
+        wanted = f"have ±1 neurons, or others of few values, or be {other} (ModernHopfield: T = 1/β)"
+        raise ValueError(f"memory must {wanted}; {name} is neither")
     N, bits = sum(map(math.prod, layers.shapes)), 0.0
     for shape, (width, _) in zip(layers.shapes, layers.moves, strict=True):
         bits += math.prod(shape) / width * math.log2(max(width, 2))
@@ -264,10 +257,8 @@ def _by_block(memory, function, T, structure, shapes, tables):
 
     def state_of(number):
         digits = number // jnp.asarray(places[:-1]) % jnp.asarray(bases)
-        parts = [
-            table[digits[i:j]].reshape(shape)
-            for table, shape, i, j in zip(tables, shapes, starts[:-1], starts[1:], strict=True)
-        ]
+        of_layers = zip(tables, shapes, starts[:-1], starts[1:], strict=True)
+        parts = [table[digits[i:j]].reshape(shape) for table, shape, i, j in of_layers]
         return jax.tree.unflatten(structure, parts)
 
     def of_block(start):

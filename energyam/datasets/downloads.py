@@ -85,10 +85,9 @@ def _download(name: str, part: Path) -> None:
 
         pooch.HTTPDownloader(progressbar=True)(FILES[name].url, str(part), None)
     except (ImportError, OSError, ValueError) as error:
-        raise FileNotFoundError(
-            f"{name} is not in {cache_folder()} and could not be fetched ({_in_short(error)}). Fetch it "
-            f"elsewhere from {FILES[name].url} and put it there"
-        ) from None
+        missing = f"{name} is not in {cache_folder()} and could not be fetched ({_in_short(error)})"
+        hint = f"Fetch it elsewhere from {FILES[name].url} and put it there"
+        raise FileNotFoundError(f"{missing}. {hint}") from None
 
 
 def _in_short(error: Exception) -> str:

@@ -25,6 +25,9 @@ _TURNS = {  # what brings a picture upright, by its orientation in EXIF
 }
 
 
+Picture = Int8[np.ndarray, "H W"] | Float32[np.ndarray, "H W"]
+
+
 class Images(NamedTuple):
     """Pictures (K, H, W), ±1 int8 or grey float32, and the file name of each."""
 
@@ -59,9 +62,7 @@ def load_images(folder: str | Path, shape: Sequence[int] = (48, 48), binary: boo
     return Images(loaded, [file.name for file in pictures])
 
 
-def load_image(
-    file: str | Path, shape: Sequence[int] = (48, 48), binary: bool = True
-) -> Int8[np.ndarray, "H W"] | Float32[np.ndarray, "H W"]:
+def load_image(file: str | Path, shape: Sequence[int] = (48, 48), binary: bool = True) -> Picture:
     """One picture as a ±1 pattern (H, W): dark −1, light +1; with `binary=False` in grey, from −1 to 1.
 
     The middle is cropped to the shape's proportions and scaled; transparent parts are paper. The threshold

@@ -47,12 +47,14 @@ class BlockGibbs(AbstractUpdate):
     def prepare(self, memory: Any) -> AbstractRedraws:
         redraws = ask(memory, "redraws")
         if redraws is None:
-            _check_drawn(memory)
-            raise ValueError(
-                f"memory must have hidden units (under Quadratic() or LogSumExp, or layers with synapses "
-                f"linear in each) for BlockGibbs; got {type(memory).__name__} (use eam.HeatBath or "
-                "eam.Langevin)"
-            )
+            for one in declared_neurons(memory):
+                if not can_be_drawn(one):
+                    wanted = "neurons that can be drawn at a temperature for BlockGibbs"
+                    got = f"those of {type(memory).__name__} are {type(one).__name__}, which have no `draw`"
+                    raise ValueError(f"memory must have {wanted}; {got} (use eam.HeatBath or eam.Langevin)")
+            wanted = "hidden units (under Quadratic() or LogSumExp, or layers with synapses linear in each)"
+            got = f"{type(memory).__name__} (use eam.HeatBath or eam.Langevin)"
+            raise ValueError(f"memory must have {wanted} for BlockGibbs; got {got}")
         return redraws
 
     def init(self, prepared: AbstractRedraws, state: PyTree[Array], tick: Tick) -> Chain:
@@ -70,14 +72,3 @@ class BlockGibbs(AbstractUpdate):
 def _chain(redraws, state):
     kept = redraws.start(state)
     return Chain(redraws.energy(kept, state).astype(float), kept)
-
-
-def _check_drawn(memory: Any) -> None:
-    """Raise `ValueError` that names the neurons of a memory that can't be drawn by themselves."""
-    for one in declared_neurons(memory):
-        if not can_be_drawn(one):
-            raise ValueError(
-                f"memory must have neurons that can be drawn at a temperature for BlockGibbs; those of "
-                f"{type(memory).__name__} are {type(one).__name__}, which have no `draw` (use eam.HeatBath "
-                "or eam.Langevin)"
-            )

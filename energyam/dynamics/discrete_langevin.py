@@ -84,10 +84,8 @@ class DiscreteLangevin(AbstractUpdate):
     def _view(self, memory, state, clamp):
         view = view_of(Ready(memory, None), state, clamp)
         if view.units is not None:
-            raise ValueError(
-                f"DiscreteLangevin moves neurons of two values only; {type(memory).__name__} has units of "
-                "more values (use eam.HeatBath(temperature))"
-            )
+            got = f"{type(memory).__name__} has units of more values (use eam.HeatBath(temperature))"
+            raise ValueError(f"DiscreteLangevin moves neurons of two values only; {got}")
         return view
 
 

@@ -17,6 +17,8 @@ from energyam.flips.derived import one_number, scalar_energy
 from energyam.memories.base import Pull
 from energyam.memories.continuous import Free
 
+Given = Array | None
+
 
 class Felt(NamedTuple):
     """What a state feels, and its energy (None for a memory without one)."""
@@ -82,15 +84,12 @@ def check_fields(memory: Any, rule: str, energy: bool = False) -> None:
     neurons = declared_neurons(memory)
     if not neurons or any(isinstance(one, Free) for one in neurons):
         got = "Free, which cost nothing" if neurons else "missing"
-        raise ValueError(
-            f"{rule} needs neurons with an energy, which says how they answer a field; those of {name} are "
-            f"{got} (use eam.Synchronous() or eam.GradientDescent(step_size))"
-        )
+        wanted = "neurons with an energy, which says how they answer a field"
+        hint = "(use eam.Synchronous() or eam.GradientDescent(step_size))"
+        raise ValueError(f"{rule} needs {wanted}; those of {name} are {got} {hint}")
 
 
-def by_layer(
-    function: Callable[..., Any], memory: Any, state: PyTree[Array], *others: PyTree[ArrayLike]
-) -> PyTree[Any]:
+def by_layer(function: Callable, memory: Any, state: PyTree[Array], *others: PyTree) -> PyTree:
     """`function(neurons, layer, …)` of each layer of a state, and of its place in the other trees."""
     leaves, structure = jax.tree.flatten(state)
     neurons = layers_of(memory, state, False).neurons
@@ -104,9 +103,7 @@ def cost(memory: Any, state: PyTree[Array]) -> Float[Array, ""]:
     return sum(jax.tree.leaves(costs), jnp.zeros(()))
 
 
-def answers(
-    memory: Any, inputs: PyTree[Array], state: PyTree[Array], curvature: PyTree[ArrayLike] | None = None
-) -> PyTree[Array]:
+def answers(memory: Any, inputs: PyTree, state: PyTree[Array], curvature: PyTree | None = None) -> PyTree:
     """What every layer answers to its input: argmin R(g) + ½ c ‖g‖² − x · g, without curvature c = 0."""
     curvature = jax.tree.map(lambda layer: 0.0, state) if curvature is None else curvature
     answer = lambda neurons, layer, x, c: neurons.respond(x, layer, c)  # noqa: E731
@@ -146,9 +143,7 @@ def normal_like(state: PyTree[Array], *, key: PRNGKeyArray) -> PyTree[Array]:
     return jax.tree.unflatten(structure, drawn)
 
 
-def one_update(
-    state: PyTree[Array], carry: Any, settled: Bool[Array, ""] | None = None, accepted: Array | None = None
-) -> Step:
+def one_update(state: PyTree, carry: Any, settled: Given = None, accepted: Given = None) -> Step:
     """A step of one update, with the energy that its carry holds and the state as its record.
 
     Without `settled` it never is, as for a chain of samples.

@@ -51,10 +51,8 @@ class Langevin(AbstractUpdate):
         check_real(memory, "Langevin")
         for one in declared_neurons(memory):
             if self.adjusted and one.coupled and not is_curved(one):
-                raise ValueError(
-                    f"adjusted must be False for neurons of {type(one).__name__}, which constrain one "
-                    "another and don't say how to move (tangent and geodesic); got True"
-                )
+                why = "which constrain one another and don't say how to move (tangent and geodesic)"
+                raise ValueError(f"adjusted must be False for {type(one).__name__}, {why}; got True")
         return memory
 
     def init(self, prepared: Any, state: PyTree[Array], tick: Tick) -> Slope:

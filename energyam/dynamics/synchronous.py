@@ -33,11 +33,10 @@ class Synchronous(AbstractUpdate):
 
     def prepare(self, memory: Any) -> Any:
         if not has_field(memory):
-            raise ValueError(
-                f"Synchronous needs a memory with a field; {type(memory).__name__} has only an energy "
-                "(use eam.Asynchronous() for ±1 states or eam.GradientDescent(step_size) for continuous "
-                "ones, or write its potential(state) and neurons)"
-            )
+            got = f"{type(memory).__name__} has only an energy"
+            hint = "use eam.Asynchronous() for ±1 states, eam.GradientDescent(step_size) for continuous ones"
+            also = "or write its potential(state) and neurons"
+            raise ValueError(f"Synchronous needs a memory with a field; {got} ({hint}, {also})")
         return memory
 
     def init(self, prepared: Any, state: PyTree[Array], tick: Tick) -> Felt:

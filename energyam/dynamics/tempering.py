@@ -75,7 +75,7 @@ class Tempering(AbstractUpdate):
 
     def init(self, prepared: Prepared, state: PyTree[Array], tick: Tick) -> Replicas:
         def one(temperature, own):
-            return self._at(temperature).init(prepared.inner, state, _replica_of(tick, own))
+            return self._at(temperature).init(prepared.inner, state, Tick(tick.index, tick.shared, own))
 
         carries = jax.vmap(one)(self.temperatures, self._own_keys(tick))
         states = jax.tree.map(lambda leaf: jnp.stack([leaf] * self.temperatures.shape[0]), state)
@@ -86,7 +86,7 @@ class Tempering(AbstractUpdate):
 
     def step(self, prepared: Prepared, state: PyTree[Array], carry: Replicas, tick: Tick, clamp: Any) -> Step:
         def one(temperature, own, state, inner):
-            rule, its_tick = self._at(temperature), _replica_of(tick, own)
+            rule, its_tick = self._at(temperature), Tick(tick.index, tick.shared, own)
             step: Any = rule.step(prepared.inner, state, inner, its_tick, clamp)
             return step.state, step.carry, step.energies[-1]
 
@@ -115,8 +115,3 @@ class Tempering(AbstractUpdate):
     def _own_keys(self, tick):
         numbers = 1 + jnp.arange(self.temperatures.shape[0])
         return jax.vmap(lambda r: jr.fold_in(tick.own, r))(numbers)
-
-
-def _replica_of(tick, own):
-    """The tick of a replica: noise of its own, and the order of updates in common."""
-    return Tick(tick.index, tick.shared, own)

@@ -1,6 +1,5 @@
 """The lowest state of a memory of discrete neurons: many chains, cooled together, and a proof at the end."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -16,6 +15,7 @@ from energyam.dynamics.heat_bath import HeatBath
 from energyam.dynamics.moves import check_moves, ready, view_of
 from energyam.dynamics.recall import recall
 from energyam.dynamics.states import layers_of
+from energyam.dynamics.temperature import Schedule
 from energyam.dynamics.update import Tick
 from energyam.flips.sweep import for_queries
 
@@ -38,12 +38,7 @@ class Minimum(NamedTuple):
 
 
 def minimize(
-    memory: Any,
-    num_chains: int,
-    num_sweeps: int,
-    schedule: Callable[[Array], Any] | None = None,
-    *,
-    key: PRNGKeyArray,
+    memory: Any, num_chains: int, num_sweeps: int, schedule: Schedule | None = None, *, key: PRNGKeyArray
 ) -> Minimum:
     """Search the lowest state of a memory by simulated annealing of many chains, ended by descent.
 
@@ -69,7 +64,11 @@ def minimize(
     """
     num_chains, num_sweeps = checks.count("num_chains", num_chains), checks.count("num_sweeps", num_sweeps)
     checks.key("key", key)
-    layers = _layers(memory)
+    check_moves(memory, "annealing", "use eam.sample(memory, start, eam.Langevin(step_size, schedule), …)")
+    if getattr(memory, "state_shape", None) is None:
+        got = f"{type(memory).__name__} has none"
+        raise ValueError(f"memory must have a state_shape, (D,) for one layer of neurons; {got}")
+    layers = layers_of(memory, None, True)
     of_start, of_sweeps = jr.split(key)
     states = _starts(layers.neurons, layers.shapes, layers.structure, num_chains, of_start)
     temperatures = _temperatures(memory, jax.tree.map(lambda leaf: leaf[0], states), schedule, num_sweeps)
@@ -81,14 +80,6 @@ def minimize(
     best = jnp.argmin(jnp.where(jnp.isnan(energies), jnp.inf, energies))
     lowest = jax.tree.map(lambda leaf: leaf[best], states)
     return Minimum(lowest, energies[best], is_local_minimum(memory, lowest), energies)
-
-
-def _layers(memory):
-    check_moves(memory, "annealing", "use eam.sample(memory, start, eam.Langevin(step_size, schedule), …)")
-    if getattr(memory, "state_shape", None) is None:
-        got = f"{type(memory).__name__} has none"
-        raise ValueError(f"memory must have a state_shape, (D,) for one layer of neurons; {got}")
-    return layers_of(memory, None, True)
 
 
 def _temperatures(memory, state, schedule, num_sweeps):

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
-from jaxtyping import Array, ArrayLike, Bool, Float
+from jaxtyping import Array, ArrayLike, Float
 
 from energyam import checks
 from energyam.dynamics.update import AbstractUpdate, States, Step, Tick
@@ -66,9 +66,7 @@ class SimulatedBifurcation(AbstractUpdate):
     def init(self, prepared: _Network, state: Vector, tick: Tick) -> _Motion:
         return _Motion(*jr.uniform(tick.own, (2, *state.shape), state.dtype, -_SPREAD, _SPREAD))
 
-    def step(
-        self, prepared: _Network, state: Vector, carry: _Motion, tick: Tick, clamp: Bool[Array, " D"]
-    ) -> Step:
+    def step(self, prepared: _Network, state: Vector, carry: _Motion, tick: Tick, clamp: Any) -> Step:
         u = jnp.where(clamp, state, carry.positions)
         grown = jnp.minimum(tick.index / self.num_steps, 1)
         force = dot(_sign(u) if self.discrete else u, prepared.couplings) + prepared.bias

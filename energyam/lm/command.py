@@ -116,9 +116,7 @@ def _text(memory: Path) -> str:
     return text
 
 
-def _show(
-    title: str, prompt: str, model: LanguageModel, tokenizer: Any, ids: list[int], tokens: Iterator[int]
-) -> None:
+def _show(title, prompt, model: LanguageModel, tokenizer: Any, ids: list[int], tokens: Iterator[int]) -> None:
     """Print a text as it grows; a character of several tokens appears with the last of them."""
     print(f"-- {title}\n{prompt}", end="", flush=True)
     written: list[int] = []

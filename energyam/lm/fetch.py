@@ -94,10 +94,9 @@ def _from_hub(name: str) -> Path:
     try:
         return Path(hub.snapshot_download(name, allow_patterns=wanted))
     except (OSError, ValueError, RuntimeError) as error:
-        raise FileNotFoundError(
-            f"there is no folder {name}, and the hub could not bring it ({error}). Put config.json, "
-            "model.safetensors and tokenizer.json into a folder and give its path"
-        ) from None
+        hint = "Put config.json, model.safetensors and tokenizer.json into a folder and give its path"
+        missing = f"there is no folder {name}, and the hub could not bring it ({error})"
+        raise FileNotFoundError(f"{missing}. {hint}") from None
 
 
 def _how_to_get_it() -> str:

@@ -115,11 +115,8 @@ def _all_changes(access: Access, slot: Int[Array, ""], heads: Heads) -> Float[Ar
         of_group = jax.vmap(access.lookup.replacement, in_axes=(0, None, None, None))
         return jax.vmap(of_group)(queries, key, value, found) - value[:, None]
 
-    per_position = (
-        jnp.moveaxis(by_group(heads.queries, groups), 2, 0),
-        jnp.moveaxis(heads.keys, 1, 0),
-        jnp.moveaxis(heads.values, 1, 0),
-    )
+    rows = by_group(heads.queries, groups), heads.keys, heads.values
+    per_position = [jnp.moveaxis(of_positions, -2, 0) for of_positions in rows]
     at_once = max(1, _AT_ONCE // (groups * keys.shape[1]))
     if heads.keys.shape[1] <= at_once:
         changes = jax.vmap(at_position)(*per_position)

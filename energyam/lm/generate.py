@@ -18,6 +18,8 @@ from energyam.lm.lookup import Lookup
 from energyam.lm.store import MemoryStore
 from energyam.lm.transformer import LanguageModel, Tokens
 
+Logits = Float[Array, " V"]
+
 
 def generate(
     model: LanguageModel,
@@ -92,9 +94,7 @@ def stream(
             return
 
 
-def sample(
-    logits: Float[Array, " V"], temperature: ArrayLike, top_k: int, *, key: PRNGKeyArray
-) -> Int[Array, ""]:
+def sample(logits: Logits, temperature: ArrayLike, top_k: int, *, key: PRNGKeyArray) -> Int[Array, ""]:
     """One token of the `top_k` likeliest, drawn from softmax(logits / temperature)."""
     largest, tokens = likeliest(logits, top_k)
     scale = jnp.where(temperature == 0, 1, temperature)
@@ -102,7 +102,7 @@ def sample(
     return tokens[jnp.where(temperature == 0, 0, drawn)]
 
 
-def likeliest(logits: Float[Array, " V"], top_k: int) -> tuple[Float[Array, " n"], Int[Array, " n"]]:
+def likeliest(logits: Logits, top_k: int) -> tuple[Float[Array, " n"], Int[Array, " n"]]:
     """The `top_k` largest logits, the largest first, in float32 at least, and their tokens."""
     largest, tokens = jax.lax.top_k(logits, min(top_k, logits.shape[0]))
     return largest.astype(precise(logits.dtype)), tokens

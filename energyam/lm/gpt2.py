@@ -45,34 +45,22 @@ def gpt2_from_huggingface(weights: Weights, dtype: DTypeLike) -> LanguageModel:
 
     Raises `ValueError` for a variant with another activation or scaling, and for missing or unknown weights.
     """
-    _check_variant(weights)
+    if weights.settings.get("activation_function") != "gelu_pytorch_tanh":  # another name of the same
+        weights.must_be(activation_function="gelu_new")
+    weights.must_be(scale_attn_weights=True, scale_attn_by_inverse_layer_idx=False, tie_word_embeddings=True)
     D, eps = weights.count("n_embd"), weights.number("layer_norm_epsilon")
+    layers, inner = weights.count("n_layer"), weights.count("n_inner", 4 * D)
+    context, heads = weights.count("n_positions"), weights.count("n_head")
     prefix = "transformer." if "transformer.wte.weight" in weights.names else ""
-    weights.must_all_be_known(_known(weights, prefix), _HARMLESS)
+    weights.must_all_be_known(_known(layers, prefix), _HARMLESS)
+    if D % heads:
+        raise ValueError(f"{weights.origin}: n_head must divide n_embd, {D}; got {heads}")
 
     def single(name, *shape):
         return jnp.asarray(weights.tensor(prefix + name, shape), dtype)
 
-    context, heads = weights.count("n_positions"), weights.count("n_head")
-    blocks = _blocks(weights, f"{prefix}h.{{}}.", D, eps, dtype)
-    if D % heads:
-        raise ValueError(f"{weights.origin}: n_head must divide n_embd, {D}; got {heads}")
-    return LanguageModel(
-        embedding=single("wte.weight", weights.count("vocab_size"), D),
-        position_embedding=single("wpe.weight", context, D),
-        blocks=blocks,
-        final_norm=LayerNorm(single("ln_f.weight", D), single("ln_f.bias", D), eps),
-        head=None,
-        context_length=context,
-        end_tokens=weights.end_tokens("eos_token_id"),
-    )
-
-
-def _blocks(weights: Weights, layer: str, D: int, eps: int | float, dtype: DTypeLike) -> GPT2Block:
-    layers, inner = weights.count("n_layer"), weights.count("n_inner", 4 * D)
-
     def stack(name, *shape):
-        return jnp.asarray(weights.stack(layer + name, layers, shape), dtype)
+        return jnp.asarray(weights.stack(f"{prefix}h.{{}}.{name}", layers, shape), dtype)
 
     def affine(name, fan_in, fan_out):
         return Affine(stack(f"{name}.weight", fan_in, fan_out), stack(f"{name}.bias", fan_out))
@@ -80,24 +68,20 @@ def _blocks(weights: Weights, layer: str, D: int, eps: int | float, dtype: DType
     def norm(name):
         return LayerNorm(stack(f"{name}.weight", D), stack(f"{name}.bias", D), eps)
 
-    return GPT2Block(
-        norm("ln_1"),
-        affine("attn.c_attn", D, 3 * D),
-        affine("attn.c_proj", D, D),
-        norm("ln_2"),
-        affine("mlp.c_fc", D, inner),
-        affine("mlp.c_proj", inner, D),
-        weights.count("n_head"),
+    attention = norm("ln_1"), affine("attn.c_attn", D, 3 * D), affine("attn.c_proj", D, D)
+    mlp = norm("ln_2"), affine("mlp.c_fc", D, inner), affine("mlp.c_proj", inner, D)
+    return LanguageModel(
+        embedding=single("wte.weight", weights.count("vocab_size"), D),
+        position_embedding=single("wpe.weight", context, D),
+        blocks=GPT2Block(*attention, *mlp, heads),
+        final_norm=LayerNorm(single("ln_f.weight", D), single("ln_f.bias", D), eps),
+        head=None,
+        context_length=context,
+        end_tokens=weights.end_tokens("eos_token_id"),
     )
 
 
-def _known(weights: Weights, prefix: str) -> list[str]:
-    parts = [f"h.{i}.{part}" for i in range(weights.count("n_layer")) for part in _PARTS]
+def _known(layers: int, prefix: str) -> list[str]:
+    parts = [f"h.{i}.{part}" for i in range(layers) for part in _PARTS]
     parts += ["wte.weight", "wpe.weight", "ln_f.weight", "ln_f.bias"]
     return ["lm_head.weight", *(f"{prefix}{part}" for part in parts)]
-
-
-def _check_variant(weights: Weights) -> None:
-    if weights.settings.get("activation_function") != "gelu_pytorch_tanh":  # another name of the same
-        weights.must_be(activation_function="gelu_new")
-    weights.must_be(scale_attn_weights=True, scale_attn_by_inverse_layer_idx=False, tie_word_embeddings=True)

@@ -51,10 +51,9 @@ def _files(path: Path, folder: Path) -> list[Path]:
         return [folder / _SINGLE]
     found = sorted(folder.glob("*.safetensors"))
     if len(found) > 1:
-        raise ValueError(
-            f"{folder} has several safetensors files and neither {_SINGLE} nor {_INDEX} that says which are "
-            f"the model's: {some(file.name for file in found)}. Give the path of one, or add the index"
-        )
+        why = f"and neither {_SINGLE} nor {_INDEX} that says which are the model's"
+        got = f"{some(file.name for file in found)}. Give the path of one, or add the index"
+        raise ValueError(f"{folder} has several safetensors files {why}: {got}")
     return found
 
 

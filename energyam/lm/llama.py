@@ -36,6 +36,15 @@ _NAMES = {  # of the parts, in Hugging Face's files and in GGUF's
 _HUGGINGFACE, _GGUF = ({part: names[i] for part, names in _NAMES.items()} for i in (0, 1))
 _QKV, _MLP = ("query", "key", "value"), ("gate", "up", "down")
 _LINEAR = (*_QKV, "attention_out", *_MLP)
+_SETTINGS = {  # that tell sizes, in Hugging Face's files and in GGUF's
+    "layers": ("num_hidden_layers", "block_count"),
+    "width": ("hidden_size", "embedding_length"),
+    "inner": ("intermediate_size", "feed_forward_length"),
+    "heads": ("num_attention_heads", "attention.head_count"),
+    "groups": ("num_key_value_heads", "attention.head_count_kv"),
+    "context": ("max_position_embeddings", "context_length"),
+    "eps": ("rms_norm_eps", "attention.layer_norm_rms_epsilon"),
+}
 _GGUF_KINDS = {"llama": True, "qwen2": False}  # whether the q and k rows lie pair by pair
 _GGUF_ENDS = tuple(f"tokenizer.ggml.{name}_token_id" for name in ("eos", "eot"))
 _GGUF_SETTINGS = (  # those that are heeded, and those that change nothing
@@ -178,50 +187,37 @@ def _from_huggingface(weights: Weights, biased: tuple[str, ...], dtype: DTypeLik
 
 
 def _huggingface_sizes(weights: Weights) -> _Sizes:
-    heads, width = weights.count("num_attention_heads"), weights.count("hidden_size")
-    sizes = _Sizes(
-        layers=weights.count("num_hidden_layers"),
-        width=width,
-        inner=weights.count("intermediate_size"),
-        heads=heads,
-        groups=weights.count("num_key_value_heads", heads),
-        head_size=weights.count("head_dim", max(1, width // heads)),
-        vocabulary=weights.count("vocab_size"),
-        context=weights.count("max_position_embeddings"),
-        eps=weights.number("rms_norm_eps"),
-    )
-    return _checked(weights, sizes)
+    names = {size: names[0] for size, names in _SETTINGS.items()}
+    head_size = weights.count("head_dim", _usual_head_size(weights, names))
+    return _sizes(weights, names, head_size, weights.count("vocab_size"))
 
 
 def _gguf_sizes(weights: Weights, kind: str) -> _Sizes:
-    heads, width = weights.count(f"{kind}.attention.head_count"), weights.count(f"{kind}.embedding_length")
-    turned = weights.count(f"{kind}.rope.dimension_count", max(1, width // heads))
+    names = {size: f"{kind}.{names[1]}" for size, names in _SETTINGS.items()}
+    turned = weights.count(f"{kind}.rope.dimension_count", _usual_head_size(weights, names))
     head_size = weights.count(f"{kind}.attention.key_length", turned)
     for name in ("rope.dimension_count", "attention.value_length"):
         if weights.count(f"{kind}.{name}", head_size) != head_size:
             wanted, got = f"the size of a head, {head_size}", weights.settings[f"{kind}.{name}"]
             raise ValueError(f"{weights.origin}: {kind}.{name} must be {wanted}; got {got}")
-    sizes = _Sizes(
-        layers=weights.count(f"{kind}.block_count"),
-        width=width,
-        inner=weights.count(f"{kind}.feed_forward_length"),
-        heads=heads,
-        groups=weights.count(f"{kind}.attention.head_count_kv", heads),
-        head_size=head_size,
-        vocabulary=weights.settings.get(f"{kind}.vocab_size") or weights.tensor("token_embd.weight").shape[0],
-        context=weights.count(f"{kind}.context_length"),
-        eps=weights.number(f"{kind}.attention.layer_norm_rms_epsilon"),
-    )
-    return _checked(weights, sizes)
+    vocabulary = weights.settings.get(f"{kind}.vocab_size") or weights.tensor("token_embd.weight").shape[0]
+    return _sizes(weights, names, head_size, vocabulary)
 
 
-def _checked(weights: Weights, sizes: _Sizes) -> _Sizes:
-    if sizes.heads % sizes.groups:
-        wanted = f"heads of keys must divide the {sizes.heads} of queries"
-        raise ValueError(f"{weights.origin}: {wanted}; got {sizes.groups}")
-    if sizes.head_size % 2:
-        raise ValueError(f"{weights.origin}: the size of a head must be even; got {sizes.head_size}")
-    return sizes
+def _usual_head_size(weights, names):
+    return max(1, weights.count(names["width"]) // weights.count(names["heads"]))
+
+
+def _sizes(weights: Weights, names: dict[str, str], head_size: int, vocabulary: int) -> _Sizes:
+    """The sizes, read by the names of their settings; raises `ValueError` where they don't fit together."""
+    counts = {size: weights.count(name) for size, name in names.items() if size not in ("groups", "eps")}
+    groups, eps = weights.count(names["groups"], counts["heads"]), weights.number(names["eps"])
+    if counts["heads"] % groups:
+        wanted = f"heads of keys must divide the {counts['heads']} of queries"
+        raise ValueError(f"{weights.origin}: {wanted}; got {groups}")
+    if head_size % 2:
+        raise ValueError(f"{weights.origin}: the size of a head must be even; got {head_size}")
+    return _Sizes(**counts, groups=groups, head_size=head_size, vocabulary=vocabulary, eps=eps)
 
 
 def _check_gguf(weights: Weights, kind: str) -> None:

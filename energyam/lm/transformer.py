@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
 
 from energyam import checks
@@ -116,7 +115,12 @@ class LanguageModel(eqx.Module):
             return token_ids, None
         checks.instance("memory", memory, MemoryStore)
         checks.instance("lookup", lookup, Lookup)
-        _check_owner(self, memory)
+        L, got = self.num_layers, memory.bank.slots.shape[0]
+        if got != L:
+            raise ValueError(f"memory must be of this model, of {L} layers; it is of one of {got}")
+        known = all(map(checks.is_known, jax.tree.leaves(self)))
+        if known and memory.model != fingerprint(self):
+            raise ValueError("memory must be of this model; it was made by another one")
         return token_ids, Access(memory.bank, lookup)
 
 
@@ -125,29 +129,15 @@ def as_tokens(token_ids: Tokens, vocabulary: int) -> Int[Array, " T"]:
     tokens = checks.as_array("token_ids", token_ids, "T")
     if not jnp.issubdtype(tokens.dtype, jnp.integer):
         raise ValueError(f"token_ids must be integers; got {tokens.dtype}")
-    if checks.is_known(tokens):
-        known = np.asarray(tokens)
-        low, high = known.min(), known.max()
-        if low < 0 or high >= vocabulary:
-            raise ValueError(f"token_ids must be from 0 to {vocabulary - 1}; got {low} to {high}")
+    checks.within("token_ids", tokens, 0, vocabulary - 1)
     return tokens.astype(jnp.int32)
 
 
 def as_length(length: Length, token_ids: Int[Array, " T"]) -> Int[Array, ""]:
     """How many tokens count, all by default; raises `ValueError` for a number outside 1 … T."""
     length = token_ids.shape[0] if length is None else length
-    if checks.is_known(length) and not 1 <= np.asarray(length) <= token_ids.shape[0]:
-        raise ValueError(f"length must be from 1 to {token_ids.shape[0]}, the tokens given; got {length}")
+    checks.within("length", length, 1, token_ids.shape[0])
     return jnp.asarray(length, jnp.int32)
-
-
-def _check_owner(model: LanguageModel, memory: MemoryStore) -> None:
-    L, got = model.num_layers, memory.bank.slots.shape[0]
-    if got != L:
-        raise ValueError(f"memory must be of this model, of {L} layers; it is of one of {got}")
-    known = all(map(checks.is_known, jax.tree.leaves(model)))
-    if known and memory.model != fingerprint(model):
-        raise ValueError("memory must be of this model; it was made by another one")
 
 
 @eqx.filter_jit

@@ -33,9 +33,8 @@ class KeyValueMemory(eqx.Module):
 
     def __init__(self, keys: ArrayLike, values: ArrayLike, separation: AbstractSeparation):
         self.keys, self.values = checks.as_pairs(keys, values)
-        self.separation = checks.instance(
-            "separation", separation, AbstractSeparation, " (say eam.LogSumExp(beta))"
-        )
+        hint = " (say eam.LogSumExp(beta))"
+        self.separation = checks.instance("separation", separation, AbstractSeparation, hint)
 
     def __check_init__(self):
         checks.as_pairs(self.keys, self.values)

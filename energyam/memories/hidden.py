@@ -18,7 +18,7 @@ from energyam import checks
 from energyam.abilities import optional
 from energyam.flips.derived import scalar_energy
 
-Number = Float[Array, ""]
+Real = Float[Array, ""]
 Weights = Float[Array, " K"]
 State: TypeAlias = PyTree[Array]
 
@@ -33,7 +33,7 @@ class AbstractHiddenUnits(eqx.Module):
         """Raise `ValueError` for temperatures at which there are no such units."""
 
     @abc.abstractmethod
-    def draw(self, similarities: Weights, temperature: Number, *, key: PRNGKeyArray) -> Weights:
+    def draw(self, similarities: Weights, temperature: Real, *, key: PRNGKeyArray) -> Weights:
         """Weights w (K,) from a density proportional to exp(w · s/T) dν(w); NaN where there are none."""
 
     @optional
@@ -59,9 +59,7 @@ class AbstractRedraws(eqx.Module):
         """E(x)."""
 
     @abc.abstractmethod
-    def redrawn(
-        self, kept: Any, state: State, clamp: Any, temperature: Number, *, key: PRNGKeyArray
-    ) -> State:
+    def redrawn(self, kept: Any, state: State, clamp: Any, temperature: Real, *, key: PRNGKeyArray) -> State:
         """A state after each hidden unit and each neuron was drawn once; exp(−E/T) stays as it is."""
 
 
@@ -74,7 +72,7 @@ class GaussianUnits(AbstractHiddenUnits):
     def check(self, temperatures: Float[Array, " n"]) -> None:
         """Any temperature will do."""
 
-    def draw(self, similarities: Weights, temperature: Number, *, key: PRNGKeyArray) -> Weights:
+    def draw(self, similarities: Weights, temperature: Real, *, key: PRNGKeyArray) -> Weights:
         noise = jr.normal(key, similarities.shape, similarities.dtype)
         return similarities + jnp.sqrt(temperature).astype(similarities.dtype) * noise
 
@@ -91,18 +89,17 @@ class DrawnPatterns(AbstractHiddenUnits):
     def check(self, temperatures: Float[Array, " n"]) -> None:
         if not checks.passes(lambda scale, T: _is_whole(scale / T).all(), self.scale, temperatures):
             first = checks.now(lambda scale, T: T[jnp.argmin(_is_whole(scale / T))], self.scale, temperatures)
-            raise ValueError(
-                f"temperature must be {float(self.scale):g} divided by 1, 2, 3, …, where exp(−E/T) of this "
-                f"log-sum-exp memory is a mixture; got {float(first):g} (eam.HeatBath and eam.Langevin take "
-                "any)"
-            )
+            wanted = f"{float(self.scale):g} divided by 1, 2, 3, …"
+            why = "where exp(−E/T) of this log-sum-exp memory is a mixture"
+            got = f"{float(first):g} (eam.HeatBath and eam.Langevin take any)"
+            raise ValueError(f"temperature must be {wanted}, {why}; got {got}")
 
     def copies(self, temperature: float) -> tuple[int, float] | None:
         power = float(self.scale) / temperature
         p = round(power)
         return (p, float(self.beta)) if p >= 1 and abs(power - p) <= 1e-5 * p else None
 
-    def draw(self, similarities: Weights, temperature: Number, *, key: PRNGKeyArray) -> Weights:
+    def draw(self, similarities: Weights, temperature: Real, *, key: PRNGKeyArray) -> Weights:
         copies = self.scale / temperature
         unit = jnp.where(_is_whole(copies), self.beta * temperature, jnp.nan).astype(similarities.dtype)
 
@@ -143,9 +140,7 @@ class PatternRedraws(AbstractRedraws):
     def energy(self, kept: Float[Array, " K"], state: PyTree[Array]) -> Float[Array, ""]:
         return self.neurons.energy(state) - self.separation.potential(kept)
 
-    def redrawn(
-        self, kept: Any, state: State, clamp: Any, temperature: Number, *, key: PRNGKeyArray
-    ) -> State:
+    def redrawn(self, kept: Any, state: State, clamp: Any, temperature: Real, *, key: PRNGKeyArray) -> State:
         of_hidden, of_neurons = jr.split(key)
         weights = self.hidden.draw(kept, temperature, key=of_hidden)
         field, curvature = self.similarity.field(self.patterns, weights, None)
@@ -166,9 +161,7 @@ class LayerRedraws(AbstractRedraws):
     def energy(self, kept: Any, state: PyTree[Array]) -> Float[Array, ""]:
         return scalar_energy(self.memory)(state)
 
-    def redrawn(
-        self, kept: Any, state: State, clamp: Any, temperature: Number, *, key: PRNGKeyArray
-    ) -> State:
+    def redrawn(self, kept: Any, state: State, clamp: Any, temperature: Real, *, key: PRNGKeyArray) -> State:
         state, flat = dict(state), jnp.zeros(())
         for name, own in zip(self.memory.order, jr.split(key, len(self.memory.order)), strict=True):
             field = jax.grad(lambda layer: self.memory.potential(state | {name: layer}))(state[name])  # noqa: B023

@@ -127,8 +127,8 @@ def _field(memory, state):
 def _checked_layer(name: str, layer: ArrayLike, shape: Shape) -> PyTree[Array]:
     array = jnp.asarray(layer)
     if array.shape != shape:
-        wanted = f"{shape}, the layer's shape"
-        raise ValueError(f"state[{name!r}] must be {wanted}; got {array.shape} (use jax.vmap for a batch)")
+        wanted, got = f"{shape}, the layer's shape", f"shape {array.shape} (use jax.vmap for a batch)"
+        raise ValueError(f"state[{name!r}] must be {wanted}; got {got}")
     if jnp.issubdtype(array.dtype, jnp.complexfloating):
         raise ValueError(f"state[{name!r}] must be real; got dtype {array.dtype}")
     return array.astype(jnp.promote_types(array.dtype, jnp.result_type(float)))

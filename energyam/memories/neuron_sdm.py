@@ -17,6 +17,7 @@ from energyam.hypercube import check_radius
 from energyam.linalg import dot
 from energyam.memories.neurons import Binary
 
+Size = int | None
 _BITS = 32  # in a word of a packed address
 _BLOCK = 2**15  # such words at a time: they stay in a core's cache
 
@@ -51,9 +52,7 @@ class NeuronSDM(eqx.Module):
     dim: int = eqx.field(static=True)
     counter_limit: int | None = eqx.field(static=True)
 
-    def __init__(
-        self, addresses: ArrayLike, radius: int, word_dim: int | None = None, counter_limit: int | None = None
-    ):
+    def __init__(self, addresses: ArrayLike, radius: int, word_dim: Size = None, counter_limit: Size = None):
         addresses = checks.as_binary("addresses", addresses, "N D")
         self.dim = addresses.shape[1]
         self.addresses = _packed(addresses)

@@ -1,5 +1,7 @@
 """Keys and values that grow: padded to a capacity, so that a write does not compile a new read."""
 
+from functools import partial
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
@@ -45,10 +47,9 @@ class PaddedKeyValueMemory(eqx.Module):
     def __check_init__(self):
         checks.as_pairs(self.keys, self.values)
         if _within(self.separation)[1].blocks() is None:
-            raise ValueError(
-                "separation must take its patterns in blocks (eam.LogSumExp(beta), or eam.TopK of one) to "
-                f"be padded; got {type(self.separation).__name__} (use eam.KeyValueMemory)"
-            )
+            wanted = "its patterns in blocks (eam.LogSumExp(beta), or eam.TopK of one) to be padded"
+            got = f"{type(self.separation).__name__} (use eam.KeyValueMemory)"
+            raise ValueError(f"separation must take {wanted}; got {got}")
 
     @property
     def capacity(self) -> int:
@@ -68,10 +69,9 @@ class PaddedKeyValueMemory(eqx.Module):
         used = self._known_number()
         more = more_pairs(self, keys, values)
         capacity = max(self.capacity, _power_of_two(used + len(more[0])))
-        keys, values = (
-            lax.dynamic_update_slice_in_dim(_padded(old, capacity), new, self.num_pairs, 0)
-            for old, new in zip((self.keys, self.values), more, strict=True)
-        )
+        old = (_padded(rows, capacity) for rows in (self.keys, self.values))
+        write = partial(lax.dynamic_update_slice_in_dim, start_index=self.num_pairs, axis=0)
+        keys, values = map(write, old, more)
         return self._replaced(keys, values, used + len(more[0]))
 
     def without(self, indices: Indices) -> "PaddedKeyValueMemory":
@@ -120,10 +120,5 @@ def _read(memory, query):
         taken = found > -jnp.inf  # the others repeat the nearest
         indices = jnp.where(taken, indices, indices[0])
         rows = memory.keys[indices], memory.values[indices], taken.astype(query.dtype)[:, None]
-    return read(
-        separation,
-        similar,
-        lambda weights, keys, values, present: dot(weights, values),
-        rows,
-        counts=lambda keys, values, present: present[:, 0],
-    )[1]
+    gather = lambda weights, keys, values, present: dot(weights, values)  # noqa: E731
+    return read(separation, similar, gather, rows, counts=lambda keys, values, present: present[:, 0])[1]

@@ -125,20 +125,17 @@ def _ranked(memory, state, k):
 def _check_part(memory, first):
     mixtures = [_mixture_of(one) for one in (memory, first)]
     if None in mixtures:
-        raise ValueError(
-            "memories must be dense memories with a LogSumExp, such as ExponentialDenseAM or ModernHopfield; "
-            f"got {type(memory).__name__} with {type(getattr(memory, 'separation', None)).__name__}"
-        )
+        wanted = "dense memories with a LogSumExp, such as ExponentialDenseAM or ModernHopfield"
+        got = f"{type(memory).__name__} with {type(getattr(memory, 'separation', None)).__name__}"
+        raise ValueError(f"memories must be {wanted}; got {got}")
     if memory.neurons.coupled:
         got = type(memory.neurons).__name__
         raise ValueError(f"memories must have neurons independent of one another; got {got}")
     names = lambda m: tuple(type(part).__name__ for part in (m.neurons, m.similarity))  # noqa: E731
     kinds = [(*names(m), m.separation.divided) for m in (memory, first)]
     if kinds[0] != kinds[1]:
-        raise ValueError(
-            "memories must be of one kind, with the same neurons, similarity and LogSumExp(divided=…); "
-            f"got {kinds[1]} and {kinds[0]}"
-        )
+        wanted = "of one kind, with the same neurons, similarity and LogSumExp(divided=…)"
+        raise ValueError(f"memories must be {wanted}; got {kinds[1]} and {kinds[0]}")
     betas = [mixture.beta for mixture in mixtures]
     if not checks.passes(lambda a, b: a == b, *betas):
         raise ValueError(f"memories must have one beta; got {float(betas[1]):g} and {float(betas[0]):g}")

@@ -83,13 +83,9 @@ def read_pairs(
 ) -> tuple[Float[Array, ""], Float[Array, " Dv"]]:
     """The potential of K q, and the values read, Vᵀ weights(K q): `read` of keys and values."""
     # dot(query, keysᵀ), in this order: under vmap the similarities of one query lie together.
-    return read(
-        separation,
-        lambda keys, values: dot(query, keys.T),
-        lambda weights, keys, values: dot(weights, values),
-        (keys, values),
-        block,
-    )
+    similar = lambda keys, values: dot(query, keys.T)  # noqa: E731
+    gather = lambda weights, keys, values: dot(weights, values)  # noqa: E731
+    return read(separation, similar, gather, (keys, values), block)
 
 
 def nearest(

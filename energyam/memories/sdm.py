@@ -3,12 +3,12 @@
 from typing import ClassVar, Literal
 
 from jax.typing import ArrayLike
-from jaxtyping import Array, Num, PRNGKeyArray
+from jaxtyping import Array, Num
 
 from energyam import checks
 from energyam.memories.base import AbstractDenseAM
 from energyam.memories.continuous import Spherical
-from energyam.memories.intersection import CapIntersection, CircleIntersection, Count
+from energyam.memories.intersection import CapIntersection, CircleIntersection, Count, Key
 from energyam.memories.neurons import Binary
 from energyam.memories.similarity import AbstractSimilarity, Dot
 
@@ -35,9 +35,7 @@ class PatternSDM(AbstractDenseAM):
     similarity: ClassVar[AbstractSimilarity] = Dot()
     states_only: ClassVar[bool] = True
 
-    def __init__(
-        self, patterns: ArrayLike, radius: int, num_neurons: Count = None, *, key: PRNGKeyArray | None = None
-    ):
+    def __init__(self, patterns: ArrayLike, radius: int, num_neurons: Count = None, *, key: Key = None):
         self.neurons = Binary()
         self.patterns = self.neurons.check("patterns", patterns, "K D")
         self.separation = CircleIntersection(self.patterns.shape[1], radius, num_neurons, key=key)

@@ -88,10 +88,9 @@ class Convolution(eqx.Module):
 
     def __call__(self, first: Float[Array, "..."], second: Float[Array, "..."]) -> Float[Array, ""]:
         if first.ndim != self.kernel.ndim - 1 or first.shape[0] != self.kernel.shape[1]:
-            raise ValueError(
-                f"the first layer of a Convolution must be (channels, *space) for a kernel (features, "
-                f"channels, *window) of shape {self.kernel.shape}; got shape {first.shape}"
-            )
+            of = f"a kernel (features, channels, *window) of shape {self.kernel.shape}"
+            wanted = f"(channels, *space) for {of}"
+            raise ValueError(f"the first layer of a Convolution must be {wanted}; got shape {first.shape}")
         found = self.features(first)
         if second.shape != found.shape:
             wanted = f"{found.shape} for a first layer of {first.shape}"

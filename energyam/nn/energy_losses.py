@@ -123,7 +123,15 @@ def denoising_score_matching(
     checks.key("key", key)
     check_real(memory, "denoising_score_matching")
     layers = layers_of(memory, states, False, "states")
-    _check_unbounded(layers)
+    far = np.array([-1e3, 1e3])
+    for name, one in zip(layers.names, layers.neurons, strict=True):
+        # Neurons whose states, moved by noise, are none of theirs any more, are refused.
+        nearest = checks.now(lambda x, one=one: one.retract(jnp.asarray(x, float)), far)
+        if one.coupled or not checks.passes(lambda x: (x == far).all(), nearest):
+            wanted = "neurons that may take any value, as noise moves them"
+            got = f"{type(one).__name__} for {'layer ' + name if name else 'the neurons'}"
+            hint = "(use nn.equilibrium_propagation, or gradients through recall)"
+            raise ValueError(f"denoising_score_matching needs {wanted}; got {got} {hint}")
     flat = _flat(layers, states, "states")
     keys = jr.split(key, jax.tree.leaves(flat)[0].shape[0])
 
@@ -134,19 +142,6 @@ def denoising_score_matching(
         return 0.5 * sum(jax.tree.leaves(squares))
 
     return jax.vmap(loss)(keys, flat).mean()
-
-
-def _check_unbounded(layers: Layers) -> None:
-    """Raise `ValueError` for neurons whose states, moved by noise, are none of theirs any more."""
-    far = np.array([-1e3, 1e3])
-    for name, one in zip(layers.names, layers.neurons, strict=True):
-        nearest = checks.now(lambda x, one=one: one.retract(jnp.asarray(x, float)), far)
-        if one.coupled or not checks.passes(lambda x: (x == far).all(), nearest):
-            raise ValueError(
-                "denoising_score_matching needs neurons that may take any value, as noise moves them; got "
-                f"{type(one).__name__} for {'layer ' + name if name else 'the neurons'} "
-                "(use nn.equilibrium_propagation, or gradients through recall)"
-            )
 
 
 def _mean_over_moves(memory, states, loss):

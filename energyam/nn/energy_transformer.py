@@ -7,12 +7,14 @@
 Hoover, Liang, Pham, Panda, Strobelt, Chau, Zaki & Krotov, "Energy transformer", NeurIPS 2023.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 from einops import rearrange
 from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray, Shaped
 
@@ -152,6 +154,10 @@ class EnergyTransformer(eqx.Module):
         return jax.vmap(lambda token: self.decode(self.out_norm(token)))(x)
 
 
+def _as_graph(adjacency):
+    return None if adjacency is None else jnp.asarray(adjacency, bool)
+
+
 class MaskedCompletion(eqx.Module):
     """A loss for `train`: mask some patches of pictures, and complete them.
 
@@ -162,28 +168,19 @@ class MaskedCompletion(eqx.Module):
     `adjacency` (N, N) bool, of a graph. Raises `ValueError` for others. Loss and evaluation take a key.
     """
 
-    patches: Float[Array, "S N P"]
-    adjacency: Bool[Array, "N N"] | None
-    batch_size: int = eqx.field(static=True)
-    masked: int | float = eqx.field(static=True)
-    shown_as_hidden: int | float = eqx.field(static=True)
+    patches: Float[Array | np.ndarray, "S N P"] = eqx.field(
+        converter=partial(checks.as_floats, "patches", dims="S N P")
+    )
+    batch_size: int = eqx.field(static=True, default=64, converter=partial(checks.count, "batch_size"))
+    masked: int | float = eqx.field(static=True, default=0.5)
+    shown_as_hidden: int | float = eqx.field(static=True, default=0.9)
+    adjacency: Graph = eqx.field(default=None, converter=_as_graph)
 
-    def __init__(
-        self,
-        patches: ArrayLike,
-        batch_size: int = 64,
-        masked: int | float = 0.5,
-        shown_as_hidden: int | float = 0.9,
-        adjacency: Graph = None,
-    ):
-        self.patches = checks.as_floats("patches", patches, "S N P")
-        self.batch_size = checks.count("batch_size", batch_size)
-        self.masked = checks.number("masked", masked, 0, 1)
-        self.shown_as_hidden = checks.number("shown_as_hidden", shown_as_hidden, 0, 1)
-        if round(self.masked * self.patches.shape[1]) < 1:
-            N = self.patches.shape[1]
-            raise ValueError(f"masked must hide at least one of {N} patches; got {masked}")
-        self.adjacency = None if adjacency is None else jnp.asarray(adjacency, bool)
+    def __check_init__(self):
+        checks.number("shown_as_hidden", self.shown_as_hidden, 0, 1)
+        N = self.patches.shape[1]
+        if round(checks.number("masked", self.masked, 0, 1) * N) < 1:
+            raise ValueError(f"masked must hide at least one of {N} patches; got {self.masked}")
 
     def __call__(self, model: EnergyTransformer, key: PRNGKeyArray) -> Float[Array, ""]:
         """The normalised squared error of one batch on its masked patches, a scalar."""

@@ -119,10 +119,8 @@ class FastWeightsRNN(eqx.Module):
         if form == "attention" and cell.write != "hebb":
             raise ValueError("form 'attention' needs a cell with write='hebb', a sum over the past")
         embedding_key, head_key = jr.split(key)
-        self.embedding = None
-        if vocabulary is not None:
-            shape = (cell.inputs.shape[1], checks.count("vocabulary", vocabulary))
-            self.embedding = _start(embedding_key, shape)
+        words = None if vocabulary is None else checks.count("vocabulary", vocabulary)
+        self.embedding = None if words is None else _start(embedding_key, (cell.inputs.shape[1], words))
         self.cell = cell
         self.dense, self.answer = _head(cell.recurrent.shape[0], head_size, output_size, head_key)
         self.form = form

@@ -120,7 +120,11 @@ class HopfieldAttention(eqx.Module):
             checks.instance("separation", separation, AbstractSeparation)
         self.separation = separation
         beta = (state_size // num_heads) ** -0.5 if beta is None else beta
-        self.first_beta = _per_head(beta, num_heads)
+        checks.positive("beta", beta)
+        betas = jnp.asarray(beta, float)
+        if betas.shape not in ((), (num_heads,)):
+            raise ValueError(f"beta must be a number or ({num_heads},), one a head; got shape {betas.shape}")
+        self.first_beta = jnp.broadcast_to(betas, (num_heads,))
         self.log_growth = jnp.zeros_like(self.first_beta) if learn_beta else None
         self.tol = as_tol(tol)
 
@@ -208,7 +212,13 @@ class HopfieldAttention(eqx.Module):
         stored = _at_least_single(checks.as_floats("stored", stored, f"K {self.stored_size}"))
         K = stored.shape[0]
         values = None if values is None else self._checked_values(values, K)
-        mask = None if mask is None else _checked_mask(mask, queries.shape[0], K)
+        if mask is not None:
+            mask, T = jnp.asarray(mask), queries.shape[0]
+            if mask.shape not in ((K,), (T, K)) or mask.dtype != bool:
+                got = f"shape {mask.shape}, dtype {mask.dtype}"
+                raise ValueError(
+                    f"mask must be ({K},) bool, or ({T}, {K}) with one for each query; got {got}"
+                )
         return queries, stored, values, mask
 
     def _checked_values(self, values, K):
@@ -226,22 +236,6 @@ def in_dtype_of(given: ArrayLike, found: Float[Array, "T Dout"]) -> Float[Array,
     """What was found, in the dtype of what was given if that is one of floats."""
     dtype = jnp.asarray(given).dtype
     return found.astype(dtype) if jnp.issubdtype(dtype, jnp.floating) else found
-
-
-def _checked_mask(mask, T, K):
-    mask = jnp.asarray(mask)
-    if mask.shape not in ((K,), (T, K)) or mask.dtype != bool:
-        got = f"shape {mask.shape}, dtype {mask.dtype}"
-        raise ValueError(f"mask must be ({K},) bool, or ({T}, {K}) with one for each query; got {got}")
-    return mask
-
-
-def _per_head(beta: ArrayLike | Sequence[float], num_heads: int) -> Float[Array, " H"]:
-    checks.positive("beta", beta)
-    betas = jnp.asarray(beta, float)
-    if betas.shape not in ((), (num_heads,)):
-        raise ValueError(f"beta must be a number or ({num_heads},), one a head; got shape {betas.shape}")
-    return jnp.broadcast_to(betas, (num_heads,))
 
 
 def _size_or(name: str, size: int | None, default: int) -> int:

@@ -64,9 +64,8 @@ class HopfieldLookup(eqx.Module):
         K = checks.count("num_patterns", num_patterns)
         self.attention = attention
         self.stored = jr.normal(stored_key, (K, attention.stored_size))
-        self.values = None
-        if value_size is not None:
-            self.values = jr.normal(value_key, (K, checks.count("value_size", value_size)))
+        shape = None if value_size is None else (K, checks.count("value_size", value_size))
+        self.values = None if shape is None else jr.normal(value_key, shape)
 
     def __call__(self, queries: ArrayLike, mask: Given = None) -> Float[Array, "T Dout"]:
         """What the queries (T, D) read: (T, Dout); `mask` (K,) or (T, K) bool says of which patterns."""

@@ -156,11 +156,9 @@ def predictive_coding(
 def _check_moves(memory: Any, rule: str) -> None:
     """Raise `ValueError` for a memory of ±1 neurons."""
     if any(map(is_movable, declared_neurons(memory))):
-        raise ValueError(
-            f"{rule} needs continuous neurons, whose rest moves a little where the energy does; those of "
-            f"{type(memory).__name__} are ±1 (use nn.contrastive_hebbian, nn.pseudo_likelihood or "
-            "nn.contrastive_divergence)"
-        )
+        wanted = "continuous neurons, whose rest moves a little where the energy does"
+        hint = "(use nn.contrastive_hebbian, nn.pseudo_likelihood or nn.contrastive_divergence)"
+        raise ValueError(f"{rule} needs {wanted}; those of {type(memory).__name__} are ±1 {hint}")
 
 
 def _at_rest(memory, query, update, max_steps, clamp):

@@ -72,7 +72,13 @@ def train(
     scan, progress = checks.flag("scan", scan), checks.flag("progress", progress)
     checks.function("evaluate", evaluate)
     checks.key("key", key)
-    _check_parts(model, optimizer, loss)
+    if not any(map(eqx.is_inexact_array, jax.tree.leaves(model))):
+        raise ValueError(f"model must have arrays of floats to train; got {type(model).__name__} without any")
+    if isinstance(optimizer, type) or not all(hasattr(optimizer, name) for name in ("init", "update")):
+        got = type(optimizer).__name__
+        raise ValueError(f"optimizer must be one of optax's, such as optax.adam(1e-3); got {got}")
+    if not callable(loss) or isinstance(loss, type):
+        raise ValueError(f"loss must be a function of the model and a key; got {type(loss).__name__}")
     params, rest = eqx.partition(model, eqx.is_inexact_array)
     state = params, optimizer.init(params)
     history = History.empty(key=key)
@@ -90,16 +96,6 @@ def train(
                 bar.set_postfix(loss=f"{losses.mean():.4f}", **history.latest())
     metrics = {name: np.asarray(values) for name, values in history.metrics.items()}
     return Trained(eqx.combine(state[0], rest), history.losses, history.evaluated_at, metrics)
-
-
-def _check_parts(model, optimizer, loss):
-    if not any(map(eqx.is_inexact_array, jax.tree.leaves(model))):
-        raise ValueError(f"model must have arrays of floats to train; got {type(model).__name__} without any")
-    if isinstance(optimizer, type) or not all(hasattr(optimizer, name) for name in ("init", "update")):
-        got = type(optimizer).__name__
-        raise ValueError(f"optimizer must be one of optax's, such as optax.adam(1e-3); got {got}")
-    if not callable(loss) or isinstance(loss, type):
-        raise ValueError(f"loss must be a function of the model and a key; got {type(loss).__name__}")
 
 
 @eqx.filter_jit

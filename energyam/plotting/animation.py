@@ -13,7 +13,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import ArrayLike, Float, UInt8
+from jaxtyping import ArrayLike, UInt8
 from PIL import Image
 
 from energyam import checks
@@ -185,10 +185,8 @@ def _of_arrays(states: Any, shape: Any, every: int | None, energies: Any):
     return kept, pictures.reshape(-1, F, H, W)[:_MOST_PICTURES, kept], energies
 
 
-def _with_curve(
-    grid: UInt8[np.ndarray, "F y x"], updates: np.ndarray, energies: Float[np.ndarray, "B F"], fps: int
-) -> Animation:
-    """The grid beside a curve that is drawn twice, ahead and behind, and uncovered column by column."""
+def _with_curve(grid, updates, energies, fps: int) -> Animation:
+    """The grid (F, y, x) beside a curve, drawn twice, ahead and behind, and uncovered column by column."""
     height = grid.shape[1]
     tall = max(height, _PIXELS * 2 // 3)
     ahead, behind, reached = energy_panels(updates, energies, tall)

@@ -121,12 +121,10 @@ def effective_beta(queries: ArrayLike, keys: ArrayLike) -> EffectiveBeta:
 
 
 def _as_distances(n, distances):
-    try:
-        h = np.asarray(distances)
-    except ValueError:  # ragged
-        h = np.zeros(())
-    if h.ndim != 1 or not np.issubdtype(h.dtype, np.integer) or np.any((h < 0) | (h > n)):
-        raise ValueError(f"distances must be integers within 0..n = 0..{n} in a list; got {distances}")
+    h = np.asarray(checks.as_array("distances", distances, "N"))
+    if not np.issubdtype(h.dtype, np.integer):
+        raise ValueError(f"distances must be integers within 0..n = 0..{n}; got {distances}")
+    checks.within("distances", h, 0, n)
     return h
 
 

@@ -51,11 +51,11 @@ def suggest_beta(
     parts = np.array_split(rows, -(-len(rows) // _ROWS))
     margins = (_margins(X, squares, part, noise, binary) for part in parts)
     betas = np.concatenate([_betas(some, weight / (1 - weight)) for some in margins])
-    if np.isinf(betas).mean() > 1 - share:
-        raise ValueError(
-            f"noise must be less for these patterns; got {noise}, with which {np.isinf(betas).mean():.0%} of "
-            f"them are as near to another pattern, and share = {share} asks for {share:.0%} to be told apart"
-        )
+    lost = np.isinf(betas).mean()
+    if lost > 1 - share:
+        got = f"{noise}, with which {lost:.0%} of them are as near to another pattern"
+        why = f"share = {share} asks for {share:.0%} to be told apart"
+        raise ValueError(f"noise must be less for these patterns; got {got}, and {why}")
     return float(np.quantile(betas, share, method="higher"))
 
 
