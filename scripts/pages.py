@@ -11,6 +11,7 @@ import re
 import tomllib
 
 from claims_page import claims_page
+from corrected_page import corrected_page
 
 import energyam
 
@@ -101,8 +102,20 @@ def _benchmark(path):
     tables = {"": results} if isinstance(results, list) else results
     for title, rows in tables.items():
         if isinstance(rows, list) and rows and isinstance(rows[0], dict):
-            lines.append(_folded(title or "results", table(rows)))
+            lines.append(_folded(title or "results", table(by_memory(rows))))
     return "\n".join(lines)
+
+
+def by_memory(rows: list[dict]) -> list[dict]:
+    """Rows of one score each, a row for each memory with a column for each test; other rows as they are."""
+    if not {"memory", "test", "score", "failure"} <= rows[0].keys():
+        return rows
+    found = {}
+    for row in rows:
+        score = row["failure"] or (row["detail"] if row["score"] is None else row["score"])
+        name = row["memory"].split(":")[-1].replace("_", " ")
+        found.setdefault(name, {"memory": name})[f"{row['test']} ({row['unit']})"] = score
+    return list(found.values())
 
 
 def _folded(title, text):
@@ -150,6 +163,7 @@ def pages() -> dict[str, str]:
     }
     if (ROOT / "benchmarks" / "results" / "claims.json").exists():
         made["claims.md"] = claims_page()
+        made["corrected.md"] = corrected_page()
     return made
 
 

@@ -108,3 +108,19 @@ def test_tables_are_escaped(pages):
     assert text.splitlines() == ["| a | b |", "|---|---|", r"| x\|y&lt;z | 1.235 |"]
     text = pages.table([{"of |E|": 139512.3, "t": "long " * 20}])
     assert text.splitlines() == [r"| of \|E\| | t |", "|---|---|", f"| 139,512 | {'long ' * 12} … |"]
+
+
+def test_scores_have_a_row_for_each_memory_and_a_column_for_each_test(pages):
+    row = {"detail": "", "failure": "", "unit": "MB"}
+    rows = [row | {"memory": f"a.b:{name}", "test": "memory", "score": 1.5} for name in ("one", "no_two")]
+    rows += [
+        row | {"memory": "a.b:one", "test": "admits", "unit": "of all", "score": None, "detail": "silent"}
+    ]
+    rows += [
+        row | {"memory": "a.b:no_two", "test": "admits", "unit": "of all", "score": None, "failure": "died"}
+    ]
+    assert pages.by_memory(rows) == [
+        {"memory": "one", "memory (MB)": 1.5, "admits (of all)": "silent"},
+        {"memory": "no two", "memory (MB)": 1.5, "admits (of all)": "died"},
+    ]
+    assert pages.by_memory([{"K": 3}]) == [{"K": 3}]
