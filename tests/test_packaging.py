@@ -94,6 +94,7 @@ def test_versions_agree():
     citation = (ROOT / "CITATION.cff").read_text("utf-8")
     assert PROJECT["version"] == eam.__version__
     assert f"\nversion: {eam.__version__}\n" in citation
+    assert f"version = {{{eam.__version__}}}" in (ROOT / "docs" / "citing.md").read_text("utf-8")
     assert (ROOT / "CHANGELOG.md").read_text("utf-8").startswith(f"# Changelog\n\n## {eam.__version__}")
 
 
