@@ -10,6 +10,7 @@ from energyam.linalg import dot
 from energyam.memories.base import as_state
 from energyam.memories.dense import AbstractDenseAM
 from energyam.memories.neurons import is_movable
+from energyam.shown import shown
 
 Index = Int[Array, ""]
 Patterns = Float[Array, "K D"]
@@ -62,6 +63,7 @@ def outcome(patterns: ArrayLike, state: ArrayLike, target: ArrayLike, tolerance:
     return bare_outcome(X, x, m, target, jnp.asarray(tolerance, m.dtype))
 
 
+@shown(index="pattern", kind=KINDS)
 class Retrieved(eqx.Module):
     """Which pattern a state is, as the memory weighs it.
 

@@ -18,11 +18,13 @@ from energyam.dynamics.moves import check_moves, ready, view_of
 from energyam.dynamics.states import Move, as_working, checked_clamp, checked_states, layers_of
 from energyam.dynamics.traces import frames_of_flips, frames_of_states
 from energyam.dynamics.update import AbstractUpdate, Flips, States
+from energyam.shown import shown
 
 STATUSES = ("settled", "stopped", "out of steps", "not finite", "cycle")
 _SMOOTH = "for real neurons look at jax.grad(memory.energy)(state), which is 0 where the energy is level"
 
 
+@shown("status num_steps period state energies initial_energy record query", status=STATUSES)
 class Recall(eqx.Module):
     """What a recall came to, and how it ended. Not to have converged is a finding, not an error.
 

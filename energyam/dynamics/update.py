@@ -7,6 +7,7 @@ import equinox as eqx
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from energyam.abilities import check_written, optional
+from energyam.shown import shown
 
 
 class Tick(eqx.Module):
@@ -75,6 +76,7 @@ class Step(NamedTuple):
     accepted: Float[Array, ""] | None = None
 
 
+@shown()
 class AbstractUpdate(eqx.Module):
     """An update rule, for one state; `recall` repeats it and takes the batches. Write `step`.
 

@@ -13,6 +13,7 @@ from energyam.abilities import optional
 from energyam.flips.abstract import AbstractFlips
 from energyam.memories.hidden import AbstractRedraws
 from energyam.memories.neurons import AbstractNeurons
+from energyam.shown import shown
 
 
 class Pull(NamedTuple):
@@ -26,6 +27,7 @@ class Pull(NamedTuple):
     curvature: Any
 
 
+@shown()
 class AbstractMemory(eqx.Module):
     """A memory of one layer of D neurons: E(x) = R(x) − potential(x). Write `pull` and `num_neurons`.
 
