@@ -45,7 +45,7 @@ def on_config(config):
     config.repo_name = config.repo_url.removeprefix("https://github.com/")
     for entry in config.nav:
         if "Tutorials" in entry:
-            entry["Tutorials"] = ["tutorials/index.md"] + [
+            entry["Tutorials"] = ["tutorials/index.md", {"Open a tutorial": "notebooks.md"}] + [
                 {f"{name[:2]} {title.split(':')[0]}": f"tutorials/{name}"}
                 for name, (title, _) in pages.tutorials().items()
             ]

@@ -68,7 +68,10 @@ def tutorials() -> dict[str, tuple[str, str]]:
 
 def tutorials_page() -> str:
     """The list of tutorials."""
-    head = "# Tutorials\n\nNotebooks with the outputs of a full run; each opens in Colab from its badge.\n\n"
+    head = (
+        "# Tutorials\n\nNotebooks with the outputs of a full run; each opens in Colab from its badge. "
+        "[Open a tutorial](../notebooks.md) says how to run them there and on your own machine.\n\n"
+    )
     return head + "\n".join(
         f"**[{name[:2]} · {title}]({name})**\n:   {' '.join(text.split())}\n"
         for name, (title, text) in tutorials().items()
