@@ -1,4 +1,4 @@
-"""The site's pages: every public name is on one, and the how-to pages run."""
+"""The site's pages: every public name is on one, and their code runs."""
 
 import ast
 import importlib
@@ -27,12 +27,19 @@ def examples(page):
 
 
 @pytest.mark.parametrize("page", HOW, ids=lambda page: page.stem)
-def test_a_how_to_page_runs(page, tmp_path, monkeypatch):
+def test_each_block_of_a_how_to_page_runs_by_itself(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    names = {"__name__": page.stem}
     assert examples(page)
     for code in examples(page):
-        exec(compile(code, page.name, "exec"), names)
+        exec(compile(code, page.name, "exec"), {"__name__": page.stem})
+
+
+@pytest.mark.parametrize("name", ["architecture", "changes", "concepts"])
+def test_the_blocks_of_another_page_run_in_their_order(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": name}
+    for code in examples(ROOT / "docs" / f"{name}.md"):
+        exec(compile(code, name, "exec"), names)
 
 
 def test_every_how_to_page_is_listed():

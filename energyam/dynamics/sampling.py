@@ -14,8 +14,10 @@ from energyam.dynamics import loop
 from energyam.dynamics.recall import checked_run, in_chunks
 from energyam.dynamics.states import as_working, check_memory
 from energyam.dynamics.update import AbstractUpdate
+from energyam.shown import shown
 
 
+@shown()
 class Samples(eqx.Module):
     """What chains came to.
 

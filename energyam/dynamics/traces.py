@@ -13,10 +13,12 @@ from energyam import checks
 from energyam.dynamics import loop
 from energyam.dynamics.states import Move
 from energyam.dynamics.update import Flips, States
+from energyam.shown import shown
 
 STATUSES = ("settled", "stopped", "out of steps", "not finite", "cycle")
 
 
+@shown("status num_steps period state energies initial_energy record query", status=STATUSES)
 class Recall(eqx.Module):
     """What a recall came to, and how it ended. Not to have converged is a finding, not an error.
 

@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from energyam import checks
 from energyam.abilities import check_written, optional
+from energyam.shown import shown
 
 ORDERS = ("permutation", "uniform", "sequential")  # in which the neurons of a step are tried
 checked_order = functools.partial(checks.one_of, "order", choices=ORDERS)
@@ -108,6 +109,7 @@ class Step(NamedTuple):
     accepted: Float[Array, ""] | None = None
 
 
+@shown()
 class AbstractUpdate(eqx.Module):
     """An update rule, for one state; `recall` repeats it and takes the batches. Write `step`.
 

@@ -18,12 +18,14 @@ from energyam.dynamics.states import layers_of
 from energyam.dynamics.temperature import Schedule
 from energyam.dynamics.update import Tick
 from energyam.flips.sweep import for_queries
+from energyam.shown import shown
 
 _HOT, _COLD = 1.2, 0.05  # where cooling starts and ends, in typical fields
 _LISTED = 4096  # the list of temperatures is as long as a multiple of this
 _DESCENT = 1000  # sweeps at T = 0, at most; few are needed
 
 
+@shown("energy is_minimum energies state")
 class Minimum(NamedTuple):
     """The lowest state of all chains, its energy, and the last energy of each chain (num_chains,).
 

@@ -20,6 +20,7 @@ from energyam.memories.reads import read
 from energyam.memories.rows import Indices, as_wide, kept_rows
 from energyam.memories.separation import AbstractSeparation
 from energyam.memories.similarity import AbstractSimilarity
+from energyam.shown import shown
 
 Memory = TypeVar("Memory", bound="AbstractDenseAM")
 
@@ -35,6 +36,7 @@ class Pull(NamedTuple):
     curvature: Any
 
 
+@shown()
 class AbstractMemory(eqx.Module):
     """A memory of one layer of D neurons: E(x) = R(x) − potential(x). Write `pull` and `num_neurons`.
 

@@ -16,12 +16,14 @@ from energyam import checks
 from energyam.hypercube import check_radius
 from energyam.linalg import dot
 from energyam.memories.neurons import Binary
+from energyam.shown import shown
 
 Size = int | None
 _BITS = 32  # in a word of a packed address
 _BLOCK = 2**15  # such words at a time: they stay in a core's cache
 
 
+@shown()
 class NeuronSDM(eqx.Module):
     """Kanerva's sparse distributed memory: hard locations, each with an address and a row of counters.
 

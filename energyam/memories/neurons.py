@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Num, PRNGKeyArray, Shaped
 
 from energyam import checks
 from energyam.abilities import check_written, optional
+from energyam.shown import shown
 
 Shape = tuple[int, ...] | None
 Layer = Float[Array, "..."]
@@ -20,6 +21,7 @@ Number = Float[Array, ""]
 Wide = Float[Array | np.ndarray, "..."]  # of numpy in double precision, where that matters
 
 
+@shown()
 class AbstractNeurons(eqx.Module):
     """The neurons of one layer: their values, their energy R(x), and argmin_x R(x) − field · x.
 

@@ -22,6 +22,7 @@ from energyam.flips.bounds import Bounds
 from energyam.flips.derived import one_number
 from energyam.memories.hidden import AbstractHiddenUnits
 from energyam.memories.neurons import is_curved
+from energyam.shown import shown
 
 Similarities = Float[Array, " K"]
 Directions = Num[Array, " K"]
@@ -46,6 +47,7 @@ class Blocks(Protocol):
         """Of a total Σ_μ F(s_μ)/F(c): the potential, and what relative weights are multiplied by."""
 
 
+@shown()
 class AbstractSeparation(eqx.Module):
     """A potential over similarities: the one method that must be written. All others are optional.
 

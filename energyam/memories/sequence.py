@@ -12,8 +12,10 @@ from energyam.linalg import dot
 from energyam.memories.neurons import Binary
 from energyam.memories.reads import read_pairs
 from energyam.memories.separation import AbstractSeparation
+from energyam.shown import shown
 
 
+@shown()
 class AbstractSequence(eqx.Module):
     """A network of D neurons ±1 whose next state hangs on the present one and the one `delay` steps ago.
 

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int, Num
 
 from energyam.abilities import check_written, optional
 from energyam.linalg import dot, overlaps
+from energyam.shown import shown
 
 Patterns = Num[Array, "K D"]
 State = Float[Array, " D"]
@@ -19,6 +20,7 @@ Step = Float[Array, " w"]
 Pull = tuple[State, Float[Array, ""]]
 
 
+@shown()
 class AbstractSimilarity(eqx.Module):
     """How near a state is to a pattern: larger is nearer. `of`, for one pair, is all that must be written.
 
