@@ -1,6 +1,7 @@
 """Single moves of a memory's neurons: which there are, how they change its energy, and a sweep of them."""
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -16,13 +17,6 @@ from energyam.flips.derived import EnergyFlips, SlopeFlips, scalar_energy
 from energyam.flips.sweep import any_descent, visit
 from energyam.flips.units import Units, descend_units, visit_units
 from energyam.memories.neurons import cost_nothing, is_movable
-
-
-class FlatView(NamedTuple):
-    """The layers that move as one vector (N,), and the way back to the state."""
-
-    neurons: Float[Array, " N"]
-    rebuild: Any
 
 
 class View(NamedTuple):
@@ -109,7 +103,7 @@ def view_of(prepared: Ready, state: PyTree[Array], clamp: PyTree[Array] | None =
             alone = move[0] == 1
             steps.append((one.others(leaf) - leaf if alone else jnp.zeros_like(leaf)).reshape(-1))
             single = single and alone
-    free = jnp.ones(x.shape, bool) if clamp is None else ~flat_view(clamp, layers.moves).neurons
+    free = jnp.ones(x.shape, bool) if clamp is None else ~flat_view(clamp, layers.moves)[0]
     units = None if single else Units.of_layers(layers.neurons, layers.shapes, layers.moves)
     flips = _derived(memory, layers, rebuild) if prepared.declared is None else prepared.declared
     neurons, num_tries = Moving(x, jnp.concatenate(steps), free), x.shape[0] if units is None else units.num
@@ -119,7 +113,7 @@ def view_of(prepared: Ready, state: PyTree[Array], clamp: PyTree[Array] | None =
 def _derived(memory: Any, layers: Layers, rebuild: Any) -> AbstractFlips:
     """How single moves change an energy: from one gradient or field, or by differences."""
     if not checks.has_method(memory, "energy"):
-        field = lambda x: flat_view(memory.field(rebuild(x)), layers.moves).neurons  # noqa: E731
+        field = lambda x: flat_view(memory.field(rebuild(x)), layers.moves)[0]  # noqa: E731
         return SlopeFlips(lambda x: (jnp.zeros((), x.dtype), field(x)))
     moving = (one for one, move in zip(layers.neurons, layers.moves, strict=True) if move is not None)
     if getattr(memory, "multilinear", False) and all(map(cost_nothing, moving)):
@@ -133,11 +127,11 @@ def _derived(memory: Any, layers: Layers, rebuild: Any) -> AbstractFlips:
     return EnergyFlips(memory, rebuild)
 
 
-def flat_view(state: PyTree[Array], moves: tuple[Move | None, ...]) -> FlatView:
-    """All layers that move, one after another, as a vector; other layers stay as they are."""
+def flat_view(state: PyTree[Array], moves: tuple[Move | None, ...]) -> tuple[Array, Callable]:
+    """All layers that move, one after another, as a vector (N,), and the way back to the state."""
     leaves, structure = jax.tree.flatten(state)
     if len(leaves) == 1 and leaves[0].ndim == 1:
-        return FlatView(leaves[0], lambda neurons: jax.tree.unflatten(structure, [neurons]))
+        return leaves[0], lambda neurons: jax.tree.unflatten(structure, [neurons])
     flat = [leaf.reshape(-1) for leaf, move in zip(leaves, moves, strict=True) if move is not None]
 
     def rebuild(neurons):
@@ -150,7 +144,7 @@ def flat_view(state: PyTree[Array], moves: tuple[Move | None, ...]) -> FlatView:
             new.append(leaf)
         return jax.tree.unflatten(structure, new)
 
-    return FlatView(jnp.concatenate(flat), rebuild)
+    return jnp.concatenate(flat), rebuild
 
 
 def check_moves(memory: Any, rule: str, instead: str, energy: bool = True) -> None:

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -120,14 +120,6 @@ def default_update(memory: Any, query: PyTree[ArrayLike]) -> AbstractUpdate:
     )
 
 
-class Checked(NamedTuple):
-    """A run whose parts fit each other, the states that it starts from, and their layers."""
-
-    run: loop.Run
-    batch: Batch
-    layers: Layers
-
-
 def checked_run(
     memory: Any,
     states: PyTree[ArrayLike],
@@ -137,8 +129,8 @@ def checked_run(
     clamp: Any,
     stop: loop.Stop | None,
     stops_early: bool,
-) -> Checked:
-    """A run of a rule on a memory, from states that the caller calls `name`.
+) -> tuple[loop.Run, Batch, Layers]:
+    """A run of a rule on a memory, from states that the caller calls `name`; these states, and their layers.
 
     Raises `ValueError` for states, clamps or schedules that don't fit the memory or the rule.
     """
@@ -149,7 +141,7 @@ def checked_run(
     if update.moves_neurons and None in layers.moves:
         check_layers(layers, clamp, type(update).__name__)
     run = loop.Run(memory, update, clamp, stop, len(batch.axes) > 0, clamp_batched, stops_early)
-    return Checked(run, batch, layers)
+    return run, batch, layers
 
 
 def in_chunks(

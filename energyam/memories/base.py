@@ -1,7 +1,7 @@
 """What memories have in common: an energy of one state, from neurons, and a potential that patterns make."""
 
 import abc
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
@@ -19,7 +19,7 @@ from energyam.memories.neurons import AbstractNeurons, cost_nothing
 from energyam.memories.reads import read
 from energyam.memories.rows import Indices, as_wide, kept_rows
 from energyam.memories.separation import AbstractSeparation
-from energyam.memories.similarity import AbstractSimilarity
+from energyam.memories.similarity import Dot
 from energyam.shown import shown
 
 Memory = TypeVar("Memory", bound="AbstractDenseAM")
@@ -100,8 +100,8 @@ class AbstractDenseAM(AbstractMemory):
 
     patterns: eqx.AbstractVar[Num[Array, "K D"]]
     separation: eqx.AbstractVar[AbstractSeparation]
-    similarity: eqx.AbstractVar[AbstractSimilarity]
-    states_only: ClassVar[bool] = False  # whether all patterns are states of the neurons
+    similarity = Dot()  # type: AbstractSimilarity
+    states_only = False  # whether all patterns are states of the neurons
 
     def __check_init__(self):
         if self.states_only:

@@ -1,7 +1,5 @@
 """Dense associative memories: E(x) = R(x) − Q(Σ_μ F(S(ξ_μ, x))), a class for each choice of F, Q, S, R."""
 
-from typing import ClassVar
-
 from jax.typing import ArrayLike
 from jaxtyping import Array, Num
 
@@ -69,8 +67,7 @@ class CHN(AbstractDenseAM):
     patterns: Num[Array, "K D"]
     separation: Quadratic
     neurons: Binary
-    similarity: ClassVar[AbstractSimilarity] = Dot()
-    states_only: ClassVar[bool] = True
+    states_only = True
 
     def __init__(self, patterns: ArrayLike):
         self.neurons = Binary()
@@ -94,8 +91,7 @@ class PolynomialDenseAM(AbstractDenseAM):
     patterns: Num[Array, "K D"]
     separation: Polynomial
     neurons: Binary
-    similarity: ClassVar[AbstractSimilarity] = Dot()
-    states_only: ClassVar[bool] = True
+    states_only = True
 
     def __init__(self, patterns: ArrayLike, n: ArrayLike, rectified: bool = True):
         self.neurons = Binary()
@@ -121,8 +117,7 @@ class ExponentialDenseAM(AbstractDenseAM):
     patterns: Num[Array, "K D"]
     separation: LogSumExp
     neurons: Binary
-    similarity: ClassVar[AbstractSimilarity] = Dot()
-    states_only: ClassVar[bool] = True
+    states_only = True
 
     def __init__(self, patterns: ArrayLike, beta: ArrayLike = 1.0):
         self.neurons = Binary()
@@ -144,8 +139,7 @@ class ModernHopfield(AbstractDenseAM):
     patterns: Num[Array, "K D"]
     separation: LogSumExp
     neurons: Continuous
-    similarity: ClassVar[AbstractSimilarity] = Dot()
-    states_only: ClassVar[bool] = True
+    states_only = True
 
     def __init__(self, patterns: ArrayLike, beta: ArrayLike):
         self.neurons = Continuous()
