@@ -95,7 +95,7 @@ class AbstractMemory(eqx.Module):
 class AbstractDenseAM(AbstractMemory):
     """A memory that sees a state through its similarities: E(x) = R(x) − potential(S(Ξ, x)).
 
-    A new one is a choice of parts in an `__init__`.
+    A new one is a choice of parts in an `__init__`; the similarity is the overlap, unless it says another.
     """
 
     patterns: eqx.AbstractVar[Num[Array, "K D"]]
