@@ -3,7 +3,9 @@
 `python -m benchmarks.judge module:function …` asks any callable `recall(patterns, queries)`, numpy in and
 numpy out, the fixed questions of `benchmarks/judging.py`, each in a process of its own with a time limit. A
 callable that raises, answers with another shape or NaN, or never ends gets a row that says so.
-`python -m benchmarks --only judge --json` keeps the table of `benchmarks/contestants.py`.
+`python -m benchmarks --only judge --json` keeps the table of `benchmarks/contestants.py` and of the other
+libraries in `benchmarks/peers.py`, where they are installed. Speed is not kept: it is asked on a machine that
+does nothing else, by `python -m benchmarks.judge module:function --only speed`.
 """
 
 import argparse
@@ -19,8 +21,11 @@ import tempfile
 import time
 from typing import Any
 
-NAMES = ("capacity", "basin", "noise", "correlated", "inverse", "admits", "cost")
+NAMES = ("capacity", "basin", "noise", "correlated", "inverse", "admits", "memory", "speed")
+TITLES = {"noise": "a fifth flipped", "correlated": "correlated patterns", "inverse": "inverted patterns"}
+TITLES |= {"admits": "says when it failed"}
 CONTESTANTS = ("chn", "polynomial", "exponential", "pseudo_inverse", "plain_numpy")
+PEERS = ("hopfield_layers", "torchhd_hopfield", "torchhd_modern", "torchhd_sdm")
 LIMIT = 120.0  # seconds for one test
 COLUMNS = ("memory", "test", "score", "low", "high", "unit", "failure", "detail", "seconds")
 
@@ -73,27 +78,42 @@ def _answer(callable_name, test, path):
     os._exit(0)  # whatever threads the callable has left behind
 
 
-def run(quick: bool) -> list[dict]:
-    """Every test of every contestant, with time enough for a machine that does other things too."""
-    names = CONTESTANTS[-1:] if quick else CONTESTANTS
-    return [
-        judged(f"benchmarks.contestants:{name}", test, 10 * LIMIT)
-        for name in names
-        for test in (NAMES[2:3] if quick else NAMES)
-    ]
+def run(quick: bool) -> dict[str, list[dict]]:
+    """The questions, and all contestants' answers, with time enough for a machine that does other things."""
+    from benchmarks.judging import TESTS
+
+    names = [f"benchmarks.contestants:{name}" for name in CONTESTANTS]
+    names += [f"benchmarks.peers:{name}" for name in PEERS]
+    kept = [test for test in NAMES if test != "speed"]
+    pairs = [(name, test) for name in names for test in kept]
+    if quick:
+        pairs = [(names[4], "noise"), (names[5], "noise")]
+    scores = [judged(name, test, 10 * LIMIT) for name, test in pairs]
+    for row in scores:
+        del row["seconds"]
+    questions = [{"test": test, "asks": " ".join((TESTS[test].__doc__ or "").split())} for test in kept]
+    return {"scores": scores, "questions": questions}
 
 
-def figure(rows):
-    """Scores as bars, a panel for each test that has any."""
+def figure(results):
+    """Scores as bars, a panel for each test that has any, and words where a memory gives no score."""
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, len(NAMES), figsize=(16, 2.6), sharey=True, layout="constrained")
-    for axis, test in zip(axes, NAMES, strict=True):
-        mine = [row for row in rows if row["test"] == test][::-1]
-        labels = [row["memory"].split(":")[-1].replace("_", " ") for row in mine]
-        axis.barh(labels, [row["score"] or 0 for row in mine])
-        axis.set(title=test, xlabel=next((row["unit"] for row in mine if row["unit"]), ""))
-        if test in ("capacity", "cost"):
+    rows = [row for row in results["scores"] if not row["failure"]]
+    tests = [test for test in NAMES if any(row["test"] == test for row in rows)]
+    names = list(dict.fromkeys(row["memory"] for row in rows))[::-1]
+    figure, axes = plt.subplots(
+        1, len(tests), figsize=(2.5 * len(tests), 3), sharey=True, squeeze=False, layout="constrained"
+    )
+    for axis, test in zip(axes[0], tests, strict=True):
+        of = {row["memory"]: row for row in rows if row["test"] == test}
+        scores = [of[name]["score"] if name in of else None for name in names]
+        axis.barh([name.split(":")[-1].replace("_", " ") for name in names], [score or 0 for score in scores])
+        for place, score in enumerate(scores):
+            if score is None:
+                axis.text(0, place, " does not say", va="center", fontsize=8)
+        axis.set(title=TITLES.get(test, test), xlabel=next(row["unit"] for row in of.values()))
+        if test in ("capacity", "memory"):
             axis.set_xscale("log")
     return figure
 

@@ -10,7 +10,8 @@ import numpy as np
 
 import energyam as eam
 from benchmarks import harness
-from energyam.flips.sweep import Moving, descend
+from energyam.flips.abstract import Moving
+from energyam.flips.sweep import descend
 from energyam.linalg import overlaps
 
 

@@ -14,11 +14,12 @@ import numpy as np
 import energyam as eam
 from benchmarks.harness import time_all
 from energyam import sharding
-from energyam.flips.plan import BOUNDED as BLOCK
+from energyam.flips import plan
 
 DEVICES = 8
 SIZES = [(64, 2**14, 64), (256, 2**12, 256), (16, 2**15, 64)]  # B, K, D
 NEAREST = 10
+BLOCK = plan.SIZES["bounds"][0]  # neurons that are bounded together
 BYTES = {"f32": 4, "s32": 4, "s8": 1, "pred": 1}
 
 

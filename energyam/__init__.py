@@ -4,9 +4,8 @@ import importlib as _importlib
 
 from energyam.names import public_names as _public_names
 
-# memories
+# dense memories
 from energyam.memories.dense import (
-    AbstractDenseAM as AbstractDenseAM,
     CHN as CHN,
     DenseAM as DenseAM,
     ExponentialDenseAM as ExponentialDenseAM,
@@ -19,8 +18,13 @@ from energyam.memories.distance import (
 )
 from energyam.memories.features import DistributedDenseAM as DistributedDenseAM
 from energyam.memories.product import ProductDenseAM as ProductDenseAM
+
+# networks, sequences and layers
 from energyam.memories.hopfield import HopfieldNetwork as HopfieldNetwork
 from energyam.memories.sequence import DenseSequence as DenseSequence, SequenceNetwork as SequenceNetwork
+from energyam.memories.hierarchical import HierarchicalMemory as HierarchicalMemory
+
+# sparse distributed memory, and pairs of keys and values
 from energyam.memories.neuron_sdm import NeuronSDM as NeuronSDM
 from energyam.memories.sdm import ContinuousSDM as ContinuousSDM, PatternSDM as PatternSDM
 from energyam.memories.associator import (
@@ -29,18 +33,17 @@ from energyam.memories.associator import (
 )
 from energyam.memories.padded import PaddedKeyValueMemory as PaddedKeyValueMemory
 
-from energyam.memories.hierarchical import HierarchicalMemory as HierarchicalMemory
-
-# the parts of a memory
-from energyam.memories import synapses as synapses
-from energyam.memories.base import AbstractMemory as AbstractMemory, Pull as Pull
-from energyam.memories.neurons import (
-    AbstractNeurons as AbstractNeurons,
-    Continuous as Continuous,
-    Free as Free,
-    Spherical as Spherical,
+# what memories have in common
+from energyam.memories.base import (
+    AbstractDenseAM as AbstractDenseAM,
+    AbstractMemory as AbstractMemory,
+    Pull as Pull,
 )
-from energyam.memories.discrete import Binary as Binary, Categorical as Categorical, ZeroOne as ZeroOne
+
+# neurons
+from energyam.memories.neurons import AbstractNeurons as AbstractNeurons, Binary as Binary, ZeroOne as ZeroOne
+from energyam.memories.categorical import Categorical as Categorical
+from energyam.memories.continuous import Continuous as Continuous, Free as Free, Spherical as Spherical
 from energyam.memories.softmax import Softmax as Softmax
 from energyam.memories.graded import (
     LayerNorm as LayerNorm,
@@ -48,6 +51,9 @@ from energyam.memories.graded import (
     Sigmoid as Sigmoid,
     Tanh as Tanh,
 )
+
+# similarities and separations
+from energyam.memories import synapses as synapses
 from energyam.memories.similarity import (
     AbstractSimilarity as AbstractSimilarity,
     Cosine as Cosine,
@@ -83,12 +89,10 @@ from energyam.learning import (
 )
 
 # recall
-from energyam.dynamics.recall import (
-    STATUSES as STATUSES,
-    Recall as Recall,
-    is_local_minimum as is_local_minimum,
-    recall as recall,
-)
+from energyam.dynamics.recall import recall as recall
+from energyam.dynamics.traces import STATUSES as STATUSES, Recall as Recall
+
+# update rules
 from energyam.dynamics.update import (
     AbstractUpdate as AbstractUpdate,
     Flips as Flips,
@@ -96,7 +100,7 @@ from energyam.dynamics.update import (
     Step as Step,
     Tick as Tick,
 )
-from energyam.dynamics.asynchronous import Asynchronous as Asynchronous
+from energyam.dynamics.asynchronous import Asynchronous as Asynchronous, is_local_minimum as is_local_minimum
 from energyam.dynamics.blockwise import Blockwise as Blockwise
 from energyam.dynamics.gradient import GradientDescent as GradientDescent
 from energyam.dynamics.line_search import LineSearch as LineSearch

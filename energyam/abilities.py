@@ -5,7 +5,6 @@ be written with `optional`; such a method answers None, or what can be derived. 
 answer. A memory needs no base class at all, so it is asked by name, with `ask`.
 """
 
-import functools
 import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -18,16 +17,13 @@ def optional(method: Method) -> Method:
     return method
 
 
-@functools.lru_cache(1024)
-def check_written(kind: type, base: type) -> None:
-    """Raise `ValueError` where `kind` writes a method of its abstract class `base` with other arguments."""
-    for name in vars(base):
-        own, wanted = getattr(kind, name), getattr(base, name)
-        if (
-            name.startswith("_")
-            or own is wanted
-            or not (inspect.isfunction(own) and inspect.isfunction(wanted))
-        ):
+def check_written(kind: type, base: type, **options: Any) -> None:
+    """Raise `ValueError` where the class `kind` writes a method of its abstract class `base` with other
+    arguments. It is what `__init_subclass__` of `base` does, so that a mistake shows as it is made."""
+    super(base, kind).__init_subclass__(**options)  # type: ignore[arg-type]
+    for name, own in vars(kind).items():
+        wanted = None if name.startswith("_") else getattr(base, name, None)
+        if not inspect.isfunction(own) or not inspect.isfunction(wanted):
             continue
         asked = [p for p in inspect.signature(wanted).parameters.values() if p.default is p.empty]
         named = {p.name: None for p in asked if p.kind is p.KEYWORD_ONLY}

@@ -46,7 +46,8 @@ def as_array(name: str, value: Any, dims: str) -> Shaped[Array, "..."]:
     Raises `ValueError` for ragged, complex or non-numeric input, another rank, or an axis of length 0.
     """
     try:
-        array = value if isinstance(value, jax.Array) else now(_as_jax, value)
+        with jax.ensure_compile_time_eval():  # what is known is an array at once, even inside `jit`
+            array = value if isinstance(value, jax.Array) else _as_jax(value)
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{name} must be a numeric array of shape ({_shown(dims)}); {error}") from None
     if not jnp.issubdtype(array.dtype, jnp.number) and array.dtype != bool:
@@ -57,7 +58,9 @@ def as_array(name: str, value: Any, dims: str) -> Shaped[Array, "..."]:
     leading = wanted[:1] == ["..."]
     fits = array.ndim >= len(wanted) - 1 if leading else array.ndim == len(wanted)
     own = array.shape[array.ndim - len(wanted) + leading :] if fits else ()
-    if not fits or not all(int(n) == m for n, m in zip(wanted[leading:], own, strict=True) if n.isdigit()):
+    for n, size in zip(wanted[leading:], own, strict=False):
+        fits = fits and not (n.isdigit() and int(n) != size)
+    if not fits:
         raise ValueError(f"{name} must be ({_shown(dims)}); got shape {array.shape}")
     if 0 in own:
         raise ValueError(f"{name} must not be empty; got shape {array.shape}")
@@ -80,10 +83,10 @@ def as_binary(name: str, value: Any, dims: str) -> Shaped[Array, "..."]:
     Raises `ValueError` for any other entry and for bools, with what makes ±1 of such data.
     """
     array = as_array(name, value, dims)
-    wanted = f"{name} must be ({_shown(dims)}) with entries ±1"
-    if array.dtype == bool:
-        raise ValueError(f"{wanted}; got dtype bool (x becomes ±1 by 2 * x.astype(int) - 1)")
-    if not _all("ones", array):
+    if array.dtype == bool or not _all("ones", array):
+        wanted = f"{name} must be ({_shown(dims)}) with entries ±1"
+        if array.dtype == bool:
+            raise ValueError(f"{wanted}; got dtype bool (x becomes ±1 by 2 * x.astype(int) - 1)")
         got = np.unique(np.asarray(array, dtype=np.float64))
         shown = ", ".join(f"{v:g}" for v in got[:4]) + (", …" if got.size > 4 else "")
         raise ValueError(f"{wanted}; got entries {shown}{_advice(got, array.dtype)}")
@@ -91,16 +94,15 @@ def as_binary(name: str, value: Any, dims: str) -> Shaped[Array, "..."]:
     return array.astype(jnp.int8) if wide else array
 
 
-_TESTS = {"finite": lambda x, xp=jnp: xp.isfinite(x).all(), "ones": lambda x, xp=jnp: (xp.abs(x) == 1).all()}
-_ON_DEVICE = {name: jax.jit(test) for name, test in _TESTS.items()}
+_FINITE, _ONES = jax.jit(lambda x: jnp.isfinite(x).all()), jax.jit(lambda x: (jnp.abs(x) == 1).all())
 
 
 def _all(name: str, array: Array) -> bool:
     """`passes` of all entries; a few on the host are looked at there, as a call of JAX costs more."""
     few = is_known(array) and array.size <= 2**14 and array.dtype.kind in "iuf"
-    if few and all(device.platform == "cpu" for device in array.devices()):
-        return bool(_TESTS[name](np.asarray(array), np))
-    return passes(_ON_DEVICE[name], array)
+    if few and next(iter(array.devices())).platform == "cpu":
+        return bool((np.isfinite(np.asarray(array)) if name == "finite" else np.abs(array) == 1).all())
+    return passes(_FINITE if name == "finite" else _ONES, array)
 
 
 def _advice(got: np.ndarray, dtype: np.dtype) -> str:
@@ -234,7 +236,7 @@ def picture_shape(shape: Sequence[int]) -> tuple[int, int]:
 
 def is_key(value: Any) -> bool:
     """True for one JAX random key: a typed one, or the uint32 numbers, (2,) or (4,), of a raw one."""
-    if _is_typed(value):
+    if isinstance(value, jax.Array | np.ndarray) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
         return value.shape == ()
     raw = isinstance(value, jax.Array | np.ndarray) and value.dtype == np.uint32
     return raw and value.shape in ((2,), (4,))
@@ -244,7 +246,7 @@ def key(name: str, value: Any) -> None:
     """Raise `ValueError` unless `value` is one JAX random key, which may be traced."""
     if is_key(value):
         return
-    if _is_typed(value):
+    if jnp.issubdtype(getattr(value, "dtype", bool), jax.dtypes.prng_key):
         raise ValueError(f"{name} must be one jax random key; got keys of shape {value.shape} (use jax.vmap)")
     raise ValueError(f"{name} must be a jax random key, e.g. jax.random.key(0); got {_got(value)}")
 
@@ -267,10 +269,6 @@ def _numbers(name: str, value: Any) -> np.ndarray:
         return np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError, OverflowError, AttributeError):
         raise ValueError(f"{name} must be a number that a float can hold; got {_got(value)}") from None
-
-
-def _is_typed(value: Any) -> bool:
-    return isinstance(value, jax.Array | np.ndarray) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
 
 
 def _got(value: Any) -> str:

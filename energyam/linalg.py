@@ -1,5 +1,6 @@
 """Products with many patterns, in full precision and a block at a time."""
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -26,6 +27,12 @@ def dot(a: Shaped[Array, "..."], b: Shaped[Array, "..."]) -> Float[Array, "..."]
 def unit(vectors: Float[Array, "*batch D"]) -> Float[Array, "*batch D"]:
     """v / √(‖v‖² + 10⁻¹²): unit vectors, smooth at 0, so that no gradient is NaN there."""
     return vectors / jnp.sqrt(jnp.sum(vectors**2, axis=-1, keepdims=True) + 1e-12)
+
+
+def saturated(value: Float[Array, "..."]) -> Float[Array, "..."]:
+    """`value` within the range of floats."""
+    largest = jnp.finfo(value.dtype).max
+    return jnp.clip(value, -largest, largest)
 
 
 def overlaps(patterns: Num[Array, "K D"], state: Float[Array, " D"]) -> Float[Array, " K"]:
@@ -81,6 +88,6 @@ def by_lane(of_lane: Callable[..., Any], arrays: tuple[Num[Array, "K _"], ...]) 
     K = arrays[0].shape[0]
     lanes = math.gcd(K, jax.device_count())
     if lanes == 1:
-        return jax.tree.map(lambda part: part[None], of_lane(0, arrays))
+        return jax.tree.map(functools.partial(jnp.expand_dims, axis=0), of_lane(0, arrays))
     in_lanes = tuple(rows.reshape(lanes, K // lanes, -1) for rows in arrays)
     return jax.vmap(of_lane)(jnp.arange(lanes) * (K // lanes), in_lanes)

@@ -7,9 +7,9 @@ from jaxtyping import Array, ArrayLike, Float, Int, ScalarLike
 
 from energyam import checks
 from energyam.linalg import dot
-from energyam.memories.base import as_state
-from energyam.memories.dense import AbstractDenseAM
+from energyam.memories.base import AbstractDenseAM, as_state
 from energyam.memories.neurons import is_movable
+from energyam.shown import shown
 
 Index = Int[Array, ""]
 Patterns = Float[Array, "K D"]
@@ -62,6 +62,7 @@ def outcome(patterns: ArrayLike, state: ArrayLike, target: ArrayLike, tolerance:
     return bare_outcome(X, x, m, target, jnp.asarray(tolerance, m.dtype))
 
 
+@shown(index="pattern", kind=KINDS)
 class Retrieved(eqx.Module):
     """Which pattern a state is, as the memory weighs it.
 

@@ -17,7 +17,7 @@ from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree
 from energyam import checks
 from energyam.dynamics.states import layers_of
 from energyam.flips.derived import scalar_energy
-from energyam.memories.dense import AbstractDenseAM
+from energyam.memories.base import AbstractDenseAM
 from energyam.memories.hidden import can_be_drawn
 from energyam.memories.neurons import cost_nothing
 

@@ -19,42 +19,78 @@ NATURES = {
     "identity": "an equality or a bound that must hold exactly",
     "own check": "a number that we worked out ourselves, to test a published statement",
 }
-# Two lists that hide the rows of other fields, years and verdicts; without it the page is all rows.
+# Lists that hide the rows of other verdicts, fields, years and natures, and headings with no row left; an
+# address may choose, as in claims/?verdict=corrected. Without it the page is all rows.
 FILTER = """
 <script>
 (() => {
+  const keys = ["verdict", "field", "year", "nature"];
   const marks = [...document.querySelectorAll("[data-claim]")];
   const rows = marks.map((mark) => [mark.closest("tr"), mark.dataset]);
-  const bar = document.getElementById("claims-filter");
-  for (const key of ["verdict", "field", "year", "nature"]) {
-    const list = document.createElement("select");
+  const parts = [];
+  for (const one of document.querySelectorAll(".md-content h2, [data-claim]"))
+    if (one.matches("h2")) parts.push([one, []]);
+    else parts.at(-1)[1].push(one.closest("tr"));
+  const bar = document.getElementById("claims-filter"), lists = {}, count = document.createElement("span");
+  const asked = new URLSearchParams(location.search);
+  const show = () => {
+    for (const [row, of] of rows)
+      row.hidden = keys.some((key) => lists[key].value && of[key] !== lists[key].value);
+    for (const [heading, mine] of parts) {
+      const none = mine.every((row) => row.hidden);
+      heading.hidden = none;
+      for (const row of mine) row.closest("table").hidden = none;
+    }
+    count.textContent = rows.filter(([row]) => !row.hidden).length + " of " + rows.length + " rows";
+  };
+  for (const key of keys) {
+    const list = (lists[key] = document.createElement("select"));
     list.setAttribute("aria-label", key);
     list.add(new Option("any " + key, ""));
     [...new Set(rows.map(([, of]) => of[key]))].sort().forEach((value) => list.add(new Option(value, value)));
-    list.onchange = () => {
-      const lists = [...bar.querySelectorAll("select")];
-      const chosen = lists.map((one) => [one.getAttribute("aria-label"), one.value]);
-      for (const [row, of] of rows)
-        row.hidden = chosen.some(([name, value]) => value && of[name] !== value);
-    };
+    list.value = asked.get(key) ?? "";
+    list.onchange = show;
     bar.append(list, " ");
   }
+  bar.append(count);
+  show();
 })();
 </script>
 """
 
 
+def kept() -> dict:
+    """What the command kept."""
+    return json.loads(KEPT.read_text("utf-8"))
+
+
+def linked(text: str) -> str:
+    """The same with a link at every DOI, number of arXiv and address of a site that is known."""
+    text = re.sub(r"doi:(10\.[^\s,]+)", lambda m: f"[doi:{m[1]}](https://doi.org/{_plain(m[1])})", text)
+    text = re.sub(r"arXiv:(\d{4}\.\d{5})", r"[arXiv:\1](https://arxiv.org/abs/\1)", text)
+    sites = r"((?:github\.com|patents\.justia\.com)/[\w/-]*\w)"
+    return re.sub(sites, r"[\1](https://\1)", text)
+
+
+def _plain(address):
+    """An address without the marks of Markdown, its parentheses as a link wants them."""
+    return address.replace("\\", "").replace("(", "%28").replace(")", "%29")
+
+
 def claims_page() -> str:
     """The whole page as Markdown."""
-    kept = json.loads(KEPT.read_text("utf-8"))
-    rows = kept["results"]
+    everything = kept()
+    rows = everything["results"]
     lines = ["# The atlas of claims\n", summary(rows), _legend(), '<div id="claims-filter"></div>\n']
     lines.append(
-        f"`{kept['command']}` makes this page's numbers, and `python -m benchmarks.claims NAME` any row. "
-        "A value of ours has a 95 % interval where it was sampled (of trained networks: the lowest and the "
-        "highest start); closed forms have none. A control is the same measurement where the claim must "
-        "fail, or a comparison that it needs.\n"
+        f"`{everything['command']}` makes this page's numbers, and `python -m benchmarks.claims NAME` any "
+        f"row, in about the seconds of one core that are shown. A value of ours has a 95 % interval where it "
+        f"was sampled (of trained networks: the lowest and the highest start); closed forms have none. A "
+        f"control is the same measurement where the claim must fail, or a comparison that it needs.\n"
     )
+    if KEPT.with_suffix(".png").exists():
+        words = "Our curves, and the points that were published of them"
+        lines.append(f"[![{words}](benchmarks/claims.png)](benchmarks/claims.png)\n\n*{words}.*\n")
     for field in dict.fromkeys(row["field"] for row in rows):
         lines += [f"\n## {field[0].upper()}{field[1:]}\n", "| verdict | claim | published | ours |"]
         lines += ["|---|---|---|---|"] + [line(row) for row in rows if row["field"] == field]
@@ -74,6 +110,7 @@ def summary(rows: list[dict]) -> str:
 
 def _legend():
     lines = [f"- *{verdict}*: {meaning}" for verdict, meaning in VERDICTS.items()]
+    lines[list(VERDICTS).index("corrected")] += " ([all of them](corrected.md), each in five sentences)"
     return "\n".join(["What the verdicts mean:\n", *lines]) + "\n"
 
 
@@ -84,7 +121,7 @@ def line(row: dict) -> str:
     verdict = f"<span data-claim {mark}>**{row['verdict']}**</span>"
     if row["nature"] != "published":
         verdict += f"<br>{row['nature']}"
-    said = [f"**{cell(row['claim'])}**", cell(row["formula"]), f"*{cell(row['source'])}*"]
+    said = [f"**{cell(row['claim'])}**", cell(row["formula"]), f"*{linked(cell(row['source']))}*"]
     said += [cell(row["why"])] * bool(row["why"])
     said += [f"Control: {cell(row['control'])}"] * bool(row["control"])
     said.append(f"`{row['command']}`, {row['seconds']:.1f} s")
@@ -94,7 +131,7 @@ def line(row: dict) -> str:
 def published(row: dict) -> str:
     """The published number and its tolerance."""
     value = row["published"] if isinstance(row["published"], str) else f"{row['published']:.6g}"
-    return cell(value) + (f" ± {row['tolerance']:.2g}" if row["tolerance"] else "")
+    return _unbroken(cell(value) + (f" ± {row['tolerance']:.2g}" if row["tolerance"] else ""))
 
 
 def ours(row: dict) -> str:
@@ -107,7 +144,11 @@ def ours(row: dict) -> str:
     if row["limit"]:
         value, low, high = row["limit"]
         text += f"<br>limit {value:.4g}" + (f" ({low:.4g} to {high:.4g})" if low != high else "")
-    return text.replace("e-", "e\N{NON-BREAKING HYPHEN}")
+    return _unbroken(text)
+
+
+def _unbroken(number):
+    return number.replace("e-", "e\N{NON-BREAKING HYPHEN}")
 
 
 def cell(text: str) -> str:

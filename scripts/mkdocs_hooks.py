@@ -1,12 +1,16 @@
-"""What MkDocs asks while it builds the site: the made pages, their order, and that no link is broken."""
+"""What MkDocs asks while it builds the site: made pages, their order, MathJax, and that no link is broken."""
 
 import html.parser
+import importlib.util
 import logging
 import pathlib
 import re
 import sys
 import urllib.parse
 
+from markdown.extensions import Extension
+from markdown.inlinepatterns import InlineProcessor
+from markdown.util import ETX, STX
 from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File
 
@@ -14,15 +18,34 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import pages
 
 log = logging.getLogger("mkdocs.hooks")
+MATHJAX = pathlib.Path(importlib.util.find_spec("mathjax").origin).parent / "static/mathjax/es5"
+
+
+class StarOfShape(InlineProcessor):
+    """A star that begins a shape, as in (*batch, T), is a star and starts no emphasis."""
+
+    def handleMatch(self, m, data):  # noqa: N802, the name that Markdown calls
+        return f"{STX}{ord('*')}{ETX}", *m.span()
+
+
+class Shapes(Extension):
+    """Markdown in which shapes may stand without backticks."""
+
+    def extendMarkdown(self, md):  # noqa: N802
+        before_emphasis_and_after_code = 185
+        md.inlinePatterns.register(
+            StarOfShape(r"(?<=[(\s])\*(?=\w+[,)])", md), "shapes", before_emphasis_and_after_code
+        )
 
 
 def on_config(config):
-    """The repository's address, and the pages of API and tutorials in the order of their names."""
+    """The repository's address, shapes in docstrings, and the pages of API and tutorials in their order."""
+    config.markdown_extensions.append(Shapes())
     config.repo_url = pages.repository()
     config.repo_name = config.repo_url.removeprefix("https://github.com/")
     for entry in config.nav:
         if "Tutorials" in entry:
-            entry["Tutorials"] = ["tutorials/index.md"] + [
+            entry["Tutorials"] = ["tutorials/index.md", {"Open a tutorial": "notebooks.md"}] + [
                 {f"{name[:2]} {title.split(':')[0]}": f"tutorials/{name}"}
                 for name, (title, _) in pages.tutorials().items()
             ]
@@ -41,6 +64,9 @@ def on_files(files, config):
             files.append(File(address, str(pages.ROOT), config.site_dir, config.use_directory_urls))
         else:
             files.append(File.generated(config, address, abs_src_path=str(path)))
+    for path in [MATHJAX / "tex-chtml.js", *(MATHJAX / "output/chtml/fonts/woff-v2").glob("*.woff")]:
+        address = f"mathjax/{path.relative_to(MATHJAX).as_posix()}"
+        files.append(File.generated(config, address, abs_src_path=str(path)))
     return files
 
 

@@ -11,6 +11,7 @@ import re
 import tomllib
 
 from claims_page import claims_page
+from corrected_page import corrected_page
 
 import energyam
 
@@ -29,14 +30,15 @@ def repository() -> str:
 
 
 def groups() -> dict[str, list[str]]:
-    """The names at the top of energyam, under the comments of `__init__.py` that head them."""
+    """The public names, under the comments of `__init__.py` that head them, abstract ones last."""
     found, names = {}, []
     for line in (ROOT / "energyam" / "__init__.py").read_text("utf-8").splitlines():
         if line.startswith("# ") and "import" not in line.lower():
             names = found.setdefault(line.removeprefix("# "), [])
         else:
             names += re.findall(r"\b(\w+) as \1\b", line)
-    return {title: [n for n in names if n not in SPACES] for title, names in found.items() if names}
+    shown = {title: [n for n in names if n not in SPACES] for title, names in found.items() if names}
+    return {title: sorted(names, key=lambda n: n.startswith("Abstract")) for title, names in shown.items()}
 
 
 def api_pages() -> dict[str, str]:
@@ -67,7 +69,10 @@ def tutorials() -> dict[str, tuple[str, str]]:
 
 def tutorials_page() -> str:
     """The list of tutorials."""
-    head = "# Tutorials\n\nNotebooks with the outputs of a full run; each opens in Colab from its badge.\n\n"
+    head = (
+        "# Tutorials\n\nNotebooks with the outputs of a full run; each opens in Colab from its badge. "
+        "[Open a tutorial](../notebooks.md) says how to run them there and on your own machine.\n\n"
+    )
     return head + "\n".join(
         f"**[{name[:2]} · {title}]({name})**\n:   {' '.join(text.split())}\n"
         for name, (title, text) in tutorials().items()
@@ -76,7 +81,11 @@ def tutorials_page() -> str:
 
 def benchmarks_page() -> str:
     """Commands, figures and tables of everything in benchmarks/results but the claims."""
-    page = ["# Benchmarks\n", "Each section is one command, and shows what it kept when it last ran.\n"]
+    page = [
+        "# Benchmarks\n",
+        "Each section is one command, and shows what it kept when it last ran. Costs change with the code: "
+        "where an older energyam was measured, the section says so.\n",
+    ]
     for path in sorted((ROOT / "benchmarks" / "results").glob("*.json")):
         if path.stem != "claims":
             page.append(_benchmark(path))
@@ -88,12 +97,15 @@ def _benchmark(path):
     module = ROOT / "benchmarks" / f"{path.stem}.py"
     summary = ast.get_docstring(ast.parse(module.read_text("utf-8"))).split("\n")[0]
     machine = kept["machine"]
-    versions = ", ".join(f"{name} {machine['versions'].get(name, '?')}" for name in ("energyam", "jax"))
+    of, versions = machine["versions"], f"jax {machine['versions'].get('jax', '?')}"
+    measured = f"energyam {of.get('energyam', '?')}"
+    if of.get("energyam") != energyam.__version__:
+        measured = f"**{measured}** (not measured again with {energyam.__version__})"
     lines = [
         f"## {path.stem.replace('_', ' ')}\n",
         f"{summary}\n",
-        f"`{kept['command']}`: {machine['cores']} cores of {machine['cpu'] or 'a CPU'}, {versions}, "
-        f"{machine['date']}. [All numbers]({path.name}).\n",
+        f"`{kept['command']}`: {machine['cores']} cores of {machine['cpu'] or 'a CPU'}, {measured}, "
+        f"{versions}, {machine['date']}. [All numbers]({path.name}).\n",
     ]
     if path.with_suffix(".png").exists():
         lines.append(f"[![{summary}]({path.stem}.png)]({path.stem}.png)\n")  # alone, it can be enlarged
@@ -101,8 +113,20 @@ def _benchmark(path):
     tables = {"": results} if isinstance(results, list) else results
     for title, rows in tables.items():
         if isinstance(rows, list) and rows and isinstance(rows[0], dict):
-            lines.append(_folded(title or "results", table(rows)))
+            lines.append(_folded(title or "results", table(by_memory(rows))))
     return "\n".join(lines)
+
+
+def by_memory(rows: list[dict]) -> list[dict]:
+    """Rows of one score each, a row for each memory with a column for each test; other rows as they are."""
+    if not {"memory", "test", "score", "failure"} <= rows[0].keys():
+        return rows
+    found = {}
+    for row in rows:
+        score = row["failure"] or (row["detail"] if row["score"] is None else row["score"])
+        name = row["memory"].split(":")[-1].replace("_", " ")
+        found.setdefault(name, {"memory": name})[f"{row['test']} ({row['unit']})"] = score
+    return list(found.values())
 
 
 def _folded(title, text):
@@ -150,6 +174,7 @@ def pages() -> dict[str, str]:
     }
     if (ROOT / "benchmarks" / "results" / "claims.json").exists():
         made["claims.md"] = claims_page()
+        made["corrected.md"] = corrected_page()
     return made
 
 

@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 
 from energyam.dynamics.moves import ready, view_of
-from energyam.flips.sweep import Moving, descend, visit
+from energyam.flips.abstract import Moving
+from energyam.flips.sweep import descend, visit
 
 
 def flips_of(memory):

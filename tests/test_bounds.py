@@ -156,6 +156,6 @@ def test_the_size_of_a_block_changes_no_flip(name, size, monkeypatch):
     states, free = patterns(7, 5, 31).astype(float), jnp.ones(31, bool)
     run = lambda x: descended(memory.flips(), x, jnp.asarray(jnp.inf), order, free, once=False).flips  # noqa: E731
     expected = in_usual_blocks(name, run, states)
-    monkeypatch.setattr(plan, "BOUNDED", size)
+    monkeypatch.setattr(plan, "SIZES", plan.SIZES | {"bounds": (size, 4, 2**19)})
     monkeypatch.setattr(plan, "COUPLED", dict.fromkeys(plan.COUPLED, size))
     np.testing.assert_array_equal(jax.jit(jax.vmap(run))(states), expected)

@@ -4,13 +4,16 @@ import dataclasses
 import json
 import math
 import pathlib
+import re
 
 import numpy as np
 import pytest
+from scipy.optimize import brentq
 
 from benchmarks import claims
-from benchmarks.atlas import CLAIMS, NATURES, VERDICTS, Claim, NotTestedError
-from benchmarks.atlas.sources import GARDNER
+from benchmarks.atlas import CLAIMS, NATURES, VERDICTS, Claim, NotTestedError, physics, sources
+from benchmarks.atlas.physics import GARDNER
+from benchmarks.atlas.source import Source
 from benchmarks.intervals import Ours, at_infinity, mean_of, share_of
 
 KEPT = pathlib.Path(claims.__file__).parent / "results" / "claims.json"
@@ -55,6 +58,52 @@ def test_a_source_can_be_found(name):
     source = CLAIMS[name].source
     assert all(source) and 1950 < source.year < 2030 and len(source.title) > 8
     assert f"“{source.title}”" in ROWS[name]["source"] and str(source.year) in ROWS[name]["source"]
+    assert resolvable(source.place), source.place
+
+
+def resolvable(place):
+    """Whether a place of publication has an identifier of the right form, an ISBN with its check digit."""
+    if isbn := re.search(r"ISBN ([\d-]+[\dX])", place):
+        digits = [10 if digit == "X" else int(digit) for digit in isbn[1].replace("-", "")]
+        return len(digits) == 10 and sum((10 - i) * d for i, d in enumerate(digits)) % 11 == 0
+    sites = r"(github\.com|patents\.justia\.com)/\w+/\w+"
+    return bool(re.search(rf"doi:10\.\d{{4,5}}/\S+\w|arXiv:\d{{4}}\.\d{{5}}\b|{sites}", place))
+
+
+def test_a_place_without_an_identifier_or_with_a_wrong_one_would_be_found():
+    assert resolvable("MIT Press, ISBN 0-262-11132-2") and not resolvable("MIT Press, ISBN 0-262-11123-2")
+    assert not resolvable("Phys. Rev. A 32, 1007") and not resolvable("NeurIPS, arXiv:1606.011")
+
+
+def test_no_source_is_kept_that_no_row_cites():
+    cited = {claim.source for claim in CLAIMS.values()}
+    named = [value for module in (physics, sources) for value in vars(module).values()]
+    listed = {value for value in named if isinstance(value, Source)}
+    assert listed == cited and len(listed) > 40
+
+
+def excused(claim):
+    """Whether a tolerance is at most half a unit of the last digit, .005 of 0, 1 and 2, or explained."""
+    mantissa, _, exponent = f"{claim.published:.10g}".partition("e")
+    half = 0.5 * 10.0 ** (int(exponent or 0) - len(mantissa.partition(".")[2]))
+    half = 0.005 if claim.published in (0, 1, 2) else half
+    told = " ".join((claim.note, claim.setup, claim.where, claim.formula, claim.correction))
+    return claim.tolerance <= 1.0001 * half or "tolerance" in told or "±" in told
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, one in CLAIMS.items() if one.nature == "published" and one.kind == "value"]
+)
+def test_a_tolerance_is_half_a_unit_of_the_last_digit_or_is_explained(name):
+    assert excused(CLAIMS[name])
+
+
+def test_a_tolerance_that_is_too_wide_would_be_found():
+    assert excused(a_claim(published=0.138, tolerance=0.0005))
+    assert not excused(a_claim(published=0.138, tolerance=0.005))
+    assert excused(a_claim(published=209, tolerance=0.5)) and not excused(a_claim(published=209, tolerance=5))
+    assert not excused(a_claim(published=1.0, tolerance=0.05))
+    assert excused(a_claim(published=1.0, tolerance=0.05, note="The tolerance is one in twenty."))
 
 
 def a_claim(**changes):
@@ -145,3 +194,15 @@ def test_a_straight_line_is_followed_to_infinity():
 def test_one_row_by_name(capsys):
     claims.main(["replica-load", "--quick"])
     assert "verdict: reproduced" in capsys.readouterr().out
+
+
+def test_iterating_the_replica_equations_gives_the_same_load_of_the_lowest_states():
+    def gap(load):  # r = 1/(1 − C)² of the retrieval state, and of the spin glass, where √r = 1 + √(2/πα)
+        m = r = 1.0
+        for _ in range(3000):
+            spread = math.sqrt(2 * load * r)
+            C = 2 / (math.sqrt(math.pi) * spread) * math.exp(-((m / spread) ** 2))
+            m, r = math.erf(m / spread), 1 / (1 - C) ** 2
+        return 0.5 * (load - m**2 - load * r) - 0.5 * (load - load * (1 + math.sqrt(2 / math.pi / load)) ** 2)
+
+    assert brentq(gap, 0.03, 0.1) == pytest.approx(ROWS["global-minima"]["ours"], abs=1e-9)

@@ -1,4 +1,4 @@
-"""The site's pages: every public name is on one, and the how-to pages run."""
+"""The site's pages: every public name is on one, and their code runs."""
 
 import ast
 import importlib
@@ -27,12 +27,19 @@ def examples(page):
 
 
 @pytest.mark.parametrize("page", HOW, ids=lambda page: page.stem)
-def test_a_how_to_page_runs(page, tmp_path, monkeypatch):
+def test_each_block_of_a_how_to_page_runs_by_itself(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    names = {"__name__": page.stem}
     assert examples(page)
     for code in examples(page):
-        exec(compile(code, page.name, "exec"), names)
+        exec(compile(code, page.name, "exec"), {"__name__": page.stem})
+
+
+@pytest.mark.parametrize("name", ["architecture", "changes", "concepts"])
+def test_the_blocks_of_another_page_run_in_their_order(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": name}
+    for code in examples(ROOT / "docs" / f"{name}.md"):
+        exec(compile(code, name, "exec"), names)
 
 
 def test_every_how_to_page_is_listed():
@@ -108,3 +115,19 @@ def test_tables_are_escaped(pages):
     assert text.splitlines() == ["| a | b |", "|---|---|", r"| x\|y&lt;z | 1.235 |"]
     text = pages.table([{"of |E|": 139512.3, "t": "long " * 20}])
     assert text.splitlines() == [r"| of \|E\| | t |", "|---|---|", f"| 139,512 | {'long ' * 12} … |"]
+
+
+def test_scores_have_a_row_for_each_memory_and_a_column_for_each_test(pages):
+    row = {"detail": "", "failure": "", "unit": "MB"}
+    rows = [row | {"memory": f"a.b:{name}", "test": "memory", "score": 1.5} for name in ("one", "no_two")]
+    rows += [
+        row | {"memory": "a.b:one", "test": "admits", "unit": "of all", "score": None, "detail": "silent"}
+    ]
+    rows += [
+        row | {"memory": "a.b:no_two", "test": "admits", "unit": "of all", "score": None, "failure": "died"}
+    ]
+    assert pages.by_memory(rows) == [
+        {"memory": "one", "memory (MB)": 1.5, "admits (of all)": "silent"},
+        {"memory": "no two", "memory (MB)": 1.5, "admits (of all)": "died"},
+    ]
+    assert pages.by_memory([{"K": 3}]) == [{"K": 3}]

@@ -1,6 +1,8 @@
 """The judge: its questions answer known memories rightly, and no callable, however bad, stops it."""
 
+import importlib.util
 import json
+import pathlib
 
 import numpy as np
 import pytest
@@ -26,6 +28,21 @@ def of_another_shape(patterns, queries):
 
 def of_nan(patterns, queries):
     return np.where(queries > 0, np.nan, queries)
+
+def of_infinity(patterns, queries):
+    return queries / 0.0
+
+def of_ragged_rows(patterns, queries):
+    return [row[: 1 + i] for i, row in enumerate(queries)]
+
+def of_nothing(patterns, queries):
+    pass
+
+def crashes(patterns, queries):
+    os.kill(os.getpid(), 11)
+
+def goes_too_deep(patterns, queries):
+    return goes_too_deep(patterns, queries)
 
 def of_words(patterns, queries):
     return "patterns"
@@ -61,6 +78,11 @@ def bad(tmp_path, monkeypatch):
         ("dies", "ended with code 7 and no answer"),
         ("of_another_shape", "returned states of shape (12, 63), not (12, 64)"),
         ("of_nan", "returned states with NaN or infinity"),
+        ("of_infinity", "returned states with NaN or infinity"),
+        ("of_ragged_rows", "returned states that are no array of numbers: list"),
+        ("of_nothing", "returned states of shape (), not (12, 64)"),
+        ("crashes", "ended with code -11 and no answer"),
+        ("goes_too_deep", "raised RecursionError: maximum recursion depth exceeded"),
         ("of_words", "returned states that are no array of numbers: str"),
         ("of_three", "returned 3 things, not states or a pair (states, sure)"),
         ("unsure_of_too_many", "returned sure of shape (13,), not (12,)"),
@@ -78,6 +100,22 @@ def test_one_that_never_ends_is_ended(bad):
     row = judge.judged("bad_callables:never_ends", "noise", limit=3)
     assert (row["failure"], row["score"]) == ("did not end within 3 s", None)
     assert row["seconds"] < 30
+
+
+def test_a_module_that_never_ends_loading_is_ended_with_all_that_it_started(tmp_path, monkeypatch):
+    started = tmp_path / "pid"
+    text = f"""
+import pathlib, subprocess, time
+child = subprocess.Popen(["sleep", "600"])
+pathlib.Path({str(started)!r}).write_text(str(child.pid))
+time.sleep(600)
+"""
+    (tmp_path / "never_loads.py").write_text(text, "utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    row = judge.judged("never_loads:recall", "noise", limit=5)
+    assert row["failure"] == "did not end within 5 s"
+    child = pathlib.Path("/proc", started.read_text())
+    assert not child.exists() or "Z" in (child / "stat").read_text().split(") ")[1][:1]
 
 
 def test_a_name_without_a_function_or_module_is_a_row_too(bad):
@@ -113,7 +151,7 @@ def test_the_questions_tell_a_perfect_memory_from_none():
     assert judging.correlated(nearest)["score"] > 0.9 and judging.correlated(itself)["score"] == 0
     assert judging.inverse(itself)["score"] == 1 and judging.inverse(nearest)["score"] == 0
     assert judging.admits(nearest)["score"] > 0.95 and judging.admits(itself)["score"] is None
-    assert judging.cost(itself)["score"] > 0
+    assert judging.speed(itself)["score"] > 0 and judging.memory(itself)["score"] >= 0
 
 
 def test_a_memory_that_is_always_sure_does_not_say_when_it_failed():
@@ -129,3 +167,11 @@ def test_a_plain_network_is_as_good_as_hopfields():
 
 def test_every_test_is_named_by_the_judge():
     assert judge.NAMES == tuple(judging.TESTS)
+
+
+@pytest.mark.parametrize("name", judge.PEERS)
+def test_a_library_that_is_not_installed_is_a_row_that_says_so(name):
+    library = "hflayers" if name == "hopfield_layers" else "torchhd"
+    failure = judge.judged(f"benchmarks.peers:{name}", "noise", limit=100)["failure"]
+    there = all(importlib.util.find_spec(one) for one in (library, "torch"))
+    assert failure == "" if there else failure.startswith("raised ModuleNotFoundError: No module named")

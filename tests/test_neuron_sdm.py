@@ -168,3 +168,72 @@ ONES = jnp.ones((2, 8), jnp.int8)
 def test_wrong_use(call):
     with pytest.raises(ValueError, match="must"):
         call()
+
+
+def selected_by(memory):
+    """Which coordinates each location looks at, unpacked."""
+    raw = np.asarray(memory.selected).view(np.uint8)
+    return np.unpackbits(raw, axis=1, bitorder="little")[:, : memory.dim].astype(bool)
+
+
+@pytest.mark.parametrize(("radius", "k"), [(0, 3), (2, 9), (17, 40)])
+def test_selected_coordinates_alone_decide_what_is_active(radius, k):
+    memory = eam.NeuronSDM.random(3000, 40, radius, word_dim=3, selected=k, key=jr.key(1))
+    looked, address = selected_by(memory), patterns(2, 1, 40)[0]
+    np.testing.assert_array_equal(looked.sum(1), k)
+    near = ((bits_of(memory) != np.asarray(address)[None]) & looked).sum(1) <= radius
+    np.testing.assert_array_equal(memory.active(address), near)
+    word = patterns(3, 1, 3)[0]
+    np.testing.assert_array_equal(memory.write(address, word).counters, near[:, None] * np.asarray(word))
+    assert near.any() and not near.all()
+
+
+def test_every_coordinate_is_selected_equally_often_and_no_pair_is_preferred():
+    looked = selected_by(eam.NeuronSDM.random(40_000, 12, 0, 1, selected=4, key=jr.key(2))).astype(float)
+    pairs = looked.T @ looked / 40_000
+    wanted = np.where(np.eye(12), 4 / 12, 4 * 3 / (12 * 11))
+    assert np.abs(pairs - wanted).max() < 5 * math.sqrt(wanted.max() / 40_000)
+
+
+@pytest.mark.parametrize("distance", [0, 100, 200])
+def test_jaeckels_designs_are_active_together_as_often_as_he_says(distance):
+    n, k, N = 1000, 10, 1_000_000
+    memory = eam.NeuronSDM.random(N, n, 0, word_dim=1, selected=k, key=jr.key(4))
+    x = patterns(5, 1, n)[0]
+    y = jnp.where(jnp.arange(n) < distance, -x, x)
+    share = 2.0**-k * math.comb(n - distance, k) / math.comb(n, k)
+    both = int(jnp.sum(memory.active(x) & memory.active(y)))
+    assert abs(both - N * share) < 4 * math.sqrt(N * share)
+
+
+def test_hyperplanes_are_active_where_all_their_bits_are_on():
+    n, k, ones, N = 1000, 3, 100, 400_000
+    drawn = eam.NeuronSDM.random(N, n, 0, word_dim=1, selected=k, key=jr.key(6))
+    hyperplanes = eam.NeuronSDM(jnp.ones((2000, n)), 0, 1, selected=selected_by(drawn)[:2000])
+    address = jnp.where(jnp.arange(n) < ones, 1, -1)
+    found = hyperplanes.active(address)
+    np.testing.assert_array_equal(found, selected_by(hyperplanes)[:, ones:].sum(1) == 0)
+    share = math.comb(ones, k) / math.comb(n, k)  # nearly (ones/n)^k, a thousandth
+    looked = selected_by(drawn)
+    assert abs((~looked[:, ones:].any(1)).sum() - N * share) < 4 * math.sqrt(N * share)
+
+
+def test_a_memory_of_selected_coordinates_recalls_and_is_saved(tmp_path):
+    memory = eam.NeuronSDM.random(20_000, 128, 0, selected=5, key=jr.key(7))
+    words = patterns(8, 10, 128)
+    memory = memory.write(words)
+    queries = jnp.where(jnp.arange(128)[None] < 14, -words, words)
+    result = eam.recall(memory, queries)
+    assert result.converged.all() and (result.state == words).mean() > 0.99
+    eam.save(tmp_path / "memory", memory)
+    again = eam.load(tmp_path / "memory")
+    np.testing.assert_array_equal(again.selected, memory.selected)
+    np.testing.assert_array_equal(again.read(queries[0]), memory.read(queries[0]))
+
+
+def test_other_selections_are_refused():
+    with pytest.raises(ValueError, match="selected"):
+        eam.NeuronSDM(patterns(9, 4, 10), 0, selected=np.ones((4, 9), bool))
+    for wrong in (0, 11, 2.5):
+        with pytest.raises(ValueError, match="selected"):
+            eam.NeuronSDM.random(4, 10, 0, selected=wrong, key=jr.key(0))

@@ -8,7 +8,11 @@ import jax.random as jr
 import numpy as np
 import pytest
 
-from energyam.dynamics.orders import shuffled
+from energyam.dynamics.update import Tick
+
+
+def shuffled(num, *, key):
+    return Tick(jnp.zeros((), int), key, None).order("permutation", num)
 
 
 @pytest.mark.parametrize("num", [1, 2, 3, 2304, 70_000, 2**20 + 1])

@@ -4,6 +4,7 @@ import json
 import pathlib
 import re
 import subprocess
+import sys
 import tarfile
 import tomllib
 import zipfile
@@ -58,6 +59,26 @@ def test_a_tutorial_opens_itself_in_colab_and_installs_this_repository(path):
     assert 'find_spec("energyam") is None' in install and f"git+https://github.com/{OURS}" in install
 
 
+def imported(path):
+    """The packages that a notebook imports, apart from Python's own, by the names that pip knows."""
+    cells = [cell for cell in json.loads(path.read_text("utf-8"))["cells"] if cell["cell_type"] == "code"]
+    lines = [line.strip() for cell in cells for line in "".join(cell["source"]).splitlines()]
+    found = {name for line in lines for name in re.findall(r"^(?:import|from) (\w+)", line)}
+    other = {"PIL": "pillow", "IPython": "jupyterlab", "sklearn": "scikit-learn"}
+    return {other.get(name, name) for name in found - sys.stdlib_module_names}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tutorials").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_the_extra_of_tutorials_has_all_that_a_tutorial_imports(path):
+    extra = PROJECT["optional-dependencies"]["tutorials"]
+    asked = {re.match(r"[\w-]+", line)[0] for line in [*PROJECT["dependencies"], *extra]}
+    assert {"jax", "numpy"} <= imported(path) <= asked
+    cells = ["".join(cell["source"]) for cell in json.loads(path.read_text("utf-8"))["cells"]]
+    assert "scikit-learn" not in imported(path) or any(
+        "%pip install -q scikit-learn" in cell for cell in cells
+    )
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """Wheel and sdist of this checkout, made in this process by the build backend itself."""
@@ -94,6 +115,7 @@ def test_versions_agree():
     citation = (ROOT / "CITATION.cff").read_text("utf-8")
     assert PROJECT["version"] == eam.__version__
     assert f"\nversion: {eam.__version__}\n" in citation
+    assert f"version = {{{eam.__version__}}}" in (ROOT / "docs" / "citing.md").read_text("utf-8")
     assert (ROOT / "CHANGELOG.md").read_text("utf-8").startswith(f"# Changelog\n\n## {eam.__version__}")
 
 

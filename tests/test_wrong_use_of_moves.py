@@ -1,5 +1,7 @@
 """Wrong use of moves: optional methods, other values, neurons that no rule moves, one-hot rows, clamps."""
 
+from typing import Generic, TypeVar
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -15,6 +17,7 @@ from energyam.flips import sweep
 from energyam.flips.plan import as_on
 
 X = entries(0, 4, 9, (-1, 1))
+Kind = TypeVar("Kind")
 
 
 def none(*args, **kwargs):
@@ -63,6 +66,16 @@ def test_an_optional_method_of_another_signature_is_refused(base, written, name,
         with_method(base, written, name, method)()
     type("Right", (base,), written)()
     with_method(base, written, name, none)()  # takes anything
+
+
+def test_parts_may_be_generic():
+    class Scaled(eam.AbstractSeparation, Generic[Kind]):
+        by: Kind
+
+        def potential(self, similarities):
+            return self.by * jnp.sum(similarities**2)
+
+    assert Scaled[float](2.0).potential(jnp.ones(3)) == 6
 
 
 class Bits(eam.AbstractNeurons):
@@ -245,7 +258,7 @@ MADE = {
 def chosen(memory, x):
     """The classes of a memory's flips and of all in them, and the plan of a sweep."""
     view = view_of(ready(memory), x, jnp.zeros(x.shape, bool))
-    plan = sweep._plan(view.flips, view.flips.start(x), view.neurons, jnp.arange(x.size))
+    plan = sweep.planned(view.flips, view.flips.start(x), view.neurons, jnp.arange(x.size))
     return jax.tree.structure(view.flips), jax.tree.map(lambda leaf: leaf.dtype, view.flips), plan
 
 

@@ -7,6 +7,7 @@ from benchmarks.atlas import (
     designs as designs,
     energies as energies,
     equations as equations,
+    exponential as exponential,
     formulas as formulas,
     learned as learned,
     learning_rules as learning_rules,

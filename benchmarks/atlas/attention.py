@@ -9,8 +9,8 @@ import numpy as np
 
 import energyam as eam
 from benchmarks.atlas.claim import claim
-from benchmarks.atlas.sources import BIROLI, KROTOV_2021, RAMSAUER, SANTOS
-from benchmarks.intervals import at_infinity, mean_of, share_of
+from benchmarks.atlas.sources import BIROLI, HU, KROTOV_2021, RAMSAUER, SANTOS, SCHLAG
+from benchmarks.intervals import Ours, at_infinity, mean_of, share_of
 
 FIELD = "attention"
 
@@ -165,6 +165,57 @@ def _one_step(separation):
     margin = 1 - np.where(np.eye(20), -np.inf, overlaps).max()
     memory = eam.DenseAM(X, separation(1.001 / margin, 2.0), eam.Continuous())
     return float(jnp.abs(eam.recall(memory, X, eam.Synchronous(), 1).state - X).max())
+
+
+@claim(
+    FIELD,
+    "Near a stored pattern a sparse read errs no more than a softmax read of the same β",
+    HU,
+    "largest difference of ‖f(x) − ξ‖, x a step of .05 √D from ξ, 50 unit patterns, β = 2, 8 and 20",
+    0.0,
+    1e-5,
+    kind="at most",
+    nature="own check",
+    note="The tolerance is that of float32.",
+)
+def sparse_error(quick):
+    differences, far = [], []
+    for beta in (2.0, 8.0, 20.0):
+        X = spherical(jr.key(7), 50, 64)
+        steps = jr.normal(jr.key(8), X.shape)
+        sparse, dense = eam.Entmax(beta, 2.0), eam.LogSumExp(beta)
+        near, away = (
+            _error(X, X + size * steps, sparse) - _error(X, X + size * steps, dense) for size in (0.05, 0.3)
+        )
+        differences.append(near.max())
+        far.append((away > 0).mean())
+    return Ours(float(max(differences)), control=f"at .3 √D it errs more in {np.mean(far):.2f} of all cases")
+
+
+def _error(X, queries, separation):
+    ends = eam.recall(eam.DenseAM(X, separation, eam.Continuous()), queries, eam.Synchronous(), 1).state
+    return np.linalg.norm(np.asarray(ends - X), axis=1)
+
+
+@claim(
+    FIELD,
+    "The delta rule reads back what it wrote last, however many keys came before",
+    SCHLAG,
+    "‖Wk − v‖/‖v‖ of the last of 256 pairs, unit keys of 64 dimensions, W ← W + (v − Wk)kᵀ",
+    0.0,
+    1e-9,
+    nature="own check",
+    where="as the repair of a sum that is overloaded beyond as many keys as dimensions",
+)
+def delta_rule(quick):
+    random = np.random.default_rng(9)
+    keys, values = random.normal(size=(2, 256, 64))
+    keys /= np.linalg.norm(keys, axis=1, keepdims=True)
+    weights = np.zeros((64, 64))
+    for key, value in zip(keys, values, strict=True):
+        weights += np.outer(value - weights @ key, key)
+    left = lambda W: float(np.linalg.norm(W @ keys[-1] - values[-1]) / np.linalg.norm(values[-1]))  # noqa: E731
+    return Ours(left(weights), control=f"a sum of outer products: {left(values.T @ keys):.2f}")
 
 
 @claim(

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.atlas.sources import Source
+from benchmarks.atlas.source import Source
 from benchmarks.intervals import Ours
 
 VERDICTS = (
@@ -30,7 +30,7 @@ class NotTestedError(Exception):
 class Claim:
     """A published statement. `published` is a number; `kind` says what it is: the value, or a bound of it.
 
-    `tolerance`: half a unit of the last digit published, or what `note` says that a finite size does.
+    `tolerance`: half a unit of the last digit published, or what `note` says about it.
     `nature`: one of `NATURES`; `setup`: how ours differs from what was published, where it does, so that it
     is no test of it. `correction`: why the published number is off, if we know. `note`: what else a reader
     should know.
@@ -79,12 +79,12 @@ class Claim:
 
     def row(self, quick: bool) -> dict[str, Any]:
         """The claim computed: what the atlas shows of it."""
-        start = time.perf_counter()
+        start = time.process_time()  # of all cores together: other work on the machine hardly shows
         try:
             ours, verdict, missing = self.measure(quick), None, ""
         except NotTestedError as error:
             ours, verdict, missing = Ours(math.nan), "not tested", str(error)
-        seconds = time.perf_counter() - start
+        seconds = time.process_time() - start
         verdict = verdict or self.verdict(ours)
         return {
             "name": self.name,

@@ -10,17 +10,17 @@ import energyam as eam
 from benchmarks.atlas.claim import claim
 from benchmarks.atlas.equations import FIELD, gardner
 from benchmarks.atlas.learned import kept
-from benchmarks.atlas.sources import (
+from benchmarks.atlas.physics import (
     AGS_FEW,
     BRAY_MOORE,
     COVER,
-    FACHECHI,
     GARDNER,
     GSET_BEST,
     KANTER,
     PARISI,
     SOMPOLINSKY,
 )
+from benchmarks.atlas.sources import FACHECHI
 from benchmarks.intervals import Ours, at_infinity, mean_of, share_of
 from benchmarks.ising import GRAPHS
 
@@ -139,7 +139,8 @@ def projection_with_diagonal(quick):
     "load up to which a state with one flip returns in one step, in half of the tries; N = 400",
     1.0,
     0.02,
-    note="The limit is that of a straight line of the inverse load in ln D/D, D = 100, 200 and 400.",
+    note="The limit is that of a straight line of the inverse load in ln D/D, D = 100, 200 and 400, and the "
+    "tolerance is that of the limit.",
 )
 def projection_hollow(quick):
     return _returning(lambda X: hollow(projection(X)), 2, quick)
@@ -152,7 +153,8 @@ def projection_hollow(quick):
     "W = Xᵀ (1 + t)(1 + tC)⁻¹ X/N without diagonal, C = XXᵀ/N, t = 10⁶; load as above",
     1.0,
     0.02,
-    note="The limit is that of a straight line of the inverse load in ln D/D, D = 100, 200 and 400.",
+    note="The limit is that of a straight line of the inverse load in ln D/D, D = 100, 200 and 400, and the "
+    "tolerance is that of the limit.",
 )
 def dreaming(quick):
     def weights(X, t=1e6):
@@ -246,6 +248,7 @@ def metastable_states(quick):
     "strength from which the state after a step is nearer to the next pattern, by bisection; five patterns",
     1.0,
     0.02,
+    note="The tolerance is half of 1/√D, D = 500: what other patterns add.",
 )
 def transition_strength(quick):
     def threshold(key):

@@ -9,16 +9,8 @@ import numpy as np
 
 import energyam as eam
 from benchmarks.atlas.claim import claim
-from benchmarks.atlas.sources import (
-    BOETTCHER,
-    CARREIRA,
-    GLAUBER,
-    HAMZE,
-    HOOVER_2024,
-    HOOVER_2025,
-    PHAM,
-    ROBERTS,
-)
+from benchmarks.atlas.physics import BOETTCHER, GLAUBER, HAMZE
+from benchmarks.atlas.sources import CARREIRA, HOOVER_2024, HOOVER_2025, PHAM, ROBERTS
 from benchmarks.intervals import Ours, mean_of
 
 FIELD = "energies and temperature"

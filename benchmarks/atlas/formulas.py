@@ -8,8 +8,9 @@ from scipy.special import erf, ndtr
 
 import energyam as eam
 from benchmarks.atlas.claim import claim
-from benchmarks.atlas.sources import ANDERSON_1977, BARRA, FRADY, GARDNER_FIRST, KOHONEN_1972, KOHONEN_1977
-from benchmarks.intervals import mean_of, share_of
+from benchmarks.atlas.physics import GARDNER_FIRST
+from benchmarks.atlas.sources import ANDERSON_1977, BARRA, FRADY, HOPFIELD_1984, KOHONEN_1972, KOHONEN_1977
+from benchmarks.intervals import Ours, mean_of, share_of
 
 FIELD = "formulas"
 
@@ -137,3 +138,23 @@ def corners(quick):
     for _ in range(2000):
         x = np.clip(x + 0.5 * x @ weights, -1, 1)
     return share_of((np.abs(x) == 1).all(axis=1))
+
+
+@claim(
+    FIELD,
+    "At high gain the minima of graded neurons are corners",
+    HOPFIELD_1984,
+    "largest 1 − |x|, x = tanh(10 Wx) from .1 ξ, Hebb's rule, three patterns of 50 neurons",
+    0.0,
+    0.001,
+    nature="own check",
+    note="A finite gain leaves 1 − tanh(10 h) at a neuron with the field h.",
+)
+def graded_corners(quick):
+    X = eam.datasets.random_patterns(3, 50, key=jr.key(6))
+
+    def off(gain):
+        memory = eam.HopfieldNetwork(eam.hebbian(X), neurons=eam.Tanh(gain))
+        return float((1 - np.abs(np.asarray(eam.recall(memory, 0.1 * X, max_steps=500).state))).max())
+
+    return Ours(off(10.0), control=f"at a gain of 2: {off(2.0):.2f}")

@@ -12,7 +12,7 @@ RESULTS = pathlib.Path(__file__).parents[1] / "results"
 FAST = "python -m benchmarks --only fast_weights --json"
 SEED = "python -m benchmarks --only few_shot_seed --json"
 TERM = "python -m benchmarks --only medium_term_memory --json"
-CURVES = "the curves of repro_fw, after Ba et al., NeurIPS 2016, section 4.1"
+CURVES = "the curves of repro_fw, read off to ± .02, after Ba et al., arXiv:1610.06258, section 4.1"
 
 
 def kept(name):

@@ -1,14 +1,20 @@
-"""Asynchronous recall: one neuron at a time."""
+"""Asynchronous recall: one neuron at a time, and what its rest proves."""
 
 from typing import Any, Literal
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
+from jax.typing import ArrayLike
+from jaxtyping import Array, Bool, Float, PyTree
 
-from energyam.dynamics.moves import Ready, check_moves, nothing_held, ready, view_of, without_gradient
-from energyam.dynamics.orders import checked_order, drawn_order
-from energyam.dynamics.update import AbstractUpdate, Flips, Step, Tick
+from energyam.dynamics.moves import Ready, check_moves, ready, view_of, without_gradient
+from energyam.dynamics.states import as_working, check_memory, checked_clamp, checked_states, layers_of
+from energyam.dynamics.update import AbstractUpdate, Flips, Step, Tick, checked_order
+from energyam.flips.sweep import descend
+from energyam.flips.units import descend_units
+
+_SMOOTH = "for real neurons look at jax.grad(memory.energy)(state), which is 0 where the energy is level"
 
 
 class Asynchronous(AbstractUpdate):
@@ -30,17 +36,13 @@ class Asynchronous(AbstractUpdate):
     Hopfield, PNAS 79 (1982).
     """
 
-    order: str = eqx.field(static=True)
-
-    def __init__(self, order: Literal["permutation", "uniform", "sequential"] = "permutation"):
-        self.order = checked_order(order)
-
-    @property
-    def moves_neurons(self) -> bool:
-        return True
+    order: Literal["permutation", "uniform", "sequential"] = eqx.field(
+        static=True, default="permutation", converter=checked_order
+    )
+    moves_neurons = True
 
     @property
-    def repeats(self) -> bool:
+    def repeats(self) -> bool:  # type: ignore[override]
         return self.order == "sequential"
 
     def prepare(self, memory: Any) -> Ready:
@@ -49,7 +51,7 @@ class Asynchronous(AbstractUpdate):
         return ready(without_gradient(memory))
 
     def init(self, prepared: Ready, state: PyTree[Array], tick: Tick) -> Float[Array, ""]:
-        view = view_of(prepared, without_gradient(state), nothing_held(state))
+        view = view_of(prepared, without_gradient(state))
         return view.flips.energy(view.flips.start(view.neurons.state), view.neurons.state)
 
     def energy(self, carry: Float[Array, ""]) -> Float[Array, ""]:
@@ -57,9 +59,52 @@ class Asynchronous(AbstractUpdate):
 
     def step(self, prepared: Ready, state: PyTree[Array], carry: Any, tick: Tick, clamp: Any) -> Step:
         view, once = view_of(prepared, state, clamp), self.order != "uniform"
-        swept = view.descend(carry, drawn_order(self.order, view.num_tries, tick), once)
+        order = tick.order(self.order, view.num_tries)
+        if view.units is None:
+            swept = descend(view.flips, view.neurons, carry, order, once)
+        else:
+            swept = descend_units(view.flips, view.units, view.neurons, carry, order)
         settled = (swept.flips < 0).all()
         if not once:
             settled = settled & ~view.any_descent()[0]
         record, energies = Flips(swept.flips.astype(jnp.int32)), swept.energies if view.has_energy else None
         return Step(view.rebuild(swept.state), swept.energy, energies, record, settled)
+
+
+def is_local_minimum(memory: Any, state: PyTree[ArrayLike], clamp: Any = None) -> Bool[Array, "*batch"]:
+    """Whether no move of a single free neuron, or one-hot unit, lowers the energy of `state`.
+
+    Layers of neurons that don't move from value to value are held fixed.
+
+    Exact where the memory declares exact changes (all of this library's between patterns ±1), O(K·D) for
+    one state; else within the rounding of the energy. A state whose energy is not finite is no minimum.
+
+    **Arguments:** `state` (*batch, D), or a pytree of layers; `clamp`: neurons that may not flip, as in
+    `recall`. Raises `ValueError` for a memory without ±1 neurons, or states of another shape or not ±1.
+    """
+    check_memory(memory)
+    check_moves(memory, "a local minimum", _SMOOTH)
+    layers = layers_of(memory, state, True, "state")
+    batch = checked_states(layers, state, "state")
+    clamp, clamp_batched = checked_clamp(layers, clamp, batch.axes)
+    return _is_local_minimum(memory, batch.states, batch.axes, clamp, clamp_batched)
+
+
+@eqx.filter_jit
+def _is_local_minimum(memory, states, axes, clamp, clamp_batched):
+    memory, states = _stop_gradient((memory, states))  # of a bool there is none
+    prepared = ready(memory)
+
+    def certify(state, clamp):
+        lower, energy = view_of(prepared, state, clamp).any_descent()
+        return ~lower & jnp.isfinite(energy)
+
+    working = as_working(states, axes)
+    if not axes:
+        return certify(working, clamp)
+    return jax.vmap(certify, in_axes=(0, 0 if clamp_batched else None))(working, clamp).reshape(axes)
+
+
+def _stop_gradient(tree):
+    arrays, rest = eqx.partition(tree, eqx.is_inexact_array)
+    return eqx.combine(jax.lax.stop_gradient(arrays), rest)

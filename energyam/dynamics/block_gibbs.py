@@ -6,8 +6,9 @@ import equinox as eqx
 from jaxtyping import Array, Float, PyTree
 
 from energyam.abilities import ask
-from energyam.dynamics.fields import declared_neurons, one_step
+from energyam.dynamics.fields import one_step
 from energyam.dynamics.heat_bath import Chain
+from energyam.dynamics.states import declared_neurons
 from energyam.dynamics.temperature import Temperature, as_temperature, at_step, check_schedule
 from energyam.dynamics.update import AbstractUpdate, Step, Tick
 from energyam.memories.hidden import AbstractRedraws, can_be_drawn

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -67,7 +67,7 @@ class Blockwise(AbstractUpdate):
     tokens: Sequence[str] = eqx.field(static=True, converter=_as_names, default=())
     decay: bool = eqx.field(static=True, default=True, converter=partial(checks.flag, "decay"))
     tol: Float[ArrayLike, ""] = eqx.field(converter=as_tol, default=1e-6)
-    repeats: ClassVar[bool] = True
+    repeats = True
 
     def __check_init__(self):
         if self.decay and not checks.passes(lambda rate: rate <= 1, self.rate):

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from energyam import checks
-from energyam.dynamics.moves import nothing_held, ready, view_of
+from energyam.dynamics.moves import ready, view_of
 from energyam.flips.abstract import AbstractFlips
 
 
@@ -27,4 +27,4 @@ def flips_of(memory: Any) -> AbstractFlips:
         raise ValueError(f"memory must have an energy(state); got {memory!r:.80}")
     shape = getattr(memory, "state_shape", (1,))
     state = jax.tree.map(jnp.zeros, shape, is_leaf=lambda node: isinstance(node, tuple))
-    return view_of(ready(memory), state, nothing_held(state)).flips
+    return view_of(ready(memory), state).flips

@@ -1,7 +1,7 @@
 """Discrete Langevin: many ±1 neurons flip at once by the gradient, and the whole step is accepted or not."""
 
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, PyTree
 from energyam import checks
 from energyam.dynamics.fields import Slope, one_step
 from energyam.dynamics.heat_bath import logit, uniform_within
-from energyam.dynamics.moves import Ready, check_moves, nothing_held, view_of
+from energyam.dynamics.moves import Ready, check_moves, view_of
 from energyam.dynamics.temperature import Temperature, as_temperature, at_step, check_schedule
 from energyam.dynamics.update import AbstractUpdate, Step, Tick
 from energyam.flips.derived import scalar_energy
@@ -40,7 +40,7 @@ class DiscreteLangevin(AbstractUpdate):
 
     step_size: Float[ArrayLike, ""] = eqx.field(converter=partial(checks.positive_float, "step_size"))
     temperature: Temperature = eqx.field(converter=as_temperature, default=1.0)
-    moves_neurons: ClassVar[bool] = True
+    moves_neurons = True
 
     def at(self, temperature: Float[Array, ""]) -> "DiscreteLangevin":
         return DiscreteLangevin(self.step_size, temperature)
@@ -53,7 +53,7 @@ class DiscreteLangevin(AbstractUpdate):
         return memory
 
     def init(self, prepared: Any, state: PyTree[Array], tick: Tick) -> Slope:
-        view = self._view(prepared, state, nothing_held(state))
+        view = self._view(prepared, state, None)
         return _slope(prepared, view.rebuild, view.neurons.state)
 
     def energy(self, carry: Slope) -> Float[Array, ""]:
@@ -72,7 +72,7 @@ class DiscreteLangevin(AbstractUpdate):
         gain = carry.energy - proposed.energy + _log_probability(back, flips, free, temperature)
         gain = gain - _log_probability(drive, flips, free, temperature)
         accept = gain > temperature * jnp.log(uniform_within((), gain.dtype, key=accept_key))
-        x, carry = jax.tree.map(lambda a, b: jnp.where(accept, a, b), (new, proposed), (x, carry))
+        x, carry = jax.tree.map(partial(jnp.where, accept), (new, proposed), (x, carry))
         state, accepted = view.rebuild(x), accept.astype(carry.energy.dtype)
         return one_step(state, carry, accepted=accepted)
 

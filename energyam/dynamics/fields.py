@@ -11,11 +11,11 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
 from energyam import checks
-from energyam.dynamics.states import layers_of
+from energyam.dynamics.states import declared_neurons, layers_of
 from energyam.dynamics.update import States, Step
 from energyam.flips.derived import one_number, scalar_energy
 from energyam.memories.base import Pull
-from energyam.memories.neurons import AbstractNeurons, Free
+from energyam.memories.continuous import Free
 
 Given = Array | None
 
@@ -70,12 +70,6 @@ def _pull(memory, state):
         potential, field = jax.value_and_grad(lambda x: one_number(memory.potential(x), name))(state)
         return Pull(potential, field, curvature)
     return Pull(None, memory.field(state), curvature)
-
-
-def declared_neurons(memory: Any) -> list[AbstractNeurons]:
-    """The neurons that a memory declares, one for all layers or one a layer."""
-    is_neurons = lambda node: isinstance(node, AbstractNeurons)  # noqa: E731
-    return jax.tree.leaves(getattr(memory, "neurons", None), is_leaf=is_neurons)
 
 
 def check_fields(memory: Any, rule: str, energy: bool = False) -> None:

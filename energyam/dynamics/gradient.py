@@ -1,7 +1,7 @@
 """Gradient descent on the energy, for states of any shape."""
 
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -9,7 +9,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PyTree
 
 from energyam import checks
-from energyam.dynamics.fields import as_tol, declared_neurons, held, is_still, one_step, retracted, slope_of
+from energyam.dynamics.fields import Slope, as_tol, held, is_still, one_step, retracted, slope_of
+from energyam.dynamics.states import declared_neurons
 from energyam.dynamics.update import AbstractUpdate, Step, Tick
 from energyam.memories.neurons import is_movable
 
@@ -27,19 +28,19 @@ class GradientDescent(AbstractUpdate):
 
     step_size: Float[ArrayLike, ""] = eqx.field(converter=partial(checks.positive_float, "step_size"))
     tol: Float[ArrayLike, ""] = eqx.field(converter=as_tol, default=1e-6)
-    repeats: ClassVar[bool] = True
+    repeats = True
 
     def prepare(self, memory: Any) -> Any:
         check_real(memory, "GradientDescent")
         return memory
 
-    def init(self, prepared: Any, state: PyTree[Array], tick: Tick) -> Any:
+    def init(self, prepared: Any, state: PyTree[Array], tick: Tick) -> Slope:
         return slope_of(prepared, state)
 
-    def energy(self, carry: Any) -> Float[Array, ""]:
+    def energy(self, carry: Slope) -> Float[Array, ""]:
         return carry.energy
 
-    def step(self, prepared: Any, state: PyTree[Array], carry: Any, tick: Tick, clamp: Any) -> Step:
+    def step(self, prepared: Any, state: PyTree[Array], carry: Slope, tick: Tick, clamp: Any) -> Step:
         lower = jax.tree.map(lambda x, slope: x - self.step_size * slope, state, carry.gradient)
         new = held(clamp, state, retracted(prepared, held(clamp, state, lower)))
         return one_step(new, slope_of(prepared, new), is_still(new, state, self.tol))

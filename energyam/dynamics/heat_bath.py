@@ -1,7 +1,7 @@
 """Flips at a temperature: heat bath and Metropolis, whose chains sample exp(−E/T) of ±1 neurons."""
 
 import abc
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -9,10 +9,9 @@ import jax.random as jr
 from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
-from energyam.dynamics.moves import Ready, View, check_moves, nothing_held, ready, view_of, without_gradient
-from energyam.dynamics.orders import checked_order, drawn_order
+from energyam.dynamics.moves import Ready, View, check_moves, ready, view_of, without_gradient
 from energyam.dynamics.temperature import Temperature, as_temperature, at_step, check_schedule
-from energyam.dynamics.update import AbstractUpdate, Flips, Step, Tick
+from energyam.dynamics.update import AbstractUpdate, Flips, Step, Tick, checked_order
 
 Order = Literal["permutation", "uniform", "sequential"]
 AFRESH = 100  # sweeps until what flips keep is computed anew, before rounding adds up
@@ -34,7 +33,7 @@ class AbstractFlipsAtRandom(AbstractUpdate):
 
     temperature: eqx.AbstractVar[Temperature]
     order: eqx.AbstractVar[str]
-    moves_neurons: ClassVar[bool] = True
+    moves_neurons = True
 
     @abc.abstractmethod
     def threshold(self, u: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -57,7 +56,7 @@ class AbstractFlipsAtRandom(AbstractUpdate):
         return ready(without_gradient(memory))
 
     def init(self, prepared: Ready, state: PyTree[Array], tick: Tick) -> Chain:
-        view = view_of(prepared, state, nothing_held(state))
+        view = view_of(prepared, state)
         kept = view.flips.start(view.neurons.state)
         return Chain(view.flips.energy(kept, view.neurons.state), kept)
 
@@ -66,7 +65,7 @@ class AbstractFlipsAtRandom(AbstractUpdate):
 
     def step(self, prepared: Ready, state: PyTree[Array], carry: Chain, tick: Tick, clamp: Any) -> Step:
         view, once = view_of(prepared, state, clamp), self.order != "uniform"
-        order = drawn_order(self.order, view.num_tries, tick)
+        order = tick.order(self.order, view.num_tries)
         temperature = at_step(self.temperature, tick.index).astype(view.neurons.state.dtype)
         noise = self._noise(view, order, temperature, tick.own)
         swept, kept = view.visit(self._kept(view, carry, tick, temperature), order, noise, once)

@@ -1,6 +1,6 @@
 """Line search: all layers at once, as far as the energy falls."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -36,7 +36,7 @@ class LineSearch(AbstractUpdate):
     """
 
     tol: Float[ArrayLike, ""] = eqx.field(converter=as_tol, default=1e-6)
-    repeats: ClassVar[bool] = True
+    repeats = True
 
     def prepare(self, memory: Any) -> Any:
         check_real(memory, "LineSearch")

@@ -1,9 +1,10 @@
 """The one loop: steps of any rule on any memory, for one state or a batch of them, until all are done.
 
-Everything here is traced; what users pass in is checked before (`energyam.dynamics.states`) and what rules
-return is checked when traced.
+Everything here is traced; what users pass in is checked before (`energyam.dynamics.states`), and what a
+rule's step returns is checked when it is traced.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -15,10 +16,9 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from energyam import checks
-from energyam.dynamics.step_checks import checked_step, one_bool
-from energyam.dynamics.update import AbstractUpdate, Tick
+from energyam.dynamics.update import AbstractUpdate, Flips, States, Step, Tick
 from energyam.flips.derived import scalar_energy
-from energyam.flips.plan import for_queries
+from energyam.flips.sweep import for_queries
 
 # Of `energyam.STATUSES`.
 SETTLED, STOPPED, OUT_OF_STEPS, NOT_FINITE, CYCLE = range(5)
@@ -26,6 +26,7 @@ RUNNING = -1
 # What keys are folded with: the keys of a batch's queries, and of a rule's start, are streams of their own.
 _OWN, _START = 0x6F776E, 0x737472
 
+Recordable = jax.Array | np.ndarray | np.generic | bool | int | float
 Stop = Callable[[PyTree[Array], Float[Array, ""] | None], Any]
 
 
@@ -69,17 +70,17 @@ class Progress(NamedTuple):
 
 def begin(run: Run, state: PyTree[Array], *, key: PRNGKeyArray | None) -> Progress:
     """Before the first step: the rule's carry, the energy, and whether `stop` holds already."""
-    prepared = run.update.prepare(run.memory)
+    prepared, has_energy = run.update.prepare(run.memory), checks.has_method(run.memory, "energy")
     shared = None if key is None else jr.fold_in(key, _START)
 
-    def begin_one(tick, state):
+    def begin_one(tick, state, clamp):
         carry = run.update.init(prepared, state, tick)
-        energy = run.update.energy(carry) if _has_energy(run) else None
-        energy = scalar_energy(run.memory)(state) if energy is None and _has_energy(run) else energy
-        # An energy that is not finite here may become so: it ends the run only where `stop` does.
-        ending = jnp.where(_is_finite(run, state, energy), STOPPED, NOT_FINITE)
-        status = jnp.where(_stops(run, state, energy), ending, RUNNING).astype(jnp.int32)
-        zero = jnp.zeros((), jnp.int32)
+        energy = run.update.energy(carry) if has_energy else None
+        energy = scalar_energy(run.memory)(state) if energy is None and has_energy else energy
+        status, zero = jnp.full((), RUNNING, jnp.int32), jnp.zeros((), jnp.int32)
+        if run.stop is not None:  # an energy that is not finite here may become so: that ends no run
+            ended = _status(run, state, energy, status)
+            status = jnp.where(_stops(run, state, energy), ended, status)
         watches = run.stops_early and run.update.repeats
         watch = Watch(state, carry, zero, zero + 1, zero) if watches else None
         return Progress(state, carry, energy, status, jnp.zeros((), int), watch)
@@ -96,28 +97,31 @@ def advance(
     """
     prepared = run.update.prepare(run.memory)
 
+    def step_one(tick, progress, clamp):
+        kept, step = _moved(run, prepared, progress, tick, clamp)
+        if not record:
+            return kept, None
+        energies = step.energies
+        if energies is not None and progress.energy is not None:
+            energies = jnp.where(progress.status == RUNNING, energies, progress.energy)
+        return kept, (energies, step.record)
+
     @jax.jit  # traced once, though its shapes are asked for too
     def step_all(progress, index):
         shared = None if key is None else jr.fold_in(key, index)
-        one = lambda tick, progress, clamp: _step_one(run, prepared, progress, tick, clamp, record)  # noqa: E731
-        return _for_all(run, one, index, shared, progress, run.clamp)
+        return _for_all(run, step_one, index, shared, progress)
 
     def stay(progress, index):
         shapes = jax.eval_shape(step_all, progress, index)[1]
-        nothing = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
-        if not record:
+        nothing = jax.tree.map(jnp.zeros_like, shapes)
+        if not record or progress.energy is None:
             return progress, nothing
-        if progress.energy is None:
-            return progress, nothing
-        energies = jnp.broadcast_to(progress.energy[..., None], shapes[0].shape)
-        return progress, (energies, nothing[1])
+        return progress, (jnp.broadcast_to(progress.energy[..., None], shapes[0].shape), nothing[1])
 
     def iterate(progress, index):
-        if not run.stops_early:
-            return step_all(progress, index)
         return lax.cond((progress.status != RUNNING).all(), stay, step_all, progress, index)
 
-    return lax.scan(iterate, progress, indices)
+    return lax.scan(iterate if run.stops_early else step_all, progress, indices)
 
 
 def repeat(
@@ -143,20 +147,10 @@ def repeat(
         return progress, accepted + jnp.where(tick.index < counted, 0, share)
 
     def step_all(index, at):
-        return _for_all(run, step_one, index, jr.fold_in(key, index), at, run.clamp)
+        return _for_all(run, step_one, index, jr.fold_in(key, index), at)
 
     nothing = jnp.zeros(progress.status.shape, jnp.result_type(float))
     return lax.fori_loop(first, first + steps, step_all, (progress, nothing))
-
-
-def _step_one(run, prepared, progress, tick, clamp, record):
-    kept, step = _moved(run, prepared, progress, tick, clamp)
-    if not record:
-        return kept, None
-    if step.energies is None or progress.energy is None:
-        return kept, (step.energies, step.record)
-    running = progress.status == RUNNING
-    return kept, (jnp.where(running, step.energies, progress.energy), step.record)
 
 
 def _moved(run, prepared, progress, tick, clamp):
@@ -166,10 +160,16 @@ def _moved(run, prepared, progress, tick, clamp):
     energies: Any = step.energies
     energy = None if progress.energy is None else energies[-1]
     watch = None if progress.watch is None else _watched(progress.watch, step)
-    status = _status(run, step, energy, watch) if run.stops_early else progress.status
-    running = progress.status == RUNNING
+    status = progress.status
+    if run.stops_early:
+        ended = jnp.full((), RUNNING, status.dtype)
+        if watch is not None and checks.has_method(run.memory, "energy"):  # sequences are meant to go on
+            ended = jnp.where(watch.period > 0, CYCLE, ended)
+        ended = _status(run, step.state, energy, jnp.where(step.settled, SETTLED, ended))
+        status = ended.astype(status.dtype)
     new = Progress(step.state, step.carry, energy, status, progress.num_steps + 1, watch)
-    return jax.tree.map(lambda a, b: jnp.where(running, a, b), new, progress), step
+    keep = functools.partial(jnp.where, progress.status == RUNNING)
+    return jax.tree.map(keep, new, progress), step
 
 
 def _watched(watch, step):
@@ -179,50 +179,111 @@ def _watched(watch, step):
     age = watch.age + 1
     period = jnp.where(watch.period > 0, watch.period, jnp.where(same, age, 0))
     anew = age == watch.reach
-    state, carry = jax.tree.map(lambda a, b: jnp.where(anew, a, b), (step.state, step.carry), watch[:2])
+    state, carry = jax.tree.map(functools.partial(jnp.where, anew), (step.state, step.carry), watch[:2])
     return Watch(state, carry, jnp.where(anew, 0, age), jnp.where(anew, 2 * age, watch.reach), period)
 
 
-def _status(run, step, energy, watch):
-    status = jnp.full((), RUNNING)
-    if watch is not None and _has_energy(run):  # sequences go on, as they are meant to
-        status = jnp.where(watch.period > 0, CYCLE, status)
-    status = jnp.where(step.settled, SETTLED, status)
-    status = jnp.where(_stops(run, step.state, energy), STOPPED, status)
-    return jnp.where(_is_finite(run, step.state, energy), status, NOT_FINITE).astype(jnp.int32)
-
-
-def _has_energy(run):
-    return checks.has_method(run.memory, "energy")
-
-
-def _is_finite(run, state, energy):
-    """Whether a state is, and its energy, where the memory has one."""
-    finite = jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(state)]).all()
-    return finite if energy is None else finite & jnp.isfinite(energy)
+def _status(run, state, energy, ending):
+    """How a run ends at a state: as `ending` says, unless `stop` holds or a number is not finite."""
+    if run.stop is not None:
+        ending = jnp.where(_stops(run, state, energy), STOPPED, ending)
+    finite = jnp.ones((), bool) if energy is None else jnp.isfinite(energy)
+    for leaf in jax.tree.leaves(state):
+        finite = finite & jnp.isfinite(leaf).all()
+    return jnp.where(finite, ending, NOT_FINITE)
 
 
 def _stops(run, state, energy):
-    if run.stop is None:
-        return jnp.zeros((), bool)
     return one_bool(run.stop(state, energy), "stop must return one bool for one query")
 
 
-def _for_all(run, function, index, shared, of_each, *clamp):
-    """`function(tick, of_each, *clamp)` for every query, each with a key of its own.
+def _for_all(run, function, index, shared, of_each):
+    """`function(tick, of_each, clamp)` for every query, each with a key of its own.
 
     That key depends on the place in the batch alone: a query by itself has that of place 0.
     """
     own = None if shared is None else jr.fold_in(shared, _OWN)
 
-    def of_one(place, of_each, *clamp):
+    def of_one(place, of_each, clamp):
         tick = Tick(index, shared, None if own is None else jr.fold_in(own, place))
-        return function(tick, of_each, *clamp)
+        return function(tick, of_each, clamp)
 
-    if not run.batched:
-        with for_queries(1):
-            return of_one(0, of_each, *clamp)
-    number = jax.tree.leaves(of_each)[0].shape[0]
-    in_axes = (0, 0, *(0 if run.clamp_batched else None for _ in clamp))
+    number = jax.tree.leaves(of_each)[0].shape[0] if run.batched else 1
     with for_queries(number):
-        return jax.vmap(of_one, in_axes=in_axes)(jnp.arange(number), of_each, *clamp)
+        if not run.batched:
+            return of_one(0, of_each, run.clamp)
+        in_axes = (0, 0, 0 if run.clamp_batched else None)
+        return jax.vmap(of_one, in_axes=in_axes)(jnp.arange(number), of_each, run.clamp)
+
+
+def checked_step(update: AbstractUpdate, before: Any, step: Any) -> Step:
+    """The step with states and carries in their dtypes; raises `ValueError` for other shapes."""
+    name = type(update).__name__
+    if not isinstance(step, Step):
+        raise ValueError(f"{name}.step must return an energyam.Step; got {type(step).__name__}")
+    if step.energies is None and before.energy is not None:
+        raise ValueError(f"energies of {name}.step must be (t,), as the memory has an energy; got None")
+    energies: Any = None if step.energies is None else jnp.asarray(step.energies)
+    if energies is not None and (energies.ndim != 1 or energies.shape[0] == 0):
+        raise ValueError(f"energies of {name}.step must be (t,), t at least 1; got shape {energies.shape}")
+    if energies is not None and jnp.issubdtype(energies.dtype, jnp.complexfloating):
+        raise ValueError(f"energies of {name}.step must be real; got dtype {energies.dtype}")
+    settled = one_bool(step.settled, f"settled of {name}.step must be one bool")
+    _check_record(step.record, before.state, energies, f"record of {name}.step")
+    return step._replace(
+        state=_like(before.state, step.state, f"state of {name}.step"),
+        carry=_like(before.carry, step.carry, f"carry of {name}.step"),
+        energies=energies if before.energy is None else energies.astype(before.energy.dtype),
+        settled=settled,
+    )
+
+
+def _check_record(record, state, energies, name):
+    """Raise `ValueError` unless flips are (t,), states (t, …) like the state, and all else arrays."""
+    leaves = jax.tree.leaves(record)
+    updates = jnp.shape(leaves[0])[:1] if energies is None and leaves else jnp.shape(energies)
+    if isinstance(record, Flips):
+        indices = jnp.asarray(record.indices)
+        if indices.shape != updates or not jnp.issubdtype(indices.dtype, jnp.integer):
+            raise ValueError(
+                f"{name} must hold one whole number for each of the energies, {updates}; got flips of shape "
+                f"{indices.shape}, dtype {indices.dtype}"
+            )
+    elif isinstance(record, States):
+        got = jax.tree.map(jnp.shape, record.states)
+        wanted = jax.tree.map(lambda leaf: updates + leaf.shape, state)
+        if wanted != got:
+            raise ValueError(
+                f"{name} must hold one state for each of the energies, {wanted}; got states of {got}"
+            )
+    elif not all(isinstance(leaf, Recordable) for leaf in jax.tree.leaves(record)):
+        raise ValueError(f"{name} must be Flips, States or a pytree of arrays; got {record!r}")
+
+
+def _like(old, new, name):
+    """`new` in the dtypes of `old`; raises `ValueError` unless structure, shapes and kinds agree."""
+    wanted, got = jax.tree.structure(old), jax.tree.structure(new)
+    if wanted != got:  # type: ignore[operator]
+        raise ValueError(f"{name} must keep its structure, {wanted}; got {got}")
+
+    kept = []
+    for (path, before), after in zip(jax.tree.leaves_with_path(old), jax.tree.leaves(new), strict=True):
+        before, after = jnp.asarray(before), jnp.asarray(after)
+        floats = jnp.issubdtype(before.dtype, jnp.floating) and jnp.issubdtype(after.dtype, jnp.floating)
+        if before.shape != after.shape or not (floats or before.dtype == after.dtype):
+            raise ValueError(
+                f"{name}{jax.tree_util.keystr(path)} must keep shape {before.shape} and dtype "
+                f"{before.dtype}; got shape {after.shape}, dtype {after.dtype}"
+            )
+        kept.append(after.astype(before.dtype))
+    return jax.tree.unflatten(wanted, kept)
+
+
+def one_bool(value: Any, message: str) -> Bool[Array, ""]:
+    """`value` as one bool; raises `ValueError` with this message for anything else."""
+    if not isinstance(value, bool | np.bool_ | jax.Array | np.ndarray):
+        raise ValueError(f"{message}; got {value!r}")
+    value = jnp.asarray(value)
+    if value.shape != () or value.dtype != bool:
+        raise ValueError(f"{message}; got shape {value.shape}, dtype {value.dtype}")
+    return value

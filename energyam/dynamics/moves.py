@@ -1,6 +1,7 @@
 """Single moves of a memory's neurons: which there are, how they change its energy, and a sweep of them."""
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -10,19 +11,12 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from energyam import checks
-from energyam.dynamics.states import Layers, layers_of
-from energyam.flips.abstract import AbstractFlips
+from energyam.dynamics.states import Layers, Move, declared_neurons, layers_of
+from energyam.flips.abstract import AbstractFlips, Moving, Swept
 from energyam.flips.derived import EnergyFlips, SlopeFlips, scalar_energy
-from energyam.flips.sweep import Moving, Swept, any_descent, descend, visit
+from energyam.flips.sweep import any_descent, visit
 from energyam.flips.units import Units, descend_units, visit_units
-from energyam.memories.neurons import AbstractNeurons, cost_nothing, is_movable
-
-
-class FlatView(NamedTuple):
-    """The layers that move as one vector (N,), and the way back to the state."""
-
-    neurons: Float[Array, " N"]
-    rebuild: Any
+from energyam.memories.neurons import cost_nothing, is_movable
 
 
 class View(NamedTuple):
@@ -35,23 +29,13 @@ class View(NamedTuple):
     flips: AbstractFlips
     rebuild: Any
     has_energy: bool
-
-    @property
-    def num_tries(self) -> int:
-        """How many neurons, or units, there are to try."""
-        return self.neurons.state.shape[0] if self.units is None else self.units.num
+    num_tries: int  # neurons, or units, that there are to try
 
     def free_tries(self, order: Int[Array, " t"]) -> Bool[Array, " t"]:
         """Which of the tries are of neurons that may move."""
         if self.units is None:
             return self.neurons.free[order]
         return self.neurons.free[jnp.asarray(self.units.entries[:, 0])[order]]
-
-    def descend(self, energy: Float[Array, ""], order: Int[Array, " t"], once: bool) -> Swept:
-        """A sweep of descent (see `energyam.flips.sweep.descend`)."""
-        if self.units is None:
-            return descend(self.flips, self.neurons, energy, order, once)
-        return descend_units(self.flips, self.units, self.neurons, energy, order)
 
     def visit(
         self, kept: Any, order: Int[Array, " t"], noise: Float[Array, "t n"], once: bool
@@ -108,34 +92,28 @@ def ready(memory: Any, exact: bool = True) -> Ready:
     return Ready(memory, memory.flips(exact) if checks.has_method(memory, "flips") else None)
 
 
-def nothing_held(state: PyTree[Array]) -> PyTree[Bool[Array, "..."]]:
-    """The clamp of a state that holds no neuron."""
-    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, bool), state)
-
-
-def view_of(prepared: Ready, state: PyTree[Array], clamp: PyTree[Array]) -> View:
-    """The single moves of a state."""
+def view_of(prepared: Ready, state: PyTree[Array], clamp: PyTree[Array] | None = None) -> View:
+    """The single moves of a state, of which a clamp holds some neurons."""
     memory = prepared.memory
     layers = layers_of(memory, state, True)
-    movable = tuple(move is not None for move in layers.moves)
-    x, rebuild = flat_view(state, movable)
-    steps = [
-        (neurons.others(leaf) - leaf if move[0] == 1 else jnp.zeros_like(leaf)).reshape(-1)
-        for leaf, neurons, move in zip(jax.tree.leaves(state), layers.neurons, layers.moves, strict=True)
-        if move is not None
-    ]
-    neurons = Moving(x, jnp.concatenate(steps), ~flat_view(clamp, movable).neurons)
-    single = all(move[0] == 1 for move in layers.moves if move is not None)
+    x, rebuild = flat_view(state, layers.moves)
+    steps, single = [], True
+    for leaf, one, move in zip(jax.tree.leaves(state), layers.neurons, layers.moves, strict=True):
+        if move is not None:
+            alone = move[0] == 1
+            steps.append((one.others(leaf) - leaf if alone else jnp.zeros_like(leaf)).reshape(-1))
+            single = single and alone
+    free = jnp.ones(x.shape, bool) if clamp is None else ~flat_view(clamp, layers.moves)[0]
     units = None if single else Units.of_layers(layers.neurons, layers.shapes, layers.moves)
     flips = _derived(memory, layers, rebuild) if prepared.declared is None else prepared.declared
-    return View(memory, neurons, units, flips, rebuild, checks.has_method(memory, "energy"))
+    neurons, num_tries = Moving(x, jnp.concatenate(steps), free), x.shape[0] if units is None else units.num
+    return View(memory, neurons, units, flips, rebuild, checks.has_method(memory, "energy"), num_tries)
 
 
 def _derived(memory: Any, layers: Layers, rebuild: Any) -> AbstractFlips:
     """How single moves change an energy: from one gradient or field, or by differences."""
-    movable = tuple(move is not None for move in layers.moves)
     if not checks.has_method(memory, "energy"):
-        field = lambda x: flat_view(memory.field(rebuild(x)), movable).neurons  # noqa: E731
+        field = lambda x: flat_view(memory.field(rebuild(x)), layers.moves)[0]  # noqa: E731
         return SlopeFlips(lambda x: (jnp.zeros((), x.dtype), field(x)))
     moving = (one for one, move in zip(layers.neurons, layers.moves, strict=True) if move is not None)
     if getattr(memory, "multilinear", False) and all(map(cost_nothing, moving)):
@@ -149,68 +127,42 @@ def _derived(memory: Any, layers: Layers, rebuild: Any) -> AbstractFlips:
     return EnergyFlips(memory, rebuild)
 
 
-def flat_view(state: PyTree[Array], movable: tuple[bool, ...]) -> FlatView:
-    """All layers that move, one after another, as a vector; other layers stay as they are."""
+def flat_view(state: PyTree[Array], moves: tuple[Move | None, ...]) -> tuple[Array, Callable]:
+    """All layers that move, one after another, as a vector (N,), and the way back to the state."""
     leaves, structure = jax.tree.flatten(state)
     if len(leaves) == 1 and leaves[0].ndim == 1:
-        return FlatView(leaves[0], lambda neurons: jax.tree.unflatten(structure, [neurons]))
-    flat = [leaf.reshape(-1) for leaf, moves in zip(leaves, movable, strict=True) if moves]
+        return leaves[0], lambda neurons: jax.tree.unflatten(structure, [neurons])
+    flat = [leaf.reshape(-1) for leaf, move in zip(leaves, moves, strict=True) if move is not None]
 
     def rebuild(neurons):
         start, new = 0, []
-        for leaf, moves in zip(leaves, movable, strict=True):
-            if moves:
+        for leaf, move in zip(leaves, moves, strict=True):
+            if move is not None:
                 size = math.prod(leaf.shape)
                 leaf = neurons[start : start + size].reshape(leaf.shape)
                 start += size
             new.append(leaf)
         return jax.tree.unflatten(structure, new)
 
-    return FlatView(jnp.concatenate(flat), rebuild)
+    return jnp.concatenate(flat), rebuild
 
 
 def check_moves(memory: Any, rule: str, instead: str, energy: bool = True) -> None:
     """Raise `ValueError` unless the memory has an energy (or a field) and neurons with single moves, or none
     declared. `rule` is what asks, and `instead` says what the caller can do with other neurons.
     """
-    name = type(memory).__name__
-    has = [kind for kind in ("energy", "field") if checks.has_method(memory, kind)]
-    if "energy" not in has and (energy or not has):
+    name, by_energy = type(memory).__name__, checks.has_method(memory, "energy")
+    if not by_energy and (energy or not checks.has_method(memory, "field")):
         raise ValueError(f"memory must have an energy(x) for flips; {name} has none (use eam.Synchronous())")
-    is_neurons = lambda node: isinstance(node, AbstractNeurons)  # noqa: E731
-    neurons = jax.tree.leaves(getattr(memory, "neurons", None), is_leaf=is_neurons)
-    if neurons and not any(is_movable(one) for one in neurons):
+    neurons, movable = declared_neurons(memory), False
+    for one in neurons:
+        movable = is_movable(one) or movable
+    if neurons and not movable:
         kinds = ", ".join(sorted({type(one).__name__ for one in neurons}))
         raise ValueError(
             f"memory must have ±1 neurons for {rule}, or others of few values; those of {name} are {kinds} "
             f"({instead})"
         )
-    for one in neurons:
-        _check_others(one)
-
-
-def _check_others(neurons: AbstractNeurons) -> None:
-    """Raise `ValueError` for other values that are none, or of another shape."""
-    called = f"others of {type(neurons).__name__}"
-    if neurons.values is not None:
-        both = checks.now(lambda: jnp.asarray(neurons.values, float))  # known inside `jit` too
-        found = checks.now(neurons.others, both)
-        if found is None or jnp.shape(found) != (2,):
-            raise ValueError(f"{called} must be like the state, elementwise; got {found}")
-        if not checks.passes(lambda found: (found == both[::-1]).all(), found):
-            raise ValueError(f"{called} must turn each of {neurons.values} into the other; got {found}")
-        return
-    unit = neurons.unit or 3
-    start = checks.now(lambda: jnp.eye(unit)[0])
-    found = checks.now(neurons.others, start)
-    if found is None:
-        return
-    if jnp.shape(found) != (unit - 1, unit):
-        raise ValueError(
-            f"{called} must be {(unit - 1, unit)} for a row of {unit} values; got {jnp.shape(found)}"
-        )
-    if not checks.passes(lambda found: (found != start[None]).any(axis=1).all(), found):
-        raise ValueError(f"{called} must leave out the value that the unit has; got {found}")
 
 
 def check_layers(layers: Layers, clamp: PyTree[Bool[Array | np.ndarray, "..."]], rule: str) -> None:

@@ -1,102 +1,38 @@
-"""`recall`: any update rule on any memory, for one query or a batch, and `Recall`, its answer."""
+"""`recall`: any update rule on any memory, for one query or a batch, and what it shares with `sample`."""
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.typing import ArrayLike
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, Shaped
+from jaxtyping import PRNGKeyArray, PyTree
 
 from energyam import checks
 from energyam.dynamics import loop
-from energyam.dynamics.defaults import default_update
-from energyam.dynamics.driver import check_memory, checked_run, in_chunks
-from energyam.dynamics.moves import check_moves, ready, view_of
-from energyam.dynamics.states import Move, as_working, checked_clamp, checked_states, layers_of
-from energyam.dynamics.traces import frames_of_flips, frames_of_states
-from energyam.dynamics.update import AbstractUpdate, Flips, States
+from energyam.dynamics.asynchronous import Asynchronous
+from energyam.dynamics.blockwise import Blockwise, tokens_of
+from energyam.dynamics.fields import has_field
+from energyam.dynamics.moves import check_layers
+from energyam.dynamics.states import (
+    Batch,
+    Layers,
+    as_working,
+    check_memory,
+    checked_clamp,
+    checked_states,
+    layers_of,
+)
+from energyam.dynamics.synchronous import Synchronous
+from energyam.dynamics.traces import Recall
+from energyam.dynamics.update import AbstractUpdate
+from energyam.memories.neurons import AbstractNeurons
 
-STATUSES = ("settled", "stopped", "out of steps", "not finite", "cycle")
-_SMOOTH = "for real neurons look at jax.grad(memory.energy)(state), which is 0 where the energy is level"
-
-
-class Recall(eqx.Module):
-    """What a recall came to, and how it ended. Not to have converged is a finding, not an error.
-
-    **Fields:** `state`, like the query; `energies` (*batch, T) after each of the T updates (a neuron tried,
-    or a step of all) and `initial_energy` (*batch), None for a memory without an energy; `status` (*batch):
-    an index into `STATUSES`; `num_steps` (*batch): steps taken, with the one that showed convergence;
-    `period` (*batch): after how many steps state and carry repeat, 0 where no limit cycle was seen; `record`:
-    what the rule recorded, leaves (*batch, steps, …), None without a record; `query`: where it started.
-
-    T covers the steps of the slowest query of the batch; inside `jit`, where that number is unknown, it
-    covers `max_steps`, and the energies after the end repeat the last. Entries of `record` past `num_steps`
-    mean nothing.
-    """
-
-    state: PyTree[Shaped[Array, "..."]]
-    energies: Float[Array, "*batch T"] | None
-    initial_energy: Float[Array, "*batch"] | None
-    status: Int[Array, "*batch"]
-    num_steps: Int[Array, "*batch"]
-    period: Int[Array, "*batch"]
-    record: Any
-    query: PyTree[Shaped[Array, "..."]]
-    moves: tuple[Move | None, ...] = eqx.field(static=True)
-
-    @property
-    def converged(self) -> Bool[Array, "*batch"]:
-        """Whether no further step would move the state: for asynchronous recall a proof of a local minimum
-        where the memory declares exact changes, else within the tolerance."""
-        return self.status == loop.SETTLED
-
-    def frames(self, every: int = 64) -> PyTree[Shaped[Array, "..."]]:
-        """States along the way: the query, one after every `every` updates, and the last, (*batch, F, …).
-
-        Raises `ValueError` for `every` below 1, a recall without a record, or a rule that recorded neither
-        flips nor states.
-        """
-        every = checks.count("every", every)
-        if self.record is None:
-            raise ValueError(
-                "frames need a record; there is none, as recall was called with record=False or its update "
-                "rule recorded nothing"
-            )
-        axes = self.status.ndim
-        if isinstance(self.record, Flips):
-            if not any(self.moves):
-                raise ValueError(
-                    "frames of flips need ±1 neurons, or others that move from value to value; the memory "
-                    "declares others, or none (a rule that moves neurons says so by `moves_neurons`)"
-                )
-            indices = self.record.indices
-            steps, t = indices.shape[axes:]
-            indices = indices.reshape(*self.status.shape, steps * t)
-            indices = jnp.where(self._taken(steps, t), indices, -1)
-            return frames_of_flips(self.query, indices, self.moves, every)
-        if isinstance(self.record, States):
-            states, taken = self._flat_states(axes)
-            return frames_of_states(self.query, states, axes, taken, every)
-        raise ValueError(
-            f"frames need a record of Flips or States; the update rule recorded {type(self.record).__name__}"
-        )
-
-    def _flat_states(self, axes):
-        """Recorded states (*batch, steps · t, …), and which of them were taken."""
-        steps, t = jax.tree.leaves(self.record.states)[0].shape[axes : axes + 2]
-        flat = jax.tree.map(
-            lambda leaf: leaf.reshape(*leaf.shape[:axes], steps * t, *leaf.shape[axes + 2 :]),
-            self.record.states,
-        )
-        return flat, self._taken(steps, t)
-
-    def _taken(self, steps, t):
-        """Which of the recorded updates (*batch, steps · t) belong to steps that were taken."""
-        shape = (*self.status.shape, steps * t)
-        return jax.lax.broadcasted_iota(int, shape, len(shape) - 1) // t < self.num_steps[..., None]
+_CHUNKS = 100  # of a run that shows its progress
 
 
 def recall(
@@ -141,8 +77,10 @@ def recall(
     clamp of other layers or shapes; `progress` inside `jit`.
     """
     check_memory(memory)
-    update = default_update(memory, query) if update is None else update
-    update = checks.instance("update", update, AbstractUpdate, " (say eam.Asynchronous())")
+    if update is None:
+        update = default_update(memory, query)
+    else:
+        checks.instance("update", update, AbstractUpdate, " (say eam.Asynchronous())")
     max_steps = checks.count("max_steps", max_steps, least=0)
     if key is not None:
         checks.key("key", key)
@@ -156,56 +94,94 @@ def recall(
     return Recall(**found, query=batch.states, moves=layers.moves)
 
 
-def is_local_minimum(memory: Any, state: PyTree[ArrayLike], clamp: Any = None) -> Bool[Array, "*batch"]:
-    """Whether no move of a single free neuron, or one-hot unit, lowers the energy of `state`.
+def default_update(memory: Any, query: PyTree[ArrayLike]) -> AbstractUpdate:
+    """The rule that suits a memory; raises `ValueError` where none is known to."""
+    has_energy = checks.has_method(memory, "energy")
+    neurons = getattr(memory, "neurons", None)
+    if neurons is None and has_energy:
+        layers = layers_of(memory, query, True)
+        if layers.names != ("",) or len(layers.shapes[0]) != 1:
+            shapes = jax.tree.unflatten(layers.structure, layers.shapes)
+            raise ValueError(
+                f"update must be given for states of shape {shapes} without neurons; got None for "
+                f"{type(memory).__name__} (say eam.GradientDescent(step_size))"
+            )
+        return Asynchronous()
+    if has_energy and neurons is not None and all(layers_of(memory, query, True).moves):
+        return Asynchronous()
+    layered = neurons is not None and not isinstance(neurons, AbstractNeurons)
+    if has_energy and layered and checks.has_method(memory, "potential"):
+        return Blockwise(tokens=tuple(tokens_of(memory)))
+    if has_field(memory):
+        return Synchronous()
+    raise ValueError(
+        f"update must be given for {type(memory).__name__}, which has an energy but no field; got None "
+        "(say eam.GradientDescent(step_size))"
+    )
 
-    Layers of neurons that don't move from value to value are held fixed.
 
-    Exact where the memory declares exact changes (all of this library's between patterns ±1), O(K·D) for
-    one state; else within the rounding of the energy. A state whose energy is not finite is no minimum.
+def checked_run(
+    memory: Any,
+    states: PyTree[ArrayLike],
+    name: str,
+    update: AbstractUpdate,
+    num_steps: int,
+    clamp: Any,
+    stop: loop.Stop | None,
+    stops_early: bool,
+) -> tuple[loop.Run, Batch, Layers]:
+    """A run of a rule on a memory, from states that the caller calls `name`; these states, and their layers.
 
-    **Arguments:** `state` (*batch, D), or a pytree of layers; `clamp`: neurons that may not flip, as in
-    `recall`. Raises `ValueError` for a memory without ±1 neurons, or states of another shape or not ±1.
+    Raises `ValueError` for states, clamps or schedules that don't fit the memory or the rule.
     """
-    check_memory(memory)
-    check_moves(memory, "a local minimum", _SMOOTH)
-    layers = layers_of(memory, state, True, "state")
-    batch = checked_states(layers, state, "state")
+    update.check(memory, num_steps)
+    layers = layers_of(memory, states, update.moves_neurons, name)
+    batch = checked_states(layers, states, name)
     clamp, clamp_batched = checked_clamp(layers, clamp, batch.axes)
-    return _is_local_minimum(memory, batch.states, batch.axes, clamp, clamp_batched)
+    if update.moves_neurons and None in layers.moves:
+        check_layers(layers, clamp, type(update).__name__)
+    run = loop.Run(memory, update, clamp, stop, len(batch.axes) > 0, clamp_batched, stops_early)
+    return run, batch, layers
 
 
-@eqx.filter_jit
-def _is_local_minimum(memory, states, axes, clamp, clamp_batched):
-    memory, states = _stop_gradient((memory, states))  # of a bool there is none
-    prepared = ready(memory)
+def in_chunks(
+    what: str,
+    unit: str,
+    total: int,
+    inputs: Any,
+    at: Any,
+    advance: Callable[[Any, int, int], tuple[Any, Any, bool]],
+) -> tuple[Any, list[Any]]:
+    """Run `advance(at, first, count) -> (at, found, whether all is done)` from the host, with a bar.
 
-    def certify(state, clamp):
-        lower, energy = view_of(prepared, state, clamp).any_descent()
-        return ~lower & jnp.isfinite(energy)
+    Gives where it ended, and what each chunk found. Raises `ValueError` inside `jit`, where `inputs` are
+    traced.
+    """
+    from tqdm import tqdm
 
-    working = as_working(states, axes)
-    if not axes:
-        return certify(working, clamp)
-    return jax.vmap(certify, in_axes=(0, 0 if clamp_batched else None))(working, clamp).reshape(axes)
-
-
-def _stop_gradient(tree):
-    arrays, rest = eqx.partition(tree, eqx.is_inexact_array)
-    return eqx.combine(jax.lax.stop_gradient(arrays), rest)
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(inputs)):
+        raise ValueError("progress must be False inside jit; got True")
+    chunk, parts = max(1, total // _CHUNKS), []
+    with tqdm(total=total, desc=what, unit=unit) as bar:
+        for first in range(0, total, chunk):
+            count = min(chunk, total - first)
+            at, found, done = advance(at, first, count)
+            parts.append(found)
+            bar.update(count)
+            if done:
+                break
+    return at, parts
 
 
 def _run(run, query, axes, max_steps, key, record):
     leaves, structure = jax.tree.flatten((run, query, key))
-    arrays = [leaf if eqx.is_array(leaf) else None for leaf in leaves]
-    others = tuple(None if eqx.is_array(leaf) else leaf for leaf in leaves)
-    return _run_arrays(arrays, others, structure, axes, max_steps, record)
+    arrays, others = eqx.partition(leaves, eqx.is_array)
+    return _run_arrays(arrays, tuple(others), structure, axes, max_steps, record)
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2, 3, 4, 5))  # as `eqx.filter_jit` does, and cheaper to call
 def _run_arrays(arrays, others, structure, axes, max_steps, record):
-    leaves = [other if array is None else array for array, other in zip(arrays, others, strict=True)]
-    run, query, key = jax.tree.unflatten(structure, leaves)
+    run, query, key = jax.tree.unflatten(structure, eqx.combine(arrays, list(others)))
     start = loop.begin(run, as_working(query, axes), key=key)
     end, history = loop.advance(run, start, jnp.arange(max_steps), record, key=key)
     return _answer(start, end, history, query, axes, record)
@@ -246,7 +222,11 @@ def _answer(start, end, history, query, axes, record):
     status = jnp.where(end.status == loop.RUNNING, ending, end.status).astype(end.status.dtype)
     energies, recorded = None if end.energy is None else jnp.zeros((*axes, 0), end.energy.dtype), None
     if record:
-        found, recorded = jax.tree.map(lambda leaf: _by_query(leaf, axes), history)
+        leaves, structure = jax.tree.flatten(history)
+        if axes:  # (steps, B, …) as (*batch, steps, …)
+            for i, leaf in enumerate(leaves):
+                leaves[i] = jnp.moveaxis(leaf, 1, 0).reshape(*axes, leaf.shape[0], *leaf.shape[2:])
+        found, recorded = jax.tree.unflatten(structure, leaves)
         recorded = recorded if jax.tree.leaves(recorded) else None
         energies = found.reshape(*axes, -1) if found is not None and found.size else energies
     return dict(
@@ -258,13 +238,6 @@ def _answer(start, end, history, query, axes, record):
         period=period.reshape(axes),
         record=recorded,
     )
-
-
-def _by_query(leaf, axes):
-    """A history (steps, B, …) as (*batch, steps, …)."""
-    if not axes:
-        return leaf
-    return jnp.moveaxis(leaf, 1, 0).reshape(*axes, leaf.shape[0], *leaf.shape[2:])
 
 
 def _trimmed(found, axes, max_steps):
@@ -283,5 +256,6 @@ def _trimmed(found, axes, max_steps):
 
 @functools.partial(jax.jit, static_argnums=(2, 3, 4))
 def _first(energies, record, updates, steps, axis):
-    record = jax.tree.map(lambda leaf: jax.lax.slice_in_dim(leaf, 0, steps, axis=axis), record)
-    return jax.tree.map(lambda e: jax.lax.slice_in_dim(e, 0, updates, axis=axis), energies), record
+    cut = functools.partial(lax.slice_in_dim, start_index=0, axis=axis)
+    record = jax.tree.map(functools.partial(cut, limit_index=steps), record)
+    return jax.tree.map(functools.partial(cut, limit_index=updates), energies), record

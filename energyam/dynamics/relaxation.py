@@ -1,7 +1,7 @@
 """Relaxation: all layers at once, at a rate."""
 
 from functools import partial
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -49,7 +49,7 @@ class Relaxation(AbstractUpdate):
     decay: bool = eqx.field(static=True, default=True, converter=partial(checks.flag, "decay"))
     tol: Float[ArrayLike, ""] = eqx.field(converter=as_tol, default=1e-6)
     leak: Literal["input", "output"] = eqx.field(static=True, default="input")
-    repeats: ClassVar[bool] = True
+    repeats = True
 
     def __check_init__(self):
         checks.one_of("leak", self.leak, ("input", "output"))

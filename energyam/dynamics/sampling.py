@@ -11,11 +11,13 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree, Shaped
 
 from energyam import checks
 from energyam.dynamics import loop
-from energyam.dynamics.driver import check_memory, checked_run, in_chunks
-from energyam.dynamics.states import as_working
+from energyam.dynamics.recall import checked_run, in_chunks
+from energyam.dynamics.states import as_working, check_memory
 from energyam.dynamics.update import AbstractUpdate
+from energyam.shown import shown
 
 
+@shown()
 class Samples(eqx.Module):
     """What chains came to.
 

@@ -1,5 +1,6 @@
 """States as pytrees: which shape a memory's states have, which neurons, and what a batch of them is."""
 
+import functools
 import math
 from typing import Any, NamedTuple
 
@@ -11,39 +12,33 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, PyTree
 
 from energyam import checks
-from energyam.memories.discrete import Binary
-from energyam.memories.neurons import AbstractNeurons, Free
+from energyam.memories.continuous import Free
+from energyam.memories.neurons import AbstractNeurons, Binary
 
 Shape = tuple[int, ...]
 Move = tuple[int, float]
 
 
 class Layers(NamedTuple):
-    """The layers of a state, one leaf each: their structure, names, shapes and neurons."""
+    """The layers of a state, one leaf each: their structure, names, shapes, neurons and single moves.
+
+    `moves`: how many entries of a layer's last axis move together, and the sum of the two values of a neuron
+    that moves alone; None for a layer without single moves.
+    """
 
     structure: Any
     names: tuple[str, ...]
     shapes: tuple[Shape, ...]
     neurons: tuple[AbstractNeurons, ...]
-
-    @property
-    def moves(self) -> tuple[Move | None, ...]:
-        """Of each layer, how many entries of its last axis move together, and the sum of the two values of a
-        neuron that moves alone; None for layers without single moves."""
-        return tuple(map(_move_of, self.neurons, self.shapes, self.names))
+    moves: tuple[Move | None, ...]
 
 
-def _move_of(neurons, shape, name):
-    if neurons.values is not None:
-        return 1, float(sum(neurons.values))
-    unit = neurons.unit or (shape[-1] if shape else 1)
-    if neurons.others(np.eye(unit, dtype=np.float32)[0]) is None:
-        return None
-    if not shape or shape[-1] % unit:
-        raise ValueError(
-            f"state_shape{name} must end in a multiple of the {unit} values of a unit; got {shape}"
-        )
-    return unit, 0.0
+def check_memory(memory: Any) -> None:
+    """Raise `ValueError` unless `memory` is an object with an energy or a field."""
+    if isinstance(memory, type):
+        raise ValueError(f"memory must be an object, not the class {memory.__name__}; make one first")
+    if not checks.has_method(memory, "energy") and not checks.has_method(memory, "field"):
+        raise ValueError(f"memory must have an energy(state) method; got {type(memory).__name__}")
 
 
 def layers_of(memory: Any, state: PyTree[ArrayLike], flipping: bool, name: str = "query") -> Layers:
@@ -62,16 +57,29 @@ def layers_of(memory: Any, state: PyTree[ArrayLike], flipping: bool, name: str =
             )
     if not named:
         raise ValueError(f"state_shape must have at least one layer; got {shapes!r}")
-    names = tuple(keystr(path) for path, _ in named)
     neurons = _neurons_of(memory, structure, flipping)
-    layers = Layers(structure, names, tuple(tuple(map(int, shape)) for _, shape in named), neurons)
-    for label, shape, one in zip(*layers[1:], strict=True):
+    names, sizes, moves = [], [], list[Move | None]()
+    for (path, shape), one in zip(named, neurons, strict=True):
+        label, shape = keystr(path), tuple(map(int, shape))
         if one.shape not in (None, shape):
             raise ValueError(
                 f"neurons{label} of {type(memory).__name__} must have the shape of state_shape{label}, "
                 f"{shape}; got {one.shape}"
             )
-    return layers
+        names.append(label)
+        sizes.append(shape)
+        unit = 1 if one.values is not None else one.unit or (shape[-1] if shape else 1)
+        if one.values is not None:
+            moves.append((1, float(sum(one.values))))
+        elif one.unit is None and one.others(np.eye(unit, dtype=np.float32)[0]) is None:
+            moves.append(None)
+        elif not shape or shape[-1] % unit:
+            raise ValueError(
+                f"state_shape{label} must end in a multiple of the {unit} values of a unit; got {shape}"
+            )
+        else:
+            moves.append((unit, 0.0))
+    return Layers(structure, tuple(names), tuple(sizes), neurons, tuple(moves))
 
 
 def _flat_shape(memory, state, name):
@@ -93,9 +101,23 @@ def _flat_shape(memory, state, name):
 
 
 def _is_shape(node):
-    return isinstance(node, tuple) and all(
-        isinstance(n, int | np.integer) and not isinstance(n, bool) and n > 0 for n in node
-    )
+    if not isinstance(node, tuple):
+        return False
+    for n in node:
+        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n <= 0:
+            return False
+    return True
+
+
+def declared_neurons(memory: Any) -> list[Any]:
+    """The neurons that a memory declares, one for all layers or one for each."""
+    neurons = getattr(memory, "neurons", None)
+    one = isinstance(neurons, AbstractNeurons)
+    return [neurons] if one else jax.tree.leaves(neurons, is_leaf=_is_neurons)
+
+
+def _is_neurons(node):
+    return isinstance(node, AbstractNeurons)
 
 
 def _neurons_of(memory, structure, flipping):
@@ -104,8 +126,8 @@ def _neurons_of(memory, structure, flipping):
         neurons = Binary() if flipping else Free()
     if isinstance(neurons, AbstractNeurons):
         return (neurons,) * structure.num_leaves
-    found, own = jax.tree.flatten(neurons, is_leaf=lambda node: isinstance(node, AbstractNeurons))
-    if not all(isinstance(one, AbstractNeurons) for one in found) or own != structure:
+    found, own = jax.tree.flatten(neurons, is_leaf=_is_neurons)
+    if not all(map(_is_neurons, found)) or own != structure:
         raise ValueError(
             f"neurons of {type(memory).__name__} must be neurons, one for all layers or one for each layer "
             f"of state_shape; got {neurons!r}"
@@ -127,34 +149,29 @@ def checked_states(layers: Layers, states: PyTree[ArrayLike], name: str) -> Batc
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{name} must have the layers of the memory's state_shape; {error}") from None
     checked, axes = [], None
-    for label, shape, neurons, leaf in zip(*layers[1:], leaves, strict=True):
-        leaf = _checked_leaf(name + label, shape, neurons, leaf)
+    for label, shape, neurons, leaf in zip(layers.names, layers.shapes, layers.neurons, leaves, strict=True):
+        own, one_axis = name + label, len(shape) == 1
+        leaf = neurons.check(own, leaf, "... D" if one_axis else " ".join(["...", *map(str, shape)]))
         own_axes = leaf.shape[: leaf.ndim - len(shape)]
-        if axes is not None and own_axes != axes:
-            raise ValueError(f"{name + label} must have leading axes {axes} like the others; got {own_axes}")
+        if leaf.shape[len(own_axes) :] != shape:
+            wanted = ", ".join(["...", *map(str, shape)])
+            reason = f", as the memory has D = {shape[0]} neurons" if one_axis and own.isidentifier() else ""
+            raise ValueError(f"{own} must be ({wanted}){reason}; got shape {leaf.shape}")
+        if axes not in (None, own_axes):
+            raise ValueError(f"{own} must have leading axes {axes} like the others; got {own_axes}")
         axes = own_axes
         checked.append(leaf)
     return Batch(jax.tree.unflatten(layers.structure, checked), axes or ())
 
 
-def _checked_leaf(name, shape, neurons, leaf):
-    one_axis = len(shape) == 1
-    leaf = neurons.check(name, leaf, "... D" if one_axis else " ".join(["...", *map(str, shape)]))
-    if leaf.shape[leaf.ndim - len(shape) :] != shape:
-        wanted = ", ".join(["...", *map(str, shape)])
-        reason = f", as the memory has D = {shape[0]} neurons" if one_axis and name.isidentifier() else ""
-        raise ValueError(f"{name} must be ({wanted}){reason}; got shape {leaf.shape}")
-    return leaf
-
-
 def as_working(states: PyTree[Array], axes: tuple[int, ...]) -> PyTree[Array]:
     """States as floats of jax's default width or wider, with their leading axes made one (or none)."""
-
-    def convert(leaf):
+    leaves, structure = jax.tree.flatten(states)
+    working = []
+    for leaf in leaves:
         leaf = leaf.astype(jnp.promote_types(leaf.dtype, jnp.result_type(float)))
-        return leaf.reshape(math.prod(axes), *leaf.shape[len(axes) :]) if axes else leaf
-
-    return jax.tree.map(convert, states)
+        working.append(leaf.reshape(math.prod(axes), *leaf.shape[len(axes) :]) if axes else leaf)
+    return jax.tree.unflatten(structure, working)
 
 
 def checked_clamp(
@@ -165,10 +182,12 @@ def checked_clamp(
     A clamp is None, bools that broadcast against a layer with or without its leading axes, True or False
     for a layer, or a dictionary of these in which missing layers are free. Raises `ValueError` for others.
     """
-    given = _clamps_of_layers(layers, clamp)
+    if clamp is None:
+        free = list(map(functools.partial(np.zeros, dtype=bool), layers.shapes))
+        return jax.tree.unflatten(layers.structure, free), False
+    given = zip(layers.names, layers.shapes, layers.neurons, _clamps_of_layers(layers, clamp), strict=True)
     arrays = [
-        _checked_clamp("clamp" + label, value, shape, axes, neurons)
-        for label, shape, neurons, value in zip(*layers[1:], given, strict=True)
+        _checked_clamp("clamp" + label, value, shape, axes, neurons) for label, shape, neurons, value in given
     ]
     batched = any(array.ndim > len(shape) for array, shape in zip(arrays, layers.shapes, strict=True))
     full = []
@@ -180,8 +199,8 @@ def checked_clamp(
 
 
 def _clamps_of_layers(layers, clamp):
-    if clamp is None or isinstance(clamp, bool):
-        return [bool(clamp)] * len(layers.names)
+    if isinstance(clamp, bool):
+        return [clamp] * len(layers.names)
     names = jax.tree.unflatten(layers.structure, list(layers.names))
     paths = [path for path, _ in jax.tree_util.tree_flatten_with_path(names)[0]]
     if isinstance(clamp, dict):

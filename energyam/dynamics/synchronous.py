@@ -1,6 +1,6 @@
 """Synchronous recall: all neurons at once answer their field."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -29,7 +29,7 @@ class Synchronous(AbstractUpdate):
     """
 
     tol: Float[ArrayLike, ""] = eqx.field(converter=as_tol, default=1e-6)
-    repeats: ClassVar[bool] = True
+    repeats = True
 
     def prepare(self, memory: Any) -> Any:
         if not has_field(memory):

@@ -1,14 +1,98 @@
-"""Frames: the states along a recall, rebuilt from what its rule recorded."""
+"""`Recall`, the answer of a recall, and its frames: the states along the way, rebuilt from the record."""
 
 import math
+from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Int, PyTree
+from jaxtyping import Array, Bool, Float, Int, PyTree, Shaped
 
 from energyam import checks
+from energyam.dynamics import loop
 from energyam.dynamics.states import Move
+from energyam.dynamics.update import Flips, States
+from energyam.shown import shown
+
+STATUSES = ("settled", "stopped", "out of steps", "not finite", "cycle")
+
+
+@shown("status num_steps period state energies initial_energy record query", status=STATUSES)
+class Recall(eqx.Module):
+    """What a recall came to, and how it ended. Not to have converged is a finding, not an error.
+
+    **Fields:** `state`, like the query; `energies` (*batch, T) after each of the T updates (a neuron tried,
+    or a step of all) and `initial_energy` (*batch), None for a memory without an energy; `status` (*batch):
+    an index into `STATUSES`; `num_steps` (*batch): steps taken, with the one that showed convergence;
+    `period` (*batch): after how many steps state and carry repeat, 0 where no limit cycle was seen; `record`:
+    what the rule recorded, leaves (*batch, steps, …), None without a record; `query`: where it started.
+
+    T covers the steps of the slowest query of the batch; inside `jit`, where that number is unknown, it
+    covers `max_steps`, and the energies after the end repeat the last. Entries of `record` past `num_steps`
+    mean nothing.
+    """
+
+    state: PyTree[Shaped[Array, "..."]]
+    energies: Float[Array, "*batch T"] | None
+    initial_energy: Float[Array, "*batch"] | None
+    status: Int[Array, "*batch"]
+    num_steps: Int[Array, "*batch"]
+    period: Int[Array, "*batch"]
+    record: Any
+    query: PyTree[Shaped[Array, "..."]]
+    moves: tuple[Move | None, ...] = eqx.field(static=True)
+
+    @property
+    def converged(self) -> Bool[Array, "*batch"]:
+        """Whether no further step would move the state: for asynchronous recall a proof of a local minimum
+        where the memory declares exact changes, else within the tolerance."""
+        return self.status == loop.SETTLED
+
+    def frames(self, every: int = 64) -> PyTree[Shaped[Array, "..."]]:
+        """States along the way: the query, one after every `every` updates, and the last, (*batch, F, …).
+
+        Raises `ValueError` for `every` below 1, a recall without a record, or a rule that recorded neither
+        flips nor states.
+        """
+        every = checks.count("every", every)
+        if self.record is None:
+            raise ValueError(
+                "frames need a record; there is none, as recall was called with record=False or its update "
+                "rule recorded nothing"
+            )
+        axes = self.status.ndim
+        if isinstance(self.record, Flips):
+            if not any(self.moves):
+                raise ValueError(
+                    "frames of flips need ±1 neurons, or others that move from value to value; the memory "
+                    "declares others, or none (a rule that moves neurons says so by `moves_neurons`)"
+                )
+            indices = self.record.indices
+            steps, t = indices.shape[axes:]
+            indices = indices.reshape(*self.status.shape, steps * t)
+            indices = jnp.where(self._taken(steps, t), indices, -1)
+            return frames_of_flips(self.query, indices, self.moves, every)
+        if isinstance(self.record, States):
+            states, taken = self._flat_states(axes)
+            return frames_of_states(self.query, states, axes, taken, every)
+        raise ValueError(
+            f"frames need a record of Flips or States; the update rule recorded {type(self.record).__name__}"
+        )
+
+    def _flat_states(self, axes):
+        """Recorded states (*batch, steps · t, …), and which of them were taken."""
+        steps, t = jax.tree.leaves(self.record.states)[0].shape[axes : axes + 2]
+        flat = jax.tree.map(
+            lambda leaf: leaf.reshape(*leaf.shape[:axes], steps * t, *leaf.shape[axes + 2 :]),
+            self.record.states,
+        )
+        return flat, self._taken(steps, t)
+
+    def _taken(self, steps, t):
+        """Which of the recorded updates (*batch, steps · t) belong to steps that were taken."""
+        shape = (*self.status.shape, steps * t)
+        return jax.lax.broadcasted_iota(int, shape, len(shape) - 1) // t < self.num_steps[..., None]
 
 
 def frames_of_flips(

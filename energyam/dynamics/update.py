@@ -1,12 +1,22 @@
 """What an update rule is: how one state moves, with its own carry, randomness and record."""
 
 import abc
+import functools
 from typing import Any, NamedTuple
 
 import equinox as eqx
+import jax.numpy as jnp
+import jax.random as jr
+from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
+from energyam import checks
 from energyam.abilities import check_written, optional
+from energyam.shown import shown
+
+ORDERS = ("permutation", "uniform", "sequential")  # in which the neurons of a step are tried
+checked_order = functools.partial(checks.one_of, "order", choices=ORDERS)
+_MOST_PLACE_BITS = 20  # 12 bits of a word remain random
 
 
 class Tick(eqx.Module):
@@ -35,6 +45,30 @@ class Tick(eqx.Module):
     def own(self) -> PRNGKeyArray:
         """The key of this step that is this query's own."""
         return _given(self._own)
+
+    def order(self, kind: str, num: int) -> Int[Array, " num"]:
+        """The numbers 0 … num − 1 in the order in which they are tried, one of `ORDERS`, shared by the
+        batch."""
+        if kind == "sequential":
+            return jnp.arange(num)
+        if self._shared is None:
+            raise ValueError(
+                f"key must be given, as the order is {kind!r}; got None "
+                "(pass key=jax.random.key(0), or an update rule with order='sequential')"
+            )
+        bits = max(1, (num - 1).bit_length())
+        if kind == "uniform":
+            return jr.randint(self._shared, (num,), 0, num)
+        if bits > _MOST_PLACE_BITS:
+            return jr.permutation(self._shared, num)
+        # Words of random bits above the bits of a place are sorted, which costs a third of sorting pairs of
+        # words, as `jax.random.permutation` does. Of two places with equal random bits, one pair in
+        # 2^(32 − bits), the lower comes first; so the order is that of a second draw, whose places are those
+        # of the first.
+        place = jnp.uint32(2**bits - 1)
+        drawn = jr.bits(self._shared, (2, num), jnp.uint32) & ~place | jnp.arange(num, dtype=jnp.uint32)[None]
+        first, second = (lax.sort(drawn) & place).astype(int)
+        return first[second]
 
 
 def _given(key):
@@ -75,15 +109,24 @@ class Step(NamedTuple):
     accepted: Float[Array, ""] | None = None
 
 
+@shown()
 class AbstractUpdate(eqx.Module):
     """An update rule, for one state; `recall` repeats it and takes the batches. Write `step`.
 
     A rule may keep anything between its steps (momentum, moments of Adam, replicas) as its carry, any pytree
     of arrays.
+
+    **Optional values:** `moves_neurons`, True for a rule that moves single neurons from value to value:
+    neurons that a memory doesn't declare are then taken to be ±1, and layers that can't move so must be
+    clamped. `repeats`, True where a step depends on state and carry alone, on no key and no schedule: recall
+    then finds limit cycles.
     """
 
-    def __check_init__(self):
-        check_written(type(self), AbstractUpdate)
+    moves_neurons = False
+    repeats = False
+
+    def __init_subclass__(cls, **options: Any):
+        check_written(cls, AbstractUpdate, **options)
 
     @abc.abstractmethod
     def step(
@@ -118,17 +161,3 @@ class AbstractUpdate(eqx.Module):
         """The same rule at another temperature, which may be traced. Write it for a rule that samples
         exp(−E/T), so that `Tempering` can run it."""
         return None
-
-    @property
-    @optional
-    def moves_neurons(self) -> bool:
-        """Whether the rule moves single neurons from value to value. Write it so that neurons that a memory
-        doesn't declare are taken to be ±1, and layers that can't move so must be clamped."""
-        return False
-
-    @property
-    @optional
-    def repeats(self) -> bool:
-        """Whether a step depends on state and carry alone, on no key and no schedule. Write it so that recall
-        finds limit cycles."""
-        return False

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
-from energyam.abilities import optional
+from energyam.abilities import check_written, optional
 
 Vector = Float[Array, " _"]
 Entries = Int[Array, " w"]
@@ -31,6 +31,23 @@ class Enclosure(NamedTuple):
     high: Float[Array, "..."]
 
 
+class Moving(NamedTuple):
+    """The neurons that move, as vectors: the state, what a move adds to each, and which ones may."""
+
+    state: Float[Array, " N"]
+    steps: Float[Array, " N"]
+    free: Bool[Array, " N"]
+
+
+class Swept(NamedTuple):
+    """The outcome of a sweep of t tries: `flips` holds the neuron moved at each try, −1 for none."""
+
+    state: Float[Array, " N"]
+    energy: Float[Array, ""]
+    energies: Float[Array, " t"]
+    flips: Int[Array, " t"]
+
+
 class AbstractFlips(eqx.Module):
     """Moves of single neurons: what is kept of a state between them, and what one of them changes.
 
@@ -38,6 +55,9 @@ class AbstractFlips(eqx.Module):
     the patterns. `i` (w,) are the neurons that move together, one or those of a one-hot unit, and `step` (w,)
     is what each moves by; 0 moves nothing.
     """
+
+    def __init_subclass__(cls, **options: Any):
+        check_written(cls, AbstractFlips, **options)
 
     @abc.abstractmethod
     def start(self, state: Float[Array, " N"]) -> Any:
@@ -94,7 +114,7 @@ class AbstractFlips(eqx.Module):
 
     @optional
     def leader(self, kept: Any) -> Any:
-        """One pattern that decides all flips from here on (see `energyam.flips.leader`). Write it where the
+        """One pattern that decides all flips from here on (see `energyam.flips.overlaps`). Write it where the
         nearest pattern may outweigh all others."""
         return None
 

@@ -9,6 +9,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from energyam.flips.abstract import AbstractFlips, Change, Entries, Vector
+from energyam.flips.overlaps import changes_of_pairs
 from energyam.linalg import dot
 
 _ROUNDINGS = 8  # units of rounding of a field, relative to Σ |W_ij|
@@ -63,22 +64,6 @@ class CouplingFlips(AbstractFlips):
 
     def _at(self, i):
         return i if self.neurons is None else self.neurons[i]
-
-
-def changes_of_pairs(
-    fields: Float[Array, " b"],
-    errors: Float[Array, " b"],
-    own: Float[Array, " b"],
-    pulls: Float[Array, "b b"],
-) -> Callable[[Array, Array | None], Change]:
-    """The changes step · (f + ½ step · W_ii) of neurons with fields f, given what those before have moved."""
-    before = jnp.triu(pulls, 1)
-
-    def changes(steps: Float[Array, " b"], moved: Float[Array, " b"] | None) -> Change:
-        field = fields if moved is None else fields + dot(moved, before)
-        return Change(steps * (field + 0.5 * steps * own), jnp.abs(steps) * errors)
-
-    return changes
 
 
 def coupling_flips(weights: Float[Array, "D D"], bias: Float[Array, " D"] | None) -> CouplingFlips:

@@ -8,35 +8,22 @@ Everything is written for one state. Under `vmap`, with an order shared by the b
 product for all queries; conditions of loops and branches are shared by the batch, so that they stay real.
 """
 
-from typing import Any, NamedTuple
+import contextlib
+import functools
+from collections.abc import Iterator
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from equinox.internal import unvmap_all, unvmap_any
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, Int
 
-from energyam.flips.abstract import AbstractFlips, Change
-from energyam.flips.plan import Plan, plan
+from energyam.flips import plan as table
+from energyam.flips.abstract import AbstractFlips, Change, Moving, Swept
 from energyam.flips.seldom import where_needed
 from energyam.linalg import dot
-
-
-class Moving(NamedTuple):
-    """The neurons that move, as vectors: the state, what a move adds to each, and which ones may."""
-
-    state: Float[Array, " N"]
-    steps: Float[Array, " N"]
-    free: Bool[Array, " N"]
-
-
-class Swept(NamedTuple):
-    """The outcome of a sweep of t tries: `flips` holds the neuron moved at each try, −1 for none."""
-
-    state: Float[Array, " N"]
-    energy: Float[Array, ""]
-    energies: Float[Array, " t"]
-    flips: Int[Array, " t"]
 
 
 class _Block(NamedTuple):
@@ -60,23 +47,60 @@ def descend(
     """
     kept = flips.start(neurons.state)
     energy = jnp.minimum(energy, flips.energy(kept, neurons.state))
-    how = _plan(flips, kept, neurons, order)
+    how = planned(flips, kept, neurons, order)
     if how is None:
         return _one_by_one(flips, neurons, kept, energy, order, None)[0]
 
     def unled():
-        may_fall = _high(flips, kept, neurons.steps) > 0
+        # For all neurons at once, what a change may be at the most, less the error that descent allows it.
+        if how.bounded:
+            _, most = flips.enclosure(kept, neurons.steps)  # type: ignore[misc]
+        else:
+            change = flips.changes(kept)(neurons.steps, None)
+            most = change.value - change.error
+        nothing = Swept(neurons.state, energy, jnp.full(order.shape, energy), jnp.full_like(order, -1))
         return lax.cond(
-            unvmap_any((neurons.free & may_fall).any()),
+            unvmap_any((neurons.free & (most > 0)).any()),
             lambda: _in_blocks(flips, neurons, kept, energy, order, None, once, how)[0],
-            lambda: Swept(neurons.state, energy, jnp.full(order.shape, energy), jnp.full_like(order, -1)),
+            lambda: nothing,
         )
 
     leader = flips.leader(kept) if once else None
     if leader is None:
         return unled()
-    behind = lambda: Swept(*leader.follow(neurons, energy, order))  # noqa: E731
-    return lax.cond(unvmap_all(leader.leads), behind, unled)
+    return lax.cond(unvmap_all(leader.leads), functools.partial(leader.follow, neurons, energy, order), unled)
+
+
+def planned(flips: AbstractFlips, kept: Any, neurons: Moving, order: Int[Array, " t"]) -> table.Plan | None:
+    """How to decide blocks of neurons; None for neurons that go one after another."""
+    seen, tries = flips.block(order[:1]), order.shape[0]
+    if seen is None:
+        return None
+    on_cpu = (table.asked_for[-1] if table.asked_for else jax.default_backend()) == "cpu"
+    pairs = flips.own_couplings() is not None
+    bounded = not pairs and seen.enclosure(kept, neurons.steps[:1]) is not None
+    rounds = pairs or seen.changes(kept) is not None
+    if rounds and not bounded:
+        queries = table.queries.get()
+        number = "one" if queries == 1 else "few" if queries < table.FEW else "many"
+        size = table.COUPLED[number if on_cpu else "accelerator"]
+        return table.Plan("rounds", min(size, tries), queries == 1 and on_cpu)
+    if not bounded:
+        return None
+    how: Literal["rounds", "bounds"] = "rounds" if rounds and not on_cpu else "bounds"
+    most, least, floats = table.SIZES[how]
+    width = max(map(np.size, jax.tree.leaves(kept)), default=1)
+    return table.Plan(how, min(most, max(least, floats // width), tries), bounded=True)
+
+
+@contextlib.contextmanager
+def for_queries(number: int) -> Iterator[None]:
+    """Within it, what is traced is for a batch of so many queries."""
+    before = table.queries.set(number)
+    try:
+        yield
+    finally:
+        table.queries.reset(before)
 
 
 def visit(
@@ -92,7 +116,7 @@ def visit(
     Takes and gives what is `kept` of the state. Of a network `flips.start` costs as much as a sweep, so runs
     of many sweeps carry what they keep.
     """
-    energy, how = flips.energy(kept, neurons.state), _plan(flips, kept, neurons, order)
+    energy, how = flips.energy(kept, neurons.state), planned(flips, kept, neurons, order)
     if how is None:
         return _one_by_one(flips, neurons, kept, energy, order, thresholds)
     return _in_blocks(flips, neurons, kept, energy, order, thresholds, once, how)
@@ -116,30 +140,6 @@ def lowered(energy: Float[Array, "..."], change: Float[Array, "..."]) -> Float[A
     return jnp.clip(energy - change, -largest, largest)
 
 
-def select(condition: Bool[Array, ""], new: PyTree[Array], old: PyTree[Array]) -> PyTree[Array]:
-    """`new` where the condition holds, else `old`."""
-    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)
-
-
-def _plan(flips: AbstractFlips, kept: Any, neurons: Moving, order: Int[Array, " t"]) -> Plan | None:
-    """How to decide blocks; None where the flips offer none."""
-    seen = flips.block(order[:1])
-    if seen is None:
-        return None
-    width = max((leaf.size for leaf in jax.tree.leaves(kept)), default=1)
-    rounds, bounds = seen.changes(kept) is not None, seen.enclosure(kept, neurons.steps[:1]) is not None
-    return plan(rounds and not bounds, rounds, bounds, width, order.shape[0])
-
-
-def _high(flips, kept, steps):
-    """For all neurons at once, what a change may be at the most, less the error that descent allows it."""
-    enclosed = flips.enclosure(kept, steps)
-    if enclosed is not None:
-        return enclosed.high
-    change = flips.changes(kept)(steps, None)
-    return change.value - change.error
-
-
 def _one_by_one(flips, neurons, kept, energy, order, thresholds):
     flips = flips.laid_out()
 
@@ -152,7 +152,8 @@ def _one_by_one(flips, neurons, kept, energy, order, thresholds):
         moved = jnp.where(falls, step, 0)
         state, steps = state.at[i[None]].add(moved), steps.at[i[None]].add(-2 * moved)
         energy = jnp.where(falls, lowered(energy, change.value), energy)
-        return (state, steps, select(falls, after, kept), energy), (energy, jnp.where(falls, i, -1))
+        kept = jax.tree.map(functools.partial(jnp.where, falls), after, kept)
+        return (state, steps, kept, energy), (energy, jnp.where(falls, i, -1))
 
     thresholds = jnp.zeros(order.shape, neurons.state.dtype) if thresholds is None else thresholds
     start = *neurons[:2], kept, energy
@@ -170,7 +171,7 @@ def _in_blocks(flips, neurons, kept, energy, order, thresholds, once, how):
     def decide(at, block):
         own, kept, energy = at
         of_block, allowed, thresholds, start = block
-        x, steps = start if once else (vector[of_block] for vector in own)
+        x, steps = start if once else (own[0][of_block], own[1][of_block])
         same = None if once else (of_block[:, None] == of_block[None]).astype(x.dtype)
         tried, seen = _Block(x, steps, allowed, thresholds, same), flips.block(of_block)
         if how.how == "rounds":
@@ -181,12 +182,11 @@ def _in_blocks(flips, neurons, kept, energy, order, thresholds, once, how):
             own = own[0].at[of_block].add(moved), own[1].at[of_block].add(-2 * moved)
         return (own, kept, energies[-1]), (energies, moved)
 
-    vectors = neurons.state, neurons.steps
-    start = tuple(by_block(vector[order]) for vector in vectors) if once else None
+    start = (by_block(neurons.state[order]), by_block(neurons.steps[order])) if once else None
     blocks = by_block(order), by_block(neurons.free[order]), by_block(thresholds), start
-    own: Any = None if once else vectors
-    (own, kept, energy), swept = lax.scan(decide, (own, kept, energy), blocks)
-    energies, moved = (found.reshape(-1)[:t] for found in swept)
+    own: Any = None if once else neurons[:2]
+    (own, kept, energy), found = lax.scan(decide, (own, kept, energy), blocks)
+    energies, moved = found[0].reshape(-1)[:t], found[1].reshape(-1)[:t]
     place = jnp.full(neurons.state.shape, t).at[order].set(jnp.arange(t))
     state = neurons.state + jnp.pad(moved, (0, 1))[place] if once else own[0]
     return Swept(state, energy, energies, jnp.where(moved != 0, order, -1)), kept
@@ -201,33 +201,29 @@ def _by_rounds(seen, kept, energy, block, looks_first):
     """
     earlier = None if block.same is None else jnp.triu(block.same, 1)
 
-    def decide(changes, moved):
-        steps = block.steps
-        if earlier is not None and moved is not None:  # a neuron that has moved an odd number of times
-            odd = dot((moved != 0).astype(steps.dtype), earlier) % 2 == 1
+    def next_round(changes, at):
+        steps, before = block.steps, at[1]
+        if earlier is not None and before is not None:  # a neuron that has moved an odd number of times
+            odd = dot((before != 0).astype(steps.dtype), earlier) % 2 == 1
             steps = jnp.where(odd, -steps, steps)
-        change = changes(steps, moved)
+        change = changes(steps, before)
         falls = block.allowed & exceeds(change, block.thresholds)
-        return jnp.where(falls, change.value, 0), jnp.where(falls, steps, 0)
+        moved = jnp.where(falls, steps, 0)
+        differs = moved != (0 if before is None else before)
+        return jnp.where(falls, change.value, 0), moved, unvmap_any(differs.any())
 
-    def rounds():
-        changes = seen.changes(kept)
-
-        def next_round(at):
-            _, moved, _ = at
-            falls, new = decide(changes, moved)
-            return falls, new, unvmap_any((new != moved).any())
-
-        falls, moved = decide(changes, None)
-        start = falls, moved, unvmap_any((moved != 0).any())
-        falls, moved, _ = lax.while_loop(lambda at: at[2], next_round, start)
+    def rounds(changes, start):
+        again = functools.partial(next_round, changes)
+        falls, moved, _ = lax.while_loop(lambda at: at[2], again, start)
         return seen.move_all(kept, moved), lowered(energy, jnp.cumsum(falls)), moved
 
+    changes = seen.changes(kept)
+    start = next_round(changes, (None, None, None))
     if not looks_first:
-        return rounds()
+        return rounds(changes, start)
     # For one query, couplings within a block in which nothing moves are not even read.
-    falls, moved = decide(seen.changes(kept), None)
-    return lax.cond(unvmap_any((moved != 0).any()), rounds, lambda: (kept, energy + 0 * falls, moved))
+    still = kept, energy + 0 * start[0], start[1]
+    return lax.cond(start[2], lambda: rounds(seen.changes(kept), start), lambda: still)
 
 
 class _Bounded(NamedTuple):

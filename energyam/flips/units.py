@@ -1,5 +1,6 @@
 """Sweeps over units of several values, alone or beside neurons of two: one unit after another."""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -8,8 +9,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from energyam.flips.abstract import AbstractFlips
-from energyam.flips.sweep import Moving, Swept, lowered, select
+from energyam.flips.abstract import AbstractFlips, Moving, Swept
+from energyam.flips.sweep import lowered
 
 
 class Units(NamedTuple):
@@ -115,7 +116,8 @@ def _sweep(flips, kept, units, neurons, energy, order, noise):
         free = neurons.free.at[entries].get(mode="fill", fill_value=True).all()
         falls = free & (score[best] > least)
         step = jnp.where(falls, steps[best], 0)
-        kept = select(falls, flips.move(kept, state, entries, step), kept)
+        after = flips.move(kept, state, entries, step)
+        kept = jax.tree.map(functools.partial(jnp.where, falls), after, kept)
         energy = jnp.where(falls, lowered(energy, change.value[best]), energy)
         # Of a neuron of two values the first entry is all there is; of a unit, the one that rises.
         entry = entries[jnp.argmax(jnp.where(entries < state.shape[0], step, -jnp.inf))]

@@ -10,20 +10,22 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
 from energyam import checks
-from energyam.dynamics.asynchronous import Asynchronous
+from energyam.dynamics.asynchronous import Asynchronous, is_local_minimum
 from energyam.dynamics.heat_bath import HeatBath
-from energyam.dynamics.moves import check_moves, nothing_held, ready, view_of
-from energyam.dynamics.recall import is_local_minimum, recall
+from energyam.dynamics.moves import check_moves, ready, view_of
+from energyam.dynamics.recall import recall
 from energyam.dynamics.states import layers_of
 from energyam.dynamics.temperature import Schedule
 from energyam.dynamics.update import Tick
-from energyam.flips.plan import for_queries
+from energyam.flips.sweep import for_queries
+from energyam.shown import shown
 
 _HOT, _COLD = 1.2, 0.05  # where cooling starts and ends, in typical fields
 _LISTED = 4096  # the list of temperatures is as long as a multiple of this
 _DESCENT = 1000  # sweeps at T = 0, at most; few are needed
 
 
+@shown("energy is_minimum energies state")
 class Minimum(NamedTuple):
     """The lowest state of all chains, its energy, and the last energy of each chain (num_chains,).
 
@@ -98,7 +100,7 @@ def _temperatures(memory, state, schedule, num_sweeps):
 
 @eqx.filter_jit
 def _typical_field(memory, state):
-    view = view_of(ready(memory), state, nothing_held(state))
+    view = view_of(ready(memory), state)
     known = view.flips.typical_field()
     if known is not None and all(one.values == (-1, 1) for one in layers_of(memory, state, True).neurons):
         return known
@@ -124,14 +126,14 @@ def _random_layer(neurons, shape, key):
 @eqx.filter_jit
 def _swept(memory, states, temperatures, num_sweeps, key):
     rule, chains = HeatBath(1.0), jnp.arange(jax.tree.leaves(states)[0].shape[0])
-    prepared, free = rule.prepare(memory), nothing_held(jax.tree.map(lambda leaf: leaf[0], states))
+    prepared = rule.prepare(memory)
 
     def sweep(index: Array, at: Any) -> Any:
         now, (of_order, of_noise) = rule.at(temperatures[index]), jr.split(jr.fold_in(key, index))
 
         def sweep_one(state, carry, chain):
             tick = Tick(index, of_order, jr.fold_in(of_noise, chain))
-            return now.step(prepared, state, carry, tick, free)[:2]
+            return now.step(prepared, state, carry, tick, None)[:2]
 
         with for_queries(chains.shape[0]):
             return jax.vmap(sweep_one)(at[0], at[1], chains)

@@ -11,8 +11,10 @@ from energyam.linalg import dot
 from energyam.memories.reads import read_pairs
 from energyam.memories.rows import Indices, as_wide, kept_rows
 from energyam.memories.separation import AbstractSeparation
+from energyam.shown import shown
 
 
+@shown()
 class KeyValueMemory(eqx.Module):
     """Pairs of keys and values; a query reads the values by how similar their keys are.
 
@@ -63,6 +65,7 @@ class KeyValueMemory(eqx.Module):
         return eqx.tree_at(lambda m: (m.keys, m.values), self, (self.keys[kept], self.values[kept]))
 
 
+@shown()
 class OnlineAssociator(eqx.Module):
     """The optimal linear associator, kept up to date one pair at a time.
 

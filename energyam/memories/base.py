@@ -1,18 +1,28 @@
-"""What memories have in common: an energy of one state, from neurons and a potential."""
+"""What memories have in common: an energy of one state, from neurons, and a potential that patterns make."""
 
 import abc
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Num
 
 from energyam import checks
 from energyam.abilities import optional
 from energyam.flips.abstract import AbstractFlips
-from energyam.memories.hidden import AbstractRedraws
-from energyam.memories.neurons import AbstractNeurons
+from energyam.flips.dense import BoundedFlips, SimilarityFlips
+from energyam.flips.overlaps import EXACT, OverlapFlips
+from energyam.memories.hidden import AbstractRedraws, PatternRedraws, can_be_drawn
+from energyam.memories.neurons import AbstractNeurons, cost_nothing
+from energyam.memories.reads import read
+from energyam.memories.rows import Indices, as_wide, kept_rows
+from energyam.memories.separation import AbstractSeparation
+from energyam.memories.similarity import Dot
+from energyam.shown import shown
+
+Memory = TypeVar("Memory", bound="AbstractDenseAM")
 
 
 class Pull(NamedTuple):
@@ -26,6 +36,7 @@ class Pull(NamedTuple):
     curvature: Any
 
 
+@shown()
 class AbstractMemory(eqx.Module):
     """A memory of one layer of D neurons: E(x) = R(x) − potential(x). Write `pull` and `num_neurons`.
 
@@ -81,6 +92,95 @@ class AbstractMemory(eqx.Module):
         return pull.field - pull.curvature * state
 
 
+class AbstractDenseAM(AbstractMemory):
+    """A memory that sees a state through its similarities: E(x) = R(x) − potential(S(Ξ, x)).
+
+    A new one is a choice of parts in an `__init__`; the similarity is the overlap, unless it says another.
+    """
+
+    patterns: eqx.AbstractVar[Num[Array, "K D"]]
+    separation: eqx.AbstractVar[AbstractSeparation]
+    similarity = Dot()  # type: AbstractSimilarity
+    states_only = False  # whether all patterns are states of the neurons
+
+    def __check_init__(self):
+        if self.states_only:
+            self.neurons.check("patterns", self.patterns, "K D")
+
+    @property
+    def num_neurons(self) -> int:
+        return self.patterns.shape[1]
+
+    def pull(self, state: Float[Array, " D"]) -> Pull:
+        similar = lambda patterns: self.similarity.of_all(patterns, state)  # noqa: E731
+        weighted = lambda w, patterns: self.similarity.field(patterns, w, state)  # noqa: E731
+        if weighted(jnp.zeros(1, state.dtype), self.patterns[:1]) is None:
+            return self._derived_pull(similar, state)
+        potential, (field, curvature) = read(self.separation, similar, weighted, (self.patterns,))
+        return Pull(potential, field, curvature)
+
+    def flips(self, exact: bool = True) -> AbstractFlips | None:
+        values, separation = self.neurons.values, self.separation
+        if not cost_nothing(self.neurons):
+            return None
+        patterns = self.patterns.astype(jnp.int8) if self.states_only else self.patterns
+        whole = jnp.issubdtype(patterns.dtype, jnp.integer) and values in ((-1, 1), (0, 1))
+        if not (exact and whole and self.similarity.overlaps):
+            patterns = patterns if exact else self.patterns.astype(float)
+            return SimilarityFlips(patterns, None, self.similarity, separation, 0)
+        low, high = map(int, values)  # type: ignore[arg-type]
+        some_zero = None if low < 0 else (patterns == 0).any()
+        parts = patterns, None, some_zero, separation, (low, high)
+        if separation.squares and 2 * patterns.size < EXACT * (high - low):
+            return OverlapFlips(*parts)
+        s, d = jnp.zeros(patterns.shape[0]), jnp.ones(patterns.shape[0])
+        bounds, gain = separation.bounds(s, high - low), separation.gain(s, d, high - low)
+        if bounds is not None and gain is not None and (some_zero is None or bounds.still is not None):
+            return BoundedFlips(*parts)
+        return SimilarityFlips(patterns, None, self.similarity, separation, high - low)
+
+    def redraws(self) -> AbstractRedraws | None:
+        hidden, similarity = self.separation.hidden(), self.similarity
+        linear = similarity.field(self.patterns[:1], jnp.zeros(1), None) is not None
+        if hidden is None or not linear or not can_be_drawn(self.neurons):
+            return None
+        return PatternRedraws(self.patterns, similarity, self.separation, hidden, self.neurons)
+
+    def with_patterns(self: Memory, patterns: ArrayLike) -> Memory:
+        """The same memory with more patterns (n, D), after those there and in their dtype.
+
+        Each number of patterns compiles its own recall (for a memory that grows at every write, see
+        `PaddedKeyValueMemory`). Raises `ValueError` for patterns that the construction refuses, or another D.
+        """
+        more = self._checked(patterns)
+        more = as_wide("patterns", more, self.num_neurons, self.patterns.dtype)
+        return eqx.tree_at(lambda m: m.patterns, self, jnp.concatenate([self.patterns, more]))
+
+    def without(self: Memory, indices: Indices) -> Memory:
+        """The same memory without the patterns of these indices, one or several, from 0 to K − 1.
+
+        Raises `ValueError` for others, for traced ones, and if no pattern is left.
+        """
+        kept = kept_rows(indices, self.patterns.shape[0])
+        return eqx.tree_at(lambda m: m.patterns, self, self.patterns[kept])
+
+    def _derived_pull(self, similar, state):
+        similarities, slope = jax.vjp(lambda x: self.similarity.of_all(self.patterns, x), state)
+        potential = self.separation.potential(similarities)
+        (field,) = slope(self.separation.weights(similarities))
+        return Pull(potential, field, jnp.zeros((), field.dtype))
+
+    def _checked(self, patterns: ArrayLike) -> Num[Array, "K D"]:
+        """Patterns as the construction takes them, whole ones where those there are."""
+        if self.states_only:
+            return self.neurons.check("patterns", patterns, "K D")
+        array = checks.as_array("patterns", patterns, "K D")
+        if jnp.issubdtype(self.patterns.dtype, jnp.integer) and jnp.issubdtype(array.dtype, jnp.floating):
+            whole = checks.passes(lambda x: (x == jnp.round(x)).all(), array)
+            array = array.astype(jnp.int8) if whole else self.neurons.check("patterns", array, "K D")
+        return as_patterns(array, self.neurons)
+
+
 # Compiled, so that calls outside `jit` don't trace anew; inside they are inlined.
 @eqx.filter_jit
 def _energy(memory, state):
@@ -101,3 +201,8 @@ def as_state(state: ArrayLike, num_neurons: int) -> Float[Array, " D"]:
             "(use jax.vmap for a batch)"
         )
     return state.astype(jnp.promote_types(state.dtype, jnp.result_type(float)))
+
+
+def as_patterns(patterns: ArrayLike, neurons: AbstractNeurons) -> Num[Array, "K D"]:
+    """Patterns (K, D) such as the neurons allow; raises `ValueError` for others."""
+    return neurons.check_patterns(checks.as_array("patterns", patterns, "K D"))

@@ -1,16 +1,13 @@
 """Memories by distance: Gaussian and Epanechnikov energies, the logarithms of kernel densities."""
 
-from typing import ClassVar
-
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Num
 
-from energyam.memories.base import as_state
-from energyam.memories.dense import AbstractDenseAM
-from energyam.memories.neurons import Free
+from energyam.memories.base import AbstractDenseAM, as_state
+from energyam.memories.continuous import Free
 from energyam.memories.separations import LogSumExp
-from energyam.memories.similarity import AbstractSimilarity, NegativeDistance
+from energyam.memories.similarity import NegativeDistance
 from energyam.memories.sparse import LogSumReLU
 
 
@@ -31,8 +28,8 @@ class GaussianDenseAM(AbstractDenseAM):
     patterns: Num[Array, "K D"]
     separation: LogSumExp
     neurons: Free
-    similarity: ClassVar[AbstractSimilarity] = NegativeDistance()
-    states_only: ClassVar[bool] = True
+    similarity = NegativeDistance()
+    states_only = True
 
     def __init__(self, patterns: ArrayLike, beta: ArrayLike):
         self.neurons = Free()
@@ -62,8 +59,8 @@ class EpanechnikovDenseAM(AbstractDenseAM):
     patterns: Num[Array, "K D"]
     separation: LogSumReLU
     neurons: Free
-    similarity: ClassVar[AbstractSimilarity] = NegativeDistance()
-    states_only: ClassVar[bool] = True
+    similarity = NegativeDistance()
+    states_only = True
 
     def __init__(self, patterns: ArrayLike, beta: ArrayLike):
         self.neurons = Free()

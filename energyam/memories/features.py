@@ -12,8 +12,9 @@ from jaxtyping import Array, Float, Num, PRNGKeyArray
 from energyam import checks
 from energyam.linalg import dot
 from energyam.memories.base import as_state
-from energyam.memories.neurons import Free
+from energyam.memories.continuous import Free
 from energyam.memories.rows import as_wide
+from energyam.shown import shown
 
 Number = Float[Array, ""]
 
@@ -25,6 +26,7 @@ class Estimate(NamedTuple):
     error: Float[Array, ""]
 
 
+@shown()
 class DistributedDenseAM(eqx.Module):
     """A Gaussian memory of fixed size: E(x) ≈ −1/β log H(x), H(x) = Σ_μ exp(−β/2 ‖x − ξ_μ‖²).
 

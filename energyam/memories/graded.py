@@ -8,7 +8,6 @@ Krotov & Hopfield, ICLR 2021; Krotov, "Hierarchical associative memory" (2021).
 
 import math
 from functools import partial
-from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -141,7 +140,7 @@ class LayerNorm(AbstractNeurons):
     offset: Float[Array | float, "..."] = eqx.field(converter=_as_offset, default=0.0)
     eps: Real = eqx.field(converter=partial(checks.positive_float, "eps"), default=1e-5)
     shape: Shape = eqx.field(static=True, default=None)
-    coupled: ClassVar[bool] = True
+    coupled = True
 
     def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
         states = checks.as_floats(name, states, dims)

@@ -12,12 +12,14 @@ from jaxtyping import Array, Float, PyTree
 from energyam import checks
 from energyam.memories.hidden import AbstractRedraws, LayerRedraws, can_be_drawn
 from energyam.memories.neurons import AbstractNeurons
+from energyam.shown import shown
 
 Synapse = Callable[..., Float[Array, ""]]
 Pair = tuple[Synapse, Sequence[str]]  # a synapse, and the names of its layers
 Shape = tuple[int, ...]
 
 
+@shown()
 class HierarchicalMemory(eqx.Module):
     """Layers of neurons and the synapses between them: E(g) = Σ_layers R_l(g_l) − Σ_synapses P_s(g).
 

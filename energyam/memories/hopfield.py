@@ -8,8 +8,7 @@ from energyam import checks
 from energyam.flips.couplings import CouplingFlips, coupling_flips
 from energyam.linalg import dot
 from energyam.memories.base import AbstractMemory, Pull
-from energyam.memories.discrete import Binary
-from energyam.memories.neurons import AbstractNeurons, cost_nothing
+from energyam.memories.neurons import AbstractNeurons, Binary, cost_nothing
 
 
 class HopfieldNetwork(AbstractMemory):
@@ -65,9 +64,7 @@ class HopfieldNetwork(AbstractMemory):
         return Pull(potential, drive + bias, jnp.zeros((), drive.dtype))
 
     def flips(self, exact: bool = True) -> CouplingFlips | None:
-        if self.neurons.unit is None or not cost_nothing(self.neurons):
-            return None
-        return coupling_flips(self.weights, self.bias)
+        return coupling_flips(self.weights, self.bias) if cost_nothing(self.neurons) else None
 
 
 def _symmetric(weights):

@@ -15,19 +15,26 @@ from jaxtyping import Array, Bool, Float, Int, Num, PRNGKeyArray, UInt32
 from energyam import checks
 from energyam.hypercube import check_radius
 from energyam.linalg import dot
-from energyam.memories.discrete import Binary
+from energyam.memories.neurons import Binary
+from energyam.shown import shown
 
 Size = int | None
 _BITS = 32  # in a word of a packed address
 _BLOCK = 2**15  # such words at a time: they stay in a core's cache
 
 
+@shown()
 class NeuronSDM(eqx.Module):
     """Kanerva's sparse distributed memory: hard locations, each with an address and a row of counters.
 
     A location is active where the Hamming distance of its address is at most `radius`. Writing adds the word
     to the counters of all active locations; reading sums their counters, and the signs are the word read.
     A query that activates nothing reads itself.
+
+    With `selected`, a location looks at these coordinates alone, and its distance counts the others as equal.
+    That is Jaeckel's selected-coordinate design at radius 0: k coordinates make it active at 2⁻ᵏ of all
+    addresses, and at both of two addresses h bits apart with probability 2⁻ᵏ C(D − h, k) / C(D, k). His
+    hyperplane design for addresses with few +1 is the same with locations of +1 alone.
 
     There is no energy: the read is a gradient (that of `PatternSDM` with as many neurons) only on average
     over where the locations are. `eam.recall` iterates the read of an autoassociative memory; the energies
@@ -38,11 +45,12 @@ class NeuronSDM(eqx.Module):
     1,000 bits are 128 MB and 1 GB with a limit of 127, and little more is needed to read them.
 
     **Arguments:** `addresses` (N, D): entries ±1; `radius`: 0..D; `word_dim`: Dw, the width of the words, by
-    default D; `counter_limit`: counters stop at ± this.
+    default D; `counter_limit`: counters stop at ± this; `selected` (N, D): truth values, by default all.
 
-    Raises `ValueError` for other addresses, a radius outside 0..D, or a limit below 1.
+    Raises `ValueError` for other addresses, a radius outside 0..D, a limit below 1, or `selected` of another
+    shape.
 
-    Kanerva, *Sparse Distributed Memory* (1988).
+    Kanerva, *Sparse Distributed Memory* (1988); Jaeckel, RIACS technical report 89.28 (1989).
     """
 
     addresses: UInt32[Array, "N W"]
@@ -51,11 +59,21 @@ class NeuronSDM(eqx.Module):
     neurons: Binary
     dim: int = eqx.field(static=True)
     counter_limit: int | None = eqx.field(static=True)
+    selected: UInt32[Array, "N W"] | None = None
 
-    def __init__(self, addresses: ArrayLike, radius: int, word_dim: Size = None, counter_limit: Size = None):
+    def __init__(
+        self,
+        addresses: ArrayLike,
+        radius: int,
+        word_dim: Size = None,
+        counter_limit: Size = None,
+        selected: ArrayLike | None = None,
+    ):
         addresses = checks.as_binary("addresses", addresses, "N D")
         self.dim = addresses.shape[1]
-        self.addresses = _packed(addresses)
+        self.addresses, self.selected = _packed(addresses), None
+        if selected is not None:
+            self.selected = _packed(checks.as_array("selected", selected, "{} {}".format(*addresses.shape)))
         self.radius = jnp.asarray(check_radius(self.dim, radius))
         self.neurons = Binary()
         self.counter_limit = None if counter_limit is None else checks.count("counter_limit", counter_limit)
@@ -70,18 +88,24 @@ class NeuronSDM(eqx.Module):
         radius: int,
         word_dim: int | None = None,
         counter_limit: int | None = None,
+        selected: int | None = None,
         *,
         key: PRNGKeyArray,
     ) -> "NeuronSDM":
         """An empty memory with `num_locations` hard locations at random addresses of `dim` bits.
 
-        Raises `ValueError` for numbers below 1, or as the class does.
+        With `selected`, each looks at so many coordinates of its own, drawn without replacement. Raises
+        `ValueError` for numbers below 1, `selected` above `dim`, or as the class does.
         """
         shape = checks.count("num_locations", num_locations), -(-checks.count("dim", dim) // _BITS)
         empty = NeuronSDM(jnp.ones((1, dim), jnp.int8), radius, word_dim, counter_limit)
         addresses = jr.bits(key, shape, jnp.uint32) & empty.addresses  # 0 behind the last bit
         counters = jnp.zeros((num_locations, empty.counters.shape[1]), empty.counters.dtype)
-        return eqx.tree_at(lambda m: (m.addresses, m.counters), empty, (addresses, counters))
+        memory = eqx.tree_at(lambda m: (m.addresses, m.counters), empty, (addresses, counters))
+        if selected is None:
+            return memory
+        masks = _masks(jr.fold_in(key, 1), num_locations, dim, checks.count("selected", selected, 1, dim))
+        return eqx.tree_at(lambda m: m.selected, memory, masks, is_leaf=lambda leaf: leaf is None)
 
     @property
     def num_locations(self) -> int:
@@ -155,8 +179,8 @@ def _field(memory: NeuronSDM, state: Float[Array, " D"]) -> Float[Array, " Dw"]:
     address = _packed(state)
 
     def add_block(i, total):
-        addresses, counters, _, fresh = _block(memory, memory.counters, i)
-        near = _within(addresses, address, memory.radius) & fresh
+        locations, counters, _, fresh = _block(memory, memory.counters, i)
+        near = _within(locations, address, memory.radius) & fresh
         return total + dot(near.astype(total.dtype), counters)
 
     return lax.fori_loop(0, _num_blocks(memory), add_block, jnp.zeros(memory.counters.shape[1]))
@@ -188,24 +212,26 @@ def _active(memory: NeuronSDM, address: UInt32[Array, " W"]) -> Bool[Array, " N"
 
 
 @jax.custom_batching.sequential_vmap
-def _within(addresses, address, radius):
-    """Which addresses (b, W) lie within a Hamming distance of one (W,); one after another under `vmap`.
+def _within(locations, address, radius):
+    """Which locations (b, W) lie within a Hamming distance of a (W,); one after another under `vmap`.
 
     A query at a time a block of addresses is read from the cache; all at once they make an array that isn't.
     """
-    return jnp.sum(lax.population_count(addresses ^ address[None]).astype(jnp.int32), axis=1) <= radius
+    addresses, selected = locations
+    differ = addresses ^ address[None] if selected is None else (addresses ^ address[None]) & selected
+    return jnp.sum(lax.population_count(differ).astype(jnp.int32), axis=1) <= radius
 
 
 def _block(memory, counters, i):
-    """The i-th block of addresses and counters, its first row, and which rows no earlier block had.
+    """The i-th block of locations and counters, its first row, and which rows no earlier block had.
 
     All blocks are of one size; the last begins early enough to be whole.
     """
     N, size = memory.addresses.shape[0], _block_size(memory)
     start = jnp.minimum(i * size, N - size)
     fresh = start + jnp.arange(size) >= i * size
-    rows = (lax.dynamic_slice_in_dim(array, start, size) for array in (memory.addresses, counters))
-    return *rows, start, fresh
+    rows = ((memory.addresses, memory.selected), counters)
+    return *jax.tree.map(lambda array: lax.dynamic_slice_in_dim(array, start, size), rows), start, fresh
 
 
 def _block_size(memory):
@@ -215,6 +241,24 @@ def _block_size(memory):
 
 def _num_blocks(memory):
     return -(-memory.addresses.shape[0] // _block_size(memory))
+
+
+def _masks(key, N, D, k):
+    """Masks (N, W) of k of D coordinates each, all choices equally likely.
+
+    Bentley & Floyd, "A sample of brilliance", Communications of the ACM 30, 754 (1987).
+    """
+
+    def draw(i, chosen):
+        last = D - k + i
+        drawn = jr.randint(jr.fold_in(key, i), (N,), 0, last + 1)
+        taken = jnp.any(chosen == drawn[:, None], axis=1)
+        return chosen.at[:, i].set(jnp.where(taken, last, drawn))
+
+    chosen = lax.fori_loop(0, k, draw, jnp.full((N, k), -1, jnp.int32))
+    bits = jnp.uint32(1) << (chosen % _BITS).astype(jnp.uint32)
+    masks = jnp.zeros((N, -(-D // _BITS)), jnp.uint32)
+    return masks.at[jnp.arange(N)[:, None], chosen // _BITS].add(bits)
 
 
 def _packed(states):

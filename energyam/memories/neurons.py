@@ -1,8 +1,10 @@
 """Neurons: what values a layer takes, the energy they cost, how they move, and how they answer a field."""
 
 import abc
+from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
@@ -11,6 +13,7 @@ from jaxtyping import Array, Float, Num, PRNGKeyArray, Shaped
 
 from energyam import checks
 from energyam.abilities import check_written, optional
+from energyam.shown import shown
 
 Shape = tuple[int, ...] | None
 Layer = Float[Array, "..."]
@@ -18,18 +21,30 @@ Number = Float[Array, ""]
 Wide = Float[Array | np.ndarray, "..."]  # of numpy in double precision, where that matters
 
 
+@shown()
 class AbstractNeurons(eqx.Module):
     """The neurons of one layer: their values, their energy R(x), and argmin_x R(x) − field · x.
 
     With a convex Lagrangian L of the literature, R is its Legendre dual and `respond` is ∇L. `shape` is that
     of the layer, a field where a memory of several layers needs it, else None. R is a sum over the neurons,
     unless they are `coupled`.
+
+    **Optional values:** `values`, the two values of a two-valued neuron, the lower one first: single neurons
+    then flip, and asynchronous recall, heat baths, local minima and exact sums serve them. `unit`, how many
+    entries of the last axis move together, q for one-hot units, where a last axis may hold several units.
+    `coupled`, True where neurons constrain one another along the last axis, as on a sphere: a clamp that
+    holds some of them and leaves others is then refused.
     """
 
-    shape = None  # type: Any  # no annotation, which would make it a field
+    shape = None  # type: Any  # no annotations, which would make them fields
+    values = None  # type: tuple[int | float, int | float] | None
+    unit = None  # type: int | None
+    coupled = False
+
+    def __init_subclass__(cls, **options: Any):
+        check_written(cls, AbstractNeurons, **options)
 
     def __check_init__(self):
-        check_written(type(self), AbstractNeurons)
         if self.shape is not None:
             _check_shape("shape", self.shape)
 
@@ -49,32 +64,11 @@ class AbstractNeurons(eqx.Module):
     def retract(self, state: Layer) -> Layer:
         """The nearest state that these neurons can take."""
 
-    @property
-    @optional
-    def values(self) -> tuple[int | float, int | float] | None:
-        """The two values of a two-valued neuron, the lower one first. Write it so that single neurons flip:
-        asynchronous recall, heat baths, local minima and exact sums then serve these neurons."""
-        return None
-
     @optional
     def others(self, state: Layer | np.ndarray) -> Layer | np.ndarray | None:
         """The other values: of two-valued neurons elementwise, of a one-hot unit of q values the q − 1 other
         rows (q − 1, q) for its row (q,). Write it for units; of two-valued neurons it is derived."""
         return None if self.values is None else sum(self.values) - state
-
-    @property
-    @optional
-    def unit(self) -> int | None:
-        """How many entries of the last axis move together: q for one-hot units, 1 for two-valued neurons;
-        None for neurons without single moves. Write it where a last axis may hold several units."""
-        return None if self.values is None else 1
-
-    @property
-    @optional
-    def coupled(self) -> bool:
-        """Whether neurons constrain one another along the last axis, as on a sphere. Write it so that a clamp
-        that holds some of them and leaves others is refused."""
-        return False
 
     @optional
     def check_patterns(self, patterns: Num[Array, "K D"]) -> Num[Array, "K D"]:
@@ -118,100 +112,71 @@ class AbstractNeurons(eqx.Module):
         return None
 
 
-class Continuous(AbstractNeurons):
-    """Real neurons: R = ½‖x‖², and the answer to a field is the field."""
+class Binary(AbstractNeurons):
+    """Neurons ±1: R = 0, and the answer to a field is its sign."""
 
     shape: Shape = eqx.field(static=True, default=None)
+    values = (-1, 1)
 
     def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
-        return checks.as_floats(name, states, dims)
+        return checks.as_binary(name, states, dims)
+
+    def check_patterns(self, patterns: Num[Array, "K D"]) -> Num[Array, "K D"]:
+        if jnp.issubdtype(patterns.dtype, jnp.floating):
+            return checks.as_floats("patterns", patterns, "K D")
+        return checks.as_binary("patterns", patterns, "K D")
 
     def energy(self, state: Layer) -> Number:
-        return 0.5 * jnp.sum(state**2)
+        return jnp.zeros((), state.dtype)
 
     def respond(self, field: Layer, state: Layer, curvature: ArrayLike = 0.0) -> Layer:
-        return field / (1 + jnp.asarray(curvature, field.dtype))
+        return jnp.where(field == 0, state, jnp.sign(field))
 
     def retract(self, state: Layer) -> Layer:
-        return state
+        return jnp.where(state < 0, -1, 1).astype(state.dtype)
 
     def draw(self, field: Layer, curvature: Number, temperature: Number, *, key: PRNGKeyArray) -> Layer:
-        return _normal(field, 1 + curvature, temperature, key=key)
+        return _drawn_of_two(2 * field, (-1, 1), temperature, key=key)  # P(x = 1) = σ(2 field/T)
 
     def log_partition(self, field: Wide, curvature: ArrayLike, temperature: ArrayLike) -> Wide:
-        return _log_gaussian(field, 1 + curvature, temperature)
+        h = field / temperature
+        return field.__array_namespace__().logaddexp(h, -h) - 0.5 * curvature / temperature
 
 
-class Free(AbstractNeurons):
-    """Real neurons that cost nothing, R = 0: for energies that hold their states by themselves.
+class ZeroOne(AbstractNeurons):
+    """Neurons 0 or 1: R = 0, and the answer to a field is 1 where it is positive.
 
-    The answer to a field is field / curvature; where the curvature is 0 they stay.
+    The activity codes of Willshaw's and of sparse memories, and of Boltzmann machines.
     """
 
     shape: Shape = eqx.field(static=True, default=None)
+    values = (0, 1)
 
     def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
-        return checks.as_floats(name, states, dims)
-
-    def energy(self, state: Layer) -> Number:
-        return jnp.zeros((), state.dtype)
-
-    def respond(self, field: Layer, state: Layer, curvature: ArrayLike = 0.0) -> Layer:
-        held = jnp.asarray(curvature, field.dtype)
-        return jnp.where(held > 0, field / jnp.where(held > 0, held, 1), state)
-
-    def retract(self, state: Layer) -> Layer:
-        return state
-
-    def draw(self, field: Layer, curvature: Number, temperature: Number, *, key: PRNGKeyArray) -> Layer:
-        return _normal(field, curvature, temperature, key=key)
-
-    def log_partition(self, field: Wide, curvature: ArrayLike, temperature: ArrayLike) -> Wide:
-        return _log_gaussian(field, curvature, temperature)
-
-
-class Spherical(AbstractNeurons):
-    """Unit vectors: R = 0 on the sphere, and the answer to a field is its direction."""
-
-    shape: Shape = eqx.field(static=True, default=None)
-
-    @property
-    def coupled(self) -> bool:
-        return True
+        return as_zero_one(name, states, dims)
 
     def check_patterns(self, patterns: Num[Array, "K D"]) -> Num[Array, "K D"]:
-        return self.check("patterns", patterns, "K D")
-
-    def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
-        states = checks.as_floats(name, states, dims)
-        norms = checks.now(lambda x: jnp.linalg.norm(x.astype(float), axis=-1), states)
-        if not checks.passes(lambda r: (jnp.abs(r - 1) < 1e-2).all(), norms):
-            raise ValueError(
-                f"{name} must be unit vectors; got norms from {norms.min():.4g} to {norms.max():.4g} "
-                "(divide by the norm first)"
-            )
-        return states
+        if jnp.issubdtype(patterns.dtype, jnp.floating):
+            return checks.as_floats("patterns", patterns, "K D")
+        if patterns.dtype == bool:
+            return patterns.astype(jnp.int8)
+        return whole_patterns(patterns, self)
 
     def energy(self, state: Layer) -> Number:
         return jnp.zeros((), state.dtype)
 
     def respond(self, field: Layer, state: Layer, curvature: ArrayLike = 0.0) -> Layer:
-        # Scaled by the largest entry first: squares of small or large fields leave the range of floats.
-        size = jnp.max(jnp.abs(field), axis=-1, keepdims=True)
-        scaled = field / jnp.where(size > 0, size, 1)
-        norm = jnp.sqrt(jnp.sum(jnp.where(size > 0, scaled, 1) ** 2, axis=-1, keepdims=True))
-        return jnp.where(size > 0, scaled / norm, state)
+        pull = field - 0.5 * jnp.asarray(curvature, field.dtype)
+        return jnp.where(pull == 0, state, jnp.where(pull > 0, 1, jnp.where(pull < 0, 0, pull)))
 
     def retract(self, state: Layer) -> Layer:
-        return self.respond(state, state)
+        return jnp.where(state < 0.5, 0, 1).astype(state.dtype)
 
-    def tangent(self, state: Layer, vector: Layer) -> Layer:
-        return vector - jnp.sum(state * vector, axis=-1, keepdims=True) * state
+    def draw(self, field: Layer, curvature: Number, temperature: Number, *, key: PRNGKeyArray) -> Layer:
+        return _drawn_of_two(field - 0.5 * curvature, (0, 1), temperature, key=key)
 
-    def geodesic(self, state: Layer, step: Layer) -> tuple[Layer, Layer]:
-        angle = jnp.sqrt(jnp.sum(step**2, axis=-1, keepdims=True))
-        arrived = jnp.cos(angle) * state + jnp.sinc(angle / jnp.pi) * step
-        return self.retract(arrived), jnp.cos(angle) * step - angle * jnp.sin(angle) * state
+    def log_partition(self, field: Wide, curvature: ArrayLike, temperature: ArrayLike) -> Wide:
+        return field.__array_namespace__().logaddexp(0 * field, (field - 0.5 * curvature) / temperature)
 
 
 def is_curved(neurons: AbstractNeurons) -> bool:
@@ -220,20 +185,43 @@ def is_curved(neurons: AbstractNeurons) -> bool:
 
 
 def is_movable(neurons: AbstractNeurons) -> bool:
-    """Whether neurons have single moves."""
-    if neurons.values is not None or neurons.unit is not None:
+    """Whether neurons have single moves; raises `ValueError` for other values that are none, or of another
+    shape."""
+    two, unit = neurons.values is not None, neurons.unit or 3
+    called = f"others of {type(neurons).__name__}"
+    with jax.ensure_compile_time_eval():  # known inside `jit` too
+        start: Any = jnp.asarray(neurons.values, float) if two else jnp.eye(unit)[0]
+        found: Any = neurons.others(start)
+    if found is None and not two:
+        return False
+    if two and (found is None or jnp.shape(found) != (2,)):
+        raise ValueError(f"{called} must be like the state, elementwise; got {found}")
+    if not two and jnp.shape(found) != (unit - 1, unit):
+        raise ValueError(
+            f"{called} must be {(unit - 1, unit)} for a row of {unit} values; got {jnp.shape(found)}"
+        )
+    if not checks.is_known(found):
         return True
-    return neurons.others(jnp.eye(2)[0]) is not None
+    found, start = np.asarray(found), np.asarray(start)
+    if two and (found != start[::-1]).any():
+        raise ValueError(f"{called} must turn each of {neurons.values} into the other; got {found}")
+    if not two and (found == start).all(axis=1).any():
+        raise ValueError(f"{called} must leave out the value that the unit has; got {found}")
+    return True
 
 
 def cost_nothing(neurons: AbstractNeurons) -> bool:
     """Whether R is known to be 0 for all values that a neuron, or a unit, moves between.
 
-    Moves then need not ask for it.
+    Moves then need not ask for it. False for neurons that declare neither `values` nor a `unit`.
     """
-    values = jnp.eye(neurons.unit or 2) if neurons.values is None else jnp.asarray(neurons.values, float)
-    costs = checks.now(lambda: jnp.stack([neurons.energy(jnp.atleast_1d(value)) for value in values]))
-    return checks.is_known(costs) and bool(checks.now(lambda costs: (costs == 0).all(), costs))
+    if neurons.values is None and neurons.unit is None:
+        return False
+    with jax.ensure_compile_time_eval():
+        two = neurons.values is not None
+        rows = jnp.asarray(neurons.values, float)[:, None] if two else jnp.eye(neurons.unit)
+        costs = jax.vmap(neurons.energy)(rows)
+    return checks.is_known(costs) and not np.asarray(costs).any()
 
 
 def whole_patterns(patterns: Num[Array, "K D"], neurons: AbstractNeurons) -> Num[Array, "K D"]:
@@ -247,22 +235,27 @@ def whole_patterns(patterns: Num[Array, "K D"], neurons: AbstractNeurons) -> Num
     return patterns.astype(jnp.int8)
 
 
-def _normal(field, curvature, temperature, *, key):
-    """Numbers from exp((field x − ½ curvature x²)/T)."""
-    curvature = jnp.asarray(curvature, field.dtype)
-    noise = jr.normal(key, field.shape, field.dtype)
-    return field / curvature + jnp.sqrt(temperature / curvature).astype(field.dtype) * noise
-
-
-def _log_gaussian(field, curvature, temperature):
-    """The log of the integral of exp((field x − ½ curvature x²)/T) over all x, for each field."""
-    xp = field.__array_namespace__()
-    return field**2 / (2 * temperature * curvature) + 0.5 * xp.log(2 * np.pi * temperature / curvature)
-
-
 def _check_shape(name, value):
     """Raise `ValueError` unless a layer's shape is a tuple of whole numbers above 0."""
     if not isinstance(value, tuple):
         raise ValueError(f"{name} must be a tuple of whole numbers, such as (28, 28); got {value!r:.80}")
     for i, size in enumerate(value):
         checks.count(f"{name}[{i}]", size)
+
+
+def _drawn_of_two(drive, values, temperature, *, key):
+    """The upper value with probability σ(drive/T); NaN where the drive is."""
+    drive = drive - temperature * jr.logistic(key, drive.shape, drive.dtype)
+    low, high = values
+    return jnp.where(drive > 0, high, jnp.where(drive <= 0, low, drive)).astype(drive.dtype)
+
+
+def as_zero_one(name: str, value: Any, dims: str) -> Shaped[Array, "..."]:
+    """`value` as an array of entries 0 and 1: integers and bools become int8 and floats stay as they are."""
+    array = checks.as_array(name, value, dims)
+    if not checks.passes(lambda x: ((x == 0) | (x == 1)).all(), array):
+        got = np.unique(np.asarray(array, dtype=np.float64))
+        shown = ", ".join(f"{v:g}" for v in got[:4]) + (", …" if got.size > 4 else "")
+        fix = " (states ±1 become 0/1 by (x + 1) / 2)" if set(got) <= {-1, 1} else ""
+        raise ValueError(f"{name} must have entries 0 and 1; got entries {shown}{fix}")
+    return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(jnp.int8)

@@ -14,8 +14,10 @@ from energyam.memories.associator import more_pairs
 from energyam.memories.reads import nearest, read
 from energyam.memories.rows import Indices, kept_rows
 from energyam.memories.separation import AbstractSeparation
+from energyam.shown import shown
 
 
+@shown()
 class PaddedKeyValueMemory(eqx.Module):
     """A `KeyValueMemory` with room for more: reads compile once per capacity, not once per number of pairs.
 

@@ -1,7 +1,5 @@
 """The polynomial separation, whose gains are exact."""
 
-from typing import ClassVar
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -14,8 +12,9 @@ from energyam.flips import integer_powers
 from energyam.flips.abstract import Change
 from energyam.flips.bounds import Bounds, of_sums, sums
 from energyam.flips.integer_powers import MAX_ORDER, largest_order, limbs_for, power
+from energyam.linalg import saturated
 from energyam.log_scale import compressed, is_beyond
-from energyam.memories.separation import AbstractSeparation, Pair, Similarities, by_blocks, saturated
+from energyam.memories.separation import AbstractSeparation, Directions, Pair, Similarities, by_blocks
 
 _SMALL_ORDER = 19  # up to here bounds take products of squares too: their n units of rounding are few
 
@@ -40,7 +39,7 @@ class Polynomial(AbstractSeparation):
     n: Num[Array, ""]
     rectified: bool = eqx.field(static=True)
     limbs: int = eqx.field(static=True, default=limbs_for(MAX_ORDER))  # of the integers that decide
-    growing: ClassVar[bool] = True
+    growing = True
 
     def __init__(self, n: ArrayLike, rectified: bool = True):
         checks.positive("n", n)
@@ -78,7 +77,7 @@ class Polynomial(AbstractSeparation):
         unit = jnp.minimum(scale ** (self.n - 1.0), largest / 2.0**32)
         return self._value(total, scale), unit
 
-    def gain(self, similarities: Similarities, direction: Num[Array, " K"], step: ArrayLike) -> Change:
+    def gain(self, similarities: Similarities, direction: Directions, step: ArrayLike) -> Change:
         before, after = similarities, similarities + step * direction
         if self.rectified:
             before, after = jax.nn.relu(before), jax.nn.relu(after)

@@ -12,8 +12,7 @@ from jaxtyping import Array, Float, Int, Num
 from energyam import checks
 from energyam.flips.abstract import AbstractFlips
 from energyam.flips.joined import JoinedFlips, split
-from energyam.memories.base import AbstractMemory, Pull, as_state
-from energyam.memories.dense import AbstractDenseAM
+from energyam.memories.base import AbstractDenseAM, AbstractMemory, Pull, as_state
 from energyam.memories.neurons import AbstractNeurons
 from energyam.memories.reads import nearest
 

@@ -1,16 +1,15 @@
 """Sparse distributed memory by its patterns: dense memories that weigh them as the neurons in common do."""
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from jax.typing import ArrayLike
 from jaxtyping import Array, Num
 
 from energyam import checks
-from energyam.memories.dense import AbstractDenseAM
-from energyam.memories.discrete import Binary
+from energyam.memories.base import AbstractDenseAM
+from energyam.memories.continuous import Spherical
 from energyam.memories.intersection import CapIntersection, CircleIntersection, Count, Key
-from energyam.memories.neurons import Spherical
-from energyam.memories.similarity import AbstractSimilarity, Dot
+from energyam.memories.neurons import Binary
 
 
 class PatternSDM(AbstractDenseAM):
@@ -32,8 +31,7 @@ class PatternSDM(AbstractDenseAM):
     patterns: Num[Array, "K D"]
     separation: CircleIntersection
     neurons: Binary
-    similarity: ClassVar[AbstractSimilarity] = Dot()
-    states_only: ClassVar[bool] = True
+    states_only = True
 
     def __init__(self, patterns: ArrayLike, radius: int, num_neurons: Count = None, *, key: Key = None):
         self.neurons = Binary()
@@ -60,8 +58,7 @@ class ContinuousSDM(AbstractDenseAM):
     patterns: Num[Array, "K D"]
     separation: CapIntersection | CircleIntersection
     neurons: Spherical
-    similarity: ClassVar[AbstractSimilarity] = Dot()
-    states_only: ClassVar[bool] = True
+    states_only = True
 
     def __init__(self, patterns: ArrayLike, radius: ArrayLike, weighting: Literal["cap", "circle"] = "cap"):
         self.neurons = Spherical()

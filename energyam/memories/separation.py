@@ -22,6 +22,7 @@ from energyam.flips.bounds import Bounds
 from energyam.flips.derived import one_number
 from energyam.memories.hidden import AbstractHiddenUnits
 from energyam.memories.neurons import is_curved
+from energyam.shown import shown
 
 Similarities = Float[Array, " K"]
 Directions = Num[Array, " K"]
@@ -46,11 +47,23 @@ class Blocks(Protocol):
         """Of a total Σ_μ F(s_μ)/F(c): the potential, and what relative weights are multiplied by."""
 
 
+@shown()
 class AbstractSeparation(eqx.Module):
-    """A potential over similarities: the one method that must be written. All others are optional."""
+    """A potential over similarities: the one method that must be written. All others are optional.
 
-    def __check_init__(self):
-        check_written(type(self), AbstractSeparation)
+    **Optional values:** `growing`, True where |F'| grows with the similarity: beside `gain` and `bounds`, a
+    pattern that outweighs all others then decides whole sweeps. `squares`, True where the potential is
+    ½ Σ s²: flips then interact by pairs, through couplings ΞᵀΞ. `fewest`, of a separation by a threshold:
+    how many similarities it takes at least. Where the least of the k largest weighs 0 among these k alone,
+    they are all that count, and reads look at no others.
+    """
+
+    growing = False
+    squares = False
+    fewest = None  # type: int | None
+
+    def __init_subclass__(cls, **options: Any):
+        check_written(cls, AbstractSeparation, **options)
 
     @abc.abstractmethod
     def potential(self, similarities: Similarities) -> Float[Array, ""]:
@@ -93,28 +106,6 @@ class AbstractSeparation(eqx.Module):
         does not serve. Write it, beside `gain`, so that one product decides most flips of many neurons."""
         return None
 
-    @property
-    @optional
-    def growing(self) -> bool:
-        """Whether |F'| grows with the similarity. Write it so that a pattern that outweighs all others
-        decides whole sweeps (beside `gain` and `bounds`)."""
-        return False
-
-    @property
-    @optional
-    def squares(self) -> bool:
-        """Whether the potential is ½ Σ s², so that flips interact by pairs, through couplings ΞᵀΞ. Write it
-        for such a potential alone."""
-        return False
-
-    @property
-    @optional
-    def fewest(self) -> int | None:
-        """How many similarities it takes at least, of a separation by a threshold: where the least of the k
-        largest weighs 0 among these k alone, they are all that count. Write it so that reads look at these
-        k."""
-        return None
-
     @optional
     def among_largest(self) -> "tuple[int, AbstractSeparation] | None":
         """How many of the largest similarities count alone, and how they are weighed. Write it so that reads
@@ -155,9 +146,3 @@ def check_similarities(separation: Any, dim: int, neurons: Any, cosines: bool, o
         raise ValueError(
             f"separation must take cosines of unit vectors; got {name} of overlaps (cosines=True)"
         )
-
-
-def saturated(value: Float[Array, "..."]) -> Float[Array, "..."]:
-    """`value` within the range of floats."""
-    largest = jnp.finfo(value.dtype).max
-    return jnp.clip(value, -largest, largest)

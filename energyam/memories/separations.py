@@ -16,15 +16,9 @@ from jaxtyping import Array, Float
 from energyam import checks
 from energyam.flips.abstract import Change
 from energyam.flips.bounds import Bounds, of_powers, of_terms
+from energyam.linalg import saturated
 from energyam.memories.hidden import AbstractHiddenUnits, DrawnPatterns, GaussianUnits
-from energyam.memories.separation import (
-    AbstractSeparation,
-    Directions,
-    Pair,
-    Similarities,
-    by_blocks,
-    saturated,
-)
+from energyam.memories.separation import AbstractSeparation, Directions, Pair, Similarities, by_blocks
 
 
 class Quadratic(AbstractSeparation):
@@ -36,8 +30,14 @@ class Quadratic(AbstractSeparation):
     Hopfield, PNAS 79 (1982).
     """
 
+    growing = True
+    squares = True
+
     def potential(self, similarities: Similarities) -> Float[Array, ""]:
-        return by_blocks(self, similarities)[0]
+        return saturated(0.5 * jnp.sum(similarities**2))
+
+    def weights(self, similarities: Similarities) -> Similarities:
+        return similarities
 
     def blocks(self) -> "Quadratic":
         return self
@@ -59,14 +59,6 @@ class Quadratic(AbstractSeparation):
         rises, falls = similarities + 0.5 * step, similarities - 0.5 * step
         return of_terms(rises, falls, jnp.asarray(step, rises.dtype), self.potential(similarities))
 
-    @property
-    def growing(self) -> bool:
-        return True
-
-    @property
-    def squares(self) -> bool:
-        return True
-
     def hidden(self) -> AbstractHiddenUnits:
         return GaussianUnits()
 
@@ -76,6 +68,8 @@ class ReLU(AbstractSeparation):
 
     potential(s) = ½ Σ_μ max(s_μ, 0)², weights(s) = max(s, 0).
     """
+
+    growing = True
 
     def potential(self, similarities: Similarities) -> Float[Array, ""]:
         return by_blocks(self, similarities)[0]
@@ -102,10 +96,6 @@ class ReLU(AbstractSeparation):
         rises, falls = (high - here) * (high + here), (here - low) * (here + low)
         return of_terms(rises, falls, jnp.asarray(0.5, here.dtype), self.potential(similarities))
 
-    @property
-    def growing(self) -> bool:
-        return True
-
 
 class LogSumExp(AbstractSeparation):
     """The log-sum-exp potential, whose weights are attention's softmax.
@@ -123,6 +113,7 @@ class LogSumExp(AbstractSeparation):
 
     beta: Float[Array, ""]
     divided: bool = eqx.field(static=True)
+    growing = True
 
     def __init__(self, beta: ArrayLike, divided: bool = True):
         self.beta = checks.positive_float("beta", beta)
@@ -133,10 +124,6 @@ class LogSumExp(AbstractSeparation):
 
     def blocks(self) -> "LogSumExp":
         return self
-
-    @property
-    def growing(self) -> bool:
-        return True
 
     def hidden(self) -> AbstractHiddenUnits:
         return DrawnPatterns(self.beta, 1 / self.beta if self.divided else jnp.ones_like(self.beta))

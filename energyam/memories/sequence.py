@@ -9,11 +9,13 @@ from jaxtyping import Array, ArrayLike, Float, Num, Shaped
 from energyam import checks
 from energyam.learning import as_transitions
 from energyam.linalg import dot
-from energyam.memories.discrete import Binary
+from energyam.memories.neurons import Binary
 from energyam.memories.reads import read_pairs
 from energyam.memories.separation import AbstractSeparation
+from energyam.shown import shown
 
 
+@shown()
 class AbstractSequence(eqx.Module):
     """A network of D neurons ±1 whose next state hangs on the present one and the one `delay` steps ago.
 

@@ -1,6 +1,7 @@
 """Similarities: how a memory compares a state with a pattern, before a separation weighs the results."""
 
 import abc
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -9,6 +10,7 @@ from jaxtyping import Array, Float, Int, Num
 
 from energyam.abilities import check_written, optional
 from energyam.linalg import dot, overlaps
+from energyam.shown import shown
 
 Patterns = Num[Array, "K D"]
 State = Float[Array, " D"]
@@ -18,11 +20,18 @@ Step = Float[Array, " w"]
 Pull = tuple[State, Float[Array, ""]]
 
 
+@shown()
 class AbstractSimilarity(eqx.Module):
-    """How near a state is to a pattern: larger is nearer. `of`, for one pair, is all that must be written."""
+    """How near a state is to a pattern: larger is nearer. `of`, for one pair, is all that must be written.
 
-    def __check_init__(self):
-        check_written(type(self), AbstractSimilarity)
+    **Optional value:** `overlaps`, True for the overlap ξ · x itself and no other similarity: between whole
+    numbers flips are then exact.
+    """
+
+    overlaps = False
+
+    def __init_subclass__(cls, **options: Any):
+        check_written(cls, AbstractSimilarity, **options)
 
     @abc.abstractmethod
     def of(self, pattern: State, state: State) -> Float[Array, ""]:
@@ -57,20 +66,11 @@ class AbstractSimilarity(eqx.Module):
         """
         return None
 
-    @property
-    @optional
-    def overlaps(self) -> bool:
-        """Whether this is the overlap ξ · x itself. Write it for such a similarity alone: between whole
-        numbers flips are then exact."""
-        return False
-
 
 class Dot(AbstractSimilarity):
     """The overlap ξ · x."""
 
-    @property
-    def overlaps(self) -> bool:
-        return True
+    overlaps = True
 
     def of(self, pattern: State, state: State) -> Float[Array, ""]:
         return dot(pattern, state)

@@ -1,7 +1,6 @@
 """Softmax neurons: a layer whose activity sums to 1."""
 
 from functools import partial
-from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -29,7 +28,7 @@ class Softmax(AbstractNeurons):
 
     beta: Real = eqx.field(converter=partial(checks.positive_float, "beta"))
     shape: Shape = eqx.field(static=True, default=None)
-    coupled: ClassVar[bool] = True
+    coupled = True
 
     def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
         states = in_range(name, states, dims, 0, 1)

@@ -6,7 +6,6 @@ the few largest where these prove to be all that count. The sums of `LogSumReLU`
 """
 
 from functools import partial
-from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -47,7 +46,7 @@ class Entmax(AbstractSeparation):
 
     beta: Float[ArrayLike, ""] = eqx.field(converter=partial(checks.positive_float, "beta"))
     alpha: Float[ArrayLike, ""] = eqx.field(converter=_as_alpha, default=1.5)
-    fewest: ClassVar[int] = 1
+    fewest = 1
 
     def potential(self, similarities: Similarities) -> Float[Array, ""]:
         return _entmax_potential(similarities, *self._numbers(similarities))
@@ -80,7 +79,7 @@ class KSubsets(AbstractSeparation):
     k: int = eqx.field(static=True, converter=partial(checks.count, "k"))
 
     @property
-    def fewest(self) -> int:
+    def fewest(self) -> int:  # type: ignore[override]
         return self.k
 
     def potential(self, similarities: Similarities) -> Float[Array, ""]:

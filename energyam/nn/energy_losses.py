@@ -149,8 +149,7 @@ def _mean_over_moves(memory, states, loss):
     layers = layers_of(memory, states, True, "states")
 
     def of_one(state):
-        nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, bool), state)
-        return loss(*view_of(ready(memory, exact=False), state, nothing).changes()).sum()
+        return loss(*view_of(ready(memory, exact=False), state).changes()).sum()
 
     return _mean(layers, states, "states", of_one)
 

@@ -19,8 +19,8 @@ from energyam.dynamics.recall import recall
 from energyam.dynamics.synchronous import Synchronous
 from energyam.linalg import dot
 from energyam.memories.associator import KeyValueMemory
+from energyam.memories.continuous import Continuous
 from energyam.memories.dense import DenseAM
-from energyam.memories.neurons import Continuous
 from energyam.memories.separation import AbstractSeparation
 from energyam.memories.separations import LogSumExp
 from energyam.nn.masked import Masked

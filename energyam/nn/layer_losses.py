@@ -17,8 +17,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PyTree
 
 from energyam import checks
-from energyam.dynamics.fields import declared_neurons
 from energyam.dynamics.recall import recall
+from energyam.dynamics.states import declared_neurons
 from energyam.dynamics.update import AbstractUpdate
 from energyam.memories.neurons import is_movable
 

@@ -8,9 +8,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, PyTree
 
 from energyam import checks
-from energyam.dynamics.defaults import default_update
 from energyam.dynamics.fields import held, is_still
-from energyam.dynamics.recall import recall
+from energyam.dynamics.recall import default_update, recall
 from energyam.dynamics.states import as_working, checked_clamp, checked_states, layers_of
 from energyam.dynamics.update import AbstractUpdate, Tick
 

@@ -17,7 +17,7 @@ from jaxtyping import ArrayLike, UInt8
 from PIL import Image
 
 from energyam import checks
-from energyam.dynamics.recall import Recall
+from energyam.dynamics.traces import Recall
 from energyam.dynamics.update import Flips
 from energyam.files import as_path, replacing
 from energyam.plotting.figures import checked_names, energy_curve, energy_panels, names_above, num_updates

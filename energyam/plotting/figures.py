@@ -10,8 +10,7 @@ import jax
 import numpy as np
 from jaxtyping import ArrayLike, Float, Int, UInt8
 
-from energyam.dynamics.recall import Recall
-from energyam.dynamics.traces import frame_updates
+from energyam.dynamics.traces import Recall, frame_updates
 from energyam.log_scale import log_sizes
 from energyam.plotting.pixels import GREYS, SHADES, Shape, as_grid, as_pictures, shades
 

@@ -10,7 +10,7 @@ from jaxtyping import ArrayLike, Float
 from PIL import Image, ImageDraw
 
 from energyam import checks
-from energyam.dynamics.recall import Recall
+from energyam.dynamics.traces import Recall
 from energyam.memories.neurons import AbstractNeurons, is_movable
 from energyam.plotting.animation import Animation
 from energyam.plotting.figures import ACCENT, new_figure, rendered
