@@ -12,6 +12,7 @@ import jax
 import jax.random as jr
 import jaxtyping
 import pytest
+from jax._src import compiler  # private, and the one place where options of all programs are made
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
@@ -45,6 +46,14 @@ AS_USERS_DO = (
     "associator asynchronous bounds compilations distances faults flips reads separations sharding "
     "sparse_reads synchronous training"
 ).split()
+as_made = getattr(compiler, "get_compile_options", None)  # None: tests of another jax take longer
+
+
+def quickly_made(*args, **kwargs):
+    """The options of a program, with the older of XLA's two emitters of fused loops: half of the work."""
+    options = as_made(*args, **kwargs)
+    options.env_option_overrides = [*options.env_option_overrides, ("xla_cpu_use_fusion_emitters", False)]
+    return options
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -54,12 +63,22 @@ def _programs_of_one_file(request):
     What a file compiled is forgotten: a process may map memory 65,530 times, and some 3,000 tests come near.
     """
     as_users_do = request.path.stem.removeprefix("test_") in AS_USERS_DO
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", not as_users_do)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
+    with pytest.MonkeyPatch.context() as patch:
+        before = jax.config.read("jax_disable_most_optimizations")
+        jax.config.update("jax_disable_most_optimizations", not as_users_do)
+        if not as_users_do and as_made is not None:
+            patch.setattr(compiler, "get_compile_options", quickly_made)
+        yield
+        jax.config.update("jax_disable_most_optimizations", before)
     jax.clear_caches()
     gc.collect()
+
+
+def pytest_collection_finish():
+    """Collect garbage seldom, and not among all that was imported: tracing makes much that lives for long."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(autouse=True)

@@ -256,10 +256,16 @@ MADE = {
 
 
 def chosen(memory, x):
-    """The classes of a memory's flips and of all in them, and the plan of a sweep."""
-    view = view_of(ready(memory), x, jnp.zeros(x.shape, bool))
-    plan = sweep.planned(view.flips, view.flips.start(x), view.neurons, jnp.arange(x.size))
-    return jax.tree.structure(view.flips), jax.tree.map(lambda leaf: leaf.dtype, view.flips), plan
+    """The classes of a memory's flips and of all in them, and the plan of a sweep, as a recall traces them."""
+    found = []
+
+    def trace(memory, x):
+        view = view_of(ready(memory), x, jnp.zeros(x.shape, bool))
+        plan = sweep.planned(view.flips, view.flips.start(x), view.neurons, jnp.arange(x.size))
+        found.append((jax.tree.structure(view.flips), jax.tree.map(lambda leaf: leaf.dtype, view.flips), plan))
+
+    eqx.filter_eval_shape(trace, memory, x)
+    return found[0]
 
 
 @pytest.mark.parametrize("name", MADE)
