@@ -46,7 +46,7 @@ AS_USERS_DO = (
     "associator asynchronous bounds compilations distances faults flips reads separations sharding "
     "sparse_reads synchronous training"
 ).split()
-as_made = getattr(compiler, "get_compile_options", None)  # None: tests of another jax take longer
+as_made = getattr(compiler, "get_compile_options", None)
 
 
 def quickly_made(*args, **kwargs):
@@ -56,8 +56,20 @@ def quickly_made(*args, **kwargs):
     return options
 
 
+@pytest.fixture(scope="session")
+def has_older_emitter():
+    """Whether this jax lets options of all programs be changed, and its XLA has two emitters; else tests take
+    longer."""
+    try:
+        program = jax.jit(lambda x: x + 1).lower(1.0)
+        program.compile(compiler_options={"xla_cpu_use_fusion_emitters": False})
+    except Exception:  # whatever another XLA says of an option that it doesn't know
+        return False
+    return as_made is not None
+
+
 @pytest.fixture(autouse=True, scope="module")
-def _programs_of_one_file(request):
+def _programs_of_one_file(request, has_older_emitter):
     """Most files compile without most optimisations: compiling is most of their time.
 
     What a file compiled is forgotten: a process may map memory 65,530 times, and some 3,000 tests come near.
@@ -66,7 +78,7 @@ def _programs_of_one_file(request):
     with pytest.MonkeyPatch.context() as patch:
         before = jax.config.read("jax_disable_most_optimizations")
         jax.config.update("jax_disable_most_optimizations", not as_users_do)
-        if not as_users_do and as_made is not None:
+        if has_older_emitter and not as_users_do:
             patch.setattr(compiler, "get_compile_options", quickly_made)
         yield
         jax.config.update("jax_disable_most_optimizations", before)
