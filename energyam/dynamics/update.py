@@ -1,7 +1,6 @@
 """What an update rule is: how one state moves, with its own carry, randomness and record."""
 
 import abc
-import functools
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -10,13 +9,18 @@ import jax.random as jr
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
-from energyam import checks
 from energyam.abilities import check_written, optional
 from energyam.shown import shown
 
 ORDERS = ("permutation", "uniform", "sequential")  # in which the neurons of a step are tried
-checked_order = functools.partial(checks.one_of, "order", choices=ORDERS)
 _MOST_PLACE_BITS = 20  # 12 bits of a word remain random
+
+
+def checked_order(order: str) -> str:
+    """`order`, if it is one of `ORDERS`; raises `ValueError` otherwise."""
+    if not isinstance(order, str) or order not in ORDERS:
+        raise ValueError(f"order must be 'permutation', 'uniform' or 'sequential'; got {order!r}")
+    return order
 
 
 class Tick(eqx.Module):

@@ -74,9 +74,7 @@ def minimize(
     of_start, of_sweeps = jr.split(key)
     states = _starts(layers.neurons, layers.shapes, layers.structure, num_chains, of_start)
     temperatures = _temperatures(memory, jax.tree.map(lambda leaf: leaf[0], states), schedule, num_sweeps)
-    # Padded, so that another number of sweeps, up to `_LISTED`, compiles nothing.
-    listed = jnp.pad(temperatures.astype(float), (0, -num_sweeps % _LISTED))
-    states = _swept(memory, states, listed, jnp.asarray(num_sweeps), of_sweeps)
+    states = _annealed(memory, states, temperatures, of_sweeps)
     states = recall(memory, states, Asynchronous("sequential"), _DESCENT, record=False).state
     energies = _energies(memory, states)
     best = jnp.argmin(jnp.where(jnp.isnan(energies), jnp.inf, energies))
@@ -121,6 +119,13 @@ def _random_layer(neurons, shape, key):
     zeros = jnp.zeros(shape)
     drawn = neurons.draw(zeros, jnp.zeros(()), jnp.ones(()), key=key)
     return neurons.retract(jr.normal(key, shape)) if drawn is None else drawn
+
+
+def _annealed(memory, states, temperatures, key):
+    """The states after a sweep at each of the temperatures, whose number compiles nothing up to `_LISTED`."""
+    num_sweeps = temperatures.shape[0]
+    padded = jnp.pad(temperatures.astype(float), (0, -num_sweeps % _LISTED))
+    return _swept(memory, states, padded, jnp.asarray(num_sweeps), key)
 
 
 @eqx.filter_jit

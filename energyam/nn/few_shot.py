@@ -94,7 +94,7 @@ def _max_pool(maps: Float[Array, "1 H W C"]) -> Float[Array, "1 H2 W2 C"]:
 def _pictures(name: str, images: Any) -> Float[Array, "S 28 28"]:
     images = checks.as_array(name, images, "S 28 28")
     if not jnp.issubdtype(images.dtype, jnp.floating):
-        raise ValueError(f"{name} must be floats, ink 1 on paper 0; got dtype {images.dtype}")
+        raise ValueError(f"{name} must be (S, 28, 28) floats, ink 1 on paper 0; got dtype {images.dtype}")
     return images
 
 
