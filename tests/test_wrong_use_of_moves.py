@@ -256,7 +256,7 @@ MADE = {
 
 
 def chosen(memory, x):
-    """The classes of a memory's flips and of all in them, and the plan of a sweep, as a recall traces them."""
+    """The classes of a memory's flips, of all in them, and the plan of a sweep, as a recall traces them."""
     found = []
 
     def trace(memory, x):
