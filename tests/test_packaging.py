@@ -22,6 +22,7 @@ OURS = PROJECT["urls"]["Repository"].removeprefix("https://github.com/")
 OTHERS = {"jax-ml/jax", "patrick-kidger/equinox", "brendenlake/omniglot", "bhoov/amtutorial"} | {
     "PCJohn/attractors",
     "MTMTransformer/MTMTransformer",
+    "ml-jku/hopfield-layers",
 }
 NAMED = re.compile(r"(?:github\.com|githubusercontent\.com|google\.com/github)/([\w-]+/[\w-]+)")
 TEXTS = {".py", ".md", ".ipynb", ".toml", ".yml", ".yaml", ".cff", ".sh"}

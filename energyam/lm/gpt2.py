@@ -53,8 +53,6 @@ def gpt2_from_huggingface(weights: Weights, dtype: DTypeLike) -> LanguageModel:
     context, heads = weights.count("n_positions"), weights.count("n_head")
     prefix = "transformer." if "transformer.wte.weight" in weights.names else ""
     weights.must_all_be_known(_known(layers, prefix), _HARMLESS)
-    if D % heads:
-        raise ValueError(f"{weights.origin}: n_head must divide n_embd, {D}; got {heads}")
 
     def single(name, *shape):
         return jnp.asarray(weights.tensor(prefix + name, shape), dtype)
@@ -70,6 +68,8 @@ def gpt2_from_huggingface(weights: Weights, dtype: DTypeLike) -> LanguageModel:
 
     attention = norm("ln_1"), affine("attn.c_attn", D, 3 * D), affine("attn.c_proj", D, D)
     mlp = norm("ln_2"), affine("mlp.c_fc", D, inner), affine("mlp.c_proj", inner, D)
+    if D % heads:
+        raise ValueError(f"{weights.origin}: n_head must divide n_embd, {D}; got {heads}")
     return LanguageModel(
         embedding=single("wte.weight", weights.count("vocab_size"), D),
         position_embedding=single("wpe.weight", context, D),
