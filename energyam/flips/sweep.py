@@ -58,11 +58,10 @@ def descend(
         else:
             change = flips.changes(kept)(neurons.steps, None)
             most = change.value - change.error
-        nothing = Swept(neurons.state, energy, jnp.full(order.shape, energy), jnp.full_like(order, -1))
         return lax.cond(
             unvmap_any((neurons.free & (most > 0)).any()),
             lambda: _in_blocks(flips, neurons, kept, energy, order, None, once, how)[0],
-            lambda: nothing,
+            lambda: Swept(neurons.state, energy, jnp.full(order.shape, energy), jnp.full_like(order, -1)),
         )
 
     leader = flips.leader(kept) if once else None
@@ -140,24 +139,30 @@ def lowered(energy: Float[Array, "..."], change: Float[Array, "..."]) -> Float[A
     return jnp.clip(energy - change, -largest, largest)
 
 
+def _steps_now(neurons, state, i):
+    """What a move adds to neurons now: back, where they have moved. (Carried, XLA would copy it each try.)"""
+    steps = neurons.steps[i]
+    return jnp.where(2 * jnp.abs(state[i] - neurons.state[i]) > jnp.abs(steps), -steps, steps)
+
+
 def _one_by_one(flips, neurons, kept, energy, order, thresholds):
     flips = flips.laid_out()
 
     def try_one(at, tried):
-        state, steps, kept, energy = at
+        state, kept, energy = at
         i, threshold = tried
-        step = steps[i[None]]
+        step = _steps_now(neurons, state, i[None])
         change, after = flips.attempt(kept, state, i[None], step)
         falls = neurons.free[i] & exceeds(change, threshold)
         moved = jnp.where(falls, step, 0)
-        state, steps = state.at[i[None]].add(moved), steps.at[i[None]].add(-2 * moved)
+        state = state.at[i[None]].add(moved)
         energy = jnp.where(falls, lowered(energy, change.value), energy)
         kept = jax.tree.map(functools.partial(jnp.where, falls), after, kept)
-        return (state, steps, kept, energy), (energy, jnp.where(falls, i, -1))
+        return (state, kept, energy), (energy, jnp.where(falls, i, -1))
 
     thresholds = jnp.zeros(order.shape, neurons.state.dtype) if thresholds is None else thresholds
-    start = *neurons[:2], kept, energy
-    (state, _, kept, energy), (energies, moved) = lax.scan(try_one, start, (order, thresholds))
+    start = neurons.state, kept, energy
+    (state, kept, energy), (energies, moved) = lax.scan(try_one, start, (order, thresholds))
     return Swept(state, energy, energies, moved), kept
 
 
@@ -171,7 +176,7 @@ def _in_blocks(flips, neurons, kept, energy, order, thresholds, once, how):
     def decide(at, block):
         own, kept, energy = at
         of_block, allowed, thresholds, start = block
-        x, steps = start if once else (own[0][of_block], own[1][of_block])
+        x, steps = start if once else (own[of_block], _steps_now(neurons, own, of_block))
         same = None if once else (of_block[:, None] == of_block[None]).astype(x.dtype)
         tried, seen = _Block(x, steps, allowed, thresholds, same), flips.block(of_block)
         if how.how == "rounds":
@@ -179,16 +184,15 @@ def _in_blocks(flips, neurons, kept, energy, order, thresholds, once, how):
         else:
             kept, energies, moved = _by_bounds(seen, kept, energy, tried, descending)
         if not once:
-            own = own[0].at[of_block].add(moved), own[1].at[of_block].add(-2 * moved)
+            own = own.at[of_block].add(moved)
         return (own, kept, energies[-1]), (energies, moved)
 
     start = (by_block(neurons.state[order]), by_block(neurons.steps[order])) if once else None
     blocks = by_block(order), by_block(neurons.free[order]), by_block(thresholds), start
-    own: Any = None if once else neurons[:2]
-    (own, kept, energy), found = lax.scan(decide, (own, kept, energy), blocks)
+    (own, kept, energy), found = lax.scan(decide, (None if once else neurons.state, kept, energy), blocks)
     energies, moved = found[0].reshape(-1)[:t], found[1].reshape(-1)[:t]
     place = jnp.full(neurons.state.shape, t).at[order].set(jnp.arange(t))
-    state = neurons.state + jnp.pad(moved, (0, 1))[place] if once else own[0]
+    state = neurons.state + jnp.pad(moved, (0, 1))[place] if once else own
     return Swept(state, energy, energies, jnp.where(moved != 0, order, -1)), kept
 
 
@@ -213,8 +217,7 @@ def _by_rounds(seen, kept, energy, block, looks_first):
         return jnp.where(falls, change.value, 0), moved, unvmap_any(differs.any())
 
     def rounds(changes, start):
-        again = functools.partial(next_round, changes)
-        falls, moved, _ = lax.while_loop(lambda at: at[2], again, start)
+        falls, moved, _ = lax.while_loop(lambda at: at[2], functools.partial(next_round, changes), start)
         return seen.move_all(kept, moved), lowered(energy, jnp.cumsum(falls)), moved
 
     changes = seen.changes(kept)
