@@ -23,6 +23,8 @@ from typing import Any
 import jax
 import numpy as np
 
+import energyam
+
 PACKAGES = ("energyam", "jax", "jaxlib", "equinox", "numpy", "torch", "faiss-cpu", "torch-hd", "hopfieldkit")
 
 
@@ -72,6 +74,7 @@ def extra_bytes(function: Callable, *args: Any) -> int:
 def machine() -> dict[str, Any]:
     """The machine and the versions that a result was made with."""
     installed = {name: _version(name) for name in PACKAGES}
+    installed["energyam"] = energyam.__version__  # of the code that ran; what is installed may be older
     return {
         "cpu": _cpu_name(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
