@@ -15,6 +15,7 @@ import energyam as eam
 from energyam.dynamics.moves import ready, view_of
 from energyam.flips import sweep
 from energyam.flips.plan import as_on
+from energyam.memories.neurons import is_movable
 
 X = entries(0, 4, 9, (-1, 1))
 Kind = TypeVar("Kind")
@@ -142,6 +143,24 @@ ASKED = {
     "minimize": lambda memory, x: eam.ising.minimize(memory, 2, 2, key=jr.key(0)),
 }
 ONE_HOT = jnp.asarray(np.eye(3)[[0, 2, 1]].reshape(9), float)
+
+
+@pytest.mark.parametrize("off", [0, 1e-3])
+def test_others_may_be_rounded_and_no_more(off):
+    class Shifted(Bits):  # 0.64885795 in place of 0.64885796 comes out of −0.35114204
+        values = (-0.3511420355902778, 0.6488579644097222)
+
+        def others(self, state):
+            return sum(self.values) - state + off
+
+    def asked():
+        return is_movable(Shifted())
+
+    if off:
+        with pytest.raises(ValueError, match="others of Shifted must turn each of"):
+            asked()
+    else:
+        assert asked()
 
 
 @pytest.mark.parametrize("asked", ASKED)

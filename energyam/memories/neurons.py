@@ -203,7 +203,7 @@ def is_movable(neurons: AbstractNeurons) -> bool:
     if not checks.is_known(found):
         return True
     found, start = np.asarray(found), np.asarray(start)
-    if two and (found != start[::-1]).any():
+    if two and not np.allclose(found, start[::-1], rtol=1e-5, atol=1e-5 * np.ptp(start)):
         raise ValueError(f"{called} must turn each of {neurons.values} into the other; got {found}")
     if not two and (found == start).all(axis=1).any():
         raise ValueError(f"{called} must leave out the value that the unit has; got {found}")
