@@ -189,7 +189,8 @@ def _in_blocks(flips, neurons, kept, energy, order, thresholds, once, how):
 
     start = (by_block(neurons.state[order]), by_block(neurons.steps[order])) if once else None
     blocks = by_block(order), by_block(neurons.free[order]), by_block(thresholds), start
-    (own, kept, energy), found = lax.scan(decide, (None if once else neurons.state, kept, energy), blocks)
+    own: Any = None if once else neurons.state
+    (own, kept, energy), found = lax.scan(decide, (own, kept, energy), blocks)
     energies, moved = found[0].reshape(-1)[:t], found[1].reshape(-1)[:t]
     place = jnp.full(neurons.state.shape, t).at[order].set(jnp.arange(t))
     state = neurons.state + jnp.pad(moved, (0, 1))[place] if once else own
