@@ -280,7 +280,7 @@ def chosen(memory, x):
 
     def trace(memory, x):
         view = view_of(ready(memory), x, jnp.zeros(x.shape, bool))
-        plan = sweep.planned(view.flips, view.flips.start(x), view.neurons, jnp.arange(x.size))
+        plan = sweep.planned(view.flips, view.flips.start(x), view.neurons, jnp.arange(x.size), True)
         found.append(
             (jax.tree.structure(view.flips), jax.tree.map(lambda leaf: leaf.dtype, view.flips), plan)
         )

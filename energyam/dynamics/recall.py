@@ -33,6 +33,7 @@ from energyam.dynamics.update import AbstractUpdate
 from energyam.memories.neurons import AbstractNeurons
 
 _CHUNKS = 100  # of a run that shows its progress
+_ASYNCHRONOUS = Asynchronous()
 
 
 def recall(
@@ -106,9 +107,10 @@ def default_update(memory: Any, query: PyTree[ArrayLike]) -> AbstractUpdate:
                 f"update must be given for states of shape {shapes} without neurons; got None for "
                 f"{type(memory).__name__} (say eam.GradientDescent(step_size))"
             )
-        return Asynchronous()
-    if has_energy and neurons is not None and all(layers_of(memory, query, True).moves):
-        return Asynchronous()
+        return _ASYNCHRONOUS
+    two_valued = isinstance(neurons, AbstractNeurons) and neurons.values is not None
+    if has_energy and (two_valued or (neurons is not None and all(layers_of(memory, query, True).moves))):
+        return _ASYNCHRONOUS
     layered = neurons is not None and not isinstance(neurons, AbstractNeurons)
     if has_energy and layered and checks.has_method(memory, "potential"):
         return Blockwise(tokens=tuple(tokens_of(memory)))

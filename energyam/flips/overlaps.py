@@ -65,7 +65,7 @@ class AbstractOverlapFlips(AbstractFlips):
 
     def moved(self, i: Entries, step: Vector) -> Float[Array, " K"]:
         """By how much the overlaps change as the neurons `i` move by `step`."""
-        return dot(step, self.rows()[i])
+        return jnp.sum(step[:, None] * self.rows()[i], axis=0)  # a product would not be fused
 
     def leader(self, kept: Any) -> Leader | None:
         """Whether one pattern outweighs all others together, from here on to its last flip.

@@ -47,7 +47,7 @@ def descend(
     """
     kept = flips.start(neurons.state)
     energy = jnp.minimum(energy, flips.energy(kept, neurons.state))
-    how = planned(flips, kept, neurons, order)
+    how = planned(flips, kept, neurons, order, True)
     if how is None:
         return _one_by_one(flips, neurons, kept, energy, order, None)[0]
 
@@ -70,7 +70,9 @@ def descend(
     return lax.cond(unvmap_all(leader.leads), functools.partial(leader.follow, neurons, energy, order), unled)
 
 
-def planned(flips: AbstractFlips, kept: Any, neurons: Moving, order: Int[Array, " t"]) -> table.Plan | None:
+def planned(
+    flips: AbstractFlips, kept: Any, neurons: Moving, order: Int[Array, " t"], descends: bool
+) -> table.Plan | None:
     """How to decide blocks of neurons; None for neurons that go one after another."""
     seen, tries = flips.block(order[:1]), order.shape[0]
     if seen is None:
@@ -80,10 +82,10 @@ def planned(flips: AbstractFlips, kept: Any, neurons: Moving, order: Int[Array, 
     bounded = not pairs and seen.enclosure(kept, neurons.steps[:1]) is not None
     rounds = pairs or seen.changes(kept) is not None
     if rounds and not bounded:
-        queries = table.queries.get()
-        number = "one" if queries == 1 else "few" if queries < table.FEW else "many"
-        size = table.COUPLED[number if on_cpu else "accelerator"]
-        return table.Plan("rounds", min(size, tries), queries == 1 and on_cpu)
+        n = table.queries.get()
+        where = "accelerator" if not on_cpu else "one" if n == 1 else "few" if n < table.FEW else "many"
+        looks_first = where == "one" or (descends and where == "few")
+        return table.Plan("rounds", min(table.COUPLED[where], tries), looks_first)
     if not bounded:
         return None
     how: Literal["rounds", "bounds"] = "rounds" if rounds and not on_cpu else "bounds"
@@ -115,7 +117,7 @@ def visit(
     Takes and gives what is `kept` of the state. Of a network `flips.start` costs as much as a sweep, so runs
     of many sweeps carry what they keep.
     """
-    energy, how = flips.energy(kept, neurons.state), planned(flips, kept, neurons, order)
+    energy, how = flips.energy(kept, neurons.state), planned(flips, kept, neurons, order, False)
     if how is None:
         return _one_by_one(flips, neurons, kept, energy, order, thresholds)
     return _in_blocks(flips, neurons, kept, energy, order, thresholds, once, how)
@@ -170,8 +172,7 @@ def _in_blocks(flips, neurons, kept, energy, order, thresholds, once, how):
     t, descending, flips = order.shape[0], thresholds is None, flips.laid_out()
     thresholds = jnp.zeros(t, neurons.state.dtype) if descending else thresholds
 
-    def by_block(values):
-        return jnp.pad(values, (0, -t % how.size)).reshape(-1, how.size)
+    by_block = lambda values: jnp.pad(values, (0, -t % how.size)).reshape(-1, how.size)  # noqa: E731
 
     def decide(at, block):
         own, kept, energy = at
@@ -225,7 +226,7 @@ def _by_rounds(seen, kept, energy, block, looks_first):
     start = next_round(changes, (None, None, None))
     if not looks_first:
         return rounds(changes, start)
-    # For one query, couplings within a block in which nothing moves are not even read.
+    # For few queries, couplings within a block in which nothing moves are not even read.
     still = kept, energy + 0 * start[0], start[1]
     return lax.cond(start[2], lambda: rounds(seen.changes(kept), start), lambda: still)
 
@@ -266,9 +267,8 @@ def _by_bounds(seen, kept, energy, block, descending):
         x, steps, kept, energy = lax.cond(unvmap_any(falls), move, lambda: at[:4])
         here, later = (places == place) & falls, (places > place) & falls
         energies = jnp.where(here | later, energy, at.energies)
-        return _Bounded(
-            x, steps, kept, energy, block.allowed & later, energies, jnp.where(here, moved, at.moved)
-        )
+        moves = jnp.where(here, moved, at.moved)
+        return _Bounded(x, steps, kept, energy, block.allowed & later, energies, moves)
 
     still = jnp.full(places.shape, energy), jnp.zeros_like(block.x)
     start = _Bounded(block.x, block.steps, kept, energy, block.allowed, *still)
@@ -295,5 +295,5 @@ def _first_that_falls(seen, block, may_move, sure, thresholds):
     return place, may_move[place]
 
 
-def _exactly(seen, kept, x, step, place, threshold):
-    return exceeds(seen.change(kept, x, place[None], step), threshold)
+def _exactly(seen, kept, x, step, i, threshold):
+    return exceeds(seen.change(kept, x, i[None], step), threshold)

@@ -3,7 +3,7 @@
 import math
 from functools import partial
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
@@ -103,7 +103,8 @@ class CircleIntersection(AbstractSeparation):
         cells = self._cells(step)
         if cells is None:
             return None
-        (mantissas, exponents), places = cells, self._places(similarities, step)
+        mantissas, exponents = cells.mantissas[cells.row], cells.exponents[cells.row]
+        places = self._places(similarities, step)
         crossed = jnp.clip(places + (direction < 0), 0, exponents.shape[0] - 1)  # which step of C
         counts = jnp.zeros(exponents.shape, jnp.int32).at[crossed].add(direction.astype(jnp.int32))
         exponents = jnp.where(counts == 0, ZERO_EXPONENT, exponents)
@@ -118,10 +119,9 @@ class CircleIntersection(AbstractSeparation):
         cells = self._cells(step)
         if cells is None:
             return None
-        (mantissas, exponents), places = cells, self._places(similarities, step)
-        steps = jnp.stack([places, places + 1]).clip(0, exponents.shape[0] - 1)
-        top = exponents[steps].max()
-        rises, falls = mantissas[steps] * two_to(exponents[steps] - top, mantissas.dtype)
+        places = self._places(similarities, step)
+        steps = jnp.stack([places, places + 1]).clip(0, cells.exponents.shape[1] - 1)
+        (rises, falls), top = _relative(cells.mantissas, cells.exponents, cells.row, steps)
         bound = largest_exponent(rises.dtype)
         unit = two_to(jnp.clip(top, -bound, bound), rises.dtype) / self._scale
         return of_terms(rises, falls, unit, self.potential(similarities))
@@ -131,13 +131,13 @@ class CircleIntersection(AbstractSeparation):
         return jnp.round((self.dim - similarities * self._scale) / step).astype(jnp.int32)
 
     def _cells(self, step):
-        """What C gains in each move of the similarities by `step`, as mantissas and exponents; None for
-        others.
+        """What C gains in each move of the similarities by `step`, and in which row of the tables; None for
+        other steps.
 
         A step of 2 is a Hamming distance. In one of 1, half of that, I is read between its whole distances.
         """
         if step == 2:
-            return self.mantissas[_STEPS], self.exponents[_STEPS]
+            return _Cells(self.mantissas, self.exponents, _STEPS)
         if step != 1:
             return None
         cell = np.arange(2 * self.dim + 1)  # from h = cell/2 to the half distance below
@@ -150,7 +150,7 @@ class CircleIntersection(AbstractSeparation):
             return share * self.mantissas[_WEIGHTS, k] * scaled
 
         total = jnp.where(cell == 0, 0, part(0.75, near) + part(0.25, far))
-        return total, jnp.where(cell == 0, ZERO_EXPONENT, exponents)
+        return _Cells(total[None], jnp.where(cell == 0, ZERO_EXPONENT, exponents)[None], 0)
 
     @property
     def _scale(self):
@@ -163,16 +163,24 @@ class CircleIntersection(AbstractSeparation):
         rest, gap = distance - k, 1 - (distance - k)
         term_top, weight_top = (None, None) if tops is None else tops
         rows = np.array([_SUMS, _WEIGHTS, _WEIGHTS]).reshape((3,) + (1,) * k.ndim)
-        parts, term_top = self._relative(rows, jnp.stack([k + 1, k, k + 1]), term_top)
-        (at, after), weight_top = self._relative(_WEIGHTS, jnp.stack([k, k + 1]), weight_top)
+        relative = partial(_relative, self.mantissas, self.exponents)
+        parts, term_top = relative(rows, jnp.stack([k + 1, k, k + 1]), term_top)
+        (at, after), weight_top = relative(_WEIGHTS, jnp.stack([k, k + 1]), weight_top)
         term = parts[0] + gap**2 * parts[1] + gap * (1 + rest) * parts[2]
         return (term, gap * at + rest * after), (term_top, weight_top)
 
-    def _relative(self, rows, k, top=None):
-        """Entries of the tables relative to 2^top, and top: by default the largest of their exponents."""
-        exponents = self.exponents[rows, k]
-        top = exponents.max() if top is None else top
-        return self.mantissas[rows, k] * two_to(exponents - top, self.mantissas.dtype), top
+
+class _Cells(NamedTuple):
+    mantissas: Float[Array, "R L"]
+    exponents: Int[Array, "R L"]
+    row: int
+
+
+def _relative(mantissas, exponents, rows, k, top=None):
+    """Entries of the tables relative to 2^top, and top: by default the largest of their exponents."""
+    exponents = exponents[rows, k]
+    top = exponents.max() if top is None else top
+    return mantissas[rows, k] * two_to(exponents - top, mantissas.dtype), top
 
 
 class CapIntersection(AbstractSeparation):
