@@ -86,8 +86,8 @@ def is_local_minimum(memory: Any, state: PyTree[ArrayLike], clamp: Any = None) -
     check_moves(memory, "a local minimum", _SMOOTH)
     layers = layers_of(memory, state, True, "state")
     batch = checked_states(layers, state, "state")
-    clamp, clamp_batched = checked_clamp(layers, clamp, batch.axes)
-    return _is_local_minimum(memory, batch.states, batch.axes, clamp, clamp_batched)
+    held, clamp_batched = (None, False) if clamp is None else checked_clamp(layers, clamp, batch.axes)
+    return _is_local_minimum(memory, batch.states, batch.axes, held, clamp_batched)
 
 
 @eqx.filter_jit

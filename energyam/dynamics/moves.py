@@ -103,7 +103,7 @@ def view_of(prepared: Ready, state: PyTree[Array], clamp: PyTree[Array] | None =
             alone = move[0] == 1
             steps.append((one.others(leaf) - leaf if alone else jnp.zeros_like(leaf)).reshape(-1))
             single = single and alone
-    free = jnp.ones(x.shape, bool) if clamp is None else ~flat_view(clamp, layers.moves)[0]
+    free = jnp.ones(x.shape, bool) if clamp is None else ~jnp.asarray(flat_view(clamp, layers.moves)[0])
     units = None if single else Units.of_layers(layers.neurons, layers.shapes, layers.moves)
     flips = _derived(memory, layers, rebuild) if prepared.declared is None else prepared.declared
     neurons, num_tries = Moving(x, jnp.concatenate(steps), free), x.shape[0] if units is None else units.num

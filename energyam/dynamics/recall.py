@@ -139,10 +139,11 @@ def checked_run(
     update.check(memory, num_steps)
     layers = layers_of(memory, states, update.moves_neurons, name)
     batch = checked_states(layers, states, name)
-    clamp, clamp_batched = checked_clamp(layers, clamp, batch.axes)
+    full, clamp_batched = checked_clamp(layers, clamp, batch.axes)
     if update.moves_neurons and None in layers.moves:
-        check_layers(layers, clamp, type(update).__name__)
-    run = loop.Run(memory, update, clamp, stop, len(batch.axes) > 0, clamp_batched, stops_early)
+        check_layers(layers, full, type(update).__name__)
+    held = None if clamp is None else full  # what holds nothing isn't sent to the device at every call
+    run = loop.Run(memory, update, held, stop, len(batch.axes) > 0, clamp_batched, stops_early)
     return run, batch, layers
 
 
