@@ -285,12 +285,17 @@ def _strong(array: Array) -> Array:
     return array.astype(array.dtype) if array.weak_type else array
 
 
+def sent(value: int | float | bool) -> Array:
+    """A Python number as a strong scalar, sent to the device on purpose: a transfer guard lets it pass."""
+    return jax.device_put(np.asarray(value, jnp.result_type(type(value))))
+
+
 def _as_jax(value: Any) -> Array:
     """`value` as a JAX array; whole numbers too large for its integers become floats and don't wrap."""
     if isinstance(value, str):
         raise TypeError(f"got the text {value[:40]!r}")
     if isinstance(value, bool | float) or (isinstance(value, int) and abs(value) < 2**31):
-        return jax.device_put(np.asarray(value, jnp.result_type(type(value))))  # strong, and sent on purpose
+        return sent(value)
     with np.errstate(over="ignore"):  # what no float32 holds becomes infinite, and is refused as such
         try:
             array = jnp.asarray(value)

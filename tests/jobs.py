@@ -65,8 +65,7 @@ def sample(memory, start, *args, **options):
 def of_memory(make, query):
     """Recall, energy and field of a memory of the zoo, and its minima where single neurons move."""
 
-    def all_of(memory, states, key):
-        one = states[0]
+    def all_of(memory, states, one, key):
         found = [recall(memory, states, key=key), memory.energy(one)]
         if callable(getattr(memory, "field", None)):
             found.append(memory.field(one))
@@ -74,7 +73,7 @@ def of_memory(make, query):
             found.append(eam.is_local_minimum(memory, states))
         return found
 
-    return kept(all_of, make(signs()), query(), key())
+    return kept(all_of, make(signs()), query(), query()[0], key())
 
 
 # The zoo: every memory under its own neurons, with two queries.
@@ -140,7 +139,6 @@ RECALL = {
     "stop": lambda: kept(
         recall, eam.CHN(signs()), signs()[:B], key=key(), stop=lambda state, energy: energy < 0
     ),
-    "frames": lambda: kept(frames, eam.CHN(signs()), signs()[:B], key=key()),
     "jitted": lambda: kept(jax.jit(recall), eam.CHN(signs()), signs()[:B], key=key()),
     "synchronous_binary": lambda: kept(recall, eam.CHN(signs()), signs()[:B], eam.Synchronous()),
     "synchronous": lambda: kept(recall, modern(), normal(0, B, D), eam.Synchronous()),
@@ -236,15 +234,20 @@ READ = {
     "key_value": lambda: kept(
         eam.KeyValueMemory(normal(0, K, D), normal(1, K, 2), eam.LogSumExp(1.0)), normal(2, D)
     ),
+    "padded": lambda: kept(
+        eam.PaddedKeyValueMemory(normal(0, K, D), normal(1, K, 2), eam.TopK(eam.LogSumExp(1.0), 2), 8),
+        normal(2, D),
+    ),
+    "neuron_sdm": lambda: kept(lambda memory, x: memory.read(x), _written(), signs()[0]),
+    "energy": lambda: kept(lambda memory, x: memory.energy(x), _distributed(), normal(0, D)),
+}
+
+WRITE = {
     "key_value_more": lambda: kept(
         lambda m, k, v, q: m.with_pairs(k, v)(q),
         eam.KeyValueMemory(normal(0, K, D), normal(1, K, 2), eam.Quadratic()),
         normal(3, 1, D),
         normal(4, 1, 2),
-        normal(2, D),
-    ),
-    "padded": lambda: kept(
-        eam.PaddedKeyValueMemory(normal(0, K, D), normal(1, K, 2), eam.TopK(eam.LogSumExp(1.0), 2), 8),
         normal(2, D),
     ),
     "online": lambda: kept(
@@ -285,6 +288,7 @@ LEARN = {
 }
 
 EVALUATE = {
+    "frames": lambda: kept(frames, eam.CHN(signs()), signs()[:B], key=key()),
     "success_curve": lambda: kept(
         evaluation.success_curve,
         eam.CHN,
@@ -517,6 +521,7 @@ JOBS = ZOO | {
         "recall": RECALL,
         "sample": SAMPLE,
         "read": READ,
+        "write": WRITE,
         "learn": LEARN,
         "evaluate": EVALUATE,
         "ising": ISING,

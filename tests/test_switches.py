@@ -74,3 +74,48 @@ def test_a_second_call_sends_nothing_from_the_host(name):
 def test_the_guard_sees_what_is_sent():
     with jax.transfer_guard_host_to_device("disallow"), pytest.raises(Exception, match="Disallowed"):
         jax.block_until_ready(jnp.sin(np.ones(3, np.float32)))
+
+
+@pytest.mark.parametrize(
+    "name", part("jit", ("binary/chn", "potts/potts_hopfield", "recall/settles_at_once"), 3)
+)
+def test_nothing_compiled(name):
+    with jax.disable_jit():
+        run(name)
+
+
+@pytest.mark.parametrize(
+    "name", part("infinities", [n for n in JOBS if not any(i in n for i in INFINITE)], 30)
+)
+def test_no_infinity(name):
+    with switched(jax_debug_infs=True):
+        run(name)
+
+
+@pytest.mark.parametrize("name", part("x64", JOBS, 30))
+def test_double_precision(name, x64):
+    run(name)
+
+
+@pytest.mark.parametrize("name", part("rbg", JOBS, 30))
+def test_keys_of_another_kind(name):
+    with switched(jax_default_prng_impl="rbg"):
+        run(name)
+
+
+@pytest.mark.parametrize("name", part("leaks", JOBS, 30))
+def test_no_tracer_leaks(name):
+    with jax.checking_leaks():
+        run(name)
+
+
+def leaves_of(job):
+    function, arguments = job()
+    owner = getattr(function, "func", function)
+    return jax.tree.leaves((owner, getattr(owner, "__self__", None), arguments))
+
+
+@pytest.mark.parametrize("name", [name for name in JOBS if not name.startswith("pictures")])
+def test_all_leaves_are_of_a_dtype_of_their_own(name):
+    """Else a step of an optimizer, or a file, makes others of them, and what they enter is compiled anew."""
+    assert not any(getattr(leaf, "weak_type", False) for leaf in leaves_of(JOBS[name]))

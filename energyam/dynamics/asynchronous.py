@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, PyTree
 
 from energyam.dynamics.moves import Ready, check_moves, ready, view_of, without_gradient
 from energyam.dynamics.states import as_working, check_memory, checked_clamp, checked_states, layers_of
-from energyam.dynamics.update import AbstractUpdate, Flips, Step, Tick, checked_order
+from energyam.dynamics.update import AbstractUpdate, Step, Tick, as_flips, checked_order
 from energyam.flips.sweep import descend
 from energyam.flips.units import descend_units
 
@@ -67,7 +67,10 @@ class Asynchronous(AbstractUpdate):
         settled = (swept.flips < 0).all()
         if not once:
             settled = settled & ~view.any_descent()[0]
-        record, energies = Flips(swept.flips.astype(jnp.int32)), swept.energies if view.has_energy else None
+        record, energies = (
+            as_flips(swept.flips, view.neurons.state.size),
+            swept.energies if view.has_energy else None,
+        )
         return Step(view.rebuild(swept.state), swept.energy, energies, record, settled)
 
 

@@ -5,7 +5,6 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree, Shaped
@@ -76,8 +75,7 @@ def sample(
     if not checks.has_method(memory, "energy"):
         raise ValueError(f"memory must have an energy(state) to sample; {type(memory).__name__} has none")
     run, batch, _ = checked_run(memory, start, "start", update, steps, clamp, None, False)
-    whole = lambda n: jax.device_put(np.asarray(n, jnp.result_type(int)))  # noqa: E731
-    plan = _Plan(num_samples, whole(every), whole(discard))
+    plan = _Plan(num_samples, checks.sent(every), checks.sent(discard))
     runner = _with_progress if progress else _all_at_once
     return runner(run, batch.states, batch.axes, plan, key)
 
@@ -101,7 +99,7 @@ def _with_progress(run, start, axes, plan, key):
 
     def advance(at, first, count):
         some = _Plan(count, plan.every, plan.discard)
-        at, found = _jitted_some(run, at, start, jnp.asarray(first), some, key)
+        at, found = _jitted_some(run, at, start, checks.sent(first), some, key)
         return at, found, False
 
     given, at = (run, start, key), None
