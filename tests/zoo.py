@@ -102,7 +102,7 @@ OWN_BINARY = {
     "subsets": lambda X: eam.DenseAM(X, eam.KSubsets(0.2, 2), eam.Binary()),
     "cosine": lambda X: eam.DenseAM(X, eam.LogSumExp(9.0), eam.Binary(), eam.Cosine()),
     "compact": lambda X: eam.DenseAM(X, eam.LogSumReLU(1 / 99), eam.Binary(), eam.NegativeDistance()),
-    "own_separation": lambda X: eam.DenseAM(X, Cosh(jnp.array(3.0)), eam.Binary()),
+    "own_separation": lambda X: eam.DenseAM(X, Cosh(jnp.array(3.0, float)), eam.Binary()),
     "own_similarity": lambda X: eam.DenseAM(X.astype(float), eam.LogSumExp(0.8), eam.Binary(), Agreement()),
     "energy_alone": lambda X: Biased(X.astype(float), ramp(X)),
 }
@@ -131,7 +131,7 @@ ZERO_ONE = {
     "topk": under_zero_one(lambda X: eam.TopK(eam.LogSumExp(0.5), 2)),
     "entmax": under_zero_one(lambda X: eam.Entmax(0.3, 1.5)),
     "subsets": under_zero_one(lambda X: eam.KSubsets(0.2, 2)),
-    "own_separation": under_zero_one(lambda X: Cosh(jnp.array(3.0))),
+    "own_separation": under_zero_one(lambda X: Cosh(jnp.array(3.0, float))),
     "float_patterns": under_zero_one(lambda X: eam.LogSumExp(0.6), None, as_floats),
     "float_quadratic": under_zero_one(lambda X: eam.Quadratic(), None, as_floats),
     "distances": under_zero_one(lambda X: eam.LogSumExp(0.7), eam.NegativeDistance()),

@@ -214,10 +214,15 @@ def _like(number, array):
     return jnp.asarray(number, array.dtype)
 
 
+@partial(jax.jit, static_argnums=(1, 2))
+def _lie_within(x, low, high):
+    return ((x >= low) & (x <= high)).all()
+
+
 def in_range(name: str, states: ArrayLike, dims: str, low: int | float, high: int | float) -> Array:
     """States as floats; raises `ValueError` for any below `low` or above `high`."""
     states = checks.as_floats(name, states, dims)
-    if not checks.passes(lambda x: ((x >= low) & (x <= high)).all(), states):
+    if not checks.passes(lambda x: _lie_within(x, low, high), states):
         wanted = f"from {low} to {high}" if high < math.inf else f"of at least {low}"
         got = f"entries from {states.min():.4g} to {states.max():.4g}"
         hint = "(neurons.retract(state) is the nearest state that these neurons can take)"

@@ -251,10 +251,13 @@ def _drawn_of_two(drive, values, temperature, *, key):
     return jnp.where(drive > 0, high, jnp.where(drive <= 0, low, drive)).astype(drive.dtype)
 
 
+_are_bits = jax.jit(lambda x: ((x == 0) | (x == 1)).all())
+
+
 def as_zero_one(name: str, value: Any, dims: str) -> Shaped[Array, "..."]:
     """`value` as an array of entries 0 and 1: integers and bools become int8 and floats stay as they are."""
     array = checks.as_array(name, value, dims)
-    if not checks.passes(lambda x: ((x == 0) | (x == 1)).all(), array):
+    if not checks.passes(_are_bits, array):
         got = np.unique(np.asarray(array, dtype=np.float64))
         shown = ", ".join(f"{v:g}" for v in got[:4]) + (", …" if got.size > 4 else "")
         fix = " (states ±1 become 0/1 by (x + 1) / 2)" if set(got) <= {-1, 1} else ""
