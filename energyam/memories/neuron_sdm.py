@@ -73,7 +73,9 @@ class NeuronSDM(eqx.Module):
         self.dim = addresses.shape[1]
         self.addresses, self.selected = _packed(addresses), None
         if selected is not None:
-            self.selected = _packed(checks.as_array("selected", selected, "{} {}".format(*addresses.shape)))
+            selected = checks.as_array("selected", selected, "{} {}".format(*addresses.shape))
+            whole = not jnp.issubdtype(selected.dtype, jnp.floating)
+            self.selected = _packed(selected if whole else checks.as_floats("selected", selected, "N D"))
         self.radius = jnp.asarray(check_radius(self.dim, radius))
         self.neurons = Binary()
         self.counter_limit = None if counter_limit is None else checks.count("counter_limit", counter_limit)
@@ -97,6 +99,7 @@ class NeuronSDM(eqx.Module):
         With `selected`, each looks at so many coordinates of its own, drawn without replacement. Raises
         `ValueError` for numbers below 1, `selected` above `dim`, or as the class does.
         """
+        checks.key("key", key)
         shape = checks.count("num_locations", num_locations), -(-checks.count("dim", dim) // _BITS)
         empty = NeuronSDM(jnp.ones((1, dim), jnp.int8), radius, word_dim, counter_limit)
         addresses = jr.bits(key, shape, jnp.uint32) & empty.addresses  # 0 behind the last bit

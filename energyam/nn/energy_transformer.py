@@ -22,7 +22,7 @@ from energyam import checks
 from energyam.memories.graded import LayerNorm
 from energyam.memories.hierarchical import HierarchicalMemory, Synapse
 from energyam.memories.separations import ReLU
-from energyam.memories.synapses import Attention, Patterns
+from energyam.memories.synapses import Attention, Patterns, as_graph
 
 Tokens = Float[Array, "N D"]
 Hidden = Bool[ArrayLike, " N"] | None
@@ -158,7 +158,7 @@ _share = partial(checks.number, low=0, high=1)
 
 
 def _as_graph(adjacency):
-    return None if adjacency is None else jnp.asarray(adjacency, bool)
+    return None if adjacency is None else as_graph(adjacency)
 
 
 class MaskedCompletion(eqx.Module):
@@ -185,6 +185,10 @@ class MaskedCompletion(eqx.Module):
         N = self.patches.shape[1]
         if round(self.masked * N) < 1:
             raise ValueError(f"masked must hide at least one of {N} patches; got {self.masked}")
+        if self.adjacency is not None and self.adjacency.shape != (N, N):
+            raise ValueError(f"adjacency must be ({N}, {N}) bool; got shape {self.adjacency.shape}")
+        if not checks.passes(lambda x: jnp.ptp(x) > 0, self.patches):
+            raise ValueError("patches must vary, as errors are in units of their variance; got equal numbers")
 
     def __call__(self, model: EnergyTransformer, key: PRNGKeyArray) -> Float[Array, ""]:
         """The normalised squared error of one batch on its masked patches, a scalar."""

@@ -100,8 +100,12 @@ class HopfieldAttention(eqx.Module):
         self.stored_size = _size_or("stored_size", stored_size, size)
         self.num_heads = checks.count("num_heads", num_heads)
         self.num_steps = checks.count("num_steps", num_steps)
+        normalize, learn_beta = checks.flag("normalize", normalize), checks.flag("learn_beta", learn_beta)
         state_size = _size_or("hidden_size", hidden_size, size)
         read_size = _size_or("value_size", value_size, state_size)
+        out_size = None if out_size is None else checks.count("out_size", out_size)
+        if key is not None:
+            checks.key("key", key)
         if hidden_size is None and self.stored_size != size:
             raise ValueError(f"stored_size must be {size}, as the queries are, or hidden_size be given")
         for name, number in (("hidden_size", state_size), ("value_size", read_size)):

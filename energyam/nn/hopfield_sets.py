@@ -27,7 +27,8 @@ class HopfieldPooling(eqx.Module):
     attention: HopfieldAttention
 
     def __init__(self, attention: HopfieldAttention, num_queries: int = 1, *, key: PRNGKeyArray):
-        self.attention = attention
+        self.attention = checks.instance("attention", attention, HopfieldAttention)
+        checks.key("key", key)
         self.queries = jr.normal(key, (checks.count("num_queries", num_queries), attention.size))
 
     def __call__(self, stored: ArrayLike, mask: Given = None) -> Float[Array, "T Dout"]:
@@ -60,9 +61,10 @@ class HopfieldLookup(eqx.Module):
     def __init__(
         self, attention: HopfieldAttention, num_patterns: int, value_size: Size = None, *, key: PRNGKeyArray
     ):
-        stored_key, value_key = jr.split(key)
+        self.attention = checks.instance("attention", attention, HopfieldAttention)
         K = checks.count("num_patterns", num_patterns)
-        self.attention = attention
+        checks.key("key", key)
+        stored_key, value_key = jr.split(key)
         self.stored = jr.normal(stored_key, (K, attention.stored_size))
         shape = None if value_size is None else (K, checks.count("value_size", value_size))
         self.values = None if shape is None else jr.normal(value_key, shape)
