@@ -114,7 +114,8 @@ def success_curve(
     if update is not None:
         checks.instance("update", update, AbstractUpdate, " (say eam.Asynchronous())")
     max_steps = checks.count("max_steps", max_steps, least=0)
-    checks.function("draw", draw), checks.key("key", key)
+    checks.function("draw", draw)
+    checks.key("key", key)
     drawing, recalling = jr.split(key)
     keys = jr.split(drawing, checks.count("repeats", repeats))
     sets = [checks.as_array("draw(key, K)", draw(k, max(sizes)), f"{max(sizes)} D") for k in keys]

@@ -131,7 +131,9 @@ ONE_CALL = {
     "CapIntersection": dict(radius=2),
     "ContinuousSDM": dict(patterns=REAL),
     "DistributedDenseAM": dict(frequencies=np.ones((4, 8)), beta=1.0),
-    "HierarchicalMemory": dict(neurons={"a": eam.Binary((8,))}, synapses=[]),
+    "HierarchicalMemory": dict(
+        neurons={"a": eam.Binary((8,))}, synapses=[(eam.synapses.Bias(np.ones(8)), ("a",))]
+    ),
     "NeuronSDM": dict(addresses=X),
     "OnlineAssociator": dict(key_dim=8, value_dim=8),
     "ProductDenseAM": dict(memories=[eam.ExponentialDenseAM(X)] * 2),

@@ -83,6 +83,17 @@ class NeuronSDM(eqx.Module):
         limit = 2**31 - 1 if self.counter_limit is None else self.counter_limit
         self.counters = jnp.zeros((addresses.shape[0], width), np.min_scalar_type(-limit - 1))
 
+    def __check_init__(self):
+        if checks.is_known(self.radius):
+            radius: Any = np.asarray(self.radius)[()]
+            check_radius(self.dim, radius)
+        shape = self.counters.shape[0], -(-self.dim // _BITS)
+        for name, words in (("addresses", self.addresses), ("selected", self.selected)):
+            if words is not None and (jnp.shape(words) != shape or words.dtype != jnp.uint32):
+                raise ValueError(f"{name} must be {shape} uint32, as packed; got shape {jnp.shape(words)}")
+        if self.counter_limit is not None:
+            checks.count("counter_limit", self.counter_limit)
+
     @staticmethod
     def random(
         num_locations: int,

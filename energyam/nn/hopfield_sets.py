@@ -6,6 +6,8 @@
 Ramsauer et al., "Hopfield networks is all you need", ICLR 2021.
 """
 
+from functools import partial
+
 import equinox as eqx
 import jax.random as jr
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
@@ -24,7 +26,9 @@ class HopfieldPooling(eqx.Module):
     """
 
     queries: Float[Array, "T D"]
-    attention: HopfieldAttention
+    attention: HopfieldAttention = eqx.field(
+        converter=partial(checks.instance, "attention", cls=HopfieldAttention)
+    )
 
     def __init__(self, attention: HopfieldAttention, num_queries: int = 1, *, key: PRNGKeyArray):
         self.attention = checks.instance("attention", attention, HopfieldAttention)
@@ -56,7 +60,9 @@ class HopfieldLookup(eqx.Module):
 
     stored: Float[Array, "K Ds"]
     values: Float[Array, "K Dv"] | None
-    attention: HopfieldAttention
+    attention: HopfieldAttention = eqx.field(
+        converter=partial(checks.instance, "attention", cls=HopfieldAttention)
+    )
 
     def __init__(
         self, attention: HopfieldAttention, num_patterns: int, value_size: Size = None, *, key: PRNGKeyArray
