@@ -154,7 +154,10 @@ def checked_states(layers: Layers, states: PyTree[ArrayLike], name: str) -> Batc
     checked, axes = [], None
     for label, shape, neurons, leaf in zip(layers.names, layers.shapes, layers.neurons, leaves, strict=True):
         own, one_axis = name + label, len(shape) == 1
+        given = getattr(leaf, "dtype", np.dtype(bool))
         leaf = neurons.check(own, leaf, "... D" if one_axis else " ".join(["...", *map(str, shape)]))
+        if jnp.issubdtype(given, jnp.integer) and jnp.issubdtype(leaf.dtype, jnp.integer):
+            leaf = leaf.astype(jnp.result_type(given))  # int8, in which memories work, wraps in state @ state
         own_axes = leaf.shape[: leaf.ndim - len(shape)]
         if leaf.shape[len(own_axes) :] != shape:
             wanted = ", ".join(["...", *map(str, shape)])
