@@ -43,14 +43,15 @@ def passes(test: Callable, *values: Any) -> bool:
 def as_array(name: str, value: Any, dims: str) -> Shaped[Array, "..."]:
     """`value` as a numeric JAX array with the dimensions `dims`, say `"K D"`, `"K 37"` or `"... D"`.
 
-    Raises `ValueError` for ragged, complex or non-numeric input, another rank, or an axis of length 0.
+    Raises `ValueError` for ragged, complex or non-numeric input, a bool for a number (`""`), another rank, or
+    an axis of length 0.
     """
     try:
         with jax.ensure_compile_time_eval():  # what is known is an array at once, even inside `jit`
             array = _strong(value) if isinstance(value, jax.Array) else _as_jax(value)
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{name} must be a numeric array of shape ({_shown(dims)}); {error}") from None
-    if not jnp.issubdtype(array.dtype, jnp.number) and array.dtype != bool:
+    if not jnp.issubdtype(array.dtype, jnp.number) and (array.dtype != bool or not dims):
         raise ValueError(f"{name} must be a numeric array of shape ({_shown(dims)}); got dtype {array.dtype}")
     if jnp.issubdtype(array.dtype, jnp.complexfloating):
         raise ValueError(f"{name} must be real; got dtype {array.dtype}")
@@ -213,10 +214,11 @@ def flag(name: str, value: Any) -> bool:
     return bool(value)
 
 
-def function(name: str, value: Any) -> None:
-    """Raise `ValueError` unless `value` is a function, or None for none."""
-    if value is not None and (isinstance(value, type) or not callable(value)):
+def function(name: str, value: Any) -> Any:
+    """`value`, if it can be called and is no class; raises `ValueError` for anything else."""
+    if isinstance(value, type) or not callable(value):
         raise ValueError(f"{name} must be a function; got {_got(value)}")
+    return value
 
 
 def one_of(name: str, value: Any, choices: Iterable[str]) -> str:

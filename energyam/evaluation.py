@@ -95,16 +95,30 @@ def success_curve(
     patterns of one memory fail together. Where all repeats agree, every recall counts. Raises `ValueError`
     for empty `sizes` or `noise`, counts below 1, and noise outside 0 … 1 unless `corrupt` reads it.
     """
-    if isinstance(sizes, int | np.integer):
-        raise ValueError(f"sizes must be a list of numbers of patterns; got {sizes} (say [{sizes}])")
+    if not isinstance(sizes, Sequence | np.ndarray) or isinstance(sizes, str | bytes):
+        hint = f" (say [{sizes}])" if isinstance(sizes, int | np.integer) else ""
+        raise ValueError(f"sizes must be a list of numbers of patterns; got {sizes!r:.60}{hint}")
     sizes = [checks.count("sizes", K) for K in sizes]
     if not sizes:
         raise ValueError("sizes must not be empty; got no number of patterns")
-    levels = checks.as_floats("noise", np.asarray(noise), "N")
+    levels = checks.as_floats("noise", noise, "N")
     if corrupt is None:
         checks.fraction("noise", levels)
+    else:
+        checks.function("corrupt", corrupt)
+    made = (
+        not isinstance(build, type) or checks.has_method(build, "energy") or checks.has_method(build, "field")
+    )
+    if not callable(build) or not made:
+        raise ValueError(f"build must be a function from patterns to a memory; got {build!r:.60}")
+    if update is not None:
+        checks.instance("update", update, AbstractUpdate, " (say eam.Asynchronous())")
+    max_steps = checks.count("max_steps", max_steps, least=0)
+    checks.function("draw", draw)
+    checks.key("key", key)
     drawing, recalling = jr.split(key)
-    sets = [draw(k, max(sizes)) for k in jr.split(drawing, checks.count("repeats", repeats))]
+    keys = jr.split(drawing, checks.count("repeats", repeats))
+    sets = [checks.as_array("draw(key, K)", draw(k, max(sizes)), f"{max(sizes)} D") for k in keys]
     score = eqx.Partial(_scores, corrupt=corrupt, update=update, max_steps=max_steps)
     jitted, keys = eqx.filter_jit(build), jr.split(recalling, repeats)
     rates = np.empty((len(sizes), repeats, len(levels), 2 + len(OUTCOMES)))

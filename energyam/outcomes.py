@@ -53,7 +53,7 @@ def outcome(patterns: ArrayLike, state: ArrayLike, target: ArrayLike, tolerance:
 
     Amit, Gutfreund & Sompolinsky, Phys. Rev. A 32 (1985), for the mixtures.
     """
-    checks.fraction("tolerance", tolerance)
+    checks.fraction("tolerance", tolerance, "")
     m, target = cosines(patterns, state), checks.as_array("target", target, "")
     if not jnp.issubdtype(target.dtype, jnp.integer):
         raise ValueError(f"target must be a whole number, the index of a pattern; got dtype {target.dtype}")
@@ -99,7 +99,7 @@ def retrieved(memory: AbstractDenseAM, state: ArrayLike, tolerance: ScalarLike =
         hint = "(use evaluation.outcome with the patterns that it has learned)"
         got = f"{type(memory).__name__} {hint}"
         raise ValueError(f"memory must be a dense memory, with patterns that it weighs; got {got}")
-    checks.fraction("tolerance", tolerance)
+    checks.fraction("tolerance", tolerance, "")
     x = as_state(checks.as_vector("state", state, memory.num_neurons), memory.num_neurons)
     return _retrieved(memory, x, jnp.asarray(tolerance, x.dtype))
 

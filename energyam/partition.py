@@ -60,6 +60,7 @@ def expectation(memory: Any, function: Callable, temperature: ArrayLike) -> PyTr
     **Arguments:** `function`: one state → a pytree of arrays. Raises `ValueError` as `log_partition` does.
     """
     T = _checked_temperature(temperature)
+    checks.function("function", function)
     logs, means = _enumerate(memory, function, T)
     weights = np.exp(logs - _finite(float(np.logaddexp.reduce(logs))))
     mean = lambda of_blocks: np.asarray(np.tensordot(weights, np.asarray(of_blocks, float), 1))  # noqa: E731

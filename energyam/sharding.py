@@ -58,6 +58,8 @@ def save_shards(folder: str | os.PathLike, memory: Any) -> None:
     Raises `ValueError` for a memory without patterns to shard, or where such a file is already there.
     """
     folder = as_path(folder, "folder")
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"folder must be a folder; got {str(folder)!r}, which is a file")
     shards = {name: _own_shards(getattr(memory, name)) for name in _row_fields(memory)}
     folder.mkdir(parents=True, exist_ok=True)
     for index, count in next(iter(shards.values())):

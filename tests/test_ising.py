@@ -72,6 +72,25 @@ def test_a_graph_file_is_read_as_it_is_written(name, tmp_path):
     np.testing.assert_array_equal(eam.ising.read_gset(tmp_path / name), expected)
 
 
+@pytest.mark.parametrize("name", ["graph.GZ", "packed.txt"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_graph_file_is_read_whatever_its_ending_and_encoding(name, encoding, tmp_path):
+    """Its first bytes say what it is."""
+    text = "2 1\r\n1 2 5\r\n".encode(encoding)
+    for content in (text, gzip.compress(text)):
+        (tmp_path / name).write_bytes(content)
+        np.testing.assert_array_equal(eam.ising.read_gset(tmp_path / name), [[0, 5], [5, 0]])
+
+
+def test_couplings_that_rounding_parts_are_symmetric(getkey):
+    """A product B diag(d) Bᵀ in float32 differs from its transpose by some units of its largest entry."""
+    B, d = np.asarray(jr.normal(getkey(), (500, 500))), np.asarray(jr.normal(getkey(), (500,)))
+    W = np.asarray((B * d) @ B.T)
+    weights = eam.HopfieldNetwork(W).weights
+    np.testing.assert_array_equal(weights, weights.T)
+    np.testing.assert_allclose(weights, W, atol=4 * np.finfo(np.float32).eps * np.abs(W).max())
+
+
 class Model:
     """As much of dimod's BinaryQuadraticModel as is read and written, spins only."""
 

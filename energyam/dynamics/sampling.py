@@ -71,6 +71,7 @@ def sample(
     discard = checks.count("discard", discard, least=0)
     steps = checks.count("discard + num_samples · every", discard + num_samples * every)
     checks.key("key", key)
+    progress = checks.flag("progress", progress)
     check_memory(memory)
     if not checks.has_method(memory, "energy"):
         raise ValueError(f"memory must have an energy(state) to sample; {type(memory).__name__} has none")

@@ -5,6 +5,7 @@ And random instances whose lowest energies are known: planted, or in the limit o
 
 import gzip
 import pathlib
+import zlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -59,30 +60,55 @@ def cut_value(weights: ArrayLike, state: ArrayLike) -> Float[Array, ""]:
 
 
 def read_gset(path: str | pathlib.Path) -> Float[Array, "D D"]:
-    """The weights (D, D) of a graph file as in the G-set; one that ends in `.gz` is unpacked.
+    """The weights (D, D) of a graph file as in the G-set, plain or packed by gzip.
 
     The first line holds the numbers of vertices and edges, `n m`; each further one an edge, `i j w`, with
     vertices from 1 to n. Weights of an edge that comes twice add up.
 
-    Raises `ValueError` with the number of the line that is malformed, joins a vertex to itself, or names a
-    vertex out of range; and where there are fewer or more than m edges.
+    Raises `ValueError` with the number of the line that is malformed, joins a vertex to itself, names a
+    vertex out of range, or has a weight that floats can't hold; where there are fewer or more than m edges;
+    for more vertices than a matrix is made for; and for damaged archives and what is not text.
     """
     path = as_path(path, "path")
-    with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as file:
-        lines = [(number, line.split()) for number, line in enumerate(file, 1) if line.strip()]
+    lines = [(number, line.split()) for number, line in enumerate(_text(path).split("\n"), 1) if line.strip()]
     if not lines:
         raise ValueError(f"{path} must start with a line 'n m'; it is empty")
     n, m = _numbers(path, *lines[0], (int, int), "n m")
-    if n < 1 or m < 0:
-        raise ValueError(f"{path}, line {lines[0][0]}: n must be at least 1 and m at least 0; got {n} {m}")
-    edges = [_edge(path, number, words, n) for number, words in lines[1:]]
-    if len(edges) != m:
-        raise ValueError(f"{path} must have m = {m} edges, as line {lines[0][0]} says; got {len(edges)}")
-    weights = np.zeros((n, n))
-    for i, j, w in edges:
-        weights[i - 1, j - 1] += w
-        weights[j - 1, i - 1] += w
-    return jnp.asarray(weights, jnp.result_type(float))
+    if not 1 <= n <= _MOST_VERTICES or m < 0:
+        limits = f"n must be at least 1 and at most {_MOST_VERTICES:,}, and m at least 0"
+        raise ValueError(f"{path}, line {lines[0][0]}: {limits}; got {n} {m}")
+    if len(lines) - 1 != m:
+        got = f"as line {lines[0][0]} says; got {len(lines) - 1}"
+        raise ValueError(f"{path} must have m = {m} edges, {got}")
+    dtype = jnp.result_type(float)
+    edges: dict[tuple[int, int], float] = {}
+    for number, words in lines[1:]:
+        i, j, w = _edge(path, number, words, n)
+        edges[i, j] = edges.get((i, j), 0.0) + w
+        if not abs(edges[i, j]) <= float(jnp.finfo(dtype).max):
+            raise ValueError(f"{path}, line {number}: a weight must be finite as {dtype}; got {edges[i, j]}")
+    weights = np.zeros((n, n), dtype)
+    for (i, j), w in edges.items():
+        weights[i - 1, j - 1] = weights[j - 1, i - 1] = w
+    return jnp.asarray(weights)
+
+
+_MOST_VERTICES = 46_340  # whose square is below 2^31, the entries that one array may have
+
+
+def _text(path):
+    """The text of a file in UTF-8, or in UTF-16 as its first bytes say, unpacked where they are gzip's."""
+    content = path.read_bytes()
+    try:
+        if content.startswith(b"\x1f\x8b"):
+            content = gzip.decompress(content)
+        text = content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        number = content[: error.start].count(b"\n") + 1
+        raise ValueError(f"{path}, line {number}: must be text in UTF-8; got {error.reason}") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{path} is a damaged or truncated archive: {error}") from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _edge(path, number, words, n):
@@ -92,16 +118,18 @@ def _edge(path, number, words, n):
             raise ValueError(f"{path}, line {number}: vertices must be from 1 to {n}; got {vertex}")
     if i == j:
         raise ValueError(f"{path}, line {number}: an edge must join two vertices; got {i} twice")
-    if not np.isfinite(w):
-        raise ValueError(f"{path}, line {number}: a weight must be finite; got {w}")
-    return i, j, w
+    return min(i, j), max(i, j), w
 
 
 def _numbers(path, number, words, kinds, wanted):
     try:
+        if not all(word.isascii() and "_" not in word for word in words):
+            raise ValueError  # which Python reads as numbers, and no other program
         return [kind(word) for kind, word in zip(kinds, words, strict=True)]
     except ValueError:
-        raise ValueError(f"{path}, line {number}: must be {wanted!r}; got {' '.join(words)!r}") from None
+        got = " ".join(words)
+        shown = got if len(got) < 80 else f"{got[:60]} …"
+        raise ValueError(f"{path}, line {number}: must be {wanted!r}; got {shown!r}") from None
 
 
 def from_bqm(bqm: Any) -> tuple[HopfieldNetwork, Float[Array, ""]]:

@@ -43,6 +43,7 @@ class HierarchicalMemory(eqx.Module):
     synapses: tuple[Synapse, ...]
     connections: tuple[tuple[str, ...], ...] = eqx.field(static=True)  # the layers of each synapse
     names: tuple[str, ...] = eqx.field(static=True)  # of the layers: dictionaries are sorted by jit
+    remade = False  # from its fields: `synapses` without the names of their layers are no pairs
 
     def __init__(self, neurons: Mapping[str, AbstractNeurons], synapses: Sequence[Pair]):
         self.neurons = _checked_neurons(neurons)
@@ -55,6 +56,9 @@ class HierarchicalMemory(eqx.Module):
         self.names = tuple(neurons)
 
     def __check_init__(self):
+        _checked_neurons(self.neurons)
+        for i, pair in enumerate(zip(self.synapses, self.connections, strict=True)):
+            _checked_pair(i, pair, self.neurons)
         for i, (synapse, names) in enumerate(zip(self.synapses, self.connections, strict=True)):
             _check_fits(f"synapses[{i}] ({_called(synapse)})", synapse, names, self.state_shape)
 

@@ -1,6 +1,7 @@
 """Networks whose states follow one another. What drives them is not symmetric, so they have no energy."""
 
 import abc
+from functools import partial
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -120,9 +121,11 @@ class DenseSequence(AbstractSequence):
 
     patterns: Num[Array, "K D"]
     followers: Num[Array, "K D"]  # of each pattern: Σ_j T_ij ξ_j
-    separation: AbstractSeparation
-    stay: Float[Array, ""]
-    delay: int = eqx.field(static=True)
+    separation: AbstractSeparation = eqx.field(
+        converter=partial(checks.instance, "separation", cls=AbstractSeparation)
+    )
+    stay: Float[Array, ""] = eqx.field(converter=partial(checks.not_negative, "stay", dims=""))
+    delay: int = eqx.field(static=True, converter=partial(checks.count, "delay", least=0))
     neurons: Binary
 
     def __init__(
@@ -135,10 +138,9 @@ class DenseSequence(AbstractSequence):
     ):
         self.neurons = Binary()
         self.patterns = self.neurons.check("patterns", patterns, "K D")
-        self.separation = checks.instance("separation", separation, AbstractSeparation)
-        self.followers = _followers(self.patterns, transitions)
+        self.separation, self.delay = separation, delay
         self.stay = checks.not_negative("stay", stay, "")
-        self.delay = checks.count("delay", delay, least=0)
+        self.followers = _followers(self.patterns, transitions)
 
     def __check_init__(self):
         self.neurons.check("patterns", self.patterns, "K D")

@@ -14,7 +14,7 @@ from energyam.dynamics.fields import normal_like
 from energyam.dynamics.gradient import check_real
 from energyam.dynamics.moves import check_moves, ready, view_of
 from energyam.dynamics.sampling import sample
-from energyam.dynamics.states import Layers, as_working, checked_states, layers_of
+from energyam.dynamics.states import Layers, as_working, check_memory, checked_states, layers_of
 from energyam.dynamics.update import AbstractUpdate
 from energyam.flips.derived import scalar_energy
 
@@ -93,12 +93,14 @@ def contrastive_divergence(
     """
     update = checks.instance("update", update, AbstractUpdate)
     num_steps = checks.count("num_steps", num_steps)
+    check_memory(memory)
+    layers = layers_of(memory, states, update.moves_neurons, "states")
+    _flat(layers, states, "states")  # raises what it raises
     held = jax.tree.map(lambda leaf: jax.lax.stop_gradient(leaf) if eqx.is_array(leaf) else leaf, memory)
     begin = states if start is None else start
     found = sample(held, begin, update, 1, key=key, every=num_steps)
     axes = found.energies.ndim - 1
     ends = jax.tree.map(lambda leaf: jnp.squeeze(leaf, axis=axes), found.states)
-    layers = layers_of(memory, states, update.moves_neurons, "states")
     energy = lambda given, name: _mean(layers, given, name, scalar_energy(memory))  # noqa: E731
     return energy(states, "states") - energy(ends, "start"), ends
 
@@ -121,6 +123,7 @@ def denoising_score_matching(
     sigma = checks.positive_float("noise", noise)
     T = checks.positive_float("temperature", temperature)
     checks.key("key", key)
+    check_memory(memory)
     check_real(memory, "denoising_score_matching")
     layers = layers_of(memory, states, False, "states")
     far = np.array([-1e3, 1e3])
@@ -145,6 +148,7 @@ def denoising_score_matching(
 
 
 def _mean_over_moves(memory, states, loss):
+    check_memory(memory)
     check_moves(memory, "the loss", "use nn.denoising_score_matching")
     layers = layers_of(memory, states, True, "states")
 
@@ -162,5 +166,7 @@ def _mean(layers: Layers, states: Batch, name: str, function: Any) -> Scalar:
 def _flat(layers, states, name):
     """Checked states as floats with one leading axis."""
     batch = checked_states(layers, states, name)
+    if 0 in batch.axes:
+        raise ValueError(f"{name} must hold at least one state; got leading axes {batch.axes}")
     working = as_working(batch.states, batch.axes)
     return working if batch.axes else jax.tree.map(lambda leaf: leaf[None], working)
