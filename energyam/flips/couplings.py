@@ -60,7 +60,10 @@ class CouplingFlips(AbstractFlips):
 
     def typical_field(self) -> Float[Array, ""]:
         pairs = jnp.fill_diagonal(self.weights, 0, inplace=False)
-        return jnp.sqrt(jnp.mean(jnp.sum(pairs**2, axis=1) + self.bias**2))
+        largest = jnp.maximum(jnp.abs(pairs).max(), jnp.abs(self.bias).max())
+        largest = jnp.where(largest > 0, largest, 1)  # squares of very small or large numbers are lost
+        pairs, bias = pairs / largest, self.bias / largest
+        return largest * jnp.sqrt(jnp.mean(jnp.sum(pairs**2, axis=1) + bias**2))
 
     def _at(self, i):
         return i if self.neurons is None else self.neurons[i]

@@ -21,10 +21,11 @@ _ROWS, _WIDE = 5, 56  # of the table: different states, and letters for one of t
 class Minimum(NamedTuple):
     """Where all chains ended, from the lowest energy up.
 
-    `states`: the states of the chains, in the values of the memory; `energies` (num_chains,): of a problem its
-    own, with the offset and in double precision; `counts`: how many chains ended in the same state; `minima`:
-    whether no single move lowers the energy further (see `energyam.is_local_minimum`). That no other state
-    lies lower is for none of these searches to prove. `problem`: what was searched, or None for a memory.
+    `states`: the states of the chains, in the values of the memory; `energies` (num_chains,): of a problem
+    its own, with the offset and in double precision; `counts`: how many chains ended in the same state;
+    `minima`: whether no single move lowers the energy further (see `energyam.is_local_minimum`). That no
+    other state lies lower is for none of these searches to prove. `problem`: what was searched, or None for a
+    memory.
     """
 
     states: PyTree[Array]

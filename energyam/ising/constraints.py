@@ -1,7 +1,7 @@
 """Constraints as penalties: each adds what breaking it costs, and can be checked on an answer."""
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,7 +19,7 @@ class Slack(NamedTuple):
     place: int
 
 
-def one_hot(problem: Problem, labels: Labels, penalty: float) -> Problem:
+def one_hot(problem: Problem, labels: Labels, penalty: checks.Number) -> Problem:
     """The problem in which exactly one of some variables is 1: it adds penalty · (Σ z_i − 1)².
 
     **Arguments:** as in `equals`, which it is with a value of 1.
@@ -28,7 +28,7 @@ def one_hot(problem: Problem, labels: Labels, penalty: float) -> Problem:
 
 
 def equals(
-    problem: Problem, labels: Labels | Mapping[Hashable, float], value: float, penalty: float
+    problem: Problem, labels: Labels | Mapping[Hashable, Any], value: checks.Number, penalty: checks.Number
 ) -> Problem:
     """The problem in which a sum of variables has a value: it adds penalty · (Σ a_i z_i − value)².
 
@@ -44,7 +44,7 @@ def equals(
     return _added(problem, weights, value, _penalty(penalty), Constraint("", weights, value, value))
 
 
-def at_most(problem: Problem, labels: Labels, count: int, penalty: float) -> Problem:
+def at_most(problem: Problem, labels: Labels, count: int, penalty: checks.Number) -> Problem:
     """The problem in which at most `count` of some variables are 1.
 
     For one it adds penalty · Σ_{i<j} z_i z_j; for more, bits of their own that count what is left, whose

@@ -10,14 +10,15 @@ from energyam import checks
 from energyam.ising.coefficients import Coefficients, merge
 from energyam.ising.problem import Problem
 from energyam.memories.hopfield import HopfieldNetwork
+from energyam.memories.sparse_network import SparseNetwork
 
 
 def from_bqm(bqm: Any) -> Problem:
     """The problem of a dimod model, in its own labels and vartype; its energy is that of the model.
 
     **Arguments:** `bqm`: a `dimod.BinaryQuadraticModel` of any dtype, a `BinaryPolynomial` of degree 2 at
-    most, or a `QuadraticModel` or a `ConstrainedQuadraticModel` whose variables are all bits or all spins, and
-    the latter without constraints. Neuron k is the k-th of its variables.
+    most, or a `QuadraticModel` or a `ConstrainedQuadraticModel` without constraints whose variables are all
+    bits or all spins. Neuron k is the k-th of its variables.
 
     Raises `ValueError` for others, and says what converts them.
     """
@@ -36,11 +37,12 @@ def from_bqm(bqm: Any) -> Problem:
     return _problem(labels, vartype, [((v, v), h) for v, h in linear.items()], quadratic, model.offset)
 
 
-def to_bqm(memory: HopfieldNetwork | Problem | Any, offset: ArrayLike = 0.0) -> Any:
+def to_bqm(memory: HopfieldNetwork | SparseNetwork | Problem, offset: ArrayLike = 0.0) -> Any:
     """A network, or a problem, as a dimod `BinaryQuadraticModel`.
 
-    Of a network of ±1 neurons it has spins, variables 0 … D − 1 and the energy E(x) + `offset`; of a problem
-    the labels and the vartype, and the couplings as they were given.
+    Of a `HopfieldNetwork` or a `SparseNetwork` it has spins for neurons ±1 and bits for neurons 0/1,
+    variables 0 … D − 1 and the energy E(x) + `offset`; of a problem the labels, the vartype, and the
+    couplings as they were given.
 
     Raises `ValueError` for another memory, and `ImportError` without dimod (the extra `ising`).
     """
@@ -48,7 +50,7 @@ def to_bqm(memory: HopfieldNetwork | Problem | Any, offset: ArrayLike = 0.0) -> 
     if isinstance(memory, Problem):
         labels, vartype, given = memory.labels, memory.vartype, memory.given
     else:
-        labels, vartype, given = *_spins(memory), _of_network(memory)
+        labels, vartype, given = _of_network(memory)
     pairs = zip(given.pairs.tolist(), given.quadratic.tolist(), strict=True)
     quadratic = {(labels[i], labels[j]): q for (i, j), q in pairs}
     linear = dict(zip(labels, given.linear.tolist(), strict=True))
@@ -100,19 +102,23 @@ def _vartype(model, labels, kind):
     return kinds.pop()
 
 
-def _spins(memory):
-    memory = checks.instance("memory", memory, HopfieldNetwork)
-    if memory.neurons.values != (-1, 1):
-        raise ValueError(f"memory must have ±1 neurons; got {memory.neurons!r:.80} (give the Problem itself)")
-    return range(memory.num_neurons), "SPIN"
-
-
 def _of_network(memory):
-    weights = np.asarray(memory.weights, np.float64)
-    bias = np.zeros(len(weights)) if memory.bias is None else np.asarray(memory.bias, np.float64)
+    """The labels, the vartype and the coefficients of a network."""
+    if not isinstance(memory, SparseNetwork):
+        memory = checks.instance("memory", memory, HopfieldNetwork)
+    kinds: dict[Any, str] = {(-1, 1): "SPIN", (0, 1): "BINARY"}
+    kind = kinds.get(memory.neurons.values)
+    if kind is None:
+        raise ValueError(f"memory must have neurons ±1 or 0/1; got {memory.neurons!r:.80}")
+    D, weights = memory.num_neurons, np.asarray(memory.weights, np.float64)
+    bias = np.zeros(D) if memory.bias is None else np.asarray(memory.bias, np.float64)
+    if isinstance(memory, SparseNetwork):
+        return range(D), kind, Coefficients(-bias, np.asarray(memory.edges), -weights)
     rows, columns = np.nonzero(np.triu(weights, 1))
-    pairs = np.stack([rows, columns], axis=1)
-    return Coefficients(-bias, pairs, -weights[rows, columns], -0.5 * float(np.trace(weights)))
+    pairs, values, own = np.stack([rows, columns], axis=1), -weights[rows, columns], 0.5 * np.diag(weights)
+    if kind == "BINARY":
+        return range(D), "BINARY", Coefficients(-bias - own, pairs, values)
+    return range(D), "SPIN", Coefficients(-bias, pairs, values, -float(np.sum(own)))
 
 
 def _has(model, *names):

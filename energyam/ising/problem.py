@@ -1,7 +1,7 @@
 """A problem in the user's names, with its couplings as they were given, and the network that searches it."""
 
 import warnings
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -15,22 +15,25 @@ from energyam.ising.shifted import ShiftedFlips
 from energyam.ising.terms import Labels
 from energyam.memories.hopfield import HopfieldNetwork
 from energyam.memories.neurons import AbstractNeurons, Binary, ZeroOne
+from energyam.memories.sparse_network import SparseNetwork
 
-Answer = Mapping[Hashable, Any] | ArrayLike  # values by their labels, or in their order
+_FRACTION = 1024  # multiples of its inverse are meant as they stand
+_FEW, _SPARSE = 256, 8  # more neurons are held as edges where one in so many pairs, or fewer, is coupled
+Answer = Mapping[Hashable, Any] | ArrayLike | Sequence[int | float]  # by label, or in their order
 
 
 class Constraint(NamedTuple):
     """Σ_i a_i z_i, over variables counted as bits z, must lie from `low` to `high`."""
 
     name: str
-    weights: Mapping[Hashable, float]
-    low: float
-    high: float
+    weights: Mapping[Hashable, Any]
+    low: checks.Number
+    high: checks.Number
 
     def holds(self, answer: Mapping[Hashable, Any]) -> bool:
         """Whether it holds for values by their labels."""
         total = sum(a * (answer[label] > 0) for label, a in self.weights.items())
-        return self.low - 1e-9 <= total <= self.high + 1e-9
+        return bool(self.low - 1e-9 <= total <= self.high + 1e-9)
 
 
 @jax.tree_util.register_pytree_node_class
@@ -76,6 +79,7 @@ class Problem:
         if self._made is None:
             with jax.ensure_compile_time_eval():
                 inner = self._inner()
+                _check_precision(self.given, inner)
                 self._made = network(inner, self.neurons), jnp.asarray(inner.constant, float)
         return self._made
 
@@ -114,7 +118,12 @@ class Problem:
             if missing:
                 raise ValueError(f"{name} must have a value for each label; got none for {missing[0]!r}")
         values: Any = [answer[label] for label in self.labels] if isinstance(answer, Mapping) else answer
-        row = np.asarray(checks.as_array(name, values, str(len(self.labels))), np.float64)
+        array, D = checks.as_array(name, values, "..."), len(self.labels)
+        if array.shape != (D,):
+            raise ValueError(f"{name} must be ({D},); got shape {array.shape}")
+        if array.dtype == bool and low < 0:
+            raise ValueError(f"{name} must have entries −1 and 1; got bools (2 * x.astype(int) - 1)")
+        row = np.asarray(array, np.float64)
         if not ((row == low) | (row == 1)).all():
             got, wanted = np.unique(row), "0 and 1, as the variables are bits" if low == 0 else "−1 and 1"
             raise ValueError(f"{name} must have entries {wanted}; got {', '.join(f'{v:g}' for v in got[:4])}")
@@ -151,7 +160,8 @@ class Problem:
     def flips(self, exact: bool = True) -> Any:
         """How single moves change the energy, with the offset."""
         memory, offset = self._parts
-        return ShiftedFlips(memory.flips(exact), offset)
+        flips = memory.flips(exact)
+        return None if flips is None else ShiftedFlips(flips, offset)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -172,40 +182,40 @@ class Problem:
 
 
 def network(energy: Coefficients, neurons: AbstractNeurons) -> Any:
-    """The network of an energy, in the values of its neurons; warns where its floats can't hold it."""
-    D, (pairs, values) = energy.linear.size, (energy.pairs, -energy.quadratic)
-    _check_precision(energy)
+    """The network of an energy, in the values of its neurons."""
+    D, pairs, values = energy.linear.size, energy.pairs, -energy.quadratic
     bias = -energy.linear if energy.linear.any() else None
+    if D > _FEW and _SPARSE * len(pairs) < D * (D - 1) // 2:
+        return SparseNetwork(pairs, values, bias, neurons, dim=D)
     weights = np.zeros((D, D))
     weights[tuple(pairs.T)] = values
     return HopfieldNetwork(weights + weights.T, bias, neurons)
 
 
-def _check_precision(energy: Coefficients) -> None:
+def _check_precision(given: Coefficients, inner: Coefficients) -> None:
+    """Warn where the network's floats can't hold what was given, or sums of it; raise beyond their range."""
     dtype = jnp.result_type(float)
-    info, numbers = jnp.finfo(dtype), np.concatenate([energy.linear, energy.quadratic])
-    sizes = np.abs(numbers[numbers != 0])
-    if not sizes.size:
-        return
-    if sizes.max() > info.max / 4 or sizes.max() < float(info.tiny) / float(info.eps):
-        raise ValueError(
-            f"couplings must lie within the range of {dtype}; got {sizes.max():g} at most "
-            "(divide them by the largest)"
-        )
-    rounded = np.abs(numbers.astype(dtype).astype(np.float64) - numbers)
-    whole = (4 * numbers == np.round(4 * numbers)).all()  # halves and quarters of them come from bits
-    if whole and rounded.any():
-        k = int(np.argmax(rounded))
-        said = f"{numbers[k]:.17g} becomes {float(numbers.astype(dtype)[k]):.17g}"
+    info, sizes = jnp.finfo(dtype), np.abs(np.concatenate([inner.linear, inner.quadratic]))
+    largest, least = sizes.max(initial=0), sizes.min(where=sizes > 0, initial=np.inf)
+    if largest > float(info.max) / 4 or 0 < largest < float(info.tiny) / float(info.eps):
+        got = f"got {largest:g} as the largest (divide all by it)"
+        raise ValueError(f"couplings must lie within the range of {dtype}; {got}")
+    numbers = np.concatenate([given.linear, given.quadratic])
+    rounded = numbers.astype(dtype).astype(np.float64)
+    ends = np.concatenate([np.arange(inner.linear.size), *inner.pairs.T])
+    each = np.abs(np.concatenate([inner.linear, inner.quadratic, inner.quadratic]))
+    sums = np.bincount(ends, each).max()
+    short = (_FRACTION * numbers == np.round(_FRACTION * numbers)).all()  # as whole numbers and halves are
+    if short and (rounded != numbers).any():
+        k = int(np.argmax(rounded != numbers))
+        said = f"{numbers[k]:.17g} becomes {rounded[k]:.17g}"
+    elif least < float(info.eps) / 2 * sums:
+        said = f"{least:.4g} is lost beside sums of {sums:.4g}"
     else:
-        ends = np.concatenate([np.arange(energy.linear.size), *energy.pairs.T])
-        each = np.abs(np.concatenate([energy.linear, energy.quadratic, energy.quadratic]))
-        largest = np.bincount(ends, each).max()
-        if sizes.min() >= info.eps * largest / 2:
-            return
-        said = f"{sizes.min():.4g} is lost beside sums of {largest:.4g}"
+        return
+    more = "jax.config.update('jax_enable_x64', True) holds more digits"
     warnings.warn(
         f"couplings are rounded to {dtype}: {said}. Searches decide by the rounded ones, and minimize ends "
-        "its answers by those given; jax.config.update('jax_enable_x64', True) holds more digits",
-        stacklevel=2,
+        f"its answers by those given; {more}",
+        stacklevel=3,
     )

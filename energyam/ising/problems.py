@@ -26,8 +26,8 @@ def from_qubo(Q: Graph, neurons: AbstractNeurons | None = None) -> Problem:
     - `Q`: any square matrix (D, D), of numpy, jax or scipy.sparse, say upper triangular or symmetric: zᵀQz
       depends on Q + Qᵀ alone; a dictionary {(label, label): q} with any hashable labels; a networkx graph;
       or the path of a file, COO with lines `i j q`, `.qubo`, or MatrixMarket, plain or packed by gzip.
-    - `neurons`: those of the memory, `eam.Binary()` with z = (1 + x)/2, unless `eam.ZeroOne()` is given, whose
-      states are the bits themselves.
+    - `neurons`: those of the memory, `eam.Binary()` with z = (1 + x)/2 by default; the states of
+      `eam.ZeroOne()` are the bits themselves.
 
     Raises `ValueError` for a matrix that is not square, or not finite, and for others of the wrong form; of
     a file with its path and line.
@@ -40,7 +40,7 @@ def from_qubo(Q: Graph, neurons: AbstractNeurons | None = None) -> Problem:
     return Problem(Coefficients(linear, *pairs), terms.labels, "BINARY", neurons)
 
 
-def from_ising(h: Fields | None, J: Graph, offset: float = 0.0) -> Problem:
+def from_ising(h: Fields | None, J: Graph, offset: checks.Number = 0.0) -> Problem:
     """The problem of spins s = ±1 with the energy Σ_i h_i s_i + Σ_{i<j} J_ij s_i s_j + offset.
 
     These are the signs of dimod and of most programs; a `HopfieldNetwork` of weights W and bias b has J = −W
@@ -48,8 +48,8 @@ def from_ising(h: Fields | None, J: Graph, offset: float = 0.0) -> Problem:
 
     **Arguments:** `h`: fields by label, {label: h} or (D,), or None for none; `J`: a symmetric matrix (D, D)
     of numpy, jax or scipy.sparse, in which each pair stands twice and counts once; a dictionary
-    {(label, label): J}; a networkx graph, whose edges have a `weight` or count 1; or the path of a file, as in
-    `max_cut`; `offset`: a number. Raises `ValueError` for others, a coupling of a spin with itself, and a
+    {(label, label): J}; a networkx graph, whose edges have a `weight` or count 1; or the path of a file, as
+    in `max_cut`; `offset`: a number. Raises `ValueError` for others, a coupling of a spin with itself, and a
     matrix that is not symmetric.
     """
     terms = terms_of("J", J, loops=False) if not (isinstance(J, Mapping) and not J) else _no_terms(h)
@@ -102,8 +102,8 @@ def cut_value(weights: Graph, state: Answer) -> float | Float[Array, ""]:
 def qubo_value(Q: Graph, bits: Answer) -> float | Float[Array, ""]:
     """zᵀQz, in double precision.
 
-    **Arguments:** `Q`: as in `from_qubo`, or what it returned; `bits`: z, 0 or 1, (D,) or {label: bit}. Raises
-    `ValueError` for other values, such as ±1, and other shapes.
+    **Arguments:** `Q`: as in `from_qubo`, or what it returned; `bits`: z, 0 or 1, (D,) or {label: bit}.
+    Raises `ValueError` for other values, such as ±1, and other shapes.
     """
     if _is_traced(Q, bits):
         Q = checks.as_square("Q", Q)
