@@ -4,7 +4,10 @@ Made of known edges in numpy, at construction. A graph of two colours gets two; 
 neurons of many edges first.
 """
 
+import itertools
+
 import equinox as eqx
+import jax
 import numpy as np
 from jaxtyping import Array, Int
 
@@ -13,21 +16,22 @@ _SMALL = 2**12  # entries of a block that is not worth splitting
 
 
 class Blocks(eqx.Module):
-    """m blocks of n neurons without edges between those of a block, each neuron with at most k edges.
+    """m blocks of at most n neurons, each with at most k edges, and none of them within a block.
 
-    `neurons` (m, n): which they are, D for none; `neighbours` (m, k, n): the places of their neighbours in the
-    order of all blocks; `edges` (m, k, n): the edges that lead there, E for none.
+    `starts` (m,) and `sizes` (m,): the places of their neurons, one after another; `neighbours` (m, k, n):
+    the places of their neighbours; `edges` (m, k, n): the edges that lead there, E where there is none.
     """
 
-    neurons: Int[Array | np.ndarray, "m n"]
+    starts: Int[Array | np.ndarray, " m"]
+    sizes: Int[Array | np.ndarray, " m"]
     neighbours: Int[Array | np.ndarray, "m k n"]
     edges: Int[Array | np.ndarray, "m k n"]
 
 
 class Colouring(eqx.Module):
-    """All neurons in blocks, those of one shape together, and the place (D,) of each in that order."""
+    """All neurons colour by colour, `order` (D,), in blocks, those of one shape together."""
 
-    places: Int[Array | np.ndarray, " D"]
+    order: Int[Array | np.ndarray, " D"]
     blocks: tuple[Blocks, ...]
 
 
@@ -98,7 +102,7 @@ def coloured(edges: Int[np.ndarray, "E 2"], dim: int) -> Colouring:
     while True:
         blocks = [
             block
-            for low, high in zip(bounds[:-1], bounds[1:], strict=True)
+            for low, high in itertools.pairwise(bounds)
             for block in _by_degree(by_colour[low:high], degrees, split)
         ]
         shapes = [_rounded(len(block), len(blocks)) for block in blocks]
@@ -136,28 +140,48 @@ def _runs(keys):
 
 def _tables(edges, dim, runs, degrees):
     """The blocks of each run as arrays."""
-    places, filled, start = np.full(dim + 1, 0), [], 0
+    order = np.concatenate([block for blocks in runs for block in blocks])
+    places = np.append(np.argsort(order), 0)
+    both = edges.T.reshape(-1)
+    by_neuron = np.argsort(both, kind="stable")
+    numbers = np.append(by_neuron % max(len(edges), 1), len(edges))
+    others = np.append(places[edges[:, ::-1].T.reshape(-1)[by_neuron]], 0)
+    firsts = np.cumsum(degrees) - degrees
+    made, start = [], 0
     for blocks in runs:
-        n = max(map(len, blocks))
-        neurons = np.full((len(blocks), n), dim)
-        for row, block in zip(neurons, blocks, strict=True):
-            row[: len(block)] = block
-        places[neurons.reshape(-1)] = start + np.arange(neurons.size)
-        start += neurons.size
-        filled.append(neurons)
-    numbers = np.tile(np.arange(len(edges)), 2)
-    order = np.argsort(edges.T.reshape(-1), kind="stable")
-    numbers, others = numbers[order], edges[:, ::-1].T.reshape(-1)[order]
-    starts = np.concatenate([[0], np.cumsum(degrees), [len(order)]])
-    numbers, others = np.append(numbers, len(edges)), np.append(others, dim)
-    degrees, places[dim] = np.append(degrees, 0), 0
-    tables = (_of_run(neurons, numbers, others, starts, degrees, places) for neurons in filled)
-    return Colouring(places[:dim].astype(np.int32), tuple(tables))
+        sizes = np.array([len(block) for block in blocks])
+        starts = start + np.cumsum(sizes) - sizes
+        n = np.arange(sizes.max())
+        here = order[np.minimum(starts[:, None] + n, dim - 1)]
+        most = np.where(n < sizes[:, None], degrees[here], 0)
+        k = np.arange(max(1, most.max()))[:, None]
+        at = np.where(k < most[:, None], firsts[here][:, None] + k, len(numbers) - 1)
+        made.append(Blocks(*(a.astype(np.int32) for a in (starts, sizes, others[at], numbers[at]))))
+        start += sizes.sum()
+    return Colouring(order.astype(np.int32), tuple(made))
 
 
-def _of_run(neurons, numbers, others, starts, degrees, places):
-    own = degrees[neurons]
-    k = np.arange(max(1, own.max()))[None, :, None]
-    at = np.where(k < own[:, None], starts[neurons][:, None] + k, len(numbers) - 1)
-    tables = neurons, places[others[at]], numbers[at]
-    return Blocks(*(table.astype(np.int32) for table in tables))
+def is_of(colouring: Colouring, edges: Int[np.ndarray, "E 2"], dim: int) -> bool:
+    """Whether blocks hold each neuron once, and each edge from both ends, none within a block."""
+    order, found, start = np.asarray(colouring.order), [], 0
+    if not np.array_equal(np.sort(order), np.arange(dim)):
+        return False
+    for group in colouring.blocks:
+        starts, sizes, neighbours, numbers = map(np.asarray, jax.tree.leaves(group))
+        m, k, at = np.nonzero(numbers < len(edges))
+        own, other = starts[m] + at, neighbours[m, k, at]
+        inside = (other >= starts[m]) & (other < starts[m] + sizes[m])
+        if (at >= sizes[m]).any() or inside.any() or not _follow(starts, sizes, start):
+            return False
+        start = starts[-1] + sizes[-1]
+        found.append(np.stack([numbers[m, k, at], order[own], order[other]], axis=1))
+    wanted = np.column_stack([np.arange(len(edges)), edges])
+    wanted = np.concatenate([wanted, wanted[:, [0, 2, 1]]])
+    found = np.concatenate(found)
+    rows = lambda a: a[np.lexsort(a.T[::-1])]  # noqa: E731
+    return start == dim and np.array_equal(rows(found), rows(wanted))
+
+
+def _follow(starts, sizes, start):
+    """Whether blocks lie one after another from `start` on."""
+    return np.array_equal(starts, start + np.cumsum(sizes) - sizes)

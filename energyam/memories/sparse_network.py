@@ -7,9 +7,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from energyam import checks
-from energyam.flips.colouring import Colouring, coloured
+from energyam.flips.colouring import Colouring, coloured, is_of
+from energyam.flips.sparse import SparseFlips, sparse_flips
 from energyam.memories.base import AbstractMemory, Pull
-from energyam.memories.neurons import AbstractNeurons, Binary
+from energyam.memories.neurons import AbstractNeurons, Binary, cost_nothing
 
 
 class SparseNetwork(AbstractMemory):
@@ -58,26 +59,31 @@ class SparseNetwork(AbstractMemory):
     def __check_init__(self):
         if not checks.is_known(self.edges):
             return
-        D, E, filled = self.num_neurons, self.edges.shape[0], []
-        for block in self.colouring.blocks:
-            filled += [block.neurons.max(initial=0) <= D, block.edges.max(initial=0) <= E]
-        _check_edges(np.asarray(self.edges), D)
-        if not all(filled) or self.weights.shape != (E,):
+        D, E = self.num_neurons, self.edges.shape[0]
+        pairs = np.asarray(self.edges)
+        _check_edges(pairs, D)
+        if self.weights.shape != (E,) or not is_of(self.colouring, pairs, D):
             raise ValueError(f"colouring must be that of the {E} edges and {D} neurons; got another")
 
     @property
     def num_neurons(self) -> int:
-        return self.colouring.places.shape[0]
+        return self.colouring.order.shape[0]
+
+    def flips(self, exact: bool = True) -> SparseFlips | None:
+        if self.neurons.values is None or not cost_nothing(self.neurons):
+            return None
+        return sparse_flips(self.weights, self.bias, self.colouring, self.neurons.values)
 
     def pull(self, state: Float[Array, " D"]) -> Pull:
         dtype = jnp.promote_types(state.dtype, self.weights.dtype)
-        order = jnp.concatenate([block.neurons.reshape(-1) for block in self.colouring.blocks])
         state, weights = state.astype(dtype), jnp.append(self.weights.astype(dtype), 0)
-        by_place, fields = jnp.append(state, 0)[order], []
+        order, drive = self.colouring.order, jnp.zeros(state.shape, dtype)
+        by_place = state[order]
         for block in self.colouring.blocks:
             terms = weights[block.edges] * by_place[block.neighbours]
-            fields.append(jnp.sum(terms, axis=1).reshape(-1))
-        drive = jnp.concatenate(fields)[self.colouring.places]
+            places = block.starts[:, None] + jnp.arange(terms.shape[2])
+            drive = drive.at[places].add(jnp.sum(terms, axis=1), mode="drop")
+        drive = jnp.zeros_like(drive).at[order].set(drive)
         bias = jnp.zeros((), dtype) if self.bias is None else self.bias.astype(dtype)
         potential = jnp.sum(state * (0.5 * drive + bias))
         return Pull(potential, drive + bias, jnp.zeros((), dtype))
