@@ -42,7 +42,7 @@ def test_the_lowest_state_of_a_qubo_is_answered_in_its_own_bits(method):
 
 
 def test_tempering_keeps_the_lowest_state_that_it_has_seen():
-    """Hot as all chains are, where they end is far from the lowest energy, and descent from there is caught."""
+    """At these temperatures a state lies near −11 on average; in 400 sweeps much lower ones are seen."""
     problem = eam.ising.from_ising(None, {(i, j): -1.0 for i in range(12) for j in range(i)})
     hot = eam.ising.minimize(problem, 8, 400, lambda chain: 15.0 + chain, method="tempering", key=jr.key(0))
     from energyam.dynamics.tempering import Tempering
@@ -61,7 +61,7 @@ def test_a_search_goes_on_from_what_was_found():
     problem = eam.ising.from_qubo(random_qubo(60, 2))
     rough = eam.ising.minimize(problem, 4, 1, lambda sweep: 1e4, key=jr.key(0))
     more = eam.ising.minimize(problem, 4, 30, start=rough, key=jr.key(1))
-    assert more.energy < rough.energy and (more.energies <= rough.energies).all()
+    assert (more.energies <= rough.energies).all() and more.energies.sum() < rough.energies.sum()
     hot = eam.ising.minimize(problem, 4, 2, lambda sweep: 1e4, start=more, key=jr.key(2))
     assert (hot.energies <= more.energies).all()  # no chain ends above its start
     for start in (more.best, [more.best, rough.best], np.asarray(more.state), np.asarray(more.states)[:2]):
@@ -74,7 +74,7 @@ def test_a_search_goes_on_from_what_was_found():
 
 
 def test_energies_are_those_of_the_numbers_given_and_descent_ends_by_them():
-    """Number partitioning: energies near 0 are differences of sums near 10¹⁰, which float32 can't tell apart."""
+    """Number partitioning: energies near 0 are differences of sums near 10¹⁰, too close for float32."""
     numbers = np.random.default_rng(3).integers(1, 100_000, 20)
     J = {(i, j): 2.0 * numbers[i] * numbers[j] for i in range(20) for j in range(i)}
     problem = eam.ising.from_ising(None, J, float((numbers**2).sum()))
@@ -95,7 +95,7 @@ def test_penalties_beside_small_costs_decide_right_or_are_said(recwarn):
         return eam.ising.minimize(eam.ising.one_hot(problem, range(6), penalty), 8, 30, key=jr.key(0))
 
     assert chosen(1e6).energy == 1.5 and not recwarn.list
-    with pytest.warns(UserWarning, match="is lost beside sums of"):
+    with pytest.warns(UserWarning, match="-999999998.5 becomes -1000000000"):
         assert chosen(1e9).energy == 1.5
 
 
@@ -192,9 +192,8 @@ def test_the_answer_prints_as_a_table():
     assert "<table>" in found._repr_html_() and "('A', 'r')" in repr(found)
     colours = {place: c for (place, c), bit in found.best.items() if bit}
     assert found.broken == [] and all(colours[a] != colours[b] for a, b in BORDERS)
-    assert repr(problem) == (
-        "Problem(BINARY, 12 variables ('A', 'b'), ('A', 'g'), ('A', 'r'), ('B', 'b'), …; 24 couplings, 4 constraints)"
-    )
+    assert repr(problem).startswith("Problem(BINARY, 12 variables ('A', 'b'), ('A', 'g'), ('A', 'r'), ")
+    assert repr(problem).endswith("; 24 couplings, 4 constraints)")
 
 
 def test_answers_become_a_sample_set_of_dimod(monkeypatch):

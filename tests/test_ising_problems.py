@@ -102,7 +102,8 @@ FILES = {
     "dimacs": "c a comment\np edge 4 3\ne 1 2\ne 2 3\ne 4 1\n",
     "dimacs_weighted": "p max 4 3\ne 1 2 5\ne 2 3 1\ne 4 1 -2\n",
     "market": "%%MatrixMarket matrix coordinate real symmetric\n% one\n4 4 3\n2 1 5\n3 2 1\n4 1 -2\n",
-    "general": "%%MatrixMarket matrix coordinate integer general\n4 4 6\n2 1 5\n1 2 5\n3 2 1\n2 3 1\n4 1 -2\n1 4 -2\n",
+    "general": "%%MatrixMarket matrix coordinate integer general\n4 4 6\n"
+    "2 1 5\n1 2 5\n3 2 1\n2 3 1\n4 1 -2\n1 4 -2\n",
     "pattern": "%%matrixmarket matrix coordinate pattern symmetric\n4 4 3\n2 1\n3 2\n4 1\n",
 }
 

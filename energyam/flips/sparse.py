@@ -65,9 +65,7 @@ class SparseFlips(AbstractFlips):
     def colours(self) -> Int[Array, " D"]:
         return self.order
 
-    def by_colour(
-        self, kept: Float[Array, ""], neurons: Moving, thresholds: Float[Array, " D"]
-    ) -> Turns:
+    def by_colour(self, kept: Float[Array, ""], neurons: Moving, thresholds: Float[Array, " D"]) -> Turns:
         given = neurons.state[None], neurons.free[None], thresholds[None]
         state, moved, gains = (found[0] for found in _moves_of_chains(self, *given))
         return Turns(state, kept - jnp.sum(gains), moved, gains)

@@ -44,24 +44,28 @@ def equals(
     return _added(problem, weights, value, _penalty(penalty), Constraint("", weights, value, value))
 
 
-def at_most(problem: Problem, labels: Labels, count: int, penalty: checks.Number) -> Problem:
-    """The problem in which at most `count` of some variables are 1.
+def at_most(
+    problem: Problem, labels: Labels | Mapping[Hashable, Any], count: int, penalty: checks.Number
+) -> Problem:
+    """The problem in which a sum of variables is at most `count`, as within a budget.
 
-    For one it adds penalty · Σ_{i<j} z_i z_j; for more, bits of their own that count what is left, whose
-    labels no answer shows, and penalty · (Σ z_i + Σ worth · slack − count)².
+    If at most one of them may be 1, it adds penalty · Σ_{i<j} z_i z_j. Otherwise it adds bits that count what
+    is left, whose labels no answer shows, and penalty · (Σ a_i z_i + what is left − count)².
 
-    **Arguments:** as in `equals`; `count`: at least 1. Raises `ValueError` for others.
+    **Arguments:** as in `equals`, with whole weights a of at least 0; `count`: at least 1. Count in large
+    units, such as thousands: the penalty grows with the square of what is too much. Raises `ValueError` for
+    others.
     """
     weights, penalty, most = _weights(problem, labels), _penalty(penalty), checks.count("count", count)
-    if isinstance(labels, Mapping):
-        raise ValueError("labels must be a sequence, each of which counts 1; got weights by label")
+    for label, a in weights.items():
+        if a < 0 or a != round(a):
+            raise ValueError(f"labels must have whole weights of at least 0; got {a:g} for {label!r}")
     rule = Constraint("", weights, 0, most)
-    if most >= len(weights):
+    if most >= sum(weights.values()):
         return _noted(problem, rule)
-    if most == 1:
-        index = [k for k, label in enumerate(problem.labels) if label in weights]
-        pairs = np.stack(np.triu_indices(len(index), 1), axis=1)
-        pairs = np.asarray(index)[pairs]
+    if most == 1 and set(weights.values()) == {1.0}:
+        index = np.array([k for k, label in enumerate(problem.labels) if label in weights])
+        pairs = index[np.stack(np.triu_indices(len(index), 1), axis=1)]
         energy = Coefficients(np.zeros(len(problem.labels)), pairs, np.full(len(pairs), penalty))
         return _noted(_plus(problem, energy), rule)
     slack, rest = dict[Hashable, float](), most

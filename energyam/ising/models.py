@@ -16,9 +16,9 @@ from energyam.memories.sparse_network import SparseNetwork
 def from_bqm(bqm: Any) -> Problem:
     """The problem of a dimod model, in its own labels and vartype; its energy is that of the model.
 
-    **Arguments:** `bqm`: a `dimod.BinaryQuadraticModel` of any dtype, a `BinaryPolynomial` of degree 2 at
-    most, or a `QuadraticModel` or a `ConstrainedQuadraticModel` without constraints whose variables are all
-    bits or all spins. Neuron k is the k-th of its variables.
+    **Arguments:** `bqm`: a binary quadratic model of any dtype, a binary polynomial of degree 2 at most, or a
+    quadratic model, also a constrained one that has no constraints, whose variables are all bits or all
+    spins. Neuron k is the k-th of its variables.
 
     Raises `ValueError` for others, and says what converts them.
     """
