@@ -79,7 +79,8 @@ class AbstractFlipsAtRandom(AbstractUpdate):
         return Step(view.rebuild(swept.state), carry, swept.energies, record, settled, accepted)
 
     def _noise(
-        self, view: View, order: Array | None, temperature: Array, key: PRNGKeyArray) -> Float[Array, "t n"]:
+        self, view: View, order: Array | None, temperature: Array, key: PRNGKeyArray
+    ) -> Float[Array, "t n"]:
         """The noise of each try, 0 at a temperature of 0."""
         if view.units is None:
             u = uniform_within((view.num_tries,), view.neurons.state.dtype, key=key)
