@@ -13,7 +13,8 @@ import energyam as eam
 from energyam.dynamics.moves import ready, view_of
 from energyam.flips.abstract import Moving
 from energyam.flips.plan import as_on
-from energyam.flips.sweep import descend, exceeds, visit
+from energyam.flips.abstract import exceeds
+from energyam.flips.sweep import descend, visit
 
 FEW = (0, 3, 5, 3)  # moves before the change that is looked at
 

@@ -136,7 +136,7 @@ class Metropolis(AbstractFlipsAtRandom):
         P(flip i) = min(1, exp(change_i / T)),   change_i = E(x) − E(x with i flipped)
 
     More flips are taken than by `HeatBath`, and at T → 0 both are descent. Arguments, annealing and errors
-    are those of `HeatBath`. With the order "sequential" or "permutation" and a T so high that each try
+    are those of `HeatBath`. With any order but "uniform" and a T so high that each try
     flips, chains move in step: prefer `HeatBath` there.
 
     Metropolis, Rosenbluth, Rosenbluth, Teller & Teller, J. Chem. Phys. 21 (1953).

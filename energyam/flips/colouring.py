@@ -4,35 +4,33 @@ Made of known edges in numpy, at construction. A graph of two colours gets two; 
 neurons of many edges first.
 """
 
-import itertools
-
 import equinox as eqx
 import jax
 import numpy as np
 from jaxtyping import Array, Int
 
-_FEW = 32  # programs that a sweep may be made of, one for each shape of blocks
-_SMALL = 2**12  # entries of a block that is not worth splitting
-
-
-class Blocks(eqx.Module):
-    """m blocks of at most n neurons, each with at most k edges, and none of them within a block.
-
-    `starts` (m,) and `sizes` (m,): the places of their neurons, one after another; `neighbours` (m, k, n):
-    the places of their neighbours; `edges` (m, k, n): the edges that lead there, E where there is none.
-    """
-
-    starts: Int[Array | np.ndarray, " m"]
-    sizes: Int[Array | np.ndarray, " m"]
-    neighbours: Int[Array | np.ndarray, "m k n"]
-    edges: Int[Array | np.ndarray, "m k n"]
+_TERMS = 8  # edges that a step of a loop takes at the most
+_LARGEST = 2**14  # neurons of a block, at the most
+_VECTOR = 16  # numbers that a processor takes at once
+_LAUNCH = 500  # what a step of a loop costs, in entries of its table
 
 
 class Colouring(eqx.Module):
-    """All neurons colour by colour, `order` (D,), in blocks, those of one shape together."""
+    """All neurons colour by colour, `order` (D,), in m blocks of at most n, without edges within a block.
+
+    Block b has `sizes` [b] neurons, from place `starts` [b] of the order on. Its edges are in the tables from
+    step `firsts` [b] to `firsts` [b + 1], and `blocks` (S,) says which block a step is of. A step holds up to
+    T edges of every neuron: `neighbours` (S, T, n), the places that they lead to, and `edges` (S, T, n), which
+    ones they are, E where there is none.
+    """
 
     order: Int[Array | np.ndarray, " D"]
-    blocks: tuple[Blocks, ...]
+    starts: Int[Array | np.ndarray, " m"]
+    sizes: Int[Array | np.ndarray, " m"]
+    firsts: Int[Array | np.ndarray, " m+1"]
+    blocks: Int[Array | np.ndarray, " S"]
+    neighbours: Int[Array | np.ndarray, "S T n"]
+    edges: Int[Array | np.ndarray, "S T n"]
 
 
 def colours_of(edges: Int[np.ndarray, "E 2"], dim: int) -> Int[np.ndarray, " D"]:
@@ -41,23 +39,15 @@ def colours_of(edges: Int[np.ndarray, "E 2"], dim: int) -> Int[np.ndarray, " D"]
     if (colours[edges[:, 0]] != colours[edges[:, 1]]).all():
         return colours
     degrees = np.bincount(edges.reshape(-1), minlength=dim)
-    ends, starts = _by_neuron(edges, dim)
-    ends, starts = ends.tolist(), starts.tolist()
+    stops, others = np.cumsum(degrees).tolist(), _by_neuron(edges, np.arange(dim))[1].tolist()
     greedy = [-1] * dim
     for i in np.argsort(-degrees, kind="stable").tolist():
-        taken = {greedy[j] for j in ends[starts[i] : starts[i + 1]]}
+        taken = {greedy[j] for j in others[stops[i] - int(degrees[i]) : stops[i]]}
         colour = 0
         while colour in taken:
             colour += 1
         greedy[i] = colour
     return np.array(greedy)
-
-
-def _by_neuron(edges, dim):
-    """The neighbours of all neurons, one neuron after another, and where those of each start."""
-    both = np.concatenate([edges, edges[:, ::-1]])
-    both = both[np.argsort(both[:, 0], kind="stable")]
-    return both[:, 1], np.searchsorted(both[:, 0], np.arange(dim + 1))
 
 
 def _two_colours(edges, dim):
@@ -90,98 +80,76 @@ def _components(first, second, num):
 
 
 def coloured(edges: Int[np.ndarray, "E 2"], dim: int) -> Colouring:
-    """The neurons of a graph in blocks, colour by colour, those of one shape together.
+    """The neurons of a graph in blocks of one width, colour by colour.
 
-    The neurons of a colour are split by their numbers of edges, so that padding them to the most of a block
-    costs no more than a few times the edges there are.
+    Neurons of a colour come by falling numbers of edges, so that those of a block have about as many.
     """
     colours, degrees = colours_of(edges, dim), np.bincount(edges.reshape(-1), minlength=dim)
-    by_colour = np.lexsort((-degrees, colours))
-    bounds = np.searchsorted(colours[by_colour], np.arange(colours.max() + 2))
-    split = 2
-    while True:
-        blocks = [
-            block
-            for low, high in itertools.pairwise(bounds)
-            for block in _by_degree(by_colour[low:high], degrees, split)
-        ]
-        shapes = [_rounded(len(block), len(blocks)) for block in blocks]
-        most = [_rounded(max(1, degrees[block[0]]), len(blocks)) for block in blocks]
-        runs = _runs(list(zip(shapes, most, strict=True)))
-        if len(runs) <= _FEW or split > dim:
-            return _tables(edges, dim, [blocks[low:high] for low, high in runs], degrees)
-        split *= 4
+    order = np.lexsort((-degrees, colours))
+    ends = np.cumsum(np.bincount(colours))
+    begins, terms = np.append(0, ends[:-1]), int(np.clip(degrees.max(), 1, _TERMS))
+    n = min(_widths(ends - begins), key=lambda n: _cost(_cut(begins, ends, n)[0], degrees[order], n, terms))
+    starts, sizes = _cut(begins, ends, n)
+    steps = np.maximum(1, -(-degrees[order[starts]] // terms))
+    firsts = np.append(0, np.cumsum(steps))
+    numbers, others = _by_neuron(edges, np.argsort(order))
+    # Entry [s, t, i] is edge (s − first) · T + t of neuron i of the block that step s belongs to.
+    block = np.repeat(np.arange(len(starts)), steps)
+    which = (np.arange(len(block)) - firsts[block])[:, None, None] * terms + np.arange(terms)[:, None]
+    at = np.minimum(starts[block][:, None] + np.arange(n), dim - 1)
+    inside = np.arange(n) < sizes[block][:, None]
+    present = which < np.where(inside, degrees[order][at], 0)[:, None]
+    first = (np.cumsum(degrees[order]) - degrees[order])[at][:, None]
+    entry = np.where(present, first + which, len(numbers) - 1)
+    arrays = order, starts, sizes, firsts, block, others[entry], numbers[entry]
+    return Colouring(*(array.astype(np.int32) for array in arrays))
 
 
-def _by_degree(neurons, degrees, split):
-    """Neurons of falling degree, in parts whose degrees differ by less than a factor."""
-    parts = []
-    while len(neurons):
-        most = degrees[neurons[0]]
-        here = degrees[neurons] * split > (most if most * len(neurons) > _SMALL else -1)
-        parts.append(neurons[here])
-        neurons = neurons[~here]
-    return parts
+def _widths(sizes):
+    """The widths of blocks that come into question: the largest colour, or a half, a quarter, … of it."""
+    largest = min(int(sizes.max()), _LARGEST)
+    widths = [-(-largest // 2**k) for k in range(largest.bit_length())]
+    return [n if n < _VECTOR else n + -n % _VECTOR for n in widths]
 
 
-def _rounded(size, num_blocks):
-    """A size, rounded up where there are many blocks, so that they have few shapes."""
-    if num_blocks <= 4:
-        return size
-    power = 2 ** int(size - 1).bit_length()
-    return power * 3 // 4 if size <= power * 3 // 4 else power
+def _cut(begins, ends, n):
+    """Where blocks of at most n neurons start, and their sizes."""
+    starts = np.concatenate([np.arange(b, e, n) for b, e in zip(begins, ends, strict=True)])
+    stops = np.concatenate([np.append(np.arange(b, e, n)[1:], e) for b, e in zip(begins, ends, strict=True)])
+    return starts, stops - starts
 
 
-def _runs(keys):
-    """Where runs of equal keys start and end."""
-    starts = [i for i in range(len(keys)) if i == 0 or keys[i] != keys[i - 1]]
-    return list(zip(starts, [*starts[1:], len(keys)], strict=True))
+def _cost(starts, degrees, n, terms):
+    """What a sweep of such blocks costs, in entries of the tables."""
+    steps = np.maximum(1, -(-degrees[starts] // terms))
+    return np.sum((n * terms + _LAUNCH) * steps + n * terms + _LAUNCH)
 
 
-def _tables(edges, dim, runs, degrees):
-    """The blocks of each run as arrays."""
-    order = np.concatenate([block for blocks in runs for block in blocks])
-    places = np.append(np.argsort(order), 0)
-    both = edges.T.reshape(-1)
-    by_neuron = np.argsort(both, kind="stable")
-    numbers = np.append(by_neuron % max(len(edges), 1), len(edges))
-    others = np.append(places[edges[:, ::-1].T.reshape(-1)[by_neuron]], 0)
-    firsts = np.cumsum(degrees) - degrees
-    made, start = [], 0
-    for blocks in runs:
-        sizes = np.array([len(block) for block in blocks])
-        starts = start + np.cumsum(sizes) - sizes
-        n = np.arange(sizes.max())
-        here = order[np.minimum(starts[:, None] + n, dim - 1)]
-        most = np.where(n < sizes[:, None], degrees[here], 0)
-        k = np.arange(max(1, most.max()))[:, None]
-        at = np.where(k < most[:, None], firsts[here][:, None] + k, len(numbers) - 1)
-        made.append(Blocks(*(a.astype(np.int32) for a in (starts, sizes, others[at], numbers[at]))))
-        start += sizes.sum()
-    return Colouring(order.astype(np.int32), tuple(made))
+def _by_neuron(edges, places):
+    """Which edges the neurons have, and the places of their neighbours, place by place; none comes last."""
+    both = places[edges.T.reshape(-1)]
+    by_place = np.argsort(both, kind="stable")
+    others = places[edges[:, ::-1].T.reshape(-1)][by_place]
+    return np.append(by_place % max(len(edges), 1), len(edges)), np.append(others, 0)
 
 
 def is_of(colouring: Colouring, edges: Int[np.ndarray, "E 2"], dim: int) -> bool:
-    """Whether blocks hold each neuron once, and each edge from both ends, none within a block."""
-    order, found, start = np.asarray(colouring.order), [], 0
-    if not np.array_equal(np.sort(order), np.arange(dim)):
+    """Whether a colouring holds each neuron once, and each edge from both ends, none within a block."""
+    order, starts, sizes, firsts, blocks, neighbours, numbers = map(np.asarray, jax.tree.leaves(colouring))
+    placed = np.array_equal(np.sort(order), np.arange(dim)) and np.array_equal(
+        np.append(starts, dim), np.append(0, np.cumsum(sizes))
+    )
+    if not placed or not np.array_equal(blocks, np.repeat(np.arange(len(starts)), np.diff(firsts))):
         return False
-    for group in colouring.blocks:
-        starts, sizes, neighbours, numbers = map(np.asarray, jax.tree.leaves(group))
-        m, k, at = np.nonzero(numbers < len(edges))
-        own, other = starts[m] + at, neighbours[m, k, at]
-        inside = (other >= starts[m]) & (other < starts[m] + sizes[m])
-        if (at >= sizes[m]).any() or inside.any() or not _follow(starts, sizes, start):
-            return False
-        start = starts[-1] + sizes[-1]
-        found.append(np.stack([numbers[m, k, at], order[own], order[other]], axis=1))
-    wanted = np.column_stack([np.arange(len(edges)), edges])
-    wanted = np.concatenate([wanted, wanted[:, [0, 2, 1]]])
-    found = np.concatenate(found)
-    rows = lambda a: a[np.lexsort(a.T[::-1])]  # noqa: E731
-    return start == dim and np.array_equal(rows(found), rows(wanted))
-
-
-def _follow(starts, sizes, start):
-    """Whether blocks lie one after another from `start` on."""
-    return np.array_equal(starts, start + np.cumsum(sizes) - sizes)
+    step, term, at = np.nonzero(numbers < len(edges))
+    block, number, other = blocks[step], numbers[step, term, at], neighbours[step, term, at]
+    ends, own = edges[number], order[np.minimum(starts[block] + at, dim - 1)]
+    first = own == ends[:, 0]
+    right = (
+        (at < sizes[block])
+        & (own == np.where(first, *ends.T))
+        & (order[other] == np.where(first, *ends.T[::-1]))
+    )
+    apart = (other < starts[block]) | (other >= starts[block] + sizes[block])
+    each = np.bincount(2 * number + first, minlength=2 * len(edges))
+    return bool(right.all() and apart.all() and (each == 1).all())

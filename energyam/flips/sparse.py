@@ -13,32 +13,26 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, UInt
 
 from energyam.flips.abstract import AbstractFlips, Change, Entries, Moving, Turns, Vector, exceeds
-from energyam.flips.colouring import Blocks, Colouring
+from energyam.flips.colouring import Colouring
 from energyam.linalg import dot
 
 _WORD = 32  # chains that share a word
-_TERMS = 16  # neighbours that one fused loop sums
-_UNROLLED = 4  # blocks of one shape that are not worth a loop
 _ROUNDINGS = 4  # units of rounding of a field, beside half a one for each of its terms
 
 
-class Table(eqx.Module):
-    """Blocks with their numbers: a field is `base` + Σ_k pulls_k · bit_k, by the bits of the neighbours."""
+class SparseFlips(AbstractFlips):
+    """Flips of a sparse network of two-valued neurons: what is kept is the energy alone.
 
-    blocks: Blocks
-    pulls: Float[Array, "m k n"]
+    A field is `base` + Σ pulls · bits, over the bits of the neighbours.
+    """
+
+    colouring: Colouring
+    places: Int[Array, " D"]  # of each neuron in its order
+    pulls: Float[Array, "S T n"]
     base: Float[Array, "m n"]
     errors: Float[Array, "m n"]
-
-
-class SparseFlips(AbstractFlips):
-    """Flips of a sparse network of two-valued neurons: what is kept is the energy alone."""
-
-    order: Int[Array, " D"]  # colour by colour
-    places: Int[Array, " D"]  # of each neuron in that order
-    tables: tuple[Table, ...]
     bias: Float[Array, " D"]
-    size: Float[Array, ""]  # a typical field
+    size: Float[Array, ""]  # of a typical field
     values: tuple[float, float] = eqx.field(static=True)
 
     def start(self, state: Float[Array, " D"]) -> Float[Array, ""]:
@@ -63,7 +57,7 @@ class SparseFlips(AbstractFlips):
         return change, kept - change.value
 
     def colours(self) -> Int[Array, " D"]:
-        return self.order
+        return self.colouring.order
 
     def by_colour(self, kept: Float[Array, ""], neurons: Moving, thresholds: Float[Array, " D"]) -> Turns:
         given = neurons.state[None], neurons.free[None], thresholds[None]
@@ -76,22 +70,18 @@ class SparseFlips(AbstractFlips):
     def typical_field(self) -> Float[Array, ""]:
         return self.size
 
-    def _field_at(self, state, j):
+    def _field_at(self, state, i):
         """The field at one neuron, and its error."""
-        place, low = self.places[j], self.values[0]
-        span = self.values[1] - low
+        place, (low, high), found = self.places[i], self.values, self.colouring
+        block = jnp.searchsorted(found.starts, place, side="right") - 1
+        at = place - found.starts[block]
 
-        def within(table):
-            block = jnp.searchsorted(table.blocks.starts, place, side="right") - 1
-            at = place - table.blocks.starts[block]
-            others = self.order[table.blocks.neighbours[block, :, at]]
-            bits = (state[others] - low) / span
-            field = table.base[block, at] + dot(table.pulls[block, : others.shape[0], at], bits)
-            return field, table.errors[block, at]
+        def add(step, field):
+            bits = (state[found.order[found.neighbours[step, :, at]]] - low) / (high - low)
+            return field + dot(self.pulls[step, :, at], bits)
 
-        firsts = jnp.stack([table.blocks.starts[0] for table in self.tables])
-        which = jnp.searchsorted(firsts, place, side="right") - 1
-        return lax.switch(which, [lambda table=table: within(table) for table in self.tables])
+        steps = found.firsts[block], found.firsts[block + 1]
+        return lax.fori_loop(*steps, add, self.base[block, at]), self.errors[block, at]
 
 
 def sparse_flips(
@@ -102,27 +92,19 @@ def sparse_flips(
 ) -> SparseFlips:
     """The flips of a network of edges, for neurons of two values."""
     dtype = jnp.promote_types(weights.dtype, jnp.result_type(float))
-    order, D = colouring.order, colouring.order.shape[0]
+    order, D, m = colouring.order, colouring.order.shape[0], colouring.starts.shape[0]
     bias = jnp.zeros(D, dtype) if bias is None else bias.astype(dtype)
-    weights = jnp.append(weights.astype(dtype), 0)
-    low, high = map(float, values)
-    tables = tuple(_table(blocks, weights, bias[order], low, high) for blocks in colouring.blocks)
+    weights, (low, high) = jnp.append(weights.astype(dtype), 0), map(float, values)
+    pulls = weights[colouring.edges]
+    in_blocks = lambda sums: jax.ops.segment_sum(jnp.sum(sums, axis=1), colouring.blocks, m)  # noqa: E731
+    at = colouring.starts[:, None] + jnp.arange(pulls.shape[2])
+    own, terms = bias[order].at[at].get(mode="fill", fill_value=0), in_blocks((pulls != 0).astype(dtype))
+    sizes = jnp.abs(own) + (abs(low) + high - low) * in_blocks(jnp.abs(pulls))
+    errors = (_ROUNDINGS + 0.5 * terms) * jnp.finfo(dtype).eps * sizes
     size = jnp.sqrt(2 * jnp.sum(weights**2) / D + jnp.mean(bias**2))
     places = jnp.zeros_like(order).at[order].set(jnp.arange(D, dtype=order.dtype))
-    return SparseFlips(order, places, tables, bias, size, (low, high))
-
-
-def _table(blocks, weights, bias, low, high):
-    pulls, n = weights[blocks.edges], blocks.edges.shape[2]
-    own = bias.at[blocks.starts[:, None] + jnp.arange(n)].get(mode="fill", fill_value=0)
-    sizes = jnp.abs(own) + (abs(low) + high - low) * jnp.sum(jnp.abs(pulls), axis=1)
-    roundings = _ROUNDINGS + 0.5 * pulls.shape[1]
-    base, errors = own + low * jnp.sum(pulls, axis=1), roundings * jnp.finfo(pulls.dtype).eps * sizes
-    terms = pulls.shape[1]
-    more = -terms % _TERMS if terms > _TERMS else 0
-    pad = lambda table: jnp.pad(table, [(0, 0), (0, more), (0, 0)])  # noqa: E731
-    padded = eqx.tree_at(lambda b: b.neighbours, blocks, pad(blocks.neighbours))
-    return Table(padded, pad((high - low) * pulls), base, errors)
+    base = own + low * in_blocks(pulls)
+    return SparseFlips(colouring, places, (high - low) * pulls, base, errors, bias, size, (low, high))
 
 
 class _Words(NamedTuple):
@@ -130,6 +112,29 @@ class _Words(NamedTuple):
 
     words: UInt[Array, "W D"]
     lanes: UInt[Array, "L 1"]
+
+
+class _Block(NamedTuple):
+    """One block, or all of them: its places, its steps, and the numbers of its neurons."""
+
+    start: Int[Array, "..."]
+    size: Int[Array, "..."]
+    first: Int[Array, "..."]
+    end: Int[Array, "..."]
+    base: Float[Array, "... n"]
+    errors: Float[Array, "... n"]
+
+    def of(self, values: Array) -> Array:
+        """The values of its places, and of those after it where it is smaller than others."""
+        return lax.dynamic_slice_in_dim(values, self.start, self.base.shape[0], -1)
+
+    def within(self, values: Array, new: Array) -> Array:
+        """The values with those of the block, and a few after it, in place of the old."""
+        return lax.dynamic_update_slice_in_dim(values, new, self.start, -1)
+
+    def inside(self) -> Bool[Array, " n"]:
+        """Which of these places are its own."""
+        return jnp.arange(self.base.shape[0]) < self.size
 
 
 def _packed(bits: Bool[Array, "B D"]) -> _Words:
@@ -159,88 +164,75 @@ def _by_lane(values, at):
     return jnp.pad(values, [(0, W * L - values.shape[0]), (0, 0)]).reshape(W, L, -1)
 
 
-def _fields(at, table):
-    """The fields (W, L, n) of the neurons of one block, after those of its table."""
-    pulls, neighbours = table.pulls, table.blocks.neighbours
-
-    def add(fields, terms):
-        neighbours, pulls = terms
-        found = at.words.at[:, neighbours].get(mode="promise_in_bounds")
-        for k in range(neighbours.shape[0]):
-            fields = fields + pulls[k] * _split(found[:, k], at.lanes).astype(pulls.dtype)
-        return fields
-
-    K, n = pulls.shape
-    fields = jnp.broadcast_to(table.base, (at.words.shape[0], at.lanes.shape[0], n))
-    if K <= _TERMS:
-        return add(fields, (neighbours, pulls))
-    chunks = neighbours.reshape(-1, _TERMS, n), pulls.reshape(-1, _TERMS, n)
-    return lax.scan(lambda fields, chunk: (add(fields, chunk), None), fields, chunks)[0]
-
-
-def _over_blocks(tables, function, carry):
-    """`function(carry, table)` for every block in its turn, a table of one block."""
-    for table in tables:
-        blocks = table.base.shape[0]
-        if blocks <= _UNROLLED:
-            for j in range(blocks):
-                carry = function(carry, jax.tree.map(lambda leaf: leaf[j], table))
-        else:
-            carry = lax.scan(lambda carry, table: (function(carry, table), None), carry, table)[0]
-    return carry
-
-
 def _begun(flips, states):
-    """The words of all chains by place, with room for a block at the end, and how to take a block."""
+    """The words of all chains by place, with room for a block at the end, and how to make such room."""
     low, high = flips.values
-    at = _packed(states[:, flips.order] > 0.5 * (low + high))
-    room = max(table.base.shape[1] for table in flips.tables)
+    at = _packed(states[:, flips.colouring.order] > 0.5 * (low + high))
+    room = flips.base.shape[1]
     widened = lambda values: jnp.pad(values, [*[(0, 0)] * (values.ndim - 1), (0, room)])  # noqa: E731
     return at._replace(words=widened(at.words)), widened
 
 
+def _over_blocks(flips, lanes, function, carry):
+    """`function(carry, block, fields)` for every block in its turn, `carry[0]` being the words.
+
+    The fields (W, L, n) are those of its neurons after all blocks before it.
+    """
+    found, S = flips.colouring, flips.pulls.shape[0]
+
+    def of_block(carry, block):
+        words, m = carry[0], found.starts.shape[0]
+
+        def add(step, fields):
+            seen = words.at[:, found.neighbours[step]].get(mode="promise_in_bounds")
+            for t in range(seen.shape[1]):
+                fields = fields + flips.pulls[step, t] * _split(seen[:, t], lanes).astype(fields.dtype)
+            return fields
+
+        fields = jnp.broadcast_to(block.base, (words.shape[0], lanes.shape[0], block.base.shape[0]))
+        fields = add(block.first, fields) if S == m else lax.fori_loop(block.first, block.end, add, fields)
+        return function(carry, block, fields), None
+
+    blocks = _Block(
+        found.starts, found.sizes, *(found.firsts[:-1], found.firsts[1:]), flips.base, flips.errors
+    )
+    return lax.scan(of_block, carry, blocks)[0]
+
+
 def _moves(flips, states, free, thresholds):
     at, widened = _begun(flips, states)
-    low, span = flips.values[0], flips.values[1] - flips.values[0]
-    free, thresholds = widened(_by_lane(free[:, flips.order], at)), widened(_by_lane(thresholds, at))
-    nothing = widened(jnp.zeros((at.words.shape[0], at.lanes.shape[0], states.shape[1]), flips.bias.dtype))
+    (low, high), (B, D) = flips.values, states.shape
+    free = widened(_by_lane(free[:, flips.colouring.order], at))
+    thresholds = widened(_by_lane(thresholds, at))
+    nothing = widened(jnp.zeros((*at.words.shape[:1], at.lanes.shape[0], D), flips.bias.dtype))
 
-    def decide(carry, table):
+    def decide(carry, block, fields):
         words, gains, moved = carry
-        blocks, n = table.blocks, table.base.shape[0]
-        of_block = lambda values: lax.dynamic_slice_in_dim(values, blocks.starts, n, -1)  # noqa: E731
-        within = lambda values, new: lax.dynamic_update_slice_in_dim(  # noqa: E731
-            values, new, blocks.starts, -1
-        )
-        old, field = of_block(words), _fields(at._replace(words=words), table)
-        change = jnp.where(_split(old, at.lanes) == 1, -span, span).astype(field.dtype) * field
-        change = lax.optimization_barrier(change)  # or XLA would sum the field for each use
-        falls = exceeds(Change(change, span * table.errors), of_block(thresholds)) & of_block(free)
-        falls = falls & (jnp.arange(n) < blocks.sizes)
-        words = within(words, old ^ _joined(falls, at.lanes))
-        return words, within(gains, jnp.where(falls, change, 0)), within(moved, falls)
+        old, free_here, threshold = (block.of(values) for values in (words, free, thresholds))
+        up = jnp.asarray(high - low, fields.dtype)
+        change = jnp.where(_split(old, at.lanes) == 1, -up, up) * fields
+        change = lax.optimization_barrier(change)  # or XLA would sum the fields for each use
+        falls = exceeds(Change(change, up * block.errors), threshold) & free_here & block.inside()
+        words = block.within(words, old ^ _joined(falls, at.lanes))
+        return words, block.within(gains, jnp.where(falls, change, 0)), block.within(moved, falls)
 
-    words, gains, moved = _over_blocks(flips.tables, decide, (at.words, nothing, nothing != 0))
-    bits = _split(words[:, flips.places], at.lanes)
-    B, D = states.shape
+    words, gains, moved = _over_blocks(flips, at.lanes, decide, (at.words, nothing, nothing != 0))
     by_chain = lambda values: values[..., :D].reshape(-1, D)[:B]  # noqa: E731
-    new = jnp.where(by_chain(bits) == 1, flips.values[1], low).astype(states.dtype)
-    return new, by_chain(moved), by_chain(gains)
+    bits = by_chain(_split(words[:, flips.places], at.lanes))
+    return jnp.where(bits == 1, high, low).astype(states.dtype), by_chain(moved), by_chain(gains)
 
 
 def _energies(flips, states):
     at, widened = _begun(flips, states)
-    bias, (low, high) = widened(flips.bias[flips.order]), flips.values
-    terms = jnp.zeros((at.words.shape[0], at.lanes.shape[0]), flips.bias.dtype)
+    bias, (low, high) = widened(flips.bias[flips.colouring.order]), flips.values
 
-    def add(terms, table):
-        n, start = table.base.shape[0], table.blocks.starts
-        words, own = (lax.dynamic_slice_in_dim(v, start, n, -1) for v in (at.words, bias))
-        x = low + (high - low) * _split(words, at.lanes).astype(own.dtype)
-        felt = jnp.where(jnp.arange(n) < table.blocks.sizes, _fields(at, table) + own, 0)
-        return terms - 0.5 * jnp.sum(x * felt, axis=-1)
+    def add(carry, block, fields):
+        x = jnp.where(_split(block.of(carry[0]), at.lanes) == 1, high, low).astype(fields.dtype)
+        felt = jnp.where(block.inside(), fields + block.of(bias), 0)
+        return carry[0], carry[1] - 0.5 * jnp.sum(x * felt, axis=-1)
 
-    return _over_blocks(flips.tables, add, terms).reshape(-1)[: states.shape[0]]
+    nothing = jnp.zeros((at.words.shape[0], at.lanes.shape[0]), flips.bias.dtype)
+    return _over_blocks(flips, at.lanes, add, (at.words, nothing))[1].reshape(-1)[: states.shape[0]]
 
 
 def _together(function):

@@ -77,12 +77,10 @@ class SparseNetwork(AbstractMemory):
     def pull(self, state: Float[Array, " D"]) -> Pull:
         dtype = jnp.promote_types(state.dtype, self.weights.dtype)
         state, weights = state.astype(dtype), jnp.append(self.weights.astype(dtype), 0)
-        order, drive = self.colouring.order, jnp.zeros(state.shape, dtype)
-        by_place = state[order]
-        for block in self.colouring.blocks:
-            terms = weights[block.edges] * by_place[block.neighbours]
-            places = block.starts[:, None] + jnp.arange(terms.shape[2])
-            drive = drive.at[places].add(jnp.sum(terms, axis=1), mode="drop")
+        order, found = self.colouring.order, self.colouring
+        steps = jnp.sum(weights[found.edges] * state[order][found.neighbours], axis=1)
+        by_place = found.starts[found.blocks][:, None] + jnp.arange(steps.shape[1])
+        drive = jnp.zeros(state.shape, dtype).at[by_place].add(steps, mode="drop")
         drive = jnp.zeros_like(drive).at[order].set(drive)
         bias = jnp.zeros((), dtype) if self.bias is None else self.bias.astype(dtype)
         potential = jnp.sum(state * (0.5 * drive + bias))
