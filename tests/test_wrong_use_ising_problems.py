@@ -167,7 +167,10 @@ def test_constraints_name_labels_counts_and_penalties():
             "problem must be an instance of Problem",
         ),
         (lambda: eam.ising.at_most(PROBLEM, ["a", "b"], 0, 1.0), "count must be an integer of at least 1"),
-        (lambda: eam.ising.at_most(PROBLEM, {"a": 0.5}, 1, 1.0), "labels must have whole weights of at least 0; got 0.5"),
+        (
+            lambda: eam.ising.at_most(PROBLEM, {"a": 0.5}, 1, 1.0),
+            "labels must have whole weights of at least 0",
+        ),
         (
             lambda: eam.ising.equals(PROBLEM, {"a": np.nan}, 1, 1.0),
             r"labels\['a'\] must be one finite number",

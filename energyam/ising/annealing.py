@@ -23,6 +23,7 @@ from energyam.dynamics.update import Tick
 from energyam.flips.sweep import for_queries
 from energyam.ising.answers import Minimum, answer_of, energies_of
 from energyam.ising.problem import Problem
+from energyam.linalg import power_of_two
 
 Start = Any  # a Minimum, states of the memory, or answers by label
 
@@ -154,9 +155,8 @@ def _typical_field(memory, state):
     if known is not None and all(one.values == (-1, 1) for one in layers_of(memory, state, True).neurons):
         return known
     changes, present = view.changes()
-    largest = jnp.max(jnp.abs(changes), where=present, initial=0)  # squares of very small numbers are 0
-    largest = jnp.where(largest > 0, largest, 1)
-    return 0.5 * largest * jnp.sqrt(jnp.mean((changes / largest) ** 2, where=present))
+    scale = power_of_two(jnp.where(present, changes, 0)).astype(changes.dtype)
+    return 0.5 * scale * jnp.sqrt(jnp.mean((changes / scale) ** 2, where=present))
 
 
 @eqx.filter_jit

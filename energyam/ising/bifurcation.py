@@ -10,6 +10,7 @@ from jaxtyping import Array, ArrayLike, Float
 
 from energyam import checks
 from energyam.dynamics.update import AbstractUpdate, States, Step, Tick
+from energyam.linalg import power_of_two
 from energyam.memories.hopfield import HopfieldNetwork
 from energyam.memories.sparse_network import SparseNetwork
 
@@ -20,7 +21,7 @@ _SPREAD = 0.1  # positions and momenta start between −.1 and .1
 
 class _Network(NamedTuple):
     memory: Any
-    scaled: Any  # without the diagonal, and divided by the largest coupling or field
+    scaled: Any  # without the diagonal, and divided by about the largest coupling or field
     strength: Float[Array, ""]  # c = ½ √(D − 1) / ‖J‖, of the scaled couplings
 
 
@@ -33,7 +34,7 @@ class SimulatedBifurcation(AbstractUpdate):
     """A search for the lowest state of a network: one matrix product moves all its neurons.
 
     Positions u and momenta v, from small random ones, with J the couplings without their diagonal, and J and
-    b divided by the largest of them:
+    b divided by a power of two near the largest of them:
 
         v ← v + dt (−(1 − a) u + c (J z + b)),   u ← u + dt v,   c = ½ √(D − 1) / ‖J‖
 
@@ -63,11 +64,10 @@ class SimulatedBifurcation(AbstractUpdate):
             raise ValueError(f"memory must have ±1 neurons; got {inner.neurons!r:.80} (eam.Binary())")
         J = inner.weights if inner.weights.ndim == 1 else jnp.fill_diagonal(inner.weights, 0, inplace=False)
         fields = jnp.zeros(1) if inner.bias is None else inner.bias
-        largest = jnp.maximum(jnp.max(jnp.abs(J), initial=0), jnp.max(jnp.abs(fields)))
-        largest = jnp.where(largest > 0, largest, 1)  # else squares of very small or large numbers are lost
-        scaled = eqx.tree_at(lambda m: m.weights, inner, J / largest)
+        scale = power_of_two(J, fields)
+        scaled = eqx.tree_at(lambda m: m.weights, inner, J / scale.astype(J.dtype))
         if inner.bias is not None:
-            scaled = eqx.tree_at(lambda m: m.bias, scaled, inner.bias / largest)
+            scaled = eqx.tree_at(lambda m: m.bias, scaled, inner.bias / scale.astype(inner.bias.dtype))
         norm = jnp.linalg.norm(scaled.weights) * (2 if J.ndim == 1 else 1) ** 0.5
         strength = 0.5 * (inner.num_neurons - 1) ** 0.5 / jnp.where(norm > 0, norm, 1)
         return _Network(memory, scaled, strength)
