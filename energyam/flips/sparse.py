@@ -167,10 +167,10 @@ def _by_lane(values, at):
 def _begun(flips, states):
     """The words of all chains by place, with room for a block at the end, and how to make such room."""
     low, high = flips.values
-    at = _packed(states[:, flips.colouring.order] > 0.5 * (low + high))
+    at = _packed(states > 0.5 * (low + high))
     room = flips.base.shape[1]
     widened = lambda values: jnp.pad(values, [*[(0, 0)] * (values.ndim - 1), (0, room)])  # noqa: E731
-    return at._replace(words=widened(at.words)), widened
+    return at._replace(words=widened(at.words[:, flips.colouring.order])), widened
 
 
 def _over_blocks(flips, lanes, function, carry):
@@ -182,9 +182,13 @@ def _over_blocks(flips, lanes, function, carry):
 
     def of_block(carry, block):
         words, m = carry[0], found.starts.shape[0]
+        rows = words.shape[1] * jnp.arange(words.shape[0], dtype=jnp.int32)[:, None, None]
 
         def add(step, fields):
-            seen = words.at[:, found.neighbours[step]].get(mode="promise_in_bounds")
+            # By one index into all words, so that what is gathered lies neuron by neuron; the barrier keeps
+            # XLA from gathering it anew for each chain.
+            at = rows + found.neighbours[step]
+            seen = lax.optimization_barrier(words.reshape(-1).at[at].get(mode="promise_in_bounds"))
             for t in range(seen.shape[1]):
                 fields = fields + flips.pulls[step, t] * _split(seen[:, t], lanes).astype(fields.dtype)
             return fields
