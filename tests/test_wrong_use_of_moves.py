@@ -281,9 +281,7 @@ def chosen(memory, x):
     def trace(memory, x):
         view = view_of(ready(memory), x, jnp.zeros(x.shape, bool))
         how = plan.planned(view.flips, view.flips.start(x), view.neurons, jnp.arange(x.size), True)
-        found.append(
-            (jax.tree.structure(view.flips), jax.tree.map(lambda leaf: leaf.dtype, view.flips), how)
-        )
+        found.append((jax.tree.structure(view.flips), jax.tree.map(lambda leaf: leaf.dtype, view.flips), how))
 
     eqx.filter_eval_shape(trace, memory, x)
     return found[0]
