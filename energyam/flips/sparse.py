@@ -57,7 +57,7 @@ class SparseFlips(AbstractFlips):
         return change, kept - change.value
 
     def colours(self) -> Int[Array, " D"]:
-        return self.colouring.order
+        return jnp.asarray(self.colouring.order)
 
     def by_colour(self, kept: Float[Array, ""], neurons: Moving, thresholds: Float[Array, " D"]) -> Turns:
         given = neurons.state[None], neurons.free[None], thresholds[None]
