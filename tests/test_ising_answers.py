@@ -113,6 +113,11 @@ def test_searches_do_not_depend_on_the_unit(scale):
     rng = np.random.default_rng(5)
     upper = np.triu(rng.integers(-4, 5, (16, 16)), 1) * 1.0
     plain, scaled = (eam.HopfieldNetwork((upper + upper.T) * s) for s in (1.0, scale))
+    pairs = np.argwhere(upper)
+    sparse = eam.SparseNetwork(pairs, upper[tuple(pairs.T)] * scale, dim=16)
+    for memory in (scaled, sparse):
+        size = memory.flips().typical_field() / np.float32(scale)
+        np.testing.assert_allclose(size, plain.flips().typical_field(), rtol=1e-6)
     for search in (
         lambda memory: eam.ising.minimize(memory, 4, 5, key=jr.key(1)).energies,
         lambda memory: (

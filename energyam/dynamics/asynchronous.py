@@ -62,7 +62,7 @@ class Asynchronous(AbstractUpdate):
     def step(self, prepared: Ready, state: PyTree[Array], carry: Any, tick: Tick, clamp: Any) -> Step:
         view, once = view_of(prepared, state, clamp), self.order != "uniform"
         order = view.order(self.order, tick)
-        if view.units is None:
+        if view.units is None or order is None:
             swept = descend(view.flips, view.neurons, carry, order, once)
         else:
             swept = descend_units(view.flips, view.units, view.neurons, carry, order)

@@ -82,7 +82,7 @@ class AbstractFlipsAtRandom(AbstractUpdate):
         self, view: View, order: Array | None, temperature: Array, key: PRNGKeyArray
     ) -> Float[Array, "t n"]:
         """The noise of each try, 0 at a temperature of 0."""
-        if view.units is None:
+        if view.units is None or order is None:
             u = uniform_within((view.num_tries,), view.neurons.state.dtype, key=key)
             return -temperature * self.threshold(u)[:, None]
         noise = self.noise(view.units.counts(order), view.units.most, key=key)

@@ -20,8 +20,8 @@ class Colouring(eqx.Module):
 
     Block b has `sizes` [b] neurons, from place `starts` [b] of the order on. Its edges are in the tables from
     step `firsts` [b] to `firsts` [b + 1], and `blocks` (S,) says which block a step is of. A step holds up to
-    T edges of every neuron: `neighbours` (S, T, n), the places that they lead to, and `edges` (S, T, n), which
-    ones they are, E where there is none.
+    T edges of every neuron: `neighbours` (S, T, n), the places that they lead to, and `edges` (S, T, n),
+    which ones they are, E where there is none.
     """
 
     order: Int[Array | np.ndarray, " D"]

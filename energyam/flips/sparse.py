@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Int, UInt
 
 from energyam.flips.abstract import AbstractFlips, Change, Entries, Moving, Turns, Vector, exceeds
 from energyam.flips.colouring import Colouring
-from energyam.linalg import dot
+from energyam.linalg import dot, power_of_two
 
 _WORD = 32  # chains that share a word
 _ROUNDINGS = 4  # units of rounding of a field, beside half a one for each of its terms
@@ -57,7 +57,7 @@ class SparseFlips(AbstractFlips):
         return change, kept - change.value
 
     def colours(self) -> Int[Array, " D"]:
-        return self.colouring.order
+        return jnp.asarray(self.colouring.order)
 
     def by_colour(self, kept: Float[Array, ""], neurons: Moving, thresholds: Float[Array, " D"]) -> Turns:
         given = neurons.state[None], neurons.free[None], thresholds[None]
@@ -101,7 +101,8 @@ def sparse_flips(
     own, terms = bias[order].at[at].get(mode="fill", fill_value=0), in_blocks((pulls != 0).astype(dtype))
     sizes = jnp.abs(own) + (abs(low) + high - low) * in_blocks(jnp.abs(pulls))
     errors = (_ROUNDINGS + 0.5 * terms) * jnp.finfo(dtype).eps * sizes
-    size = jnp.sqrt(2 * jnp.sum(weights**2) / D + jnp.mean(bias**2))
+    scale = power_of_two(weights, bias).astype(bias.dtype)
+    size = scale * jnp.sqrt(2 * jnp.sum((weights / scale) ** 2) / D + jnp.mean((bias / scale) ** 2))
     places = jnp.zeros_like(order).at[order].set(jnp.arange(D, dtype=order.dtype))
     base = own + low * in_blocks(pulls)
     return SparseFlips(colouring, places, (high - low) * pulls, base, errors, bias, size, (low, high))
@@ -167,10 +168,10 @@ def _by_lane(values, at):
 def _begun(flips, states):
     """The words of all chains by place, with room for a block at the end, and how to make such room."""
     low, high = flips.values
-    at = _packed(states[:, flips.colouring.order] > 0.5 * (low + high))
+    at = _packed(states > 0.5 * (low + high))
     room = flips.base.shape[1]
     widened = lambda values: jnp.pad(values, [*[(0, 0)] * (values.ndim - 1), (0, room)])  # noqa: E731
-    return at._replace(words=widened(at.words)), widened
+    return at._replace(words=widened(at.words[:, flips.colouring.order])), widened
 
 
 def _over_blocks(flips, lanes, function, carry):
@@ -182,9 +183,13 @@ def _over_blocks(flips, lanes, function, carry):
 
     def of_block(carry, block):
         words, m = carry[0], found.starts.shape[0]
+        rows = words.shape[1] * jnp.arange(words.shape[0], dtype=jnp.int32)[:, None, None]
 
         def add(step, fields):
-            seen = words.at[:, found.neighbours[step]].get(mode="promise_in_bounds")
+            # By one index into all words, so that what is gathered lies neuron by neuron; the barrier keeps
+            # XLA from gathering it anew for each chain.
+            at = rows + found.neighbours[step]
+            seen = lax.optimization_barrier(words.reshape(-1).at[at].get(mode="promise_in_bounds"))
             for t in range(seen.shape[1]):
                 fields = fields + flips.pulls[step, t] * _split(seen[:, t], lanes).astype(fields.dtype)
             return fields

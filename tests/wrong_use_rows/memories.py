@@ -87,7 +87,7 @@ MEMORIES = [
     (lambda v: eam.HopfieldNetwork(v), "hebbian", [X]),
     (lambda v: eam.HopfieldNetwork(np.eye(8), v), "bias", without(VECTOR, None)),
     (lambda v: eam.SparseNetwork(v, np.ones(2)), "edges", EDGES),
-    (lambda v: eam.SparseNetwork([[0, 1], [1, 2]], v), "weights", [np.ones(3), np.ones((2, 1)), *FLOATS[-3:]]),
+    (lambda v: eam.SparseNetwork([[0, 1], [1, 2]], v), "weights", [np.ones(3), *FLOATS]),
     (lambda v: eam.SparseNetwork([[0, 1], [1, 7]], np.ones(2), v), "bias", without(VECTOR, None)),
     (lambda v: eam.SparseNetwork([[0, 1], [1, 7]], np.ones(2), dim=v), "dim", without(WHOLE, None)),
     (lambda v: eam.SparseNetwork([[0, 8]], np.ones(1), dim=v), "edges", [8, 3]),
