@@ -1,8 +1,8 @@
 """Ising machines: tries per second and energies reached, beside dwave-samplers if it is installed.
 
 Graph files of the G-set are read from the folder that `ENERGYAM_GSET` names (G1.txt or G1.txt.gz, …); without
-it a random graph of the same size stands in, whose best cut nobody knows. Seconds are processor seconds of
-this process, without compilation, so runs beside other work can be compared.
+it a random graph of the same size stands in, whose best cut nobody knows. Seconds are without compilation; those
+of the processor can be compared between runs beside other work, those of the wall on a quiet machine alone.
 """
 
 import importlib.util
@@ -91,11 +91,10 @@ def lattice(side, sweeps):
 
     rows = []
     for by, memory in networks.items():
-        chains = lambda key, s, memory=memory: (
-            eam.sample(  # noqa: E731
-                memory, start, eam.HeatBath(2.27), 1, key=key, every=s
-            ).states
-        )
+
+        def chains(key, s, memory=memory):
+            return eam.sample(memory, start, eam.HeatBath(2.27), 1, key=key, every=s).states
+
         rows.append(row(by, chains, sweeps if by != "energyam" else min(sweeps, 20)))
     peer = lattice_of_thrml(side, edges)
     return [*rows, row("thrml", peer, sweeps)] if peer else rows
