@@ -25,9 +25,7 @@ def test_matrices_must_be_square_and_finite(function):
 def test_weights_of_a_graph_must_be_symmetric_and_states_fit():
     with pytest.raises(ValueError, match="weights must be symmetric"):
         eam.ising.max_cut(np.triu(np.ones((3, 3))))
-    with pytest.raises(
-        ValueError, match=r"weights must be symmetric; got W\[1, 2\] = -3 and W\[2, 1\] = -?0 "
-    ):
+    with pytest.raises(ValueError, match=r"weights must be symmetric; got W\[1, 2\] = 3 and W\[2, 1\] = 0 "):
         eam.ising.max_cut([[0, 1e5, 0], [1e5, 0, 3], [0, 0, 0]])
     with pytest.raises(ValueError, match=r"state must be \(3,\)"):
         eam.ising.cut_value(np.ones((3, 3)), np.ones(4))
