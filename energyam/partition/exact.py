@@ -1,4 +1,4 @@
-"""Exact partition functions and expectations of small or simple memories, for the checking of samplers."""
+"""Partition functions and expectations in closed form or by enumeration, for the checking of samplers."""
 
 import itertools
 import math
@@ -15,7 +15,7 @@ from jax.scipy.special import logsumexp
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree
 
 from energyam import checks
-from energyam.dynamics.states import layers_of
+from energyam.dynamics.states import Layers, layers_of
 from energyam.flips.derived import scalar_energy
 from energyam.memories.base import AbstractDenseAM
 from energyam.memories.hidden import can_be_drawn
@@ -31,27 +31,65 @@ def log_partition(memory: Any, temperature: ArrayLike) -> float:
     """log Z at a temperature, exact: Z = Σ_x exp(−E(x)/T) over discrete states, or the integral over real
     ones.
 
-    Three ways, the first that is feasible:
+    Four ways, the first that is feasible:
 
     - log-sum-exp memories where 1/T counts whole copies of the mixture (an `ExponentialDenseAM` at T = 1, ½,
       …, a `ModernHopfield` at T = 1/β, 1/2β, …): exp(−E/T) is a mixture of products, or of Gaussians, in
       closed form. T = 1: log K + D log(2 cosh β).
     - dense memories of two-valued neurons with few patterns: neurons with equal columns of Ξ (for ±1 neurons
       up to the sign) are alike, and only how many of a kind have each value counts.
+    - layers of which some are independent given the rest (`HierarchicalMemory.sums_out`): these are summed
+      over in closed form and up to 2^24 states of the rest are enumerated, those of 20 hidden units, say,
+      beside any number of visible ones.
     - enumeration of up to 2^24 states, such as those of 24 neurons ±1 or 0/1, of all layers together and of
       any memory.
 
     In the precision of the memory's energies. Raises `ValueError` for T ≤ 0, and where none of this is
-    feasible, with what would be.
+    feasible, with what would be (`annealed_log_partition` estimates the others).
     """
-    T = _checked_temperature(temperature)
+    T = checked_temperature(temperature)
     mixture = mixture_at(memory, T)
     if mixture is not None:
         return mixture.log_partition()
     kinds = _kinds_of(memory)
     if kinds is not None:
         return _by_kinds(memory, kinds, T)
-    return _finite(float(np.logaddexp.reduce(_enumerate(memory, lambda state: (), T)[0])))
+    return _finite(float(np.logaddexp.reduce(_enumerate(_with_fewest_bits(memory, T), lambda x: (), T)[0])))
+
+
+class _SummedOut(eqx.Module):
+    """The layers of a memory that are left once the others are summed over: its energy is their free energy."""
+
+    memory: Any
+    temperature: Float[Array, ""]
+    names: tuple[str, ...] = eqx.field(static=True)  # of the layers that are left
+
+    @property
+    def neurons(self):
+        return {name: self.memory.neurons[name] for name in self.names}
+
+    @property
+    def state_shape(self):
+        return {name: self.memory.state_shape[name] for name in self.names}
+
+    def energy(self, state):
+        return self.memory.free_energy(state, self.temperature)
+
+
+def _with_fewest_bits(memory, T):
+    """The memory, or what is left of it once those layers are summed over that leave the fewest states."""
+    if not checks.has_method(memory, "sums_out"):
+        return memory
+    parts = itertools.chain(*(itertools.combinations(memory.order, n) for n in range(1, len(memory.order))))
+    left = [part for part in parts if memory.sums_out(*(set(memory.order) - set(part)))]
+    candidates = [memory, *(_SummedOut(memory, jnp.asarray(T, float), part) for part in left)]
+    return min(candidates, key=lambda one: _bits(layers_of(one, None, True)))
+
+
+def _bits(layers):
+    """log₂ of the number of states; infinite for layers without single moves."""
+    sizes = zip(layers.shapes, layers.moves, strict=True)
+    return sum(math.prod(s) / m[0] * math.log2(max(m[0], 2)) if m else math.inf for s, m in sizes)
 
 
 def expectation(memory: Any, function: Callable, temperature: ArrayLike) -> PyTree[np.ndarray]:
@@ -59,7 +97,7 @@ def expectation(memory: Any, function: Callable, temperature: ArrayLike) -> PyTr
 
     **Arguments:** `function`: one state → a pytree of arrays. Raises `ValueError` as `log_partition` does.
     """
-    T = _checked_temperature(temperature)
+    T = checked_temperature(temperature)
     logs, means = _enumerate(memory, function, T)
     weights = np.exp(logs - _finite(float(np.logaddexp.reduce(logs))))
     mean = lambda of_blocks: np.asarray(np.tensordot(weights, np.asarray(of_blocks, float), 1))  # noqa: E731
@@ -78,7 +116,7 @@ def sample_exactly(
     **Arguments:** `num_samples`: S; `temperature`: T > 0; `key`. Raises `ValueError` for others, and for a
     memory that is no such mixture at T, with where one is.
     """
-    T = _checked_temperature(temperature)
+    T = checked_temperature(temperature)
     num_samples = checks.count("num_samples", num_samples)
     checks.key("key", key)
     mixture = mixture_at(memory, T)
@@ -100,7 +138,8 @@ def sample_exactly(
     return jax.jit(jax.vmap(draw))(fields, jr.split(of_neurons, num_samples))
 
 
-def _checked_temperature(temperature):
+def checked_temperature(temperature: ArrayLike) -> int | float:
+    """T as a number above 0; raises `ValueError` for others."""
     checks.positive("temperature", temperature)
     return checks.number("temperature", temperature)
 
@@ -211,12 +250,17 @@ def _log_binomials(n):
 def _enumerate(memory, function, T):
     """Of each block of states: log Σ exp(−E/T), and the mean of `function` in the block."""
     layers = _enumerable(memory)
-    tables = [_values_of(one, move) for one, move in zip(layers.neurons, layers.moves, strict=True)]
-    return _by_block(memory, function, jnp.asarray(T, float), layers.structure, layers.shapes, tables)
+    return _by_block(
+        memory, function, jnp.asarray(T, float), layers.structure, layers.shapes, tables_of(layers)
+    )
+
+
+def tables_of(layers: Layers) -> list[Float[Array, "q w"]]:
+    """The values of a neuron of each layer, (q, 1), or the rows of a unit, (q, q)."""
+    return [_values_of(one, move) for one, move in zip(layers.neurons, layers.moves, strict=True)]
 
 
 def _values_of(neurons, move):
-    """The values of a neuron, or the rows of a unit, (q, w)."""
     if neurons.values is not None:
         return jnp.asarray(neurons.values[::-1], float)[:, None]
     first = jnp.eye(move[0])[:1]
@@ -225,6 +269,20 @@ def _values_of(neurons, move):
 
 def _enumerable(memory):
     """The layers of a memory's states; raises `ValueError` unless its neurons have few values and are few."""
+    layers, name = discrete_layers(memory), type(memory).__name__
+    if _bits(layers) > MOST_NEURONS + 1e-9:
+        N = sum(map(math.prod, layers.shapes))
+        raise ValueError(
+            f"memory must have at most {MOST_NEURONS} neurons of two values, or as many states of others, to "
+            f"be enumerated; {name} has {N} (feasible too: log-sum-exp memories where 1/T is a whole number, "
+            "dense memories of very few patterns, or layers of which all but few can be summed over; "
+            "evaluation.annealed_log_partition estimates others)"
+        )
+    return layers
+
+
+def discrete_layers(memory: Any) -> Layers:
+    """The layers of a memory's states; raises `ValueError` unless its neurons have few values."""
     name = type(memory).__name__
     if not checks.has_method(memory, "energy"):
         raise ValueError(f"memory must have an energy(state); {name} has none")
@@ -235,15 +293,6 @@ def _enumerable(memory):
         other = "a log-sum-exp memory of real ones at a temperature that makes exp(−E/T) a mixture"
         wanted = f"have ±1 neurons, or others of few values, or be {other} (ModernHopfield: T = 1/β)"
         raise ValueError(f"memory must {wanted}; {name} is neither")
-    N, bits = sum(map(math.prod, layers.shapes)), 0.0
-    for shape, (width, _) in zip(layers.shapes, layers.moves, strict=True):
-        bits += math.prod(shape) / width * math.log2(max(width, 2))
-    if bits > MOST_NEURONS + 1e-9:
-        raise ValueError(
-            f"memory must have at most {MOST_NEURONS} neurons of two values, or as many states of others, to "
-            f"be enumerated; {name} has {N} (feasible too: log-sum-exp memories where 1/T is a whole number, "
-            "or dense memories of very few patterns)"
-        )
     return layers
 
 
