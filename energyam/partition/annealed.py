@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from jax import lax
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
+from jaxtyping import ArrayLike, Float, PRNGKeyArray
 
 from energyam import checks
 from energyam.abilities import ask
@@ -127,7 +127,7 @@ def _log_weights(memory, rule, T, clamp, structure, shapes, tables, num_steps, c
             found = now.step(prepared, state, carry, tick, clamp)
             return found.state, found.carry, found.energies[-1]
 
-        (states, carries, energies), (total, lost) = at
+        (states, carries, _), (total, lost) = at
         with for_queries(chains.shape[0]):
             states, carries, new = jax.vmap(step)(states, carries, chains)
         # Added with what rounding lost of the sum so far (Kahan), as there are thousands of terms.
