@@ -117,9 +117,11 @@ def _completed(memory, states, update, num_steps, *, key):
     shapes = getattr(memory, "state_shape", None)
     if not isinstance(shapes, Mapping) or not isinstance(states, Mapping) or not states:
         return states
-    visible = next(iter(states))
-    hidden = [name for name in shapes if name not in states]
-    if not hidden or visible not in shapes:
+    unknown = [name for name in states if name not in shapes]
+    if unknown:
+        raise ValueError(f"states must hold layers of the memory, {list(shapes)}; got {unknown[0]!r}")
+    visible, hidden = next(iter(states)), [name for name in shapes if name not in states]
+    if not hidden:
         return states
     layers = layers_of(memory, shapes, update.moves_neurons, "states")
     axes = jnp.shape(states[visible])[: jnp.ndim(states[visible]) - len(shapes[visible])]
