@@ -21,6 +21,7 @@ from energyam.memories.product import ProductDenseAM as ProductDenseAM
 
 # networks, sequences and layers
 from energyam.memories.hopfield import HopfieldNetwork as HopfieldNetwork
+from energyam.memories.sparse_network import SparseNetwork as SparseNetwork
 from energyam.memories.sequence import DenseSequence as DenseSequence, SequenceNetwork as SequenceNetwork
 from energyam.memories.hierarchical import HierarchicalMemory as HierarchicalMemory
 
