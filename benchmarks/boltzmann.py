@@ -40,7 +40,7 @@ def run(quick: bool) -> list[dict]:
         rows += partition_functions(name, memory, (10, 20) if quick else (100, 300, 1000, 3000, 10_000))
     lessons = [Learning(2, 4, 50, 40, 0.05, 1)]
     if not quick:
-        lessons = [Learning(3, 9, 12_000, 560, 0.03), Learning(4, 16, 12_000, 960, 0.01)]
+        lessons = [Learning(3, 9, 20_000, 560, 0.02), Learning(4, 16, 30_000, 960, 0.01)]
     return rows + [row for lesson in lessons for row in learned(lesson)]
 
 
@@ -110,7 +110,7 @@ def learned(lesson: Learning) -> list[dict]:
     memory = machine(weights, jnp.zeros(X.shape[1]), jnp.zeros(lesson.hidden))
     params, rest = eqx.partition(memory, eqx.is_inexact_array)
     batch = jnp.tile(X, (-(-lesson.chains // len(X)), 1))
-    optimizer = optax.adam(optax.cosine_decay_schedule(lesson.rate, lesson.steps))
+    optimizer = optax.adam(optax.exponential_decay(lesson.rate, lesson.steps, 0.01))
     chains = {"seen": batch, "hidden": jnp.zeros((len(batch), lesson.hidden))}
 
     def loss(params, chains, key):

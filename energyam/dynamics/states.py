@@ -136,7 +136,7 @@ def _neurons_of(memory, structure, flipping):
     return tuple(found)
 
 
-def random_layer(neurons: AbstractNeurons, shape: Shape, key: PRNGKeyArray) -> Array:
+def random_layer(neurons: AbstractNeurons, shape: Shape, *, key: PRNGKeyArray) -> Array:
     """A layer that nothing pulls at, at a temperature of 1; of neurons that can't be drawn, normal numbers
     taken to the nearest values."""
     drawn = neurons.draw(jnp.zeros(shape), jnp.zeros(()), jnp.ones(()), key=key)

@@ -110,7 +110,8 @@ def _typical_field(memory, state):
 def _starts(neurons, shapes, structure, num_chains, key):
     def start(chain):
         keys = jr.split(jr.fold_in(key, chain), len(shapes))
-        return jax.tree.unflatten(structure, list(map(random_layer, neurons, shapes, keys)))
+        layers = zip(neurons, shapes, keys, strict=True)
+        return jax.tree.unflatten(structure, [random_layer(one, shape, key=k) for one, shape, k in layers])
 
     return jax.vmap(start)(jnp.arange(num_chains))
 

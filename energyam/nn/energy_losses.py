@@ -128,7 +128,8 @@ def _completed(memory, states, update, num_steps, *, key):
     of_start, of_steps = jr.split(jr.fold_in(key, 1))
 
     def start(key):
-        parts = map(random_layer, layers.neurons, layers.shapes, jr.split(key, len(layers.names)))
+        pairs = enumerate(zip(layers.neurons, layers.shapes, strict=True))
+        parts = [random_layer(one, shape, key=jr.fold_in(key, i)) for i, (one, shape) in pairs]
         return {name: leaf for name, leaf in layers.structure.unflatten(parts).items() if name in hidden}
 
     drawn = jax.vmap(start)(jr.split(of_start, math.prod(axes)))
