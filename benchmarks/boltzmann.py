@@ -66,9 +66,7 @@ def figure(rows):
     for name in dict.fromkeys(row["case"] for row in taught):
         of = [row for row in taught if row["case"] == name and row["steps"] > 0]
         right.plot([r["steps"] for r in of], [r["known"] - r["log-likelihood"] for r in of], "o-", label=name)
-    right.set(
-        xscale="log", yscale="log", xlabel="steps of learning", title="−log N − log-likelihood, in nats"
-    )
+    right.set(yscale="log", xlabel="steps of learning", title="−log N − log-likelihood, in nats")
     right.legend(fontsize=8)
     return fig
 

@@ -1,6 +1,6 @@
 """Chains of samples at a glance: their energies, how long they remember, and whether they agree."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import ArrayLike, Float
@@ -56,8 +56,10 @@ def _draw_along(ax: "Axes", array: Float[np.ndarray, "M S"], name: str) -> None:
     numbers = np.arange(1, array.shape[1] + 1)
     for rank in shown:
         extreme = rank in (0, len(order) - 1)
-        style = dict(color=ACCENT, linewidth=0.9, zorder=3) if extreme else dict(color="0.55", linewidth=0.5)
-        ax.plot(numbers, array[order[rank]], alpha=0.9 if extreme else 0.5, **style)
+        style: dict[str, Any] = dict(color="0.55", linewidth=0.5, alpha=0.5)
+        if extreme:
+            style = dict(color=ACCENT, linewidth=0.9, alpha=0.9, zorder=3)
+        ax.plot(numbers, array[order[rank]], **style)
     plural = "chain" if len(order) == 1 else "chains"
     ax.set_title(f"{name} of {len(order):,} {plural}", fontsize=10)
     ax.set_xlabel("sample", fontsize=8)
