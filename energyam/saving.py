@@ -8,6 +8,7 @@ from typing import Any
 import equinox as eqx
 
 from energyam.files import as_path, check_target
+from energyam.flips.colouring import Colouring
 from energyam.structure import Description, describe, rebuild
 from energyam.tensor_files import TensorFile, opened_tensors, write_tensors
 
@@ -93,7 +94,7 @@ def _own_classes(version: int = FORMAT) -> Mapping[str, type]:
     import energyam
 
     # Linear was a class of its own through 0.2; it is written by its newer name.
-    ours: dict[str, type] = {"Linear": energyam.Linear}
+    ours: dict[str, type] = {"Linear": energyam.Linear, "Colouring": Colouring}
     ours |= _classes_in(energyam) | _classes_in(energyam.nn) | _classes_in(energyam.synapses, "synapses.")
     return ours | _classes_in(eqx.nn, "" if version == 1 else "eqx.nn.")
 

@@ -52,7 +52,7 @@ def test_a_memory_says_its_patterns_and_its_beta(memory):
     "part, text",
     [
         (eam.LogSumExp(2.0), "LogSumExp(beta=2, divided=True)"),
-        (eam.Asynchronous(), "Asynchronous(order='permutation')"),
+        (eam.Asynchronous(), "Asynchronous(order='colours')"),
         (eam.Tanh(1.0, shape=(64,)), "Tanh(beta=1, shape=(64,))"),
         (eam.Cosine(), "Cosine()"),
     ],

@@ -82,7 +82,7 @@ class AbstractFlipsAtRandom(AbstractUpdate):
         self, view: View, order: Array | None, temperature: Array, key: PRNGKeyArray
     ) -> Float[Array, "t n"]:
         """The noise of each try, 0 at a temperature of 0."""
-        if view.units is None:
+        if view.units is None or order is None:
             u = uniform_within((view.num_tries,), view.neurons.state.dtype, key=key)
             return -temperature * self.threshold(u)[:, None]
         noise = self.noise(view.units.counts(order), view.units.most, key=key)
@@ -136,7 +136,7 @@ class Metropolis(AbstractFlipsAtRandom):
         P(flip i) = min(1, exp(change_i / T)),   change_i = E(x) − E(x with i flipped)
 
     More flips are taken than by `HeatBath`, and at T → 0 both are descent. Arguments, annealing and errors
-    are those of `HeatBath`. With the order "sequential" or "permutation" and a T so high that each try
+    are those of `HeatBath`. With any order but "uniform" and a T so high that each try
     flips, chains move in step: prefer `HeatBath` there.
 
     Metropolis, Rosenbluth, Rosenbluth, Teller & Teller, J. Chem. Phys. 21 (1953).

@@ -49,7 +49,7 @@ class View(NamedTuple):
         self, kept: Any, order: Int[Array, " t"] | None, noise: Float[Array, "t n"], once: bool
     ) -> tuple[Swept, Any]:
         """A sweep with noise (t, n) that comes to the change of each of n other values."""
-        if self.units is None:
+        if self.units is None or order is None:
             return visit(self.flips, kept, self.neurons, order, -noise[:, 0], once)
         return visit_units(self.flips, kept, self.units, self.neurons, order, noise)
 

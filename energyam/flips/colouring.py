@@ -11,6 +11,7 @@ from jaxtyping import Array, Int
 
 _TERMS = 8  # edges that a step of a loop takes at the most
 _LARGEST = 2**14  # neurons of a block, at the most
+_VECTOR = 16  # numbers that a processor takes at once
 _LAUNCH = 500  # what a step of a loop costs, in entries of its table
 
 
@@ -18,8 +19,9 @@ class Colouring(eqx.Module):
     """All neurons colour by colour, `order` (D,), in m blocks of at most n, without edges within a block.
 
     Block b has `sizes` [b] neurons, from place `starts` [b] of the order on. Its edges are in the tables from
-    step `firsts` [b] to `firsts` [b + 1], and `blocks` (S,) says which block a step is of. A step holds up to T edges of every neuron: `neighbours` (S, T, n), the
-    places that they lead to, and `edges` (S, T, n), which ones they are, E where there is none.
+    step `firsts` [b] to `firsts` [b + 1], and `blocks` (S,) says which block a step is of. A step holds up to
+    T edges of every neuron: `neighbours` (S, T, n), the places that they lead to, and `edges` (S, T, n),
+    which ones they are, E where there is none.
     """
 
     order: Int[Array | np.ndarray, " D"]
@@ -106,7 +108,8 @@ def coloured(edges: Int[np.ndarray, "E 2"], dim: int) -> Colouring:
 def _widths(sizes):
     """The widths of blocks that come into question: the largest colour, or a half, a quarter, … of it."""
     largest = min(int(sizes.max()), _LARGEST)
-    return [-(-largest // 2**k) for k in range(largest.bit_length())]
+    widths = [-(-largest // 2**k) for k in range(largest.bit_length())]
+    return [n if n < _VECTOR else n + -n % _VECTOR for n in widths]
 
 
 def _cut(begins, ends, n):

@@ -57,7 +57,7 @@ class SparseFlips(AbstractFlips):
         return change, kept - change.value
 
     def colours(self) -> Int[Array, " D"]:
-        return self.colouring.order
+        return jnp.asarray(self.colouring.order)
 
     def by_colour(self, kept: Float[Array, ""], neurons: Moving, thresholds: Float[Array, " D"]) -> Turns:
         given = neurons.state[None], neurons.free[None], thresholds[None]
@@ -88,7 +88,7 @@ def sparse_flips(
     weights: Float[Array, " E"],
     bias: Float[Array, " D"] | None,
     colouring: Colouring,
-    values: tuple[float, float],
+    values: tuple[float | int, float | int],
 ) -> SparseFlips:
     """The flips of a network of edges, for neurons of two values."""
     dtype = jnp.promote_types(weights.dtype, jnp.result_type(float))
@@ -97,7 +97,7 @@ def sparse_flips(
     weights, (low, high) = jnp.append(weights.astype(dtype), 0), map(float, values)
     pulls = weights[colouring.edges]
     in_blocks = lambda sums: jax.ops.segment_sum(jnp.sum(sums, axis=1), colouring.blocks, m)  # noqa: E731
-    at = colouring.starts[:, None] + jnp.arange(pulls.shape[2])
+    at = colouring.starts[:, None] + jnp.arange(pulls.shape[2])[None]
     own, terms = bias[order].at[at].get(mode="fill", fill_value=0), in_blocks((pulls != 0).astype(dtype))
     sizes = jnp.abs(own) + (abs(low) + high - low) * in_blocks(jnp.abs(pulls))
     errors = (_ROUNDINGS + 0.5 * terms) * jnp.finfo(dtype).eps * sizes
@@ -132,9 +132,9 @@ class _Block(NamedTuple):
         """The values with those of the block, and a few after it, in place of the old."""
         return lax.dynamic_update_slice_in_dim(values, new, self.start, -1)
 
-    def inside(self) -> Bool[Array, " n"]:
+    def inside(self) -> Bool[Array, "1 1 n"]:
         """Which of these places are its own."""
-        return jnp.arange(self.base.shape[0]) < self.size
+        return (jnp.arange(self.base.shape[0]) < self.size)[None, None]
 
 
 def _packed(bits: Bool[Array, "B D"]) -> _Words:
@@ -148,12 +148,12 @@ def _packed(bits: Bool[Array, "B D"]) -> _Words:
 
 def _joined(bits, lanes):
     """Bits (W, L, n) as words (W, n)."""
-    return jnp.sum(bits.astype(jnp.uint32) << lanes, axis=1, dtype=jnp.uint32)
+    return jnp.sum(bits.astype(jnp.uint32) << lanes[None], axis=1, dtype=jnp.uint32)
 
 
 def _split(words, lanes):
     """Words (W, n) as bits (W, L, n)."""
-    return (words[:, None] >> lanes) & jnp.uint32(1)
+    return (words[:, None] >> lanes[None]) & jnp.uint32(1)
 
 
 def _by_lane(values, at):
@@ -167,10 +167,10 @@ def _by_lane(values, at):
 def _begun(flips, states):
     """The words of all chains by place, with room for a block at the end, and how to make such room."""
     low, high = flips.values
-    at = _packed(states[:, flips.colouring.order] > 0.5 * (low + high))
+    at = _packed(states > 0.5 * (low + high))
     room = flips.base.shape[1]
     widened = lambda values: jnp.pad(values, [*[(0, 0)] * (values.ndim - 1), (0, room)])  # noqa: E731
-    return at._replace(words=widened(at.words)), widened
+    return at._replace(words=widened(at.words[:, flips.colouring.order])), widened
 
 
 def _over_blocks(flips, lanes, function, carry):
@@ -182,11 +182,17 @@ def _over_blocks(flips, lanes, function, carry):
 
     def of_block(carry, block):
         words, m = carry[0], found.starts.shape[0]
+        rows = words.shape[1] * jnp.arange(words.shape[0], dtype=jnp.int32)[:, None, None]
 
         def add(step, fields):
-            seen = words.at[:, found.neighbours[step]].get(mode="promise_in_bounds")
+            # By one index into all words, so that what is gathered lies neuron by neuron; the barrier keeps
+            # XLA from gathering it anew for each chain.
+            at = rows + found.neighbours[step][None]
+            seen = lax.optimization_barrier(words.reshape(-1).at[at].get(mode="promise_in_bounds"))
             for t in range(seen.shape[1]):
-                fields = fields + flips.pulls[step, t] * _split(seen[:, t], lanes).astype(fields.dtype)
+                fields = fields + flips.pulls[step, t][None, None] * _split(seen[:, t], lanes).astype(
+                    fields.dtype
+                )
             return fields
 
         fields = jnp.broadcast_to(block.base, (words.shape[0], lanes.shape[0], block.base.shape[0]))
@@ -212,7 +218,7 @@ def _moves(flips, states, free, thresholds):
         up = jnp.asarray(high - low, fields.dtype)
         change = jnp.where(_split(old, at.lanes) == 1, -up, up) * fields
         change = lax.optimization_barrier(change)  # or XLA would sum the fields for each use
-        falls = exceeds(Change(change, up * block.errors), threshold) & free_here & block.inside()
+        falls = exceeds(Change(change, up * block.errors[None, None]), threshold) & free_here & block.inside()
         words = block.within(words, old ^ _joined(falls, at.lanes))
         return words, block.within(gains, jnp.where(falls, change, 0)), block.within(moved, falls)
 
@@ -228,7 +234,7 @@ def _energies(flips, states):
 
     def add(carry, block, fields):
         x = jnp.where(_split(block.of(carry[0]), at.lanes) == 1, high, low).astype(fields.dtype)
-        felt = jnp.where(block.inside(), fields + block.of(bias), 0)
+        felt = jnp.where(block.inside(), fields + block.of(bias)[None, None], 0)
         return carry[0], carry[1] - 0.5 * jnp.sum(x * felt, axis=-1)
 
     nothing = jnp.zeros((at.words.shape[0], at.lanes.shape[0]), flips.bias.dtype)

@@ -14,6 +14,9 @@ from energyam.memories.neurons import AbstractNeurons, Binary, cost_nothing
 class HopfieldNetwork(AbstractMemory):
     """A network with symmetric weights: E(x) = R(x) − ½ xᵀWx − bᵀx.
 
+    Where most weights are 0 (lattices, graphs of low degree) use `SparseNetwork`: its memory grows with the
+    weights that are not, and it decides many neurons at once.
+
     The diagonal adds the constant −½ tr W for neurons ±1, and a field −½ W_ii for neurons 0/1; learning rules
     leave it 0.
 

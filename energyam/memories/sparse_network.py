@@ -79,7 +79,7 @@ class SparseNetwork(AbstractMemory):
         state, weights = state.astype(dtype), jnp.append(self.weights.astype(dtype), 0)
         order, found = self.colouring.order, self.colouring
         steps = jnp.sum(weights[found.edges] * state[order][found.neighbours], axis=1)
-        by_place = found.starts[found.blocks][:, None] + jnp.arange(steps.shape[1])
+        by_place = found.starts[found.blocks][:, None] + jnp.arange(steps.shape[1])[None]
         drive = jnp.zeros(state.shape, dtype).at[by_place].add(steps, mode="drop")
         drive = jnp.zeros_like(drive).at[order].set(drive)
         bias = jnp.zeros((), dtype) if self.bias is None else self.bias.astype(dtype)
