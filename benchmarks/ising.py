@@ -1,8 +1,8 @@
 """Ising machines: tries per second and energies reached, beside dwave-samplers if it is installed.
 
 Graph files of the G-set are read from the folder that `ENERGYAM_GSET` names (G1.txt or G1.txt.gz, …); without
-it a random graph of the same size stands in, whose best cut nobody knows. Seconds are processor seconds of
-this process, without compilation, so runs beside other work can be compared.
+it a random graph of the same size stands in, whose best cut nobody knows. Seconds are without compilation;
+those of the processor can be compared between runs beside other work, those of the wall on a quiet machine.
 """
 
 import importlib.util
@@ -91,13 +91,12 @@ def lattice(side, sweeps):
 
     rows = []
     for by, memory in networks.items():
-        chains = lambda key, s, memory=memory: (
-            eam.sample(  # noqa: E731
-                memory, start, eam.HeatBath(2.27), 1, key=key, every=s
-            ).states
-        )
+
+        def chains(key, s, memory=memory):
+            return eam.sample(memory, start, eam.HeatBath(2.27), 1, key=key, every=s).states
+
         rows.append(row(by, chains, sweeps if by != "energyam" else min(sweeps, 20)))
-    peer = lattice_of_thrml(side, edges)
+    peer = lattice_of_thrml(side, edges, sweeps)
     return [*rows, row("thrml", peer, sweeps)] if peer else rows
 
 
@@ -107,7 +106,7 @@ def square(side):
     return np.concatenate([np.stack([at, np.roll(at, -1, axis)], -1).reshape(-1, 2) for axis in (0, 1)])
 
 
-def lattice_of_thrml(side, edges):
+def lattice_of_thrml(side, edges, sweeps):
     """Sweeps of the same lattice by thrml's Gibbs sampler of two blocks; None without it."""
     if not importlib.util.find_spec("thrml"):
         return None
@@ -123,7 +122,7 @@ def lattice_of_thrml(side, edges):
     start = hinton_init(jr.key(0), model, colours, (CHAINS,))
 
     @jax.jit
-    def run(key, sweeps):
+    def run(key, _):  # the number of sweeps is compiled in
         schedule = thrml.SamplingSchedule(n_warmup=sweeps, n_samples=1, steps_per_sample=1)
         one = lambda key, start: thrml.sample_states(  # noqa: E731
             key, program, schedule, start, [], [thrml.Block(spins)]
