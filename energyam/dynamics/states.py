@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import jax.random as jr
 import numpy as np
 from jax.tree_util import keystr
 from jax.typing import ArrayLike
-from jaxtyping import Array, Bool, PyTree
+from jaxtyping import Array, Bool, PRNGKeyArray, PyTree
 
 from energyam import checks
 from energyam.dynamics.update import AbstractUpdate
@@ -137,6 +138,13 @@ def _neurons_of(memory, structure, flipping):
             f"of state_shape; got {neurons!r}"
         )
     return tuple(found)
+
+
+def random_layer(neurons: AbstractNeurons, shape: Shape, *, key: PRNGKeyArray) -> Array:
+    """A layer that nothing pulls at, at a temperature of 1; of neurons that can't be drawn, normal numbers
+    taken to the nearest values."""
+    drawn = neurons.draw(jnp.zeros(shape), jnp.zeros(()), jnp.ones(()), key=key)
+    return neurons.retract(jr.normal(key, shape)) if drawn is None else drawn
 
 
 class Batch(NamedTuple):

@@ -16,7 +16,7 @@ from energyam.dynamics.asynchronous import Asynchronous
 from energyam.dynamics.heat_bath import HeatBath
 from energyam.dynamics.moves import check_moves, ready, view_of
 from energyam.dynamics.recall import recall
-from energyam.dynamics.states import checked_states, layers_of
+from energyam.dynamics.states import checked_states, layers_of, random_layer
 from energyam.dynamics.temperature import Schedule
 from energyam.dynamics.tempering import Replicas, Tempering
 from energyam.dynamics.update import Tick
@@ -163,15 +163,10 @@ def _typical_field(memory, state):
 def _starts(neurons, shapes, structure, num_chains, key):
     def start(chain):
         keys = jr.split(jr.fold_in(key, chain), len(shapes))
-        return jax.tree.unflatten(structure, list(map(_random_layer, neurons, shapes, keys)))
+        layers = zip(neurons, shapes, keys, strict=True)
+        return jax.tree.unflatten(structure, [random_layer(one, shape, key=k) for one, shape, k in layers])
 
     return jax.vmap(start)(jnp.arange(num_chains))
-
-
-def _random_layer(neurons, shape, key):
-    zeros = jnp.zeros(shape)
-    drawn = neurons.draw(zeros, jnp.zeros(()), jnp.ones(()), key=key)
-    return neurons.retract(jr.normal(key, shape)) if drawn is None else drawn
 
 
 def _annealed(memory, states, temperatures, key):
