@@ -33,6 +33,9 @@ from energyam.memories.associator import (
 )
 from energyam.memories.padded import PaddedKeyValueMemory as PaddedKeyValueMemory
 
+# the nearest patterns of any of them
+from energyam.memories.search import Nearest as Nearest, Table as Table, nearest as nearest
+
 # what memories have in common
 from energyam.memories.base import (
     AbstractDenseAM as AbstractDenseAM,

@@ -10,7 +10,9 @@ from energyam import checks
 from energyam.linalg import dot
 from energyam.memories.reads import read_pairs
 from energyam.memories.rows import Indices, as_wide, kept_rows
+from energyam.memories.search import Table
 from energyam.memories.separation import AbstractSeparation
+from energyam.memories.similarity import AbstractSimilarity, Dot
 from energyam.shown import shown
 
 
@@ -18,13 +20,16 @@ from energyam.shown import shown
 class KeyValueMemory(eqx.Module):
     """Pairs of keys and values; a query reads the values by how similar their keys are.
 
-        read(q) = Vᵀ · separation.weights(K q)
+        read(q) = Vᵀ · separation.weights(S(K, q))
 
-    The separation makes the memory: `Linear()` is the correlation matrix, `LogSumExp(beta)` attention
-    (softmax), `ReLU()` drops negative similarities, `TopK(separation, k)` reads the k nearest keys alone.
+    S is the overlap K q unless another similarity is given. The separation makes the memory: `Linear()` is
+    the correlation matrix, `LogSumExp(beta)` attention (softmax), `ReLU()` drops negative similarities,
+    `TopK(separation, k)` reads the k nearest keys alone, those that `energyam.nearest` finds.
 
     **Arguments:** `keys` (K, Dk) and `values` (K, Dv): real numbers, one pair in each row; `separation`: how
-    similarities become weights. Raises `ValueError` for keys and values of different K, empty or not finite.
+    similarities become weights; `similarity`: how a query is compared with the keys, `Dot()` unless given,
+    `Cosine()` or `NegativeDistance()`. Raises `ValueError` for keys and values of different K, empty or not
+    finite.
 
     Kohonen & Ruohonen 1973; Vaswani et al. 2017 for the softmax.
     """
@@ -32,9 +37,17 @@ class KeyValueMemory(eqx.Module):
     keys: Float[Array, "K Dk"]
     values: Float[Array, "K Dv"]
     separation: AbstractSeparation
+    similarity: AbstractSimilarity = Dot()
 
-    def __init__(self, keys: ArrayLike, values: ArrayLike, separation: AbstractSeparation):
+    def __init__(
+        self,
+        keys: ArrayLike,
+        values: ArrayLike,
+        separation: AbstractSeparation,
+        similarity: AbstractSimilarity = Dot(),  # noqa: B008
+    ):
         self.keys, self.values = checks.as_pairs(keys, values)
+        self.similarity = checks.instance("similarity", similarity, AbstractSimilarity)
         hint = " (say eam.LogSumExp(beta))"
         self.separation = checks.instance("separation", separation, AbstractSeparation, hint)
 
@@ -45,6 +58,10 @@ class KeyValueMemory(eqx.Module):
         """The value (Dv,) read for one query (Dk,); raises `ValueError` for another shape."""
         query = checks.as_vector("query", query, self.keys.shape[1])
         return _read(self, query)
+
+    def tables(self) -> tuple[Table, ...]:
+        """The keys and values, for `energyam.nearest`."""
+        return (Table(self.keys, self.similarity, self.values),)
 
     def with_pairs(self, keys: ArrayLike, values: ArrayLike) -> "KeyValueMemory":
         """The same memory with more pairs, keys (n, Dk) and values (n, Dv), after those there.
@@ -122,4 +139,4 @@ def more_pairs(memory: Any, keys: ArrayLike, values: ArrayLike) -> list[Float[Ar
 
 @eqx.filter_jit
 def _read(memory, query):
-    return read_pairs(memory.separation, memory.keys, memory.values, query)[1]
+    return read_pairs(memory.separation, memory.keys, memory.values, query, similarity=memory.similarity)[1]

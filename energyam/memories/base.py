@@ -18,6 +18,7 @@ from energyam.memories.hidden import AbstractRedraws, PatternRedraws, can_be_dra
 from energyam.memories.neurons import AbstractNeurons, cost_nothing
 from energyam.memories.reads import read
 from energyam.memories.rows import Indices, as_wide, kept_rows
+from energyam.memories.search import Table
 from energyam.memories.separation import AbstractSeparation
 from energyam.memories.similarity import Dot
 from energyam.shown import shown
@@ -70,6 +71,12 @@ class AbstractMemory(eqx.Module):
     def proves_rest(self, before: Float[Array, " D"], after: Float[Array, " D"]) -> Bool[Array, ""] | None:
         """Whether `after`, one synchronous step from `before`, is a fixed point. Write it where states that
         move little need not rest, and the memory can tell."""
+        return None
+
+    @optional
+    def tables(self) -> tuple[Table, ...] | None:
+        """The patterns that a query is compared with; several tables stand for all combinations of their
+        rows. Write it so that `energyam.nearest` searches the memory."""
         return None
 
     @property
@@ -138,6 +145,9 @@ class AbstractDenseAM(AbstractMemory):
         if bounds is not None and gain is not None and (some_zero is None or bounds.still is not None):
             return BoundedFlips(*parts)
         return SimilarityFlips(patterns, None, self.similarity, separation, high - low)
+
+    def tables(self) -> tuple[Table, ...]:
+        return (Table(self.patterns, self.similarity),)
 
     def redraws(self) -> AbstractRedraws | None:
         hidden, similarity = self.separation.hidden(), self.similarity

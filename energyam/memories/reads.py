@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int, Num
 from energyam import checks
 from energyam.linalg import BLOCK, by_lane, dot
 from energyam.memories.separation import AbstractSeparation
+from energyam.memories.similarity import AbstractSimilarity, Dot
 
 _SCREENS = 64, 1024  # similarities that a sparse separation looks at first, and then
 
@@ -80,23 +81,33 @@ def read_pairs(
     values: Num[Array, "K Dv"],
     query: Float[Array, " Dk"],
     block: int | None = None,
+    similarity: AbstractSimilarity = Dot(),  # noqa: B008
 ) -> tuple[Float[Array, ""], Float[Array, " Dv"]]:
-    """The potential of K q, and the values read, Vᵀ weights(K q): `read` of keys and values."""
-    # dot(query, keysᵀ), in this order: under vmap the similarities of one query lie together.
-    similar = lambda keys, values: dot(query, keys.T)  # noqa: E731
+    """The potential of K q, and the values read, Vᵀ weights(K q): `read` of keys and values.
+
+    Where a `similarity` is given, of the similarities in place of K q.
+    """
+    similar = lambda keys, values: similarity.of_all(keys, query)  # noqa: E731
     gather = lambda weights, keys, values: dot(weights, values)  # noqa: E731
     return read(separation, similar, gather, (keys, values), block)
 
 
 def nearest(
-    similarities: Callable[..., Float[Array, " K"]], rows: Rows, k: int, block: int | None = None
+    similarities: Callable[..., Float[Array, " K"]],
+    rows: Rows,
+    k: int,
+    block: int | None = None,
+    recall: float | None = None,
 ) -> tuple[Float[Array, " k"], Int[Array, " k"]]:
     """The k largest of `similarities(*rows)`, falling, and the indices of their rows, equals in their order.
 
-    All K of them where there are fewer than k. Raises `ValueError` for k below 1.
+    All K of them where there are fewer than k. With a `recall`, TPUs need find no more than that share of
+    the k, on average. Raises `ValueError` for k below 1.
     """
     k = min(checks.count("k", k), rows[0].shape[0])
     largest = _top_k_by_groups if jax.device_count() == 1 else _top_k
+    if recall is not None:
+        largest = partial(_approximately, largest, recall, rows[0].shape[0])
 
     def part_of(first, *rows):
         found, indices = largest(similarities(*rows), min(k, rows[0].shape[0]))
@@ -157,6 +168,18 @@ def _top_k_by_groups(values, k):
     places = jnp.concatenate([places.reshape(-1), jnp.arange(whole, n)])
     found, at = lax.top_k(values[places], k)
     return found, places[at]
+
+
+def _approximately(exactly, recall, num_rows, values, k):
+    """Most of the k largest on TPUs, and all on other platforms, where XLA sorts for it.
+
+    The recall that is asked for is that of a search through all rows, of which `values` are a block.
+    """
+
+    def most(values):
+        return lax.approx_max_k(values, k, recall_target=recall, reduction_input_size_override=num_rows)
+
+    return lax.platform_dependent(values, tpu=most, default=lambda values: exactly(values, k))
 
 
 def _top_k(values, k):
