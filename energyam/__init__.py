@@ -33,7 +33,8 @@ from energyam.memories.associator import (
 )
 from energyam.memories.padded import PaddedKeyValueMemory as PaddedKeyValueMemory
 
-# the nearest patterns of any of them
+# patterns that stay on disk, and the nearest of any
+from energyam.on_disk import OnDisk as OnDisk
 from energyam.memories.search import Nearest as Nearest, Table as Table, nearest as nearest
 
 # what memories have in common

@@ -4,7 +4,7 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, ArrayLike, Float, Num
 
 from energyam import checks
 from energyam.linalg import dot
@@ -13,6 +13,7 @@ from energyam.memories.rows import Indices, as_wide, kept_rows
 from energyam.memories.search import Table
 from energyam.memories.separation import AbstractSeparation
 from energyam.memories.similarity import AbstractSimilarity, Dot
+from energyam.on_disk import AnyArray, RowsLike, in_memory
 from energyam.shown import shown
 
 
@@ -34,15 +35,15 @@ class KeyValueMemory(eqx.Module):
     Kohonen & Ruohonen 1973; Vaswani et al. 2017 for the softmax.
     """
 
-    keys: Float[Array, "K Dk"]
-    values: Float[Array, "K Dv"]
+    keys: Num[AnyArray, "K Dk"]
+    values: Num[AnyArray, "K Dv"]
     separation: AbstractSeparation
     similarity: AbstractSimilarity = Dot()
 
     def __init__(
         self,
-        keys: ArrayLike,
-        values: ArrayLike,
+        keys: RowsLike,
+        values: RowsLike,
         separation: AbstractSeparation,
         similarity: AbstractSimilarity = Dot(),  # noqa: B008
     ):
@@ -79,7 +80,8 @@ class KeyValueMemory(eqx.Module):
         Raises `ValueError` for others, for traced ones, and if no pair is left.
         """
         kept = kept_rows(indices, self.keys.shape[0])
-        return eqx.tree_at(lambda m: (m.keys, m.values), self, (self.keys[kept], self.values[kept]))
+        rows = in_memory(self.keys)[kept], in_memory(self.values)[kept]
+        return eqx.tree_at(lambda m: (m.keys, m.values), self, rows)
 
 
 @shown()
@@ -132,7 +134,7 @@ class OnlineAssociator(eqx.Module):
 
 def more_pairs(memory: Any, keys: ArrayLike, values: ArrayLike) -> list[Float[Array, "n _"]]:
     """Keys and values as rows like those of a memory; raises `ValueError` for others."""
-    old = {"keys": memory.keys, "values": memory.values}
+    old = {"keys": in_memory(memory.keys), "values": in_memory(memory.values)}
     new = zip(old.items(), checks.as_pairs(keys, values), strict=True)
     return [as_wide(name, rows, of.shape[1], of.dtype) for (name, of), rows in new]
 

@@ -16,6 +16,7 @@ from energyam.abilities import ask
 from energyam.flips.joined import split
 from energyam.memories.reads import nearest as nearest_rows
 from energyam.memories.similarity import AbstractSimilarity
+from energyam.on_disk import AnyArray
 from energyam.shown import shown
 
 
@@ -26,9 +27,9 @@ class Table(NamedTuple):
     `number`: how many of the rows count, the first ones, None where all do.
     """
 
-    patterns: Num[Array, "K D"]
+    patterns: Num[AnyArray, "K D"]
     similarity: AbstractSimilarity
-    values: Num[Array, "K Dv"] | None = None
+    values: Num[AnyArray, "K Dv"] | None = None
     number: Int[ArrayLike, ""] | None = None
 
     @property
