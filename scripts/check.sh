@@ -1,15 +1,30 @@
 #!/usr/bin/env bash
 # Everything that must hold, on a fresh machine: virtual environment, install, lint, types, site, tests, tutorials.
-#   bash scripts/check.sh          all of it
+#   bash scripts/check.sh          what a change must pass: of each long table of tests, four rows drawn by a seed
+#   bash scripts/check.sh full     every row, and the jobs that only a full run does
+#   bash scripts/check.sh quick    lint, types, and one row of each table of tests: while working
 #   PYTHON=python3.12 bash scripts/check.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
+mode=${1:-plain}
+case "$mode" in
+    quick) export ENERGYAM_ROWS=1 ;;
+    plain) export ENERGYAM_ROWS=4 ;;
+    full) export ENERGYAM_FULL=1 ;;
+    *) echo "usage: scripts/check.sh [quick|full]; got $mode" >&2; exit 2 ;;
+esac
 export MPLBACKEND=Agg ENERGYAM_FAST=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 venv=.venv-check
 step() { printf '\n== %s (%s s)\n' "$1" "$SECONDS"; }
 
 step "install"
 "${PYTHON:-python3}" -m venv --clear "$venv"
+if [ "$mode" != quick ]; then  # the other environment is made meanwhile
+    "${PYTHON:-python3}" -m venv --clear "$venv-oldest"
+    "$venv-oldest/bin/pip" install --quiet 'jax==0.7.2' 'jaxlib==0.7.2' equinox optax einops jaxtyping \
+        'beartype>=0.19' 'pytest>=8' 'pytest-xdist>=3.6' &
+    oldest=$!
+fi
 "$venv/bin/pip" install --quiet --editable '.[test,docs]'
 bin=$PWD/$venv/bin
 export PYTHONWARNINGS=default  # from here on: pip would warn of its own
@@ -18,6 +33,14 @@ step "lint and types"
 "$bin/ruff" check
 "$bin/ruff" format --check
 "$bin/mypy"
+
+if [ "$mode" = quick ]; then
+    step "tests, one row of each table"
+    "$bin/python" -m pytest -n 2 --dist loadfile --durations 15
+    rm -rf "$venv"
+    step "all well"
+    exit
+fi
 
 step "the site, warnings being errors"
 bash scripts/docs.sh "$bin"
@@ -33,9 +56,8 @@ step "tutorials, at small sizes"
     --nbmake --nbmake-timeout 600 tutorials
 
 step "the core on the oldest supported jax"
-"${PYTHON:-python3}" -m venv --clear "$venv-oldest"
-PYTHONWARNINGS= "$venv-oldest/bin/pip" install --quiet --editable . 'jax==0.7.2' 'jaxlib==0.7.2' \
-    'beartype>=0.19' 'pytest>=8' 'pytest-xdist>=3.6'
+wait "$oldest"
+PYTHONWARNINGS= "$venv-oldest/bin/pip" install --quiet --editable . 'jax==0.7.2' 'jaxlib==0.7.2'
 "$venv-oldest/bin/python" -m pytest -n 2 tests/test_separations.py tests/test_asynchronous.py \
     tests/test_synchronous.py tests/test_saving.py tests/test_platforms.py \
     tests/test_learning.py tests/test_associator.py tests/test_status.py

@@ -13,6 +13,7 @@ import jax.random as jr
 import jaxtyping
 import pytest
 from jax._src import compiler  # private, and the one place where options of all programs are made
+from sampled_rows import sampled
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
@@ -91,6 +92,17 @@ def pytest_collection_finish():
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config, items):
+    """With ENERGYAM_ROWS=n, run n rows of each parametrized test, drawn by ENERGYAM_SEED; without it, all."""
+    rows, seed = os.environ.get("ENERGYAM_ROWS"), os.environ.get("ENERGYAM_SEED", "0")
+    if rows is None:
+        return
+    kept = sampled([item.nodeid for item in items], int(rows), seed)
+    config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in kept])
+    items[:] = [item for item in items if item.nodeid in kept]
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,26 @@
+"""Which rows of the parametrized tests run where not all do: `scripts/check.sh` runs four of each table."""
+
+import fnmatch
+import random
+
+# Files whose rows cost next to nothing: they run whole.
+CHEAP = (
+    "claims_page downloads files house_rules names_in_prose packaging public_names saved_by_0_2 shown "
+    "wrong_use*"
+).split()
+
+
+def sampled(names: list[str], rows: int, seed: str) -> set[str]:
+    """Of the names of tests, `tests/test_x.py::test_y[row]`, at most so many rows of each test.
+
+    Which ones is drawn by the seed and the name of the test, so that a new row elsewhere changes nothing.
+    """
+    tables: dict[str, list[str]] = {}
+    for name in names:
+        tables.setdefault(name.split("[")[0], []).append(name)
+    kept: set[str] = set()
+    for test, table in tables.items():
+        stem = test.split("::")[0].split("/")[-1].removeprefix("test_").removesuffix(".py")
+        whole = len(table) <= rows or any(fnmatch.fnmatch(stem, cheap) for cheap in CHEAP)
+        kept.update(table if whole else random.Random(test + seed).sample(table, rows))
+    return kept
