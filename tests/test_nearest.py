@@ -107,8 +107,10 @@ def test_tpus_alone_search_approximately_and_with_the_recall_that_is_asked_for(p
 
 
 def test_an_approximate_search_finds_all_on_this_platform():
-    one, other = (eam.nearest(MEMORIES["pairs"][0], QUERIES, 5, approximate=a) for a in (True, False))
-    np.testing.assert_array_equal(one.indices, other.indices)
+    many = eam.ModernHopfield(jr.normal(jr.key(5), (2000, D)), 1.0)  # so many are searched by groups
+    for memory in (MEMORIES["pairs"][0], many):
+        one, other = (eam.nearest(memory, QUERIES, 5, approximate=a) for a in (True, False))
+        np.testing.assert_array_equal(one.indices, other.indices)
 
 
 def test_a_memory_of_ones_own_is_searched_by_its_tables():

@@ -200,9 +200,10 @@ def _approximately(exactly, recall, num_rows, values, k):
     """
 
     def most(values):
-        return lax.approx_max_k(values, k, recall_target=recall, reduction_input_size_override=num_rows)
+        found = lax.approx_max_k(values, k, recall_target=recall, reduction_input_size_override=num_rows)
+        return tuple(found)
 
-    return lax.platform_dependent(values, tpu=most, default=lambda values: exactly(values, k))
+    return lax.platform_dependent(values, tpu=most, default=lambda values: tuple(exactly(values, k)))
 
 
 def _top_k(values, k):
