@@ -34,6 +34,10 @@ from energyam.memories.associator import (
 )
 from energyam.memories.padded import PaddedKeyValueMemory as PaddedKeyValueMemory
 
+# patterns that stay on disk, and the nearest of any
+from energyam.on_disk import OnDisk as OnDisk
+from energyam.memories.search import Nearest as Nearest, Table as Table, nearest as nearest
+
 # what memories have in common
 from energyam.memories.base import (
     AbstractDenseAM as AbstractDenseAM,

@@ -12,7 +12,9 @@ from energyam.learning import as_transitions
 from energyam.linalg import dot
 from energyam.memories.neurons import Binary
 from energyam.memories.reads import read_pairs
+from energyam.memories.search import Table
 from energyam.memories.separation import AbstractSeparation
+from energyam.memories.similarity import Dot
 from energyam.shown import shown
 
 
@@ -153,6 +155,10 @@ class DenseSequence(AbstractSequence):
         _, push = read_pairs(self.separation, self.patterns, self.followers, past)
         _, pull = read_pairs(self.separation, self.patterns, self.patterns, present)
         return push + self.stay * pull
+
+    def tables(self) -> tuple[Table, ...]:
+        """The patterns, with those that follow them as values, for `energyam.nearest`."""
+        return (Table(self.patterns, Dot(), self.followers),)
 
 
 def _followers(patterns, transitions):
