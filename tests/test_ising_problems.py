@@ -12,6 +12,8 @@ import scipy.sparse
 from zoo import all_states
 
 import energyam as eam
+from energyam.flips.abstract import AbstractFlips
+from energyam.ising.shifted import ShiftedFlips
 
 EDGES = {("a", "b"): 3.0, ("b", ("c", 1)): -1.0, ("a", ("c", 1)): 2.0, (("c", 1), 7): 0.5}
 
@@ -159,6 +161,12 @@ def test_a_problem_serves_as_a_memory_and_its_energies_include_the_offset():
     assert first.labels == problem.labels and eqx.tree_equal(first.memory, problem.memory)
     with pytest.raises(AttributeError):
         problem.patterns  # noqa: B018
+
+
+def test_flips_with_an_offset_hand_on_all_that_flips_may_offer():
+    public = {name: value for name, value in vars(AbstractFlips).items() if not name.startswith("_")}
+    offered = {name for name, value in public.items() if callable(value)}
+    assert {"colours", "start"} <= offered <= {*vars(ShiftedFlips)}
 
 
 def test_values_are_those_of_the_same_sums_under_vmap():

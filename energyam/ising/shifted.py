@@ -5,7 +5,7 @@ from typing import Any
 
 from jaxtyping import Array, Float, Int
 
-from energyam.flips.abstract import AbstractFlips, Change, Enclosure, Entries, Vector
+from energyam.flips.abstract import AbstractFlips, Change, Enclosure, Entries, Moving, Turns, Vector
 
 
 class ShiftedFlips(AbstractFlips):
@@ -44,6 +44,12 @@ class ShiftedFlips(AbstractFlips):
 
     def enclosure(self, kept: Any, steps: Float[Array, " b"]) -> Enclosure | None:
         return self.flips.enclosure(kept, steps)
+
+    def colours(self) -> Int[Array, " N"] | None:
+        return self.flips.colours()
+
+    def by_colour(self, kept: Any, neurons: Moving, thresholds: Float[Array, " N"]) -> Turns | None:
+        return self.flips.by_colour(kept, neurons, thresholds)
 
     def leader(self, kept: Any) -> Any:
         return self.flips.leader(kept)
