@@ -137,7 +137,7 @@ def _scores(memory, patterns, stored, noise, *, corrupt, update, max_steps, key)
         return jnp.concatenate([jnp.stack([nearest, exact]), ended]).astype(float)
 
     shares = jax.vmap(score)(states, jnp.arange(len(X)))
-    return dot(stored, shares) / stored.sum()
+    return dot(stored, shares) / stored.sum().astype(shares.dtype)
 
 
 def _share(rates: Float[np.ndarray, "S N R"], trials: Int[np.ndarray, "S 1"]) -> Share:

@@ -197,7 +197,7 @@ def optimal_linear_associator(keys: ArrayLike, values: ArrayLike, ridge: ScalarL
     """
     checks.not_negative("ridge", ridge, "")
     k, v = checks.as_pairs(keys, values)
-    if checks.is_known(k) and not bool(jnp.any(k)):
+    if not checks.passes(jnp.any, k):
         raise ValueError("keys must not all be zero; got zeros only, which no value can be read from")
     if not checks.is_known(ridge) or np.any(ridge):  # as Dk more pairs: √ridge times an axis, and no value
         k = jnp.concatenate([k, jnp.sqrt(jnp.asarray(ridge, k.dtype)) * jnp.eye(k.shape[1], dtype=k.dtype)])

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Num, Shaped
 
 # Patterns in a block: the similarities of a batch stay in a core's cache, the matrix products stay large.
@@ -15,12 +16,21 @@ BLOCK = 2048
 _WIDENED = 2**20  # entries of a block of patterns turned to floats: fewer cost launches, more leave the cache
 
 
+def float_dtype(*dtypes: DTypeLike, least: DTypeLike = float) -> Any:
+    """The dtype in which numbers of these dtypes meet: the widest of their floats, at least jax's default.
+
+    `jnp.promote_types` says the same, and refuses it under strict promotion.
+    """
+    floats = (dtype for dtype in dtypes if jnp.issubdtype(dtype, jnp.floating))
+    return max((jnp.result_type(least), *floats), key=lambda dtype: jnp.dtype(dtype).itemsize)
+
+
 def dot(a: Shaped[Array, "..."], b: Shaped[Array, "..."]) -> Float[Array, "..."]:
     """a @ b in full precision on every platform (accelerators round the factors unless asked not to).
 
     Integers (int8 patterns) and 16-bit floats are read as floats of jax's default width or wider.
     """
-    dtype = jnp.promote_types(jnp.result_type(a, b), jnp.result_type(float))
+    dtype = float_dtype(a.dtype, b.dtype)
     return jnp.matmul(a.astype(dtype), b.astype(dtype), precision="highest")
 
 

@@ -113,7 +113,7 @@ def test_other_numbers_of_steps_and_temperatures_compile_nothing(getkey):
     assert len(traced) == before
 
 
-def test_acceptance_is_that_of_enumeration_and_nan_where_a_rule_proposes_nothing(getkey):
+def test_acceptance_is_that_of_enumeration_and_none_where_a_rule_proposes_nothing(getkey):
     D, T = 6, 4.0
     memory = eam.CHN(patterns(2, 3, D))
     energies = energies_of(memory, D)
@@ -127,7 +127,7 @@ def test_acceptance_is_that_of_enumeration_and_nan_where_a_rule_proposes_nothing
         expected = (boltzmann(energies, T) @ accept).mean()
         assert abs(result.acceptance.mean() - expected) < 0.01
     result = eam.sample(memory, start[:3], eam.BlockGibbs(T), 2, key=getkey())
-    assert jnp.isnan(result.acceptance).all()
+    assert result.acceptance is None
 
 
 def test_clamped_neurons_stay_and_the_others_are_sampled_given_them(getkey):

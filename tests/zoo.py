@@ -23,7 +23,7 @@ class Agreement(eam.AbstractSimilarity):
     """A user's own similarity, from that of one pair alone: early neurons count for more."""
 
     def of(self, pattern, state):
-        return jnp.sum(pattern * state / (1 + 0.2 * jnp.arange(state.size)))
+        return jnp.sum(pattern * state / (1 + 0.2 * jnp.arange(state.size, dtype=float)))
 
 
 class Biased(eqx.Module):
@@ -38,6 +38,7 @@ class Biased(eqx.Module):
         return self.field.shape
 
     def energy(self, state):
+        state = state.astype(self.field.dtype)
         return -jnp.sum(jnp.abs(self.patterns @ state) ** 1.5) - self.field @ state
 
 
@@ -94,16 +95,18 @@ OWN_BINARY = {
     "sdm": lambda X: eam.PatternSDM(X, 3),
     "hopfield_biased": lambda X: eam.HopfieldNetwork(eam.hebbian(X), ramp(X)),
     "sparse": lambda X: ring(X, eam.Binary()),
-    "float_patterns": lambda X: eam.DenseAM(X + ramp(X)[None], eam.LogSumExp(0.6), eam.Binary()),
-    "float_quadratic": lambda X: eam.DenseAM(X + ramp(X)[None], eam.Quadratic(), eam.Binary()),
+    "float_patterns": lambda X: eam.DenseAM(
+        X.astype(float) + ramp(X)[None], eam.LogSumExp(0.6), eam.Binary()
+    ),
+    "float_quadratic": lambda X: eam.DenseAM(X.astype(float) + ramp(X)[None], eam.Quadratic(), eam.Binary()),
     "distances": lambda X: eam.DenseAM(X, eam.LogSumExp(0.7), eam.Binary(), eam.NegativeDistance()),
     "entmax": lambda X: eam.DenseAM(X, eam.Entmax(0.3, 1.5), eam.Binary()),
     "subsets": lambda X: eam.DenseAM(X, eam.KSubsets(0.2, 2), eam.Binary()),
     "cosine": lambda X: eam.DenseAM(X, eam.LogSumExp(9.0), eam.Binary(), eam.Cosine()),
     "compact": lambda X: eam.DenseAM(X, eam.LogSumReLU(1 / 99), eam.Binary(), eam.NegativeDistance()),
-    "own_separation": lambda X: eam.DenseAM(X, Cosh(jnp.array(3.0)), eam.Binary()),
-    "own_similarity": lambda X: eam.DenseAM(X * 1.0, eam.LogSumExp(0.8), eam.Binary(), Agreement()),
-    "energy_alone": lambda X: Biased(X * 1.0, ramp(X)),
+    "own_separation": lambda X: eam.DenseAM(X, Cosh(jnp.array(3.0, float)), eam.Binary()),
+    "own_similarity": lambda X: eam.DenseAM(X.astype(float), eam.LogSumExp(0.8), eam.Binary(), Agreement()),
+    "energy_alone": lambda X: Biased(X.astype(float), ramp(X)),
 }
 
 
@@ -114,7 +117,7 @@ def under_zero_one(separation, similarity=None, as_patterns=lambda X: X):
 
 def as_floats(X):
     """Patterns that are no whole numbers."""
-    return X + ramp(X)[None]
+    return X.astype(float) + ramp(X)[None]
 
 
 # States 0/1; patterns ±1, 0/1, or −1, 0, 1.
@@ -130,13 +133,13 @@ ZERO_ONE = {
     "topk": under_zero_one(lambda X: eam.TopK(eam.LogSumExp(0.5), 2)),
     "entmax": under_zero_one(lambda X: eam.Entmax(0.3, 1.5)),
     "subsets": under_zero_one(lambda X: eam.KSubsets(0.2, 2)),
-    "own_separation": under_zero_one(lambda X: Cosh(jnp.array(3.0))),
+    "own_separation": under_zero_one(lambda X: Cosh(jnp.array(3.0, float))),
     "float_patterns": under_zero_one(lambda X: eam.LogSumExp(0.6), None, as_floats),
     "float_quadratic": under_zero_one(lambda X: eam.Quadratic(), None, as_floats),
     "distances": under_zero_one(lambda X: eam.LogSumExp(0.7), eam.NegativeDistance()),
     "cosine": under_zero_one(lambda X: eam.LogSumExp(9.0), eam.Cosine()),
-    "own_similarity": under_zero_one(lambda X: eam.LogSumExp(0.8), Agreement(), lambda X: X * 1.0),
-    "energy_alone": lambda X: Biased(X * 1.0, ramp(X), eam.ZeroOne()),
+    "own_similarity": under_zero_one(lambda X: eam.LogSumExp(0.8), Agreement(), lambda X: X.astype(float)),
+    "energy_alone": lambda X: Biased(X.astype(float), ramp(X), eam.ZeroOne()),
     "hopfield": lambda X: eam.HopfieldNetwork(network(X), neurons=eam.ZeroOne()),
     "hopfield_biased": lambda X: eam.HopfieldNetwork(network(X, True), ramp(X), eam.ZeroOne()),
     "sparse": lambda X: ring(X, eam.ZeroOne()),
@@ -151,14 +154,14 @@ POTTS = {
 }
 
 CONTINUOUS = {
-    "modern": lambda X: eam.ModernHopfield(X * 1.0, 0.8),
-    "topk_modern": lambda X: eam.DenseAM(X * 1.0, eam.TopK(eam.LogSumExp(0.8), 3), eam.Continuous()),
-    "entmax": lambda X: eam.DenseAM(X * 1.0, eam.Entmax(0.8, 1.5), eam.Continuous()),
-    "subsets": lambda X: eam.DenseAM(X * 1.0, eam.KSubsets(0.8, 2), eam.Continuous()),
-    "gaussian": lambda X: eam.GaussianDenseAM(X * 1.0, 0.8),
-    "epanechnikov": lambda X: eam.EpanechnikovDenseAM(X * 1.0, 2 / 58),
-    "hopfield_1984": lambda X: eam.DenseAM(X * 1.0, eam.Quadratic(), eam.Tanh(0.2)),
-    "sphere": lambda X: eam.DenseAM(X / X.shape[1] ** 0.5, eam.LogSumExp(3.0), eam.Spherical()),
+    "modern": lambda X: eam.ModernHopfield(X.astype(float), 0.8),
+    "topk_modern": lambda X: eam.DenseAM(X.astype(float), eam.TopK(eam.LogSumExp(0.8), 3), eam.Continuous()),
+    "entmax": lambda X: eam.DenseAM(X.astype(float), eam.Entmax(0.8, 1.5), eam.Continuous()),
+    "subsets": lambda X: eam.DenseAM(X.astype(float), eam.KSubsets(0.8, 2), eam.Continuous()),
+    "gaussian": lambda X: eam.GaussianDenseAM(X.astype(float), 0.8),
+    "epanechnikov": lambda X: eam.EpanechnikovDenseAM(X.astype(float), 2 / 58),
+    "hopfield_1984": lambda X: eam.DenseAM(X.astype(float), eam.Quadratic(), eam.Tanh(0.2)),
+    "sphere": lambda X: eam.DenseAM(X.astype(float) / X.shape[1] ** 0.5, eam.LogSumExp(3.0), eam.Spherical()),
 }
 
 SEPARATIONS = {
@@ -211,4 +214,4 @@ def network(X, diagonal=False):
 
 def all_states(D):
     """All 2^D states of D neurons ±1, as floats (2^D, D)."""
-    return 1.0 - 2.0 * ((jnp.arange(2**D)[:, None] >> jnp.arange(D)[None]) & 1)
+    return 1 - 2 * ((jnp.arange(2**D)[:, None] >> jnp.arange(D)[None]) & 1).astype(float)

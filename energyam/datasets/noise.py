@@ -28,7 +28,7 @@ def flip_bits(
     chance = jr.uniform(key, patterns.shape)
     if exact:  # the ranks of the chances: each row a random permutation of 0 … D − 1
         ranks = jnp.argsort(jnp.argsort(chance, axis=-1), axis=-1)
-        flips = ranks < jnp.round(fraction * patterns.shape[-1])
+        flips = ranks < jnp.round(fraction * patterns.shape[-1]).astype(ranks.dtype)
     else:
         flips = chance < fraction
     return jnp.where(flips, -patterns, patterns)

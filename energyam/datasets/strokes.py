@@ -86,7 +86,7 @@ def _new_style(key: PRNGKeyArray) -> tuple[Float[Array, "2 2"], Float[Array, " 2
 
 def _bezier(strokes: Strokes) -> Float[Array, "4 points 2"]:
     """Points in the middles of equal steps of the curves' parameter."""
-    t = ((jnp.arange(_POINTS) + 0.5) / _POINTS)[:, None]
+    t = ((jnp.arange(_POINTS, dtype=float) + 0.5) / _POINTS)[:, None]
     basis = jnp.concatenate([(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3], axis=1)
     return jnp.einsum("tc,scx->stx", basis, strokes)
 
@@ -97,8 +97,8 @@ def _ink(strokes: Strokes, used: Bool[Array, " 4"], size: int) -> Float[Array, "
     G is a product over x and y, so the sum over all points is one matrix product.
     """
     points = _bezier(strokes)
-    lengths = used[:, None] * jnp.linalg.norm(jnp.gradient(points, axis=1), axis=-1)
-    pixels = _PAGE / size * (jnp.arange(size) - (size - 1) / 2)
+    lengths = used.astype(float)[:, None] * jnp.linalg.norm(jnp.gradient(points, axis=1), axis=-1)
+    pixels = _PAGE / size * (jnp.arange(size, dtype=float) - (size - 1) / 2)
     marks = jnp.exp(-0.5 * ((points.reshape(-1, 2, 1) - pixels[None, None]) / _PEN) ** 2)
     ink = (lengths.reshape(-1, 1) * marks[:, 1]).T @ marks[:, 0]
     return jnp.minimum(ink / (jnp.sqrt(2 * jnp.pi) * _PEN), 1)

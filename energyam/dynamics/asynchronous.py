@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, PyTree
 
 from energyam.dynamics.moves import Ready, check_moves, ready, view_of, without_gradient
 from energyam.dynamics.states import as_working, check_memory, checked_clamp, checked_states, layers_of
-from energyam.dynamics.update import AbstractUpdate, Flips, Step, Tick, checked_order
+from energyam.dynamics.update import AbstractUpdate, Step, Tick, as_flips, checked_order
 from energyam.flips.sweep import descend
 from energyam.flips.units import descend_units
 
@@ -69,7 +69,10 @@ class Asynchronous(AbstractUpdate):
         settled = (swept.flips < 0).all()
         if not once:
             settled = settled & ~view.any_descent()[0]
-        record, energies = Flips(swept.flips.astype(jnp.int32)), swept.energies if view.has_energy else None
+        record, energies = (
+            as_flips(swept.flips, view.neurons.state.size),
+            swept.energies if view.has_energy else None,
+        )
         return Step(view.rebuild(swept.state), swept.energy, energies, record, settled)
 
 
@@ -88,8 +91,8 @@ def is_local_minimum(memory: Any, state: PyTree[ArrayLike], clamp: Any = None) -
     check_moves(memory, "a local minimum", _SMOOTH)
     layers = layers_of(memory, state, True, "state")
     batch = checked_states(layers, state, "state")
-    clamp, clamp_batched = checked_clamp(layers, clamp, batch.axes)
-    return _is_local_minimum(memory, batch.states, batch.axes, clamp, clamp_batched)
+    held, clamp_batched = (None, False) if clamp is None else checked_clamp(layers, clamp, batch.axes)
+    return _is_local_minimum(memory, batch.states, batch.axes, held, clamp_batched)
 
 
 @eqx.filter_jit

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from energyam.dynamics.moves import Ready, View, check_moves, ready, view_of, without_gradient
 from energyam.dynamics.temperature import Temperature, as_temperature, at_step, check_schedule
-from energyam.dynamics.update import AbstractUpdate, Flips, Step, Tick, checked_order
+from energyam.dynamics.update import AbstractUpdate, Step, Tick, as_flips, checked_order
 
 Order = Literal["colours", "permutation", "uniform", "sequential"]
 AFRESH = 100  # sweeps until what flips keep is computed anew, before rounding adds up
@@ -75,7 +75,7 @@ class AbstractFlipsAtRandom(AbstractUpdate):
             proved = lambda: ~view.any_descent()[0]  # noqa: E731
             settled = settled & lax.cond(temperature == 0, proved, lambda: jnp.zeros((), bool))
         accepted = moved.sum() / jnp.maximum(view.free_tries(order).sum(), 1)
-        record, carry = Flips(swept.flips.astype(jnp.int32)), Chain(swept.energy, kept)
+        record, carry = as_flips(swept.flips, view.neurons.state.size), Chain(swept.energy, kept)
         return Step(view.rebuild(swept.state), carry, swept.energies, record, settled, accepted)
 
     def _noise(

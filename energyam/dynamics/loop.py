@@ -35,7 +35,7 @@ class Run(NamedTuple):
 
     memory: Any
     update: AbstractUpdate
-    clamp: PyTree[Bool[Array | np.ndarray, "..."]]
+    clamp: PyTree[Bool[Array | np.ndarray, "..."]] | None  # None for one that holds nothing
     stop: Stop | None
     batched: bool
     clamp_batched: bool
@@ -85,7 +85,7 @@ def begin(run: Run, state: PyTree[Array], *, key: PRNGKeyArray | None) -> Progre
         watch = Watch(state, carry, zero, zero + 1, zero) if watches else None
         return Progress(state, carry, energy, status, jnp.zeros((), int), watch)
 
-    return _for_all(run, begin_one, jnp.zeros((), int), shared, state)
+    return _for_all(_clamped(run, state), begin_one, jnp.zeros((), int), shared, state)
 
 
 def advance(
@@ -95,7 +95,7 @@ def advance(
 
     Each step has a key of its own, the same however the steps are cut in chunks.
     """
-    prepared = run.update.prepare(run.memory)
+    prepared, run = run.update.prepare(run.memory), _clamped(run, progress.state)
 
     def step_one(tick, progress, clamp):
         kept, step = _moved(run, prepared, progress, tick, clamp)
@@ -132,25 +132,36 @@ def repeat(
     counted: Int[Array, ""],
     *,
     key: PRNGKeyArray,
-) -> tuple[Progress, Float[Array, "*B"]]:
+) -> tuple[Progress, Float[Array, "*B"] | None]:
     """`steps` steps from number `first` on, without a history: memory does not grow with their number.
 
-    Also the sum of the shares of proposals accepted, over the steps from number `counted` on; NaN for rules
+    Also the sum of the shares of proposals accepted, over the steps from number `counted` on; None for rules
     that report none.
     """
-    prepared = run.update.prepare(run.memory)
+    prepared, run = run.update.prepare(run.memory), _clamped(run, progress.state)
+    reports: list[bool] = []  # known once a step is traced
 
     def step_one(tick, at, clamp):
         progress, accepted = at
         progress, step = _moved(run, prepared, progress, tick, clamp)
-        share = jnp.nan if step.accepted is None else step.accepted
+        reports.append(step.accepted is not None)
+        share = step.accepted if reports[-1] else jnp.zeros(())
         return progress, accepted + jnp.where(tick.index < counted, 0, share)
 
     def step_all(index, at):
         return _for_all(run, step_one, index, jr.fold_in(key, index), at)
 
     nothing = jnp.zeros(progress.status.shape, jnp.result_type(float))
-    return lax.fori_loop(first, first + steps, step_all, (progress, nothing))
+    progress, accepted = lax.fori_loop(first, first + steps, step_all, (progress, nothing))
+    return progress, accepted if all(reports) else None
+
+
+def _clamped(run, states):
+    """The run with bools of the device as its clamp, for states like these."""
+    if run.clamp is not None:
+        return run._replace(clamp=jax.tree.map(jnp.asarray, run.clamp))
+    free = lambda leaf: jnp.zeros(leaf.shape[1:] if run.batched else leaf.shape, bool)  # noqa: E731
+    return run._replace(clamp=jax.tree.map(free, states))
 
 
 def _moved(run, prepared, progress, tick, clamp):

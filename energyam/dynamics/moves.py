@@ -111,7 +111,7 @@ def view_of(prepared: Ready, state: PyTree[Array], clamp: PyTree[Array] | None =
             alone = move[0] == 1
             steps.append((one.others(leaf) - leaf if alone else jnp.zeros_like(leaf)).reshape(-1))
             single = single and alone
-    free = jnp.ones(x.shape, bool) if clamp is None else ~flat_view(clamp, layers.moves)[0]
+    free = jnp.ones(x.shape, bool) if clamp is None else ~jnp.asarray(flat_view(clamp, layers.moves)[0])
     units = None if single else Units.of_layers(layers.neurons, layers.shapes, layers.moves)
     flips = _derived(memory, layers, rebuild) if prepared.declared is None else prepared.declared
     neurons, num_tries = Moving(x, jnp.concatenate(steps), free), x.shape[0] if units is None else units.num
@@ -179,7 +179,7 @@ def check_layers(layers: Layers, clamp: PyTree[Bool[Array | np.ndarray, "..."]],
     if not any(layers.moves):  # which the rule refuses by itself
         return
     for name, neurons, move, held in zip(layers.names, layers.neurons, layers.moves, clamps, strict=True):
-        if move is None and not (checks.is_known(held) and bool(held.all())):
+        if move is None and not (checks.is_known(held) and checks.passes(jnp.all, held)):
             raise ValueError(
                 f"{rule} can't move the neurons of layer {name}, {type(neurons).__name__}, from value to "
                 "value; clamp the whole layer, or use a rule that moves it (say eam.Langevin(step_size))"

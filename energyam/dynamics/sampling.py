@@ -23,12 +23,12 @@ class Samples(eqx.Module):
 
     **Fields:** `states` (*chains, S, …): S samples of each chain, in the dtype of the start; `energies`
     (*chains, S): those of the samples, NaN or infinite where a chain got lost; `acceptance` (*chains): the
-    share of proposals accepted after the discarded steps, NaN for rules that propose nothing.
+    share of proposals accepted after the discarded steps, None for rules that propose nothing.
     """
 
     states: PyTree[Shaped[Array, "..."]]
     energies: Float[Array, "*chains S"]
-    acceptance: Float[Array, "*chains"]
+    acceptance: Float[Array, "*chains"] | None
 
 
 def sample(
@@ -75,7 +75,7 @@ def sample(
     if not checks.has_method(memory, "energy"):
         raise ValueError(f"memory must have an energy(state) to sample; {type(memory).__name__} has none")
     run, batch, _ = checked_run(memory, start, "start", update, steps, clamp, None, False)
-    plan = _Plan(num_samples, jnp.asarray(every), jnp.asarray(discard))
+    plan = _Plan(num_samples, checks.sent(every), checks.sent(discard))
     runner = _with_progress if progress else _all_at_once
     return runner(run, batch.states, batch.axes, plan, key)
 
@@ -91,8 +91,7 @@ class _Plan(eqx.Module):
 @eqx.filter_jit
 def _all_at_once(run, start, axes, plan, key):
     at = _begin(run, start, axes, key)
-    end, states, energies = _some(run, at, start, 0, plan, key)
-    return _answer(start, axes, plan, states, energies, end[1])
+    return _answer(axes, plan, *_some(run, at, start, 0, plan, key)[1])
 
 
 def _with_progress(run, start, axes, plan, key):
@@ -100,46 +99,45 @@ def _with_progress(run, start, axes, plan, key):
 
     def advance(at, first, count):
         some = _Plan(count, plan.every, plan.discard)
-        at, *found = _jitted_some(run, at, start, jnp.asarray(first), some, key)
+        at, found = _jitted_some(run, at, start, checks.sent(first), some, key)
         return at, found, False
 
     given, at = (run, start, key), None
     if all(map(checks.is_known, jax.tree.leaves(given))):
         at = eqx.filter_jit(_begin)(run, start, axes, key)
-    at, parts = in_chunks("sample", "sample", plan.num_samples, given, at, advance)
-    states, energies = jax.tree.map(lambda *parts: jnp.concatenate(parts), *parts)
-    return _answer(start, axes, plan, states, energies, at[1])
+    _, parts = in_chunks("sample", "sample", plan.num_samples, given, at, advance)
+    return _answer(axes, plan, *jax.tree.map(lambda *parts: jnp.concatenate(parts), *parts))
 
 
 def _begin(run, start, axes, key):
-    """The chains before the first step, and 0 proposals accepted."""
-    at = loop.begin(run, as_working(start, axes), key=key)
-    return at, jnp.zeros(at.status.shape, jnp.result_type(float))
+    """The chains before the first step."""
+    return loop.begin(run, as_working(start, axes), key=key)
 
 
 def _some(run, at, start, first, plan, key):
-    """The chains after further samples, `first` being the number of the first; states and energies."""
+    """The chains after further samples, `first` being the number of the first; states, energies, and the
+    shares of proposals accepted."""
 
-    def next_sample(at, number):
+    def next_sample(progress, number):
         # The discarded steps are the first of those before sample 0, so that a step is compiled once.
-        progress, accepted = at
         begin = jnp.where(number == 0, 0, plan.discard + number * plan.every)
         steps = plan.every + jnp.where(number == 0, plan.discard, 0)
-        progress, share = loop.repeat(run, progress, begin, steps, plan.discard, key=key)
+        progress, accepted = loop.repeat(run, progress, begin, steps, plan.discard, key=key)
         states = jax.tree.map(lambda new, old: new.astype(old.dtype), progress.state, start)
-        return (progress, accepted + share), (states, progress.energy)
+        return progress, (states, progress.energy, accepted)
 
-    at, (states, energies) = lax.scan(next_sample, at, first + jnp.arange(plan.num_samples))
-    return at, states, energies
+    return lax.scan(next_sample, at, first + jnp.arange(plan.num_samples))
 
 
 _jitted_some = eqx.filter_jit(_some)
 
 
-def _answer(start, axes, plan, states, energies, accepted):
+def _answer(axes, plan, states, energies, accepted):
     def by_chain(leaf):
         leaf = jnp.moveaxis(leaf, 0, 1) if axes else leaf
         return leaf.reshape(*axes, *leaf.shape[1 if axes else 0 :])
 
-    share = accepted / (plan.num_samples * plan.every)
-    return Samples(jax.tree.map(by_chain, states), by_chain(energies), share.reshape(axes))
+    if accepted is not None:
+        steps = (plan.num_samples * plan.every).astype(accepted.dtype)
+        accepted = (accepted.sum(axis=0) / steps).reshape(axes)
+    return Samples(jax.tree.map(by_chain, states), by_chain(energies), accepted)

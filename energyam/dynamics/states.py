@@ -12,6 +12,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, PyTree
 
 from energyam import checks
+from energyam.linalg import float_dtype
 from energyam.memories.continuous import Free
 from energyam.memories.neurons import AbstractNeurons, Binary
 
@@ -169,7 +170,7 @@ def as_working(states: PyTree[Array], axes: tuple[int, ...]) -> PyTree[Array]:
     leaves, structure = jax.tree.flatten(states)
     working = []
     for leaf in leaves:
-        leaf = leaf.astype(jnp.promote_types(leaf.dtype, jnp.result_type(float)))
+        leaf = leaf.astype(float_dtype(leaf.dtype))
         working.append(leaf.reshape(math.prod(axes), *leaf.shape[len(axes) :]) if axes else leaf)
     return jax.tree.unflatten(structure, working)
 

@@ -96,7 +96,8 @@ class Tempering(AbstractUpdate):
         offers = jnp.arange(pairs) % 2 == tick.index % min(pairs, 2)
         u = uniform_within(offers.shape, replicas.energies.dtype, key=jr.fold_in(tick.own, 0))
         taken = offers & self.exchanges(replicas.energies, u)
-        places = jnp.arange(pairs + 1) + jnp.pad(taken, (0, 1)) * 1 - jnp.pad(taken, (1, 0)) * 1
+        swapped = taken.astype(int)
+        places = jnp.arange(pairs + 1) + jnp.pad(swapped, (0, 1)) - jnp.pad(swapped, (1, 0))
         replicas = jax.tree.map(lambda leaf: leaf[places], replicas)
         coldest = jax.tree.map(lambda leaf: leaf[0], replicas.states)
         record, share = one_state(coldest), taken.sum() / offers.sum()

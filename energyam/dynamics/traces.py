@@ -1,5 +1,6 @@
 """`Recall`, the answer of a recall, and its frames: the states along the way, rebuilt from the record."""
 
+import functools
 import math
 from typing import Any
 
@@ -47,7 +48,7 @@ class Recall(eqx.Module):
     def converged(self) -> Bool[Array, "*batch"]:
         """Whether no further step would move the state: for asynchronous recall a proof of a local minimum
         where the memory declares exact changes, else within the tolerance."""
-        return self.status == loop.SETTLED
+        return _is(self.status, loop.SETTLED)
 
     def frames(self, every: int = 64) -> PyTree[Shaped[Array, "..."]]:
         """States along the way: the query, one after every `every` updates, and the last, (*batch, F, …).
@@ -95,6 +96,11 @@ class Recall(eqx.Module):
         return jax.lax.broadcasted_iota(int, shape, len(shape) - 1) // t < self.num_steps[..., None]
 
 
+@functools.partial(jax.jit, static_argnums=1)  # so that the number is not sent at every call
+def _is(status, number):
+    return status == number
+
+
 def frames_of_flips(
     query: PyTree[Array], indices: Int[Array, "*batch T"], moves: tuple[Move | None, ...], every: int
 ) -> PyTree[Array]:
@@ -103,6 +109,7 @@ def frames_of_flips(
     `indices` (*batch, T) holds the entry moved at each update, −1 for none: a neuron of two values, or what
     became 1 in a one-hot unit.
     """
+    indices = indices.astype(jnp.int32)  # one more than the last entry may not fit in the record's dtype
     *batch, T = indices.shape
     every = min(every, max(T, 1))
     B, axes = math.prod(batch), len(batch)

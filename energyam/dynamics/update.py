@@ -85,10 +85,15 @@ class Flips(eqx.Module):
     """A record of flips: which neuron moved at each update of a step, −1 for none, (t,).
 
     Neurons count through all layers that move, in the order of the state's leaves. Of a one-hot unit it is
-    the entry that became 1.
+    the entry that became 1. Rules of energyam record them as int16 where a state has at most 2^15 entries.
     """
 
     indices: Int[Array, "..."]
+
+
+def as_flips(indices: Int[Array, " t"], size: int) -> Flips:
+    """The record of flips of a state of `size` entries, in 16 bits for each where these hold them."""
+    return Flips(indices.astype(jnp.int16 if size <= 2**15 else jnp.int32))
 
 
 class States(eqx.Module):

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from energyam.flips.abstract import AbstractFlips, Change, Entries, Vector
 from energyam.flips.overlaps import changes_of_pairs
-from energyam.linalg import dot
+from energyam.linalg import dot, float_dtype
 
 _ROUNDINGS = 8  # units of rounding of a field, relative to Σ |W_ij|
 
@@ -68,7 +68,7 @@ class CouplingFlips(AbstractFlips):
 
 def coupling_flips(weights: Float[Array, "D D"], bias: Float[Array, " D"] | None) -> CouplingFlips:
     """The flips of a network of couplings `weights` and fields `bias`."""
-    dtype = jnp.promote_types(weights.dtype, jnp.result_type(float))
+    dtype = float_dtype(weights.dtype)
     bias = jnp.zeros(weights.shape[0], dtype) if bias is None else bias.astype(dtype)
     sizes = jnp.sum(jnp.abs(weights), axis=1, dtype=dtype) + jnp.abs(bias)
     each = jnp.arange(weights.shape[0])

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int, Num
 from energyam.flips.seldom import where_needed
 
 _BITS = 12  # of a limb; limb x base < 2^31 for bases below 2^18
-_GROUP = 2**18  # terms whose limbs are summed in 32 bits before carries are taken
+_LIMBS = 2**18  # held at once: blocks of terms have so many limbs together, 1 MB for each side
 MAX_BASE = 2**18 - 1
 MAX_ORDER = 1_000
 
@@ -31,18 +31,24 @@ def sign_of_power_gain(
     Works on `limbs` limbs of 12 bits, modulo 2^(12 limbs): right for n up to what `limbs_for` made them
     for, and |entries| ≤ `MAX_BASE`.
     """
-    both = _power_limbs(jnp.concatenate([after, before]), n, limbs)
     K = before.shape[0]
-    differences = both[:, :K] - both[:, K:]
-    grouped = jnp.pad(differences, ((0, 0), (0, -K % min(K, _GROUP)))).reshape(limbs, -1, min(K, _GROUP))
-    digits = _carried(grouped.sum(axis=2, dtype=jnp.int32))  # of each group, its own total
-    digits = _carried(digits.sum(axis=1, keepdims=True, dtype=jnp.int32))[:, 0]
+    block = min(K, max(1, _LIMBS // limbs))  # of up to 2^18 terms, whose limbs add up below 2^31
+    blocks = -(-K // block)
+    sides = jnp.pad(jnp.stack([after, before]), ((0, 0), (0, blocks * block - K)))  # 0ⁿ adds nothing
+
+    def with_block(j, digits):
+        part = lax.dynamic_slice_in_dim(sides, j * block, block, axis=1)
+        both = _power_limbs(part.reshape(-1), n, limbs)
+        total = (both[:, :block] - both[:, block:]).sum(axis=1, dtype=jnp.int32)
+        return _carried(digits + _carried(total))
+
+    digits = lax.fori_loop(0, blocks, with_block, jnp.zeros(limbs, jnp.int32))
     negative = digits[-1] >= 2 ** (_BITS - 1)  # two's complement
     return jnp.where(negative, -1.0, jnp.where(digits.any(), 1.0, 0.0)).astype(before.dtype)
 
 
 def _carried(totals):
-    """Sums of limbs (L, G) as digits, the lowest limb first."""
+    """Sums of limbs (L,) as digits, the lowest limb first."""
 
     def normalise(carry, limb):
         limb = limb + carry
@@ -62,7 +68,7 @@ def _power_limbs(base: Float[Array, " K"], n: Int[Array, ""], limbs: int) -> Int
 
         return lax.scan(one_limb, jnp.zeros_like(size), power)[1]
 
-    one = jnp.zeros((limbs, base.shape[0]), jnp.int32).at[0].set(1)
+    one = jnp.broadcast_to(jnp.arange(limbs)[:, None] == 0, (limbs, base.shape[0])).astype(jnp.int32)
     power = lax.fori_loop(0, n, times_size, one)
     return jnp.where((base < 0) & (n % 2 == 1), -power, power)
 
@@ -87,8 +93,11 @@ def with_exact_sign(
     most, least = largest_order(limbs), jnp.maximum(jnp.abs(estimate), bound * 2**-10)
     after_, before_ = (power(s.astype(jnp.int32), n, most) for s in (after, before))
     wrapped = jnp.sum(after_ - before_, dtype=jnp.int32)
-    is_small = jnp.log2(jnp.maximum(bound, jnp.finfo(bound.dtype).tiny)) + n * jnp.log2(scale) < 29
-    found = jnp.where(needed, jnp.sign(wrapped) * least, estimate)
+    is_small = (
+        jnp.log2(jnp.maximum(bound, jnp.finfo(bound.dtype).tiny)) + n.astype(scale.dtype) * jnp.log2(scale)
+        < 29
+    )
+    found = jnp.where(needed, jnp.sign(wrapped).astype(least.dtype) * least, estimate)
 
     def settle(least, before, after, n):
         return sign_of_power_gain(before, after, n, limbs) * least
@@ -123,10 +132,11 @@ def power_changes(
     grows = jnp.abs(after) >= jnp.abs(before)
     large, small = jnp.where(grows, after, before), jnp.where(grows, before, after)
     size = jnp.where(large == 0, 1, jnp.abs(large))
-    log_ratio = n * jnp.log1p((jnp.abs(small) - size) / size)
+    order = n.astype(size.dtype)
+    log_ratio = order * jnp.log1p((jnp.abs(small) - size) / size)
     odd = jnp.mod(n, 2) == 1
     opposite = odd & (large * small < 0)
     change = jnp.where(opposite, 1 + jnp.exp(log_ratio), -jnp.expm1(log_ratio))
-    change = change * jnp.exp(n * jnp.log(size / scale))
-    sign = jnp.where(grows, 1, -1) * jnp.where(odd & (large < 0), -1, 1)
+    change = change * jnp.exp(order * jnp.log(size / scale))
+    sign = jnp.where(grows, 1.0, -1.0) * jnp.where(odd & (large < 0), -1.0, 1.0)
     return jnp.where(large == 0, 0, sign * change)

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from energyam.linalg import float_dtype
+
 
 class Affine(eqx.Module):
     """x W + b, with W (in, out); without a bias b is None."""
@@ -58,4 +60,4 @@ def precise(dtype: DTypeLike) -> Any:
 
     Squares of numbers above 256 are too large for float16, and positions above 256 don't fit bfloat16.
     """
-    return jnp.promote_types(dtype, jnp.float32)
+    return float_dtype(dtype, least=jnp.float32)

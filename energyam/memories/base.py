@@ -14,6 +14,7 @@ from energyam.abilities import optional
 from energyam.flips.abstract import AbstractFlips
 from energyam.flips.dense import BoundedFlips, SimilarityFlips
 from energyam.flips.overlaps import EXACT, OverlapFlips
+from energyam.linalg import float_dtype
 from energyam.memories.hidden import AbstractRedraws, PatternRedraws, can_be_drawn
 from energyam.memories.neurons import AbstractNeurons, cost_nothing
 from energyam.memories.reads import read
@@ -200,7 +201,7 @@ def as_state(state: ArrayLike, num_neurons: int) -> Float[Array, " D"]:
             f"state must be ({num_neurons},), one state of the memory's neurons; got shape {state.shape} "
             "(use jax.vmap for a batch)"
         )
-    return state.astype(jnp.promote_types(state.dtype, jnp.result_type(float)))
+    return state.astype(float_dtype(state.dtype))
 
 
 def as_patterns(patterns: ArrayLike, neurons: AbstractNeurons) -> Num[Array, "K D"]:

@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, PRNGKeyArray
 
 from energyam import checks
-from energyam.linalg import dot
+from energyam.linalg import dot, float_dtype
 from energyam.memories.base import as_state
 from energyam.memories.continuous import Free
 from energyam.memories.rows import as_wide
@@ -58,7 +58,7 @@ class DistributedDenseAM(eqx.Module):
         self.frequencies = checks.as_floats("frequencies", frequencies, "Y D")
         self.beta = checks.positive_float("beta", beta)
         size = 2 * self.frequencies.shape[0]
-        zeros = jnp.zeros(size, jnp.promote_types(self.frequencies.dtype, jnp.result_type(float)))
+        zeros = jnp.zeros(size, float_dtype(self.frequencies.dtype))
         self.written = zeros if written is None else checks.as_vector("written", written, size)
         self.neurons = Free()
 

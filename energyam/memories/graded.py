@@ -68,12 +68,14 @@ class Tanh(AbstractNeurons):
 
     def energy(self, state: Layer) -> Number:
         g = moved_into(state, *_open(state, -1))
-        return jnp.sum(xlog1py(1 + g, g) + xlog1py(1 - g, -g)) / (2 * self.beta)
+        return jnp.sum(xlog1py(1 + g, g) + xlog1py(1 - g, -g)) / (2 * _like(self.beta, g))
 
     def respond(self, field: Layer, state: Layer, curvature: ArrayLike = 0.0) -> Layer:
+        beta = _like(self.beta, field)
+
         def activation(u):
-            value = jnp.tanh(self.beta * u)
-            return value, self.beta * (1 - value**2)
+            value = jnp.tanh(beta * u)
+            return value, beta * (1 - value**2)
 
         return activation(held_field(activation, field, curvature, -1, 1))[0]
 
@@ -82,8 +84,8 @@ class Tanh(AbstractNeurons):
 
     def lagrangian(self, field: Layer) -> Number:
         # ln cosh x = softplus(2x) − x − ln 2, from the side on which nothing overflows.
-        size = jnp.abs(field)
-        return jnp.sum(size + (jnp.log1p(jnp.exp(-2 * self.beta * size)) - math.log(2)) / self.beta)
+        size, beta = jnp.abs(field), _like(self.beta, field)
+        return jnp.sum(size + (jnp.log1p(jnp.exp(-2 * beta * size)) - math.log(2)) / beta)
 
 
 class Sigmoid(AbstractNeurons):
@@ -103,12 +105,14 @@ class Sigmoid(AbstractNeurons):
 
     def energy(self, state: Layer) -> Number:
         g = moved_into(state, jnp.finfo(state.dtype).tiny, _open(state, 0)[1])
-        return jnp.sum(xlogy(g, g) + xlog1py(1 - g, -g)) / self.beta
+        return jnp.sum(xlogy(g, g) + xlog1py(1 - g, -g)) / _like(self.beta, g)
 
     def respond(self, field: Layer, state: Layer, curvature: ArrayLike = 0.0) -> Layer:
+        beta = _like(self.beta, field)
+
         def activation(u):
-            value = jax.nn.sigmoid(self.beta * u)
-            return value, self.beta * value * (1 - value)
+            value = jax.nn.sigmoid(beta * u)
+            return value, beta * value * (1 - value)
 
         return activation(held_field(activation, field, curvature, 0, 1))[0]
 
@@ -116,7 +120,8 @@ class Sigmoid(AbstractNeurons):
         return jnp.clip(state, *_open(state, 0))
 
     def lagrangian(self, field: Layer) -> Number:
-        return jnp.sum(jax.nn.softplus(self.beta * field)) / self.beta
+        beta = _like(self.beta, field)
+        return jnp.sum(jax.nn.softplus(beta * field)) / beta
 
 
 def _as_offset(offset):
@@ -150,61 +155,74 @@ class LayerNorm(AbstractNeurons):
                 f"{name} must be (..., {jnp.size(self.offset)}), as offset is; got shape {shape}"
             )
         sizes = checks.now(lambda x: self._sizes(x.astype(float)), states)
-        if not checks.passes(lambda sizes: ((jnp.abs(sizes) < 1 + 1e-2) & ~jnp.isnan(sizes)).all(), sizes):
+        if not checks.passes(lambda sizes: (sizes < 1 + 1e-2).all(), sizes):
             wanted = "mean 0 and length at most √D · gain"
             hint = "(neurons.retract(state) is the nearest such state)"
             raise ValueError(f"{name} minus the offset must have {wanted}; got others {hint}")
         return states
 
     def energy(self, state: Layer) -> Number:
-        D = state.shape[-1]
-        room = D * self.gain**2 - jnp.sum(self._from_offset(state) ** 2, axis=-1)
-        return -jnp.sum(jnp.sqrt(D * self.eps) * _root(room))
+        D, gain, eps = state.shape[-1], _like(self.gain, state), _like(self.eps, state)
+        room = D * gain**2 - jnp.sum(self._from_offset(state) ** 2, axis=-1)
+        return -jnp.sum(jnp.sqrt(D * eps) * _root(room))
 
     def respond(self, field: Layer, state: Layer, curvature: ArrayLike = 0.0) -> Layer:
-        c, most = jnp.asarray(curvature, field.dtype), field.shape[-1] ** 0.5 * self.gain
+        c, most = _like(curvature, field), field.shape[-1] ** 0.5 * _like(self.gain, field)
+        room = field.shape[-1] * _like(self.eps, field)
         h = field - c * self._broadcast(field)
         h = h - jnp.mean(h, axis=-1, keepdims=True)
 
         def activation(u):
-            spread = u**2 + field.shape[-1] * self.eps
-            return most * u / jnp.sqrt(spread), most * field.shape[-1] * self.eps / spread**1.5
+            spread = u**2 + room
+            return most * u / jnp.sqrt(spread), most * room / spread**1.5
 
         size = _root(jnp.sum(h**2, axis=-1, keepdims=True))
         left = held_field(activation, size, c, 0, most)
         # The answer is along h, by activation(left) / |h|; for h = 0, and without curvature, 1 / √(…).
-        spread = jnp.sqrt(left**2 + field.shape[-1] * self.eps)
+        spread = jnp.sqrt(left**2 + room)
         ratio = jnp.where(size > 0, left / jnp.where(size > 0, size, 1), 1)
         return h * (ratio * most / spread) + self._broadcast(field)
 
     def retract(self, state: Layer) -> Layer:
         g = self._from_offset(state)
         g = g - jnp.mean(g, axis=-1, keepdims=True)
-        most = g.shape[-1] ** 0.5 * self.gain * (1 - jnp.finfo(g.dtype).eps)
+        most = g.shape[-1] ** 0.5 * _like(self.gain, g) * (1 - jnp.finfo(g.dtype).eps)
         size = _root(jnp.sum(g**2, axis=-1, keepdims=True))
         return g * jnp.where(size > most, most / jnp.where(size > 0, size, 1), 1) + self._broadcast(state)
 
     def lagrangian(self, field: Layer) -> Number:
-        roots = jnp.sqrt(jnp.var(field, axis=-1) + self.eps)
-        return jnp.sum(field.shape[-1] * self.gain * roots) + jnp.sum(self._broadcast(field) * field)
+        roots = jnp.sqrt(jnp.var(field, axis=-1) + _like(self.eps, field))
+        return jnp.sum(field.shape[-1] * _like(self.gain, field) * roots) + jnp.sum(
+            self._broadcast(field) * field
+        )
 
     def _broadcast(self, like):
-        return jnp.broadcast_to(jnp.asarray(self.offset, like.dtype), like.shape)
+        return jnp.broadcast_to(_like(self.offset, like), like.shape)
 
     def _from_offset(self, state):
         return state - self._broadcast(state)
 
     def _sizes(self, states):
-        """The lengths of g − δ over √D γ, NaN where the mean is not 0."""
+        """The lengths of g − δ over √D γ, infinite where the mean is not 0."""
         g = self._from_offset(states)
-        centred = jnp.abs(jnp.mean(g, axis=-1)) < 1e-2 * self.gain
-        return jnp.where(centred, jnp.sqrt(jnp.mean(g**2, axis=-1)) / self.gain, jnp.nan)
+        gain, mean = _like(self.gain, g), jnp.abs(jnp.mean(g, axis=-1))
+        return jnp.where(mean < 1e-2 * gain, jnp.sqrt(jnp.mean(g**2, axis=-1)) / gain, jnp.inf)
+
+
+def _like(number, array):
+    """A number in the dtype of the array that it meets."""
+    return jnp.asarray(number, array.dtype)
+
+
+@partial(jax.jit, static_argnums=(1, 2))
+def _lie_within(x, low, high):
+    return ((x >= low) & (x <= high)).all()
 
 
 def in_range(name: str, states: ArrayLike, dims: str, low: int | float, high: int | float) -> Array:
     """States as floats; raises `ValueError` for any below `low` or above `high`."""
     states = checks.as_floats(name, states, dims)
-    if not checks.passes(lambda x: ((x >= low) & (x <= high)).all(), states):
+    if not checks.passes(lambda x: _lie_within(x, low, high), states):
         wanted = f"from {low} to {high}" if high < math.inf else f"of at least {low}"
         got = f"entries from {states.min():.4g} to {states.max():.4g}"
         hint = "(neurons.retract(state) is the nearest state that these neurons can take)"

@@ -104,7 +104,9 @@ class DrawnPatterns(AbstractHiddenUnits):
         unit = jnp.where(_is_whole(copies), self.beta * temperature, jnp.nan).astype(similarities.dtype)
 
         def add(copy, weights):
-            pattern = jr.categorical(jr.fold_in(key, copy), self.beta * similarities)
+            pattern = jr.categorical(
+                jr.fold_in(key, copy), self.beta.astype(similarities.dtype) * similarities
+            )
             return weights.at[pattern].add(unit)
 
         nothing = jnp.zeros_like(similarities) * unit  # NaN where n is not a whole number

@@ -10,6 +10,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PyTree
 
 from energyam import checks
+from energyam.linalg import float_dtype
 from energyam.memories.hidden import AbstractRedraws, LayerRedraws, can_be_drawn
 from energyam.memories.neurons import AbstractNeurons
 from energyam.shown import shown
@@ -133,7 +134,7 @@ def _checked_layer(name: str, layer: ArrayLike, shape: Shape) -> PyTree[Array]:
         raise ValueError(f"state[{name!r}] must be {wanted}; got {got}")
     if jnp.issubdtype(array.dtype, jnp.complexfloating):
         raise ValueError(f"state[{name!r}] must be real; got dtype {array.dtype}")
-    return array.astype(jnp.promote_types(array.dtype, jnp.result_type(float)))
+    return array.astype(float_dtype(array.dtype))
 
 
 def _checked_neurons(neurons):

@@ -105,11 +105,11 @@ class CircleIntersection(AbstractSeparation):
             return None
         mantissas, exponents = cells.mantissas[cells.row], cells.exponents[cells.row]
         places = self._places(similarities, step)
-        crossed = jnp.clip(places + (direction < 0), 0, exponents.shape[0] - 1)  # which step of C
+        crossed = jnp.clip(places + (direction < 0).astype(int), 0, exponents.shape[0] - 1)  # which step of C
         counts = jnp.zeros(exponents.shape, jnp.int32).at[crossed].add(direction.astype(jnp.int32))
         exponents = jnp.where(counts == 0, ZERO_EXPONENT, exponents)
         top = exponents.max()
-        terms = counts * mantissas * two_to(exponents - top, similarities.dtype)
+        terms = counts.astype(mantissas.dtype) * mantissas * two_to(exponents - top, similarities.dtype)
         total, bound = terms.sum(), largest_exponent(terms.dtype)
         rounding = 16 * jnp.finfo(terms.dtype).eps * jnp.abs(terms).sum()
         change = total * two_to(jnp.clip(top, -bound, bound), terms.dtype) / self._scale
@@ -159,8 +159,9 @@ class CircleIntersection(AbstractSeparation):
     def _at(self, similarities, tops):
         """C and I relative to powers of 2, and these: as given, else those of the largest."""
         distance = (self.dim - similarities * self._scale) / 2
-        k = jnp.clip(jnp.floor(distance), 0, self.dim - 1).astype(jnp.int32)  # k + 1 is in the tables
-        rest, gap = distance - k, 1 - (distance - k)
+        below = jnp.clip(jnp.floor(distance), 0, self.dim - 1)
+        k = below.astype(jnp.int32)  # k + 1 is in the tables
+        rest, gap = distance - below, 1 - (distance - below)
         term_top, weight_top = (None, None) if tops is None else tops
         rows = np.array([_SUMS, _WEIGHTS, _WEIGHTS]).reshape((3,) + (1,) * k.ndim)
         relative = partial(_relative, self.mantissas, self.exponents)
@@ -235,7 +236,7 @@ class CapIntersection(AbstractSeparation):
 
     def gain(self, similarities: Similarities, direction: Num[Array, " K"], step: ArrayLike) -> Change:
         before = _cap_share(self.dim, self.radius, similarities)
-        after = _cap_share(self.dim, self.radius, similarities + step * direction)
+        after = _cap_share(self.dim, self.radius, similarities + step * direction.astype(similarities.dtype))
         changes, sizes = after - before, after + before
         rounding = 16 * jnp.finfo(changes.dtype).eps * jnp.sum(jnp.where(changes != 0, sizes, 0))
         return Change(changes.sum(), rounding)

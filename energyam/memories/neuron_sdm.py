@@ -74,7 +74,7 @@ class NeuronSDM(eqx.Module):
         self.addresses, self.selected = _packed(addresses), None
         if selected is not None:
             self.selected = _packed(checks.as_array("selected", selected, "{} {}".format(*addresses.shape)))
-        self.radius = jnp.asarray(check_radius(self.dim, radius))
+        self.radius = jnp.asarray(check_radius(self.dim, radius), jnp.int32)
         self.neurons = Binary()
         self.counter_limit = None if counter_limit is None else checks.count("counter_limit", counter_limit)
         width = self.dim if word_dim is None else checks.count("word_dim", word_dim)

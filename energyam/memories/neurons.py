@@ -189,8 +189,9 @@ def is_movable(neurons: AbstractNeurons) -> bool:
     shape."""
     two, unit = neurons.values is not None, neurons.unit or 3
     called = f"others of {type(neurons).__name__}"
+    dtype: Any = jnp.result_type(float)
     with jax.ensure_compile_time_eval():  # known inside `jit` too
-        start: Any = jnp.asarray(neurons.values, float) if two else jnp.eye(unit)[0]
+        start = np.asarray(neurons.values, dtype) if two else np.eye(unit, dtype=dtype)[0]
         found: Any = neurons.others(start)
     if found is None and not two:
         return False
@@ -202,7 +203,7 @@ def is_movable(neurons: AbstractNeurons) -> bool:
         )
     if not checks.is_known(found):
         return True
-    found, start = np.asarray(found), np.asarray(start)
+    found = np.asarray(found)
     if two and not np.allclose(found, start[::-1], rtol=1e-5, atol=1e-5 * np.ptp(start)):
         raise ValueError(f"{called} must turn each of {neurons.values} into the other; got {found}")
     if not two and (found == start).all(axis=1).any():
@@ -250,10 +251,13 @@ def _drawn_of_two(drive, values, temperature, *, key):
     return jnp.where(drive > 0, high, jnp.where(drive <= 0, low, drive)).astype(drive.dtype)
 
 
+_are_bits = jax.jit(lambda x: ((x == 0) | (x == 1)).all())
+
+
 def as_zero_one(name: str, value: Any, dims: str) -> Shaped[Array, "..."]:
     """`value` as an array of entries 0 and 1: integers and bools become int8 and floats stay as they are."""
     array = checks.as_array(name, value, dims)
-    if not checks.passes(lambda x: ((x == 0) | (x == 1)).all(), array):
+    if not checks.passes(_are_bits, array):
         got = np.unique(np.asarray(array, dtype=np.float64))
         shown = ", ".join(f"{v:g}" for v in got[:4]) + (", …" if got.size > 4 else "")
         fix = " (states ±1 become 0/1 by (x + 1) / 2)" if set(got) <= {-1, 1} else ""

@@ -74,11 +74,11 @@ class Polynomial(AbstractSeparation):
 
     def total(self, scale: Float[Array, ""], total: Float[Array, ""]) -> Pair:
         largest = jnp.finfo(total.dtype).max
-        unit = jnp.minimum(scale ** (self.n - 1.0), largest / 2.0**32)
+        unit = jnp.minimum(scale ** (self._order(scale) - 1), largest / 2.0**32)
         return self._value(total, scale), unit
 
     def gain(self, similarities: Similarities, direction: Directions, step: ArrayLike) -> Change:
-        before, after = similarities, similarities + step * direction
+        before, after = similarities, similarities + step * direction.astype(similarities.dtype)
         if self.rectified:
             before, after = jax.nn.relu(before), jax.nn.relu(after)
         scale = jnp.maximum(jnp.max(jnp.maximum(jnp.abs(before), jnp.abs(after))), 1)
@@ -114,12 +114,13 @@ class Polynomial(AbstractSeparation):
 
         Those below 2^-100 are lost beside the others, and CPUs are slow at what is nearly 0.
         """
-        powers = power(jnp.where(sizes > jnp.exp2(-100 / self.n), sizes, 0), self.n, _SMALL_ORDER)
-        return powers, lambda weight: jnp.finfo(sizes.dtype).eps * (self.n + 4) * weight
+        n = self._order(sizes)
+        powers = power(jnp.where(sizes > jnp.exp2(-100 / n), sizes, 0), self.n, _SMALL_ORDER)
+        return powers, lambda weight: jnp.finfo(sizes.dtype).eps * (n + 4) * weight
 
     def _large_powers(self, sizes):
         """The same by exp(−y), y = −n log |size|: good to a few units of rounding of 1 + y."""
-        y = -self.n * jnp.log(sizes)
+        y = -self._order(sizes) * jnp.log(sizes)
         powers = jnp.exp(-y)
         error = jnp.finfo(y.dtype).eps * jnp.sum(jnp.where(powers > 0, powers * (8 + 4 * y), 0))
         return powers, lambda weight: 2 * error
@@ -128,18 +129,24 @@ class Polynomial(AbstractSeparation):
     def _whole(self):
         return jnp.issubdtype(self.n.dtype, jnp.integer)
 
+    def _order(self, like):
+        """n as a float beside others."""
+        return self.n.astype(like.dtype)
+
     def _value(self, relative, scale):
         """relative · scaleⁿ / n, compressed beyond the limit."""
         size = jnp.abs(relative)
-        log_size = jnp.log(jnp.where(size > 0, size, 1)) + self.n * jnp.log(scale) - jnp.log(self.n)
+        n = self._order(size)
+        log_size = jnp.log(jnp.where(size > 0, size, 1)) + n * jnp.log(scale) - jnp.log(n)
         beyond = is_beyond(log_size) & (size > 0)
         plain = self._in_units(relative, jnp.where(beyond, 1, scale))
         return jnp.where(beyond, compressed(jnp.sign(relative), log_size), plain)
 
     def _in_units(self, relative, scale):
         """relative · scaleⁿ / n, in two halves: scaleⁿ may overflow where the whole does not."""
-        half = jnp.minimum(scale ** (0.5 * self.n), jnp.finfo(relative.dtype).max)
-        return relative / self.n * half * half
+        n = self._order(relative)
+        half = jnp.minimum(scale ** (0.5 * n), jnp.finfo(relative.dtype).max)
+        return relative / n * half * half
 
     def _rectified(self, similarities, otherwise=lambda s: s):
         return jax.nn.relu(similarities) if self.rectified else otherwise(similarities)

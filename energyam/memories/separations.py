@@ -52,7 +52,7 @@ class Quadratic(AbstractSeparation):
         return saturated(0.5 * total), jnp.ones_like(total)
 
     def gain(self, similarities: Similarities, direction: Directions, step: ArrayLike) -> Change:
-        moved = jnp.asarray(step, similarities.dtype) * direction
+        moved = jnp.asarray(step, similarities.dtype) * direction.astype(similarities.dtype)
         return _exact(0.5 * exact_sum(moved * (2 * similarities + moved), similarities.dtype))
 
     def bounds(self, similarities: Similarities, step: ArrayLike) -> Bounds:
@@ -88,7 +88,7 @@ class ReLU(AbstractSeparation):
 
     def gain(self, similarities: Similarities, direction: Directions, step: ArrayLike) -> Change:
         before = jax.nn.relu(similarities)
-        after = jax.nn.relu(similarities + step * direction)
+        after = jax.nn.relu(similarities + step * direction.astype(similarities.dtype))
         return _exact(0.5 * exact_sum((after - before) * (after + before), similarities.dtype))
 
     def bounds(self, similarities: Similarities, step: ArrayLike) -> Bounds:
@@ -132,37 +132,42 @@ class LogSumExp(AbstractSeparation):
         return similarities.max()
 
     def relative(self, similarities: Float[Array, "..."], scale: Float[Array, ""]) -> Pair:
-        powers = jnp.exp(self.beta * (similarities - scale))
+        powers = jnp.exp(self._beta(similarities) * (similarities - scale))
         return powers, powers
 
     def total(self, scale: Float[Array, ""], total: Float[Array, ""]) -> Pair:
+        beta = self._beta(total)
         if self.divided:
-            return scale + jnp.log(total) / self.beta, 1 / total
-        return self.beta * scale + jnp.log(total), self.beta / total
+            return scale + jnp.log(total) / beta, 1 / total
+        return beta * scale + jnp.log(total), beta / total
 
     def gain(self, similarities: Similarities, direction: Directions, step: ArrayLike) -> Change:
         # Patterns that come nearer, go away and stay: each group's largest similarity and log-sum apart,
         # so that nothing underflows. Raised iff Σ_near exp(βs) (e^{βh} − 1) > Σ_away exp(βs) (1 − e^{−βh}).
+        beta = self._beta(similarities)
         groups = jnp.stack([direction > 0, direction < 0, direction == 0])
         own = jnp.where(groups, similarities[None], -jnp.inf)
         tops = jnp.max(own, axis=1)
         behind = own - jnp.where(jnp.isfinite(tops), tops, 0)[:, None]
-        near, away, stay = jnp.log(jnp.sum(jnp.exp(self.beta * behind), axis=1))
-        leads = self.beta * (tops[0] + step - tops[1]) + (near - away)
+        near, away, stay = jnp.log(jnp.sum(jnp.exp(beta * behind), axis=1))
+        leads = beta * (tops[0] + step - tops[1]) + (near - away)
         top = jnp.maximum(jnp.maximum(tops[0], tops[1]), tops[2])
-        near, away, stay = (
-            self.beta * (t - top) + log for t, log in zip(tops, (near, away, stay), strict=True)
-        )
-        change = _logsumexp3(near + self.beta * step, away - self.beta * step, stay)
+        near, away, stay = (beta * (t - top) + log for t, log in zip(tops, (near, away, stay), strict=True))
+        change = _logsumexp3(near + beta * step, away - beta * step, stay)
         change = change - _logsumexp3(near, away, stay)
         rounding = (16 + similarities.size**0.5) * jnp.finfo(similarities.dtype).eps
         size = jnp.maximum(jnp.abs(change), jnp.finfo(similarities.dtype).tiny)
         gain = jnp.where(jnp.abs(leads) > rounding, jnp.sign(leads) * size, 0)
-        return _exact(gain / self.beta if self.divided else gain)
+        return _exact(gain / beta if self.divided else gain)
 
     def bounds(self, similarities: Similarities, step: ArrayLike) -> Bounds:
-        scale = 1 / self.beta if self.divided else 1.0
-        return of_powers(self.beta, similarities, step, scale)
+        beta = self._beta(similarities)
+        scale = 1 / beta if self.divided else 1.0
+        return of_powers(beta, similarities, step, scale)
+
+    def _beta(self, like):
+        """β in the dtype of the numbers that it meets."""
+        return jnp.asarray(self.beta, like.dtype)
 
 
 class TopK(AbstractSeparation):
@@ -191,7 +196,7 @@ class TopK(AbstractSeparation):
     def gain(self, similarities: Similarities, direction: Directions, step: ArrayLike) -> Change | None:
         # Sorted lists may be compared rank by rank: each rank moves by one step or not at all.
         before = self._largest(similarities)[0]
-        after = self._largest(similarities + step * direction)[0]
+        after = self._largest(similarities + step * direction.astype(similarities.dtype))[0]
         return self.separation.gain(before, jnp.sign(after - before), step)
 
     def among_largest(self) -> tuple[int, AbstractSeparation]:

@@ -40,10 +40,10 @@ class Softmax(AbstractNeurons):
 
     def energy(self, state: Layer) -> Number:
         g = moved_into(state, jnp.finfo(state.dtype).tiny, jnp.inf)
-        return jnp.sum(xlogy(g, g)) / self.beta
+        return jnp.sum(xlogy(g, g)) / jnp.asarray(self.beta, g.dtype)
 
     def respond(self, field: Layer, state: Layer, curvature: ArrayLike = 0.0) -> Layer:
-        return jax.nn.softmax(self.beta * self._held(field, curvature), axis=-1)
+        return jax.nn.softmax(jnp.asarray(self.beta, field.dtype) * self._held(field, curvature), axis=-1)
 
     def retract(self, state: Layer) -> Layer:
         nearest = entmax(state, jnp.asarray(2.0, state.dtype))  # the Euclidean projection
@@ -51,13 +51,14 @@ class Softmax(AbstractNeurons):
         return (nearest + least) / (1 + state.shape[-1] * least)
 
     def lagrangian(self, field: Layer) -> Number:
-        return jnp.sum(jax.nn.logsumexp(self.beta * field, axis=-1)) / self.beta
+        beta = jnp.asarray(self.beta, field.dtype)
+        return jnp.sum(jax.nn.logsumexp(beta * field, axis=-1)) / beta
 
     def _held(self, field, curvature):
         """The u = field − curvature · softmax(βu), by the normaliser λ for which Σ exp(βu − λ) is 1."""
         c = jnp.asarray(curvature, field.dtype)
         c = jnp.where(c >= 0, c, 0)
-        beta = lax.stop_gradient(self.beta)
+        beta = lax.stop_gradient(jnp.asarray(self.beta, field.dtype))
         top = jax.nn.logsumexp(beta * field, axis=-1, keepdims=True)
 
         def field_of(level):
@@ -78,9 +79,10 @@ class Softmax(AbstractNeurons):
 
     def _with_derivatives(self, u, field, c):
         """One of Newton's steps for u + c softmax(βu) = field, whose matrix is diagonal and of rank one."""
-        p = jax.nn.softmax(self.beta * u, axis=-1)
+        beta = jnp.asarray(self.beta, field.dtype)
+        p = jax.nn.softmax(beta * u, axis=-1)
         excess, fixed = u + c * p - field, lax.stop_gradient(p)
-        held = 1 + lax.stop_gradient(c * self.beta) * fixed
+        held = 1 + lax.stop_gradient(c * beta) * fixed
         pull = jnp.sum(fixed * excess / held, axis=-1, keepdims=True)
         pull = pull / jnp.sum(fixed / held, axis=-1, keepdims=True)
         return u - (excess + (held - 1) * pull) / held

@@ -123,13 +123,15 @@ class LogSumReLU(AbstractSeparation):
         return jnp.zeros((), similarities.dtype)
 
     def relative(self, similarities: Float[Array, "..."], scale: Float[Array, ""]) -> Pair:
-        heights = jax.nn.relu(1 + self.beta * similarities)
+        heights = jax.nn.relu(1 + jnp.asarray(self.beta, similarities.dtype) * similarities)
         return heights, (heights > 0).astype(heights.dtype)
 
     def total(self, scale: Float[Array, ""], total: Float[Array, ""]) -> Pair:
         some = total > 0
         safe = jnp.where(some, total, 1)
-        return jnp.where(some, jnp.log(safe) / self.beta, -jnp.inf), jnp.where(some, 1 / safe, 0)
+        return jnp.where(some, jnp.log(safe) / jnp.asarray(self.beta, safe.dtype), -jnp.inf), jnp.where(
+            some, 1 / safe, 0
+        )
 
 
 @jax.custom_jvp

@@ -19,7 +19,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Num
 
 from energyam import checks
-from energyam.linalg import dot, overlaps
+from energyam.linalg import dot, float_dtype, overlaps
 from energyam.memories.separation import AbstractSeparation
 from energyam.names import public_names
 
@@ -99,7 +99,7 @@ class Convolution(eqx.Module):
 
     def features(self, first: Float[Array, "..."]) -> Float[Array, "..."]:
         """kernel ∗ g₁ (features, *space), the field at the second layer."""
-        dtype = jnp.promote_types(first.dtype, self.kernel.dtype)
+        dtype = float_dtype(first.dtype, self.kernel.dtype, least=first.dtype)
         strides = (self.stride,) * (first.ndim - 1)
         window = first[None].astype(dtype), self.kernel.astype(dtype)
         return lax.conv_general_dilated(*window, strides, self.padding, precision="highest")[0]

@@ -96,7 +96,7 @@ def contrastive_divergence(
     held = jax.tree.map(lambda leaf: jax.lax.stop_gradient(leaf) if eqx.is_array(leaf) else leaf, memory)
     begin = states if start is None else start
     found = sample(held, begin, update, 1, key=key, every=num_steps)
-    axes = found.acceptance.ndim
+    axes = found.energies.ndim - 1
     ends = jax.tree.map(lambda leaf: jnp.squeeze(leaf, axis=axes), found.states)
     layers = layers_of(memory, states, update.moves_neurons, "states")
     energy = lambda given, name: _mean(layers, given, name, scalar_energy(memory))  # noqa: E731

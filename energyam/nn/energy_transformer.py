@@ -125,7 +125,7 @@ class EnergyTransformer(eqx.Module):
         """T steps x ← x − α ∂E/∂g from tokens x (N, D), in which token C looks at B where adjacency[C, B]."""
         num_steps = self.num_steps if num_steps is None else checks.count("num_steps", num_steps, least=0)
         potential = self.memory(tokens.shape[0], adjacency).potential
-        rate = jax.lax.stop_gradient(self.step_size)
+        rate = jax.lax.stop_gradient(self.step_size).astype(tokens.dtype)
 
         def step(x, _):
             value, field = jax.value_and_grad(potential)({"tokens": self.norm.respond(x, x)})
@@ -195,7 +195,7 @@ class MaskedCompletion(eqx.Module):
         counted, hidden = jax.vmap(self._masks)(keys)
         completed = jax.vmap(lambda x, h: model(x, h, self.adjacency))(patches, hidden)
         errors = jnp.mean((completed - patches) ** 2, axis=-1)
-        return jnp.sum(errors * counted) / jnp.sum(counted) / jnp.var(self.patches)
+        return jnp.mean(errors, where=counted) / jnp.var(self.patches)
 
     def _masks(self, key):
         """Which patches of one picture count (N,), and which of these are hidden."""

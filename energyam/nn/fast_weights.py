@@ -156,7 +156,7 @@ class FastWeightsRNN(eqx.Module):
             (past, hidden), (t, x) = carry, now
             past = past.at[t].set(hidden)
             age = t - jnp.arange(T)
-            strengths = jnp.where(age >= 0, rate * decay ** jnp.maximum(age, 0), 0)
+            strengths = jnp.where(age >= 0, rate * decay ** jnp.maximum(age, 0).astype(float), 0)
             hidden = self.cell.settle(hidden, x, lambda state: dot(strengths * dot(past, state), past))
             return (past, hidden), None
 

@@ -104,6 +104,6 @@ def _membership(labels: Any, num_pictures: int, num_classes: int) -> Bool[Array,
         got = f"shape {labels.shape}, dtype {labels.dtype}"
         raise ValueError(f"labels must be ({num_pictures},) integers, one a picture; got {got}")
     member = labels[:, None] == jnp.arange(num_classes)[None, :]
-    if checks.is_known(member) and not (bool(member.any(1).all()) and bool(member.any(0).all())):
+    if not checks.passes(lambda member: member.any(1).all() & member.any(0).all(), member):
         raise ValueError(f"labels must lie in 0..{num_classes - 1} and name every class; got {labels}")
     return member

@@ -17,7 +17,7 @@ from energyam import checks
 from energyam.dynamics.fields import as_tol
 from energyam.dynamics.recall import recall
 from energyam.dynamics.synchronous import Synchronous
-from energyam.linalg import dot
+from energyam.linalg import dot, float_dtype
 from energyam.memories.associator import KeyValueMemory
 from energyam.memories.continuous import Continuous
 from energyam.memories.dense import DenseAM
@@ -256,4 +256,4 @@ def _map(function: Callable | None, rows: Float[Array, "T Din"]) -> Float[Array,
 
 
 def _at_least_single(array: Float[Array, "..."]) -> Float[Array, "..."]:
-    return array.astype(jnp.promote_types(array.dtype, jnp.float32))
+    return array.astype(float_dtype(array.dtype, least=jnp.float32))

@@ -128,7 +128,8 @@ class PrototypeRead(AbstractRead):
     """Softmax over squared distances to the mean of each class. Snell et al., NeurIPS 2017."""
 
     def __call__(self, support, member, query):
-        prototypes = member.T.astype(support.dtype) @ support / member.sum(0)[:, None]
+        member = member.astype(support.dtype)
+        prototypes = member.T @ support / member.sum(0)[:, None]
         return -jnp.sum((prototypes - query[None]) ** 2, axis=1)
 
 

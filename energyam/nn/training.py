@@ -54,6 +54,9 @@ def train(
 
         θ_{t+1} = θ_t + optimizer(∇ loss(θ_t, fold_in(key, t)))
 
+    Optimizers that ask for them (`optax.lbfgs`, line searches, `optax.contrib.reduce_on_plateau`) get the
+    value, the gradient and the loss of the step's own batch.
+
     **Arguments:** `model`: any PyTree with float leaves; `loss(model, key)` → scalar: draws its own batch
     from the key; `num_steps`: the total, those of a resumed checkpoint included; `every`: how many steps lie
     between two evaluations, which are also the moments of the checkpoints and of the progress bar;
@@ -105,9 +108,16 @@ def _steps(state, numbers, rest, optimizer, loss, key):
     def step(state, number):
         params, memory = state
         step_key = jax.random.fold_in(key, number)
-        value_and_grad = jax.value_and_grad(lambda params: loss(eqx.combine(params, rest), step_key))
-        value, gradient = value_and_grad(params)
-        updates, memory = optimizer.update(gradient, memory, params)
+
+        def of_batch(params):
+            return loss(eqx.combine(params, rest), step_key)
+
+        value, gradient = jax.value_and_grad(of_batch)(params)
+        known = {"value": value, "grad": gradient, "value_fn": of_batch}
+        with jax.numpy_dtype_promotion("standard"):  # Adam of optax multiplies floats by whole numbers
+            updates, memory = optax.with_extra_args_support(optimizer).update(
+                gradient, memory, params, **known
+            )
         return (optax.apply_updates(params, updates), memory), value
 
     return jax.lax.scan(step, state, numbers) if numbers.ndim else step(state, numbers)
