@@ -16,6 +16,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from energyam import checks
+from energyam.dynamics.states import whole_clamp
 from energyam.dynamics.update import AbstractUpdate, Flips, States, Step, Tick
 from energyam.flips.derived import scalar_energy
 from energyam.flips.sweep import for_queries
@@ -23,8 +24,7 @@ from energyam.flips.sweep import for_queries
 # Of `energyam.STATUSES`.
 SETTLED, STOPPED, OUT_OF_STEPS, NOT_FINITE, CYCLE = range(5)
 RUNNING = -1
-# What keys are folded with: the keys of a batch's queries, and of a rule's start, are streams of their own.
-_OWN, _START = 0x6F776E, 0x737472
+_OWN, _START = 0x6F776E, 0x737472  # folded into the keys of a batch's queries, and of a rule's start
 
 Recordable = jax.Array | np.ndarray | np.generic | bool | int | float
 Stop = Callable[[PyTree[Array], Float[Array, ""] | None], Any]
@@ -57,8 +57,7 @@ class Watch(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """Where a run is, for each query: `status` is −1 while it goes on; no energy without one of the
-    memory."""
+    """Where a run is, for each query: `status` is −1 while it goes on; the energy is that of the memory."""
 
     state: PyTree[Array]
     carry: Any
@@ -70,6 +69,7 @@ class Progress(NamedTuple):
 
 def begin(run: Run, state: PyTree[Array], *, key: PRNGKeyArray | None) -> Progress:
     """Before the first step: the rule's carry, the energy, and whether `stop` holds already."""
+    run = run._replace(clamp=whole_clamp(run.clamp, state, run.batched))
     prepared, has_energy = run.update.prepare(run.memory), checks.has_method(run.memory, "energy")
     shared = None if key is None else jr.fold_in(key, _START)
 
@@ -85,7 +85,7 @@ def begin(run: Run, state: PyTree[Array], *, key: PRNGKeyArray | None) -> Progre
         watch = Watch(state, carry, zero, zero + 1, zero) if watches else None
         return Progress(state, carry, energy, status, jnp.zeros((), int), watch)
 
-    return _for_all(_clamped(run, state), begin_one, jnp.zeros((), int), shared, state)
+    return _for_all(run, begin_one, jnp.zeros((), int), shared, state)
 
 
 def advance(
@@ -95,7 +95,8 @@ def advance(
 
     Each step has a key of its own, the same however the steps are cut in chunks.
     """
-    prepared, run = run.update.prepare(run.memory), _clamped(run, progress.state)
+    run = run._replace(clamp=whole_clamp(run.clamp, progress.state, run.batched))
+    prepared = run.update.prepare(run.memory)
 
     def step_one(tick, progress, clamp):
         kept, step = _moved(run, prepared, progress, tick, clamp)
@@ -138,7 +139,8 @@ def repeat(
     Also the sum of the shares of proposals accepted, over the steps from number `counted` on; None for rules
     that report none.
     """
-    prepared, run = run.update.prepare(run.memory), _clamped(run, progress.state)
+    run = run._replace(clamp=whole_clamp(run.clamp, progress.state, run.batched))
+    prepared = run.update.prepare(run.memory)
     reports: list[bool] = []  # known once a step is traced
 
     def step_one(tick, at, clamp):
@@ -154,14 +156,6 @@ def repeat(
     nothing = jnp.zeros(progress.status.shape, jnp.result_type(float))
     progress, accepted = lax.fori_loop(first, first + steps, step_all, (progress, nothing))
     return progress, accepted if all(reports) else None
-
-
-def _clamped(run, states):
-    """The run with bools of the device as its clamp, for states like these."""
-    if run.clamp is not None:
-        return run._replace(clamp=jax.tree.map(jnp.asarray, run.clamp))
-    free = lambda leaf: jnp.zeros(leaf.shape[1:] if run.batched else leaf.shape, bool)  # noqa: E731
-    return run._replace(clamp=jax.tree.map(free, states))
 
 
 def _moved(run, prepared, progress, tick, clamp):
@@ -208,8 +202,8 @@ def _stops(run, state, energy):
     try:
         answer = run.stop(state, energy)
     except jax.errors.ConcretizationTypeError as error:
-        wanted = "of jax.numpy alone, as it is compiled: no bool(…), if, and, or of what it is given"
-        raise ValueError(f"stop must be a function {wanted}") from error
+        hint = "as it is compiled: no bool(…), if, and, or of what it is given"
+        raise ValueError(f"stop must be a function of jax.numpy alone, {hint}") from error
     return one_bool(answer, "stop must return one bool for one query")
 
 

@@ -274,3 +274,10 @@ def _all_or_none(clamp, unit):
     rows = jnp.atleast_1d(clamp)
     rows = rows.reshape(*rows.shape[:-1], -1, unit) if unit and rows.shape[-1] % unit == 0 else rows
     return (rows.all(-1) | ~rows.any(-1)).all()
+
+
+def whole_clamp(clamp: PyTree[Array] | None, states: PyTree[Array], batched: bool) -> PyTree[Array]:
+    """A clamp as bools of the device for every layer of states; None holds no neuron."""
+    if clamp is not None:
+        return jax.tree.map(jnp.asarray, clamp)
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape[1:] if batched else leaf.shape, bool), states)
