@@ -282,7 +282,7 @@ def _got(value: Any) -> str:
 def _strong(array: Array) -> Array:
     """An array in a dtype of its own: one of weak type takes that of others, and compiles what it enters anew
     once a step of an optimizer has made it strong."""
-    return array.astype(array.dtype) if array.weak_type else array
+    return array.astype(array.dtype) if getattr(array, "weak_type", False) else array  # keys have none
 
 
 def sent(value: int | float | bool) -> Array:
