@@ -1,8 +1,8 @@
-"""Ising machines: tries per processor-second and energies reached, beside dwave-samplers if it is installed.
+"""Ising machines: tries per second and energies reached, beside dwave-samplers if it is installed.
 
 Graph files of the G-set are read from the folder that `ENERGYAM_GSET` names (G1.txt or G1.txt.gz, …); without
-it a random graph of the same size stands in, whose best cut nobody knows. Seconds are processor seconds of
-this process, without compilation, so runs beside other work can be compared.
+it a random graph of the same size stands in, whose best cut nobody knows. Seconds are without compilation;
+those of the processor can be compared between runs beside other work, those of the wall on a quiet machine.
 """
 
 import importlib.util
@@ -25,6 +25,8 @@ def run(quick: bool) -> list[dict]:
     rows = []
     for n, sweeps in ((40, 5),) if quick else ((500, 1000), (2000, 2000)):
         rows += glass(n, sweeps)
+    for side in (8,) if quick else (32, 64, 128, 256, 512):
+        rows += lattice(side, 5 if quick else max(20, 2 * 10**6 // side**2))
     for name in ["G1"] if quick else GRAPHS:
         rows += cut(name, 3 if quick else 1500, small=quick)
     for n, ratio in ((24, 1.6),) if quick else ((200, 0.7), (200, 1.6), (500, 1.6), (1000, 1.6)):
@@ -46,14 +48,101 @@ def glass(n, sweeps):
 def cut(name, sweeps, small):
     """Max-Cut of sparse graphs: largest and mean cut."""
     weights, label, best = graph(name, small)
-    memory, total = eam.ising.max_cut(weights), float(jnp.sum(weights)) / 2
+    memory, total = eam.HopfieldNetwork(-weights), float(jnp.sum(weights)) / 2
     found, seconds = timed(lambda key, s: eam.ising.minimize(memory, CHAINS, s, key=key), sweeps)
     row = {"case": label, "by": "energyam", "chains": CHAINS, "sweeps": sweeps}
     row |= speed(len(weights) * CHAINS * sweeps, seconds)
     to_cuts = lambda energies: (total - np.asarray(energies)) / 2  # noqa: E731
     rows = [row | reached(to_cuts(found.energies), np.max) | {"best known": best}]
+    rows.append({**rows[0], **cut_of_edges(weights, sweeps, to_cuts)})
     peer = annealed_by_dwave(memory, 10, sweeps)
     return rows + ([{**rows[0], **peer[1], **reached(to_cuts(peer[0]), np.max)}] if peer else [])
+
+
+def cut_of_edges(weights, sweeps, to_cuts):
+    """The same search in a network of edges."""
+    edges = np.stack(np.nonzero(np.triu(weights, 1)), axis=1)
+    memory = eam.SparseNetwork(edges, -np.asarray(weights)[tuple(edges.T)], dim=len(weights))
+    found, seconds = timed(lambda key, s: eam.ising.minimize(memory, CHAINS, s, key=key), sweeps)
+    shown = speed(len(weights) * CHAINS * sweeps, seconds)
+    return {"by": "energyam, edges"} | shown | reached(to_cuts(found.energies), np.max)
+
+
+def lattice(side, sweeps):
+    """The square lattice at its critical temperature: tries of 64 chains, as edges, dense, and by thrml."""
+    D, edges = side**2, square(side)
+    ones, start = np.ones(len(edges)), jr.rademacher(jr.key(0), (CHAINS, D), dtype="int8")
+    networks = {"energyam, edges": eam.SparseNetwork(edges, ones)}
+    if D <= 4096:
+        dense = np.zeros((D, D), np.float32)
+        dense[tuple(edges.T)] = 1
+        networks["energyam"] = eam.HopfieldNetwork(dense + dense.T)
+
+    def row(by, run, sweeps):
+        _, seconds = timed(run, sweeps)
+        case = {
+            "case": f"lattice {side} × {side}",
+            "by": by,
+            "chains": CHAINS,
+            "sweeps": sweeps,
+            "neurons": D,
+        }
+        return case | speed(D * CHAINS * sweeps, seconds)
+
+    rows = []
+    for by, memory in networks.items():
+
+        def chains(key, s, memory=memory):
+            return eam.sample(memory, start, eam.HeatBath(2.27), 1, key=key, every=s).states
+
+        rows.append(row(by, chains, sweeps if by != "energyam" else min(sweeps, 20)))
+    peer = lattice_of_thrml(side, edges, sweeps)
+    return [*rows, row("thrml", peer, sweeps)] if peer else rows
+
+
+def square(side):
+    """The edges of a square lattice, closed in both directions."""
+    at = np.arange(side**2).reshape(side, side)
+    return np.concatenate([np.stack([at, np.roll(at, -1, axis)], -1).reshape(-1, 2) for axis in (0, 1)])
+
+
+def lattice_of_thrml(side, edges, sweeps):
+    """Sweeps of the same lattice by thrml's Gibbs sampler of two blocks; None without it."""
+    if not importlib.util.find_spec("thrml"):
+        return None
+    import thrml
+    from thrml.models import IsingEBM, IsingSamplingProgram, hinton_init
+
+    spins = [thrml.SpinNode() for _ in range(side**2)]
+    pairs = [(spins[i], spins[j]) for i, j in edges]
+    model = IsingEBM(spins, pairs, jnp.zeros(side**2), jnp.ones(len(edges)), jnp.asarray(1 / 2.27))
+    odd = np.add(*np.indices((side, side))).reshape(-1) % 2
+    colours = [thrml.Block([spin for spin, o in zip(spins, odd, strict=True) if o == k]) for k in (0, 1)]
+    program = IsingSamplingProgram(model, colours, clamped_blocks=[])
+    start = hinton_init(jr.key(0), model, colours, (CHAINS,))
+
+    @jax.jit
+    def run(key, _):  # the number of sweeps is compiled in
+        schedule = thrml.SamplingSchedule(n_warmup=sweeps, n_samples=1, steps_per_sample=1)
+        one = lambda key, start: thrml.sample_states(  # noqa: E731
+            key, program, schedule, start, [], [thrml.Block(spins)]
+        )
+        return jax.vmap(one)(jr.split(key, CHAINS), start)
+
+    return run
+
+
+def figure(rows):
+    """Tries per µs of wall time against the neurons of a lattice."""
+    import matplotlib.pyplot as plt
+
+    made, axes = plt.subplots(figsize=(6, 4), layout="constrained")
+    for by in dict.fromkeys(row["by"] for row in rows if "neurons" in row):
+        own = [row for row in rows if "neurons" in row and row["by"] == by]
+        axes.plot([row["neurons"] for row in own], [row["tries per us"] for row in own], "o-", label=by)
+    axes.set(xscale="log", yscale="log", xlabel="neurons D, four edges each", ylabel="tries per µs")
+    axes.legend()
+    return made
 
 
 def plant(n, ratio, sweeps):
@@ -67,15 +156,17 @@ def plant(n, ratio, sweeps):
 
 
 def timed(search, sweeps):
-    """What a search found, and the processor seconds of a call that is compiled already."""
+    """What a search found, and the processor and wall seconds of a call that is compiled already."""
     jax.block_until_ready(search(jr.key(0), 2))
-    start = time.process_time()
+    start = time.process_time(), time.perf_counter()
     found = jax.block_until_ready(search(jr.key(1), sweeps))
-    return found, time.process_time() - start
+    return found, (time.process_time() - start[0], time.perf_counter() - start[1])
 
 
 def speed(tries, seconds):
-    return {"processor s": seconds, "tries per us": tries / seconds / 1e6}
+    processor, wall = seconds
+    shown = {"processor s": processor, "tries per processor us": tries / processor / 1e6}
+    return shown | {"wall s": wall, "tries per us": tries / wall / 1e6}
 
 
 def reached(values, best=np.min):
@@ -105,10 +196,10 @@ def annealed_by_dwave(memory, reads, sweeps):
     model = eam.ising.to_bqm(memory)
 
     def anneal(s):
-        start = time.process_time()
+        start = np.array([time.process_time(), time.perf_counter()])
         samples = SimulatedAnnealingSampler().sample(model, num_reads=reads, num_sweeps=s, seed=1)
-        return np.asarray(samples.record.energy), time.process_time() - start
+        return np.asarray(samples.record.energy), [time.process_time(), time.perf_counter()] - start
 
     (_, set_up), (energies, seconds) = anneal(1), anneal(sweeps)
-    shown = speed(len(model) * reads * sweeps, max(seconds - set_up, 1e-9)) | {"processor s": seconds}
+    shown = speed(len(model) * reads * sweeps, np.maximum(seconds - set_up, 1e-9))
     return energies, {"by": "dwave-samplers", "chains": reads} | shown

@@ -21,6 +21,7 @@ from energyam.memories.product import ProductDenseAM as ProductDenseAM
 
 # networks, sequences and layers
 from energyam.memories.hopfield import HopfieldNetwork as HopfieldNetwork
+from energyam.memories.sparse_network import SparseNetwork as SparseNetwork
 from energyam.memories.sequence import DenseSequence as DenseSequence, SequenceNetwork as SequenceNetwork
 from energyam.memories.hierarchical import HierarchicalMemory as HierarchicalMemory
 
@@ -32,6 +33,10 @@ from energyam.memories.associator import (
     OnlineAssociator as OnlineAssociator,
 )
 from energyam.memories.padded import PaddedKeyValueMemory as PaddedKeyValueMemory
+
+# patterns that stay on disk, and the nearest of any
+from energyam.on_disk import OnDisk as OnDisk
+from energyam.memories.search import Nearest as Nearest, Table as Table, nearest as nearest
 
 # what memories have in common
 from energyam.memories.base import (

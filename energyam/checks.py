@@ -13,6 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Shaped
 
+from energyam.on_disk import AnyArray, OnDisk
+
 Whole = int | np.integer
 Number = int | float | np.number
 
@@ -40,18 +42,23 @@ def passes(test: Callable, *values: Any) -> bool:
     return not all(map(is_known, values)) or bool(now(test, *values))
 
 
-def as_array(name: str, value: Any, dims: str) -> Shaped[Array, "..."]:
+def as_array(name: str, value: Any, dims: str) -> Shaped[AnyArray, "..."]:
     """`value` as a numeric JAX array with the dimensions `dims`, say `"K D"`, `"K 37"` or `"... D"`.
 
-    Raises `ValueError` for ragged, complex or non-numeric input, another rank, or an axis of length 0.
+    Raises `ValueError` for ragged, complex or non-numeric input, a bool for a number (`""`), another rank, or
+    an axis of length 0.
     """
+    shown = ", ".join(dims.split())
     try:
         with jax.ensure_compile_time_eval():  # what is known is an array at once, even inside `jit`
-            array = _strong(value) if isinstance(value, jax.Array) else _as_jax(value)
+            if isinstance(value, AnyArray):
+                array = _strong(value) if isinstance(value, jax.Array) else value
+            else:
+                array = _as_jax(value)
     except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"{name} must be a numeric array of shape ({_shown(dims)}); {error}") from None
-    if not jnp.issubdtype(array.dtype, jnp.number) and array.dtype != bool:
-        raise ValueError(f"{name} must be a numeric array of shape ({_shown(dims)}); got dtype {array.dtype}")
+        raise ValueError(f"{name} must be a numeric array of shape ({shown}); {error}") from None
+    if not jnp.issubdtype(array.dtype, jnp.number) and (array.dtype != bool or not dims):
+        raise ValueError(f"{name} must be a numeric array of shape ({shown}); got dtype {array.dtype}")
     if jnp.issubdtype(array.dtype, jnp.complexfloating):
         raise ValueError(f"{name} must be real; got dtype {array.dtype}")
     wanted = dims.split()
@@ -61,44 +68,46 @@ def as_array(name: str, value: Any, dims: str) -> Shaped[Array, "..."]:
     for n, size in zip(wanted[leading:], own, strict=False):
         fits = fits and not (n.isdigit() and int(n) != size)
     if not fits:
-        raise ValueError(f"{name} must be ({_shown(dims)}); got shape {array.shape}")
+        raise ValueError(f"{name} must be ({shown}); got shape {array.shape}")
     if 0 in own:
         raise ValueError(f"{name} must not be empty; got shape {array.shape}")
     return array
 
 
-def as_floats(name: str, value: Any, dims: str) -> Shaped[Array, "..."]:
+def as_floats(name: str, value: Any, dims: str) -> Shaped[AnyArray, "..."]:
     """Like `as_array`, with integers and bools turned into floats; raises `ValueError` on NaN or infinity."""
     array = as_array(name, value, dims)
-    if not jnp.issubdtype(array.dtype, jnp.floating):
+    if not jnp.issubdtype(array.dtype, jnp.floating) and not isinstance(array, OnDisk):
         array = now(lambda a: a.astype(float), array)
     if not _all("finite", array):
         raise ValueError(f"{name} must be finite; got NaN or infinity")
     return array
 
 
-def as_binary(name: str, value: Any, dims: str) -> Shaped[Array, "..."]:
+def as_binary(name: str, value: Any, dims: str) -> Shaped[AnyArray, "..."]:
     """Like `as_array`, for entries ±1: integers become int8 and floats stay as they are.
 
     Raises `ValueError` for any other entry and for bools, with what makes ±1 of such data.
     """
     array = as_array(name, value, dims)
     if array.dtype == bool or not _all("ones", array):
-        wanted = f"{name} must be ({_shown(dims)}) with entries ±1"
+        wanted = f"{name} must be ({', '.join(dims.split())}) with entries ±1"
         if array.dtype == bool:
             raise ValueError(f"{wanted}; got dtype bool (x becomes ±1 by 2 * x.astype(int) - 1)")
         got = np.unique(np.asarray(array, dtype=np.float64))
         shown = ", ".join(f"{v:g}" for v in got[:4]) + (", …" if got.size > 4 else "")
         raise ValueError(f"{wanted}; got entries {shown}{_advice(got, array.dtype)}")
     wide = jnp.issubdtype(array.dtype, jnp.integer) and array.dtype != jnp.int8
-    return array.astype(jnp.int8) if wide else array
+    return array.astype(jnp.int8) if wide and isinstance(array, jax.Array) else array
 
 
 _FINITE, _ONES = jax.jit(lambda x: jnp.isfinite(x).all()), jax.jit(lambda x: (jnp.abs(x) == 1).all())
 
 
-def _all(name: str, array: Array) -> bool:
+def _all(name: str, array: AnyArray) -> bool:
     """`passes` of all entries; a few on the host are looked at there, as a call of JAX costs more."""
+    if isinstance(array, OnDisk):
+        return array.must_hold(name)
     few = is_known(array) and array.size <= 2**14 and array.dtype.kind in "iuf"
     if few and next(iter(array.devices())).platform == "cpu":
         return bool((np.isfinite(np.asarray(array)) if name == "finite" else np.abs(array) == 1).all())
@@ -137,7 +146,7 @@ def as_square(name: str, value: Any) -> Shaped[Array, "D D"]:
     return matrix
 
 
-def as_pairs(keys: Any, values: Any) -> tuple[Shaped[Array, "K Dk"], Shaped[Array, "K Dv"]]:
+def as_pairs(keys: Any, values: Any) -> tuple[Shaped[AnyArray, "K Dk"], Shaped[AnyArray, "K Dv"]]:
     """Keys and values as float matrices, one pair in each row; raises `ValueError` unless they agree in K."""
     keys, values = as_floats("keys", keys, "K Dk"), as_floats("values", values, "K Dv")
     if keys.shape[0] != values.shape[0]:
@@ -213,10 +222,11 @@ def flag(name: str, value: Any) -> bool:
     return bool(value)
 
 
-def function(name: str, value: Any) -> None:
-    """Raise `ValueError` unless `value` is a function, or None for none."""
-    if value is not None and (isinstance(value, type) or not callable(value)):
+def function(name: str, value: Any) -> Any:
+    """`value`, if it can be called and is no class; raises `ValueError` for anything else."""
+    if isinstance(value, type) or not callable(value):
         raise ValueError(f"{name} must be a function; got {_got(value)}")
+    return value
 
 
 def one_of(name: str, value: Any, choices: Iterable[str]) -> str:
@@ -305,7 +315,3 @@ def _as_jax(value: Any) -> Array:
         whole = isinstance(value, np.ndarray | np.integer) and np.issubdtype(value.dtype, np.integer)
         wraps = whole and array.dtype.itemsize < value.dtype.itemsize and not np.array_equal(array, value)
         return jnp.asarray(np.asarray(value, dtype=np.float64)) if wraps else array
-
-
-def _shown(dims: str) -> str:
-    return ", ".join(dims.split())

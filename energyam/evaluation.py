@@ -1,7 +1,6 @@
 """Evaluation: what a recall ended in, how often it succeeds, and what chains of samples are worth."""
 
 from collections.abc import Callable, Sequence
-from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -13,6 +12,7 @@ from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray
 
 from energyam import checks
 from energyam.datasets.noise import flip_bits
+from energyam.diagnostics import effective_sample_size as effective_sample_size, split_rhat as split_rhat
 from energyam.dynamics.recall import recall
 from energyam.dynamics.update import AbstractUpdate
 from energyam.linalg import dot
@@ -30,6 +30,8 @@ from energyam.outcomes import (
     retrieved as retrieved,
 )
 from energyam.partition import (
+    LogPartition as LogPartition,
+    annealed_log_partition as annealed_log_partition,
     expectation as expectation,
     log_partition as log_partition,
     sample_exactly as sample_exactly,
@@ -95,16 +97,30 @@ def success_curve(
     patterns of one memory fail together. Where all repeats agree, every recall counts. Raises `ValueError`
     for empty `sizes` or `noise`, counts below 1, and noise outside 0 … 1 unless `corrupt` reads it.
     """
-    if isinstance(sizes, int | np.integer):
-        raise ValueError(f"sizes must be a list of numbers of patterns; got {sizes} (say [{sizes}])")
+    if not isinstance(sizes, Sequence | np.ndarray) or isinstance(sizes, str | bytes):
+        hint = f" (say [{sizes}])" if isinstance(sizes, int | np.integer) else ""
+        raise ValueError(f"sizes must be a list of numbers of patterns; got {sizes!r:.60}{hint}")
     sizes = [checks.count("sizes", K) for K in sizes]
     if not sizes:
         raise ValueError("sizes must not be empty; got no number of patterns")
-    levels = checks.as_floats("noise", np.asarray(noise), "N")
+    levels = checks.as_floats("noise", noise, "N")
     if corrupt is None:
         checks.fraction("noise", levels)
+    else:
+        checks.function("corrupt", corrupt)
+    made = (
+        not isinstance(build, type) or checks.has_method(build, "energy") or checks.has_method(build, "field")
+    )
+    if not callable(build) or not made:
+        raise ValueError(f"build must be a function from patterns to a memory; got {build!r:.60}")
+    if update is not None:
+        checks.instance("update", update, AbstractUpdate, " (say eam.Asynchronous())")
+    max_steps = checks.count("max_steps", max_steps, least=0)
+    checks.function("draw", draw)
+    checks.key("key", key)
     drawing, recalling = jr.split(key)
-    sets = [draw(k, max(sizes)) for k in jr.split(drawing, checks.count("repeats", repeats))]
+    keys = jr.split(drawing, checks.count("repeats", repeats))
+    sets = [checks.as_array("draw(key, K)", draw(k, max(sizes)), f"{max(sizes)} D") for k in keys]
     score = eqx.Partial(_scores, corrupt=corrupt, update=update, max_steps=max_steps)
     jitted, keys = eqx.filter_jit(build), jr.split(recalling, repeats)
     rates = np.empty((len(sizes), repeats, len(levels), 2 + len(OUTCOMES)))
@@ -150,90 +166,8 @@ def _share(rates: Float[np.ndarray, "S N R"], trials: Int[np.ndarray, "S 1"]) ->
     return Share(p, np.clip((centre - half) / scale, 0, p), np.clip((centre + half) / scale, p, 1))
 
 
-def effective_sample_size(values: ArrayLike) -> float:
-    """How many independent samples some chains are worth for the mean of a number.
-
-    Chains are halved, and their autocorrelations summed while sums of neighbouring pairs stay positive, and
-    made to fall (Geyer's initial monotone sequence). NaN where nothing varies.
-
-    **Arguments:** `values` (chains, S): the number of interest at each sample, say `samples.energies`; S at
-    least 8. Raises `ValueError` for other shapes, NaN or infinity.
-
-    Geyer, Statistical Science 7 (1992); Vehtari, Gelman, Simpson, Carpenter & Bürkner, Bayesian Analysis 16
-    (2021).
-    """
-    chains = _halves(values)
-    M, S = chains.shape
-    within, pooled = _variances(chains)
-    if pooled == 0:
-        return float("nan")
-    correlation = 1 - (within - _autocovariances(chains).mean(axis=0)) / pooled
-    correlation[0] = 1
-    pairs = correlation[: S // 2 * 2].reshape(-1, 2).sum(axis=1)
-    end = np.argmax(pairs < 0) if (pairs < 0).any() else pairs.size
-    pairs = np.minimum.accumulate(pairs[:end])
-    time = max(2 * pairs.sum() - 1, 1 / np.log10(M * S))
-    return float(M * S / time)
-
-
-def split_rhat(values: ArrayLike) -> float:
-    """Split-R̂ of ranks: by how much the spread of all chains exceeds that within their halves.
-
-    √((S−1)/S + B/W) for halves of S samples, B the variance of their means and W the mean of their variances,
-    once of the values' normal scores and once of those of |value − median|, the larger of the two. So chains
-    that differ in scale alone, or whose variance is infinite, are found too. Below 1.01 is the usual demand;
-    values that agree prove nothing. NaN where nothing varies.
-
-    **Arguments:** `values` (chains, S), S at least 8. Raises `ValueError` for other shapes, NaN or infinity.
-
-    Gelman & Rubin, Statistical Science 7 (1992); Vehtari, Gelman, Simpson, Carpenter & Bürkner, Bayesian
-    Analysis 16 (2021).
-    """
-    chains = _halves(values)
-    folded = np.abs(chains - np.median(chains))
-    return float(np.fmax(*(_rhat(_normal_scores(each)) for each in (chains, folded))))  # passes over a NaN
-
-
-def _rhat(chains):
-    within, pooled = _variances(chains)
-    if within == 0:
-        return float("nan") if pooled == 0 else float("inf")
-    return float(np.sqrt(pooled / within))
-
-
-def _normal_scores(chains: Float[np.ndarray, "M S"]) -> Float[np.ndarray, "M S"]:
-    """Φ⁻¹((r − 3/8) / (n + 1/4)) of the rank r of each of all n values; equal ones share their mean rank."""
-    _, which, counts = np.unique(chains, return_inverse=True, return_counts=True)
-    ranks = np.cumsum(counts) - (counts - 1) / 2
-    shares = (ranks - 0.375) / (chains.size + 0.25)
-    scores = np.asarray([NormalDist().inv_cdf(share) for share in shares.tolist()])
-    return scores[which].reshape(chains.shape)
-
-
-def _halves(values: ArrayLike) -> Float[np.ndarray, "M S"]:
-    array = np.asarray(checks.as_floats("values", values, "chains S"), np.float64)
-    half = array.shape[1] // 2
-    if half < 4:
-        raise ValueError(f"values must hold at least 8 samples of each chain; got shape {array.shape}")
-    return np.concatenate([array[:, :half], array[:, -half:]])
-
-
-def _variances(chains: Float[np.ndarray, "M S"]) -> tuple[float, float]:
-    """The mean variance within the chains, and the estimate of the whole variance."""
-    S = chains.shape[1]
-    within = chains.var(axis=1, ddof=1).mean()
-    return float(within), float(within * (S - 1) / S + chains.mean(axis=1).var(ddof=1))
-
-
-def _autocovariances(chains: Float[np.ndarray, "M S"]) -> Float[np.ndarray, "M S"]:
-    """Σ_t (x_t − x̄)(x_{t+k} − x̄) / S for each lag k, by Fourier transform."""
-    S = chains.shape[1]
-    spectrum = np.fft.rfft(chains - chains.mean(axis=1, keepdims=True), 2 * S)
-    return np.fft.irfft(np.abs(spectrum) ** 2, 2 * S)[:, :S] / S
-
-
 __all__, __dir__ = public_names(
     __name__,
-    also="KINDS OUTCOMES Retrieved cosines expectation log_partition nearest_pattern "
-    "outcome retrieved sample_exactly",
+    also="KINDS LogPartition OUTCOMES Retrieved annealed_log_partition cosines effective_sample_size "
+    "expectation log_partition nearest_pattern outcome retrieved sample_exactly split_rhat",
 )

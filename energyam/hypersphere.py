@@ -68,6 +68,8 @@ def _caps(n, radius, cosine):
     checks.count("n", n, least=2, most=MAX_REAL)
     checks.within("radius", radius, 0, n)
     check_cosine(cosine)
+    if np.ndim(radius):
+        raise ValueError(f"radius must be one number; got shape {np.shape(radius)} (use jax.vmap)")
     xp = jnp if isinstance(cosine, jax.Array) or isinstance(radius, jax.Array) else np
     if xp is np:
         angle = np.arccos(np.clip(np.asarray(cosine, dtype=np.float64), -1, 1))

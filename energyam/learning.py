@@ -79,8 +79,7 @@ def store(
     (K, D), empty or not finite, for weights that are not (D, D), for a step that is no function, and for a
     rate or decay that is not one finite number.
     """
-    if not callable(step):
-        raise ValueError(f"step must be a function, such as storkey_step; got {step!r}")
+    checks.function("step", step)
     weights = checks.as_square("weights", weights)
     states = checks.as_floats("patterns", patterns, f"K {weights.shape[0]}").astype(weights.dtype)
     return _store(weights, states, step, _rate(rate, states[0]), _number("decay", decay, states))
@@ -237,7 +236,10 @@ def _hollow(weights: Weights) -> Weights:
 
 @eqx.filter_jit
 def _store(weights, states, step, rate, decay):
-    write = lambda weights, state: (step(weights, state, rate, decay), None)  # noqa: E731
+    def write(weights, state):
+        D = len(state)
+        return checks.as_array("step(…)", step(weights, state, rate, decay), f"{D} {D}"), None
+
     return jax.lax.scan(write, weights, states)[0]
 
 

@@ -34,6 +34,15 @@ def dot(a: Shaped[Array, "..."], b: Shaped[Array, "..."]) -> Float[Array, "..."]
     return jnp.matmul(a.astype(dtype), b.astype(dtype), precision="highest")
 
 
+def power_of_two(*arrays: Shaped[Array, "..."]) -> Float[Array, ""]:
+    """A power of two near the largest of all entries, and 1 if all are 0: divided by it, numbers of any unit
+    have squares that floats can hold, and no digit changes."""
+    sizes = jnp.stack([jnp.max(jnp.abs(array), initial=0).astype(float) for array in arrays])
+    largest = jnp.max(sizes)
+    power = jnp.ldexp(jnp.ones_like(largest), jnp.frexp(largest)[1] - 1)
+    return jnp.where(largest > 0, power, jnp.ones_like(power))
+
+
 def unit(vectors: Float[Array, "*batch D"]) -> Float[Array, "*batch D"]:
     """v / √(‖v‖² + 10⁻¹²): unit vectors, smooth at 0, so that no gradient is NaN there."""
     return vectors / jnp.sqrt(jnp.sum(vectors**2, axis=-1, keepdims=True) + 1e-12)

@@ -3,12 +3,14 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, Int, ScalarLike
+from jaxtyping import Array, ArrayLike, Float, Int, Num, ScalarLike
 
 from energyam import checks
 from energyam.linalg import dot
 from energyam.memories.base import AbstractDenseAM, as_state
 from energyam.memories.neurons import is_movable
+from energyam.memories.reads import of_rows
+from energyam.on_disk import AnyArray
 from energyam.shown import shown
 
 Index = Int[Array, ""]
@@ -53,7 +55,7 @@ def outcome(patterns: ArrayLike, state: ArrayLike, target: ArrayLike, tolerance:
 
     Amit, Gutfreund & Sompolinsky, Phys. Rev. A 32 (1985), for the mixtures.
     """
-    checks.fraction("tolerance", tolerance)
+    checks.fraction("tolerance", tolerance, "")
     m, target = cosines(patterns, state), checks.as_array("target", target, "")
     if not jnp.issubdtype(target.dtype, jnp.integer):
         raise ValueError(f"target must be a whole number, the index of a pattern; got dtype {target.dtype}")
@@ -99,14 +101,14 @@ def retrieved(memory: AbstractDenseAM, state: ArrayLike, tolerance: ScalarLike =
         hint = "(use evaluation.outcome with the patterns that it has learned)"
         got = f"{type(memory).__name__} {hint}"
         raise ValueError(f"memory must be a dense memory, with patterns that it weighs; got {got}")
-    checks.fraction("tolerance", tolerance)
+    checks.fraction("tolerance", tolerance, "")
     x = as_state(checks.as_vector("state", state, memory.num_neurons), memory.num_neurons)
     return _retrieved(memory, x, jnp.asarray(tolerance, x.dtype))
 
 
 @eqx.filter_jit
 def _retrieved(memory, state, tolerance):
-    similarities = memory.similarity.of_all(memory.patterns, state)
+    similarities = of_rows(lambda rows: memory.similarity.of_all(rows, state), (memory.patterns,))
     weights = jnp.abs(memory.separation.weights(similarities))
     shares = weights / jnp.maximum(jnp.sum(weights), jnp.finfo(weights.dtype).tiny)
     none = jnp.full((), -1)
@@ -126,17 +128,16 @@ def _heaviest(shares, similarities, without):
 
 
 def _kind_of_flipping(memory, state, index, shares, tolerance):
-    patterns = memory.patterns.astype(state.dtype)
-    m = bare_cosines(patterns, state)
-    code = bare_outcome(patterns, state, m, index, tolerance)
+    m = of_rows(lambda rows: bare_cosines(rows.astype(state.dtype), state), (memory.patterns,))
+    code = bare_outcome(memory.patterns, state, m, index, tolerance)
     other = jnp.where(jnp.max(m) >= -jnp.min(m), 0, 1)  # a pattern that weighs less than it is near
     return jnp.where(code == 2, other, jnp.array([0, 1, 0, 2, 3])[code])
 
 
 def _kind_of_real(memory, state, index, shares, tolerance):
-    patterns = memory.patterns.astype(state.dtype)
-    own = patterns[index]
-    gaps = jnp.sum((patterns - own[None]) ** 2, axis=1)
+    own = memory.patterns[index].astype(state.dtype)
+    from_own = lambda rows: jnp.sum((rows.astype(state.dtype) - own[None]) ** 2, axis=1)  # noqa: E731
+    gaps = of_rows(from_own, (memory.patterns,))
     gap = jnp.min(gaps, where=gaps > 0, initial=jnp.inf)
     reach = 2 * tolerance * jnp.where(jnp.isfinite(gap), gap, dot(own, own))
     pull = memory.pull(state)
@@ -153,11 +154,15 @@ def bare_cosines(patterns: Patterns, state: State) -> Float[Array, " K"]:
 
 
 def bare_outcome(
-    patterns: Patterns, state: State, cosines: Float[Array, " K"], target: Index, tolerance: ScalarLike
+    patterns: Num[AnyArray, "K D"],
+    state: State,
+    cosines: Float[Array, " K"],
+    target: Index,
+    tolerance: ScalarLike,
 ) -> Index:
     """`outcome`, without its checks, from the cosines with the patterns."""
     nearest = jax.lax.top_k(jnp.abs(cosines), min(_LARGEST_MIXTURE, patterns.shape[0]))[1]
-    sums = jnp.cumsum(jnp.sign(cosines)[nearest, None] * patterns[nearest], axis=0)
+    sums = jnp.cumsum(jnp.sign(cosines)[nearest, None] * patterns[nearest].astype(state.dtype), axis=0)
     mixture = jnp.max(bare_cosines(jnp.concatenate([sums, jnp.sign(sums)]), state))
     own, least = cosines[target], 1 - 2 * tolerance - 1e-6
     found = jnp.stack([own, -own, jnp.abs(cosines).max(), mixture]) >= least

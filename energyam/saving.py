@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
+import jax
 
 from energyam.files import as_path, check_target
+from energyam.flips.colouring import Colouring
 from energyam.structure import Description, describe, rebuild
 from energyam.tensor_files import TensorFile, opened_tensors, write_tensors
 
-FORMAT = 2  # 1 had no checksums and no classes of users
+FORMAT = 3  # 1 had no checksums and no classes of users, 2 did not say which arrays are NumPy's
 _KEY = "energyam"
 
 
@@ -21,9 +23,11 @@ def save(path: str | os.PathLike, memory: eqx.Module) -> None:
     The file is safetensors: arrays under the path of their field, and in the metadata the format version,
     the class of every part, its other fields, and checksums. Symbolic links are followed.
 
-    Raises `ValueError` for what is not a module, and for a field that a file can't hold, such as a function
-    or a schedule; `OSError` where the folder is missing or can't be written to, or the disk is full. The old
-    file then stays.
+    `load` gives it back as it was: JAX's arrays as JAX's, NumPy's as NumPy's, and numbers as Python's.
+
+    Raises `ValueError` for what is not a module, and for a field that a file can't hold, such as a function,
+    a schedule, or an array spread over several processes (see `energyam.sharding`); `OSError` where the
+    folder is missing or can't be written to, or the disk is full. The old file then stays.
     """
     check_target(path)
     if not isinstance(memory, eqx.Module):
@@ -41,8 +45,9 @@ def load(path: str | os.PathLike, classes: Sequence[type] = ()) -> Any:
     defaults.
 
     Raises `FileNotFoundError` for a missing file, and `ValueError` for one that is damaged, was not written
-    by `save`, is of a newer format, has a class that is not known or a field without a default, or is
-    refused by its classes' `__check_init__`.
+    by `save`, is of a newer format, has a class that is not known or a field without a default, has JAX's
+    arrays of 64 bits where JAX is not told to hold them, or is refused by a converter or the `__check_init__`
+    of one of its classes.
     """
     path, users = as_path(path), _by_name(classes)
     with opened_tensors(path) as file:
@@ -68,7 +73,9 @@ def _read(file: TensorFile, users: Mapping[str, type]) -> Any:
         raise ValueError(f"format {version} is newer than this energyam's {FORMAT}; upgrade energyam")
     if version > 1:
         file.want_checksums()
-    return rebuild(Description(content["module"], file.tensors()), _own_classes(version), users)
+    description = Description(content["module"], file.tensors())
+    with jax.transfer_guard("allow"):  # reading a file is meant to bring arrays to the device
+        return rebuild(description, _own_classes(version), users, exact=version > 2)
 
 
 def _by_name(classes: Any) -> dict[str, type]:
@@ -93,7 +100,7 @@ def _own_classes(version: int = FORMAT) -> Mapping[str, type]:
     import energyam
 
     # Linear was a class of its own through 0.2; it is written by its newer name.
-    ours: dict[str, type] = {"Linear": energyam.Linear}
+    ours: dict[str, type] = {"Linear": energyam.Linear, "Colouring": Colouring}
     ours |= _classes_in(energyam) | _classes_in(energyam.nn) | _classes_in(energyam.synapses, "synapses.")
     return ours | _classes_in(eqx.nn, "" if version == 1 else "eqx.nn.")
 

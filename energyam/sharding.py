@@ -20,6 +20,7 @@ from jaxtyping import Array, ArrayLike, Shaped
 from energyam import checks
 from energyam.files import as_path
 from energyam.names import public_names
+from energyam.on_disk import in_memory
 from energyam.saving import load, save
 from energyam.tensor_files import opened_tensors
 
@@ -58,6 +59,8 @@ def save_shards(folder: str | os.PathLike, memory: Any) -> None:
     Raises `ValueError` for a memory without patterns to shard, or where such a file is already there.
     """
     folder = as_path(folder, "folder")
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"folder must be a folder; got {str(folder)!r}, which is a file")
     shards = {name: _own_shards(getattr(memory, name)) for name in _row_fields(memory)}
     folder.mkdir(parents=True, exist_ok=True)
     for index, count in next(iter(shards.values())):
@@ -93,6 +96,8 @@ def load_shards(folder: str | os.PathLike, mesh: Mesh, axis: str) -> Any:
 def _row_fields(memory):
     for names in (("keys", "values"), ("patterns",)):
         if isinstance(memory, eqx.Module) and all(hasattr(memory, name) for name in names):
+            for name in names:
+                in_memory(getattr(memory, name))
             return names
     wanted = "patterns, or keys and values, in rows that can be shared out"
     raise ValueError(f"memory must have {wanted}; got {type(memory).__name__}")

@@ -1,6 +1,7 @@
 """What a module is made of, as JSON and named arrays, and the module made of them again."""
 
 import dataclasses
+import inspect
 import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -34,13 +35,18 @@ def describe(module: eqx.Module, ours: Mapping[str, type]) -> Description:
     return Description(writer.describe(module, ""), writer.tensors)
 
 
-def rebuild(description: Description, ours: Mapping[str, type], users: Mapping[str, type]) -> Any:
+def rebuild(
+    description: Description, ours: Mapping[str, type], users: Mapping[str, type], exact: bool = True
+) -> Any:
     """What was described, with the checks of its classes made; the user's classes are looked up first.
 
-    Raises `ValueError` for a class that is not known, fields that are not those of the class, and what the
-    checks of the classes refuse.
+    Descriptions that are not `exact`, of formats before 3, don't say which arrays are NumPy's: there, what
+    JAX can't hold stays an array of NumPy's.
+
+    Raises `ValueError` for a class that is not known, fields that are not those of the class, what the
+    checks of the classes refuse, and arrays of 64 bits where JAX was not told to hold them.
     """
-    return _Reader(ours, users, description.tensors).rebuild(description.tree)
+    return _Reader(ours, users, description.tensors, exact).rebuild(description.tree)
 
 
 class _Writer(NamedTuple):
@@ -55,7 +61,7 @@ class _Writer(NamedTuple):
             return self._parts("class", node, names, where)
         if isinstance(node, tuple) and hasattr(node, "_fields"):
             return self._parts("named tuple", node, node._fields, where)
-        if isinstance(node, jax.Array | np.ndarray):
+        if isinstance(node, jax.Array) or type(node) is np.ndarray:
             return self._array(node, where)
         if type(node) is dict:
             return {"dict": self._items(node, where)}
@@ -89,20 +95,23 @@ class _Writer(NamedTuple):
         if jnp.issubdtype(node.dtype, jax.dtypes.prng_key):
             self.tensors[where] = np.asarray(jr.key_data(node))
             return {"key": where, "implementation": str(jr.key_impl(node))}
-        array = np.asarray(node)
-        if array.dtype == np.complex64:
-            self.tensors[where] = np.stack([array.real, array.imag], axis=-1)
-            return {"complex": where}
+        if not getattr(node, "is_fully_addressable", True):
+            got = "one spread over several (use energyam.sharding.save_shards)"
+            raise ValueError(f"{where} must be an array that this process holds; got {got}")
+        array, kind = np.asarray(node), "array" if isinstance(node, jax.Array) else "numpy"
+        if array.dtype.name in ("complex64", "complex128"):
+            array, kind = np.stack([array.real, array.imag], axis=-1), f"complex {kind}"
         if not can_hold(array.dtype):
             raise ValueError(f"{where} must be an array of numbers that files can hold; got {array.dtype}")
         self.tensors[where] = array
-        return {"array": where}
+        return {kind: where}
 
 
 class _Reader(NamedTuple):
     ours: Mapping[str, type]
     users: Mapping[str, type]
     tensors: Mapping[str, np.ndarray]
+    exact: bool
 
     def rebuild(self, node: Any) -> Any:
         """The node that was described so."""
@@ -111,10 +120,12 @@ class _Reader(NamedTuple):
         ((kind, content),) = ((kind, content) for kind, content in node.items() if kind != "implementation")
         if kind == "value":
             return content
-        if kind == "array":
-            return jnp.asarray(self.tensors[content])
-        if kind == "complex":
-            return jnp.asarray(np.ascontiguousarray(self.tensors[content]).view(np.complex64)[..., 0])
+        if kind in ("array", "numpy"):
+            return self._array(content, self.tensors[content], kind)
+        if kind in ("complex", "complex array", "complex numpy"):  # the first of them before format 3
+            parts = np.ascontiguousarray(self.tensors[content])
+            found = parts.view(f"complex{16 * parts.itemsize}")[..., 0]
+            return self._array(content, found, kind.split()[-1])
         if kind == "key":
             return jr.wrap_key_data(jnp.asarray(self.tensors[content]), impl=node["implementation"])
         if kind == "dict":
@@ -122,19 +133,34 @@ class _Reader(NamedTuple):
         items = [self.rebuild(item) for item in content]
         return {"list": list, "tuple": tuple}[kind](items)
 
+    def _array(self, name: str, found: np.ndarray, kind: str) -> Any:
+        if kind == "numpy":
+            return found
+        array = jnp.asarray(found)
+        if array.dtype == found.dtype:
+            return array
+        if not self.exact:
+            return found
+        hint = "(say jax.config.update('jax_enable_x64', True) before loading)"
+        raise ValueError(f"{name} has dtype {found.dtype}, for which JAX needs its 64 bits {hint}")
+
     def _parts(self, node: Any) -> Any:
         cls = self._class(node)
         fields = {name: self.rebuild(child) for name, child in node["fields"].items()}
         if "named tuple" in node:
             return cls(**fields)
-        fields = _completed(cls, fields)
+        saved, fields = set(fields), _completed(cls, fields)
         module: Any = object.__new__(cls)
         for field in dataclasses.fields(cls):
-            converter = field.metadata.get("converter", lambda value: value)
-            object.__setattr__(module, field.name, converter(fields[field.name]))
+            converted = field.metadata.get("converter", lambda value: value)(fields[field.name])
+            # What a user's converter made is in the file: converted again it may be something else.
+            keep = self.exact and cls in self.users.values() and field.name in saved
+            object.__setattr__(module, field.name, fields[field.name] if keep else converted)
         for base in cls.__mro__:  # as Equinox does it at the end of every construction
             if "__check_init__" in base.__dict__:
                 base.__dict__["__check_init__"](module)
+        if cls in self.ours.values():
+            _make_again(cls, module)
         return module
 
     def _class(self, node: Any) -> Any:
@@ -152,6 +178,19 @@ class _Reader(NamedTuple):
         if issubclass(found, eqx.Module) is not (kind == "class"):
             raise ValueError(f"{name} was a {kind} when it was saved; got another kind of class")
         return found
+
+
+def _make_again(cls: Any, module: Any) -> None:
+    """Make one of our modules from its fields again, for the checks that its `__init__` makes.
+
+    Not where a parameter is no field, or where `remade = False` says that a field of its name is something
+    else: there converters and `__check_init__` make the checks.
+    """
+    known = {field.name for field in dataclasses.fields(cls)}
+    wanted = list(inspect.signature(cls).parameters)
+    ours = cls.__module__.startswith("energyam.") and getattr(cls, "remade", True)
+    if ours and known.issuperset(wanted):
+        cls(**{name: getattr(module, name) for name in wanted})
 
 
 def _completed(cls: Any, fields: dict[str, Any]) -> dict[str, Any]:

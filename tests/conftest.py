@@ -35,10 +35,10 @@ def no_hook():
 
 @pytest.fixture
 def x64():
-    """64-bit floats; jax 0.7 has the switch in `experimental` alone, newer ones warn of it there."""
+    """64-bit floats, and the switch; jax 0.7 has it in `experimental` alone, newer ones warn of it there."""
     place = jax if hasattr(jax, "enable_x64") else importlib.import_module("jax.experimental")
     with place.enable_x64(True):
-        yield
+        yield place.enable_x64
 
 
 # Files whose facts depend on how programs round or on what they need of memory, or that compare with another

@@ -65,6 +65,13 @@ def cosines(X, S):
     return X @ S / np.where(sizes > 0, sizes, 1)
 
 
+def on_ring(D):
+    """Which pairs of neurons `zoo.ring` couples: those at most two apart, and the first with all odd ones."""
+    i, j = np.indices((D, D))
+    apart, hub = np.minimum((i - j) % D, (j - i) % D), (np.minimum(i, j) == 0) & (np.maximum(i, j) % 2 == 1)
+    return ((apart > 0) & (apart <= 2)) | hub
+
+
 # Energies (N,) of states S (D, N) in float64, from patterns X (K, D) and the ramp r (D,).
 ENERGIES = {
     "chn": lambda X, S, r: -0.5 * ((X @ S) ** 2).sum(0),
@@ -90,6 +97,7 @@ ENERGIES = {
     "own_separation": lambda X, S, r: -np.cosh(X @ S / 3).sum(0),
     "own_similarity": lambda X, S, r: -log_sum_exp(0.8 * own_similarity(X, S)) / 0.8,
     "energy_alone": lambda X, S, r: -(np.abs(X @ S) ** 1.5).sum(0) - r @ S,
+    "sparse": lambda X, S, r: quadratic_form(couplings(X) * on_ring(X.shape[1]), S) - r @ S,
     "potts_hopfield": lambda X, S, r: quadratic_form(couplings(X, True), S) - r @ S,
     "potts_exponential": lambda X, S, r: -log_sum_exp(0.7 * X @ S),
     "potts_polynomial": lambda X, S, r: -((X @ S) ** 3).sum(0) / 3,

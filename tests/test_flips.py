@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from plain_energies import entmax_energy, log_sum_exp, own_similarity, subsets_energy
+from plain_energies import entmax_energy, log_sum_exp, on_ring, own_similarity, subsets_energy
 from single_moves import change, flip, flips_of
 from zoo import BINARY, OWN_BINARY, all_states, patterns
 
@@ -41,6 +41,7 @@ ENERGIES = {
     "hopfield": lambda X, S, r: -0.5 * np.einsum("in,ij,jn->n", S, hebb(X), S),
     "sdm": lambda X, S, r: sdm_energy(X, S),
     "hopfield_biased": lambda X, S, r: -0.5 * np.einsum("in,ij,jn->n", S, hebb(X), S) - r @ S,
+    "sparse": lambda X, S, r: -0.5 * np.einsum("in,ij,jn->n", S, hebb(X) * on_ring(len(S)), S) - r @ S,
     "float_patterns": lambda X, S, r: -log_sum_exp(0.6 * (X + r) @ S) / 0.6,
     "float_quadratic": lambda X, S, r: -0.5 * (((X + r) @ S) ** 2).sum(0),
     "distances": lambda X, S, r: -log_sum_exp(0.7 * (X @ S - X.shape[1])) / 0.7,

@@ -1,5 +1,6 @@
 """Folders of pictures as ±1 patterns, and the folders and files that are refused."""
 
+import functools
 import struct
 import zlib
 
@@ -7,7 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from energyam.datasets import load_image, load_images
+from energyam import datasets
+
+load_image, load_images = (
+    functools.partial(load, binary=True) for load in (datasets.load_image, datasets.load_images)
+)
 
 
 def disc(side, ink, paper):
@@ -56,13 +61,27 @@ def test_sixteen_bits_a_pixel_are_kept(tmp_path):
 def test_broken_files_are_named(tmp_path):
     disc(20, 0, 255).save(tmp_path / "good.png")
     (tmp_path / "bad.png").write_bytes((tmp_path / "good.png").read_bytes()[:60])
-    with pytest.raises(ValueError, match=r"bad\.png"):
-        load_images(tmp_path)
-    (tmp_path / "bad.png").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"bad\.png"):
+    for content in ((tmp_path / "good.png").read_bytes()[:60], b""):
+        (tmp_path / "bad.png").write_bytes(content)
+        with pytest.raises(ValueError, match=r"bad\.png"):
+            load_image(tmp_path / "bad.png")
+        with pytest.warns(UserWarning, match=r"passed over in .*, 1 of 2 pictures: bad\.png \("):
+            found = load_images(tmp_path)
+        assert found.names == ["good.png"] and found.patterns.shape == (1, 48, 48)
+    (tmp_path / "good.png").unlink()
+    with pytest.raises(ValueError, match=r"folder must hold pictures that can be read; got bad\.png \("):
         load_images(tmp_path)
     with pytest.raises(ValueError, match=r"none\.png"):
         load_image(tmp_path / "none.png")
+
+
+def test_pictures_stay_grey_unless_asked_otherwise(tmp_path):
+    Image.fromarray(np.linspace(0, 255, 48 * 48).reshape(48, 48).astype(np.uint8)).save(tmp_path / "disc.png")
+    one, all_of_them = datasets.load_image(tmp_path / "disc.png"), datasets.load_images(tmp_path).patterns
+    assert one.dtype == all_of_them.dtype == np.float32
+    np.testing.assert_array_equal(one, all_of_them[0])
+    np.testing.assert_array_equal(one, datasets.load_image(tmp_path / "disc.png", binary=False))
+    assert len(np.unique(one)) > 2
 
 
 def test_files_that_are_no_pictures_are_passed_over_and_named(tmp_path):

@@ -140,3 +140,29 @@ def test_at_temperature_0_an_adjusted_step_never_raises_the_energy(getkey):
     assert result.frames(every=20).shape == (10, 4, 8)
     tempered = eam.Tempering([0.25, 1.0], eam.Langevin(0.1))
     assert eam.sample(memory, start, tempered, 2, key=getkey()).states.shape == (10, 2, 8)
+
+
+class Wells(eqx.Module):
+    """Two wells, in which chains from the tails never arrive by steps of .1."""
+
+    def energy(self, x):
+        return jnp.sum(2 * (x**2 - 1) ** 2 + 0.3 * x)
+
+
+def test_chains_that_are_stuck_in_the_tails_show_by_rhat_and_not_by_acceptance():
+    start, rule = jr.normal(jr.key(0), (500, 1)), eam.Langevin(0.1, 0.3)
+    plain = eam.sample(Wells(), start, rule, 60, discard=60, key=jr.key(1))
+    assert 0.5 < plain.acceptance.mean() < 0.65 and plain.energies.mean() > 0.8
+    assert plain.rhat == eam.evaluation.split_rhat(plain.energies) > 1.5 and "rhat" in repr(plain)
+    low = eam.recall(Wells(), start, eam.GradientDescent(0.01), 100, record=False).state
+    tempered = eam.Tempering([0.3, 0.6, 1.2], rule)
+    found = eam.sample(Wells(), low, tempered, 60, discard=100, every=3, key=jr.key(1))
+    grid = np.linspace(-4, 4, 20_001)
+    energy = 2 * (grid**2 - 1) ** 2 + 0.3 * grid
+    weights = np.exp(-energy / 0.3)
+    assert abs(found.energies.mean() - weights @ energy / weights.sum()) < 0.02 and found.rhat < 1.06
+    lost = eqx.tree_at(lambda s: s.energies, found, found.energies.at[0, 3].set(jnp.nan))
+    assert lost.rhat == np.inf
+    short = eam.sample(Wells(), low, rule, 3, key=jr.key(1))
+    assert short.rhat is None and "rhat" not in repr(short)
+    assert eqx.filter_jit(lambda s: s.rhat is None)(found)

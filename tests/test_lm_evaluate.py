@@ -74,7 +74,7 @@ def test_sentiment():
 
 
 def test_bad_answers(model):
-    with pytest.raises(ValueError, match="token_ids must not be empty"):
+    with pytest.raises(ValueError, match="answer must not be empty"):
         lm.answer_log_probabilities(model, PROMPT, [])
     with pytest.raises(ValueError, match="temperature must be positive"):
         lm.answer_log_probabilities(model, PROMPT, ANSWER, temperature=0)

@@ -301,3 +301,16 @@ def test_gradient_descent_keeps_a_sphere_a_sphere(clamp, getkey):
     else:
         np.testing.assert_array_equal(result.state["needle"], query["needle"])
     np.testing.assert_allclose(result.state["rest"][:, 1], 0, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16", "int32", "float16"])
+def test_states_come_back_in_the_dtype_of_the_query(dtype):
+    """So that what is computed with them does not wrap: in int8, 300 ones add up to 44."""
+    X = jnp.ones((1, 300), jnp.int8)
+    query = np.asarray(X[0], dtype)
+    result = eam.recall(eam.CHN(X), query, key=jr.key(0))
+    assert result.state.dtype == result.query.dtype == dtype
+    if dtype != "int8":
+        assert result.state @ result.state == 300
+    states = eam.sample(eam.CHN(X), query, eam.HeatBath(1.0), 2, key=jr.key(0)).states
+    assert states.dtype == dtype

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import energyam as eam
-from energyam.plotting import animate, animate_landscape, show_landscape, show_patterns, show_recall
+from energyam.plotting import animate, animate_landscape, chains, show_landscape, show_patterns, show_recall
 from energyam.plotting.figures import rendered
 from energyam.plotting.pixels import GAP, GREYS, as_grid, as_pictures, shades
 
@@ -300,3 +300,31 @@ def test_ffmpeg_is_given_every_pixel(single, tmp_path, monkeypatch):
 def test_bad_input_is_named(call, message, patterns, single):
     with pytest.raises(ValueError, match=message):
         call(patterns, single)
+
+
+def test_chains_are_drawn_with_what_they_remember_and_how_they_agree():
+    rng = np.random.default_rng(0)
+    steps = rng.normal(size=(6, 200))
+    for t in range(1, 200):
+        steps[:, t] += 0.8 * steps[:, t - 1]
+    for apart in (0.0, 5.0):
+        values = steps + apart * np.arange(6)[:, None]
+        along, memory, agreement = chains(values.reshape(2, 3, 200), "m").axes
+        assert along.get_title() == "m of 6 chains" and len(along.lines) == 6
+        drawn, correlation = memory.lines[1].get_ydata(), agreement.lines[1].get_ydata()
+        assert drawn[0] == 1 and (drawn[3] > 0.9 if apart else abs(drawn[3] - 0.8**3) < 0.15)
+        np.testing.assert_allclose(correlation[-1], eam.evaluation.split_rhat(values))
+        assert f"{correlation[-1]:.3f}" in agreement.get_title()
+        (worth,) = memory.texts
+        assert f"{eam.evaluation.effective_sample_size(values):,.0f} of 1,200" in worth.get_text()
+    memory = eam.CHN(jr.rademacher(jr.key(0), (2, 16), dtype=jnp.int8))
+    found = eam.sample(memory, jnp.ones((3, 16)), eam.HeatBath(8.0), 20, key=jr.key(1))
+    assert chains(found).axes[0].get_title() == "energy of 3 chains"
+    assert len(chains(rng.normal(size=(300, 10))).axes[0].lines) == 100
+    assert chains(np.ones((2, 9))).axes  # nothing varies
+    with pytest.raises(ValueError, match="samples must hold at least 8 samples of each chain"):
+        chains(np.ones((2, 5)))
+    with pytest.raises(ValueError, match="samples must be finite"):
+        chains(np.full((2, 9), np.nan))
+    with pytest.raises(ValueError, match="name must be a text"):
+        chains(np.ones((2, 9)), 3)

@@ -52,6 +52,11 @@ CONTENTS = {
     "complex": jnp.array([1 + 2j, complex(1, float("inf"))], jnp.complex64),
     "special numbers": (float("inf"), float("-inf"), 10**30),
     "no rows": jnp.zeros((0, 3)),
+    "numpy": np.array([2**40, -(2**33)]),
+    "unsigned": np.array([2**63, 1], np.uint64),
+    "doubles": {"one": np.array(0.1), "none": np.zeros((2, 0)), "columns": np.asfortranarray(np.eye(3)[:2])},
+    "complex numpy": np.array([1 + 2j, complex(0.1, float("inf"))]),
+    "bools of numpy": np.array([True, False]),
     **{
         str(jnp.dtype(dtype)): X.astype(dtype)
         for dtype in (jnp.bfloat16, jnp.float16, jnp.int8, jnp.uint8, jnp.int32, bool)
@@ -66,10 +71,43 @@ def test_contents_come_back(tmp_path, name):
     assert jax.tree.structure(again) == jax.tree.structure(module)
     for a, b in zip(jax.tree.leaves(again), jax.tree.leaves(module), strict=True):
         assert type(a) is type(b)
-        if isinstance(a, jax.Array):
+        if isinstance(a, jax.Array | np.ndarray):
             assert a.dtype == b.dtype and a.shape == b.shape and (a == b).all()
         else:
             assert a == b
+
+
+def test_64_bits_come_back_or_are_refused(tmp_path, x64):
+    """A memory of doubles is not one of singles, without a word."""
+    memory = eam.ModernHopfield(jnp.array([[0.1, 0.2]]), 0.3)
+    assert memory.patterns.dtype == jnp.float64
+    assert eqx.tree_equal(through_file(tmp_path, memory, ()), memory)
+    with (
+        x64(False),
+        pytest.raises(ValueError, match=r"own: patterns has dtype float64, .*'jax_enable_x64', True"),
+    ):
+        eam.load(tmp_path / "own")
+
+
+def test_what_a_converter_made_is_not_converted_again(tmp_path):
+    class Grey(eqx.Module):
+        picture: Any = eqx.field(converter=lambda pixels: pixels / 255)
+
+    class Strict(eqx.Module):
+        picture: Any = eqx.field(converter=lambda pixels: 1 / 0)
+
+    grey = Grey(X * 51.0)
+    assert eqx.tree_equal(through_file(tmp_path, grey, (Grey,)), grey)
+    with pytest.raises(ValueError, match="ZeroDivisionError"):
+        eam.load(tmp_path / "own", classes=(renamed("Grey", Strict),))
+
+
+def test_a_file_is_read_where_transfers_are_guarded(tmp_path):
+    memory = eam.ExponentialDenseAM(X, 0.5)
+    eam.save(tmp_path / "own", memory)
+    with jax.transfer_guard("disallow"):
+        again = eam.load(tmp_path / "own")
+    assert eqx.tree_equal(again, memory)
 
 
 @pytest.mark.parametrize("shape", [(), (3,), {"seen": (4,), "hidden": ()}])
@@ -151,6 +189,7 @@ def test_wrong_classes(tmp_path, no_hook, classes, message):
         ({"rate": [lambda step: 0.1]}, r"content\[\"rate\"\]\.0 must be .*functions and schedules"),
         ({1: X}, "content must be a dictionary with strings as keys; got the key 1"),
         ({"a": {2, 3}}, r"content\[\"a\"\] must be .*; got set"),
+        (np.ma.array([1.0, 2.0], mask=[True, False]), "content must be an array.*; got MaskedArray"),
         (np.array(["text"]), "content must be an array of numbers that files can hold; got <U4"),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 from enumerated import of_bits, of_layers, of_units
 
 import energyam as eam
-from energyam.partition import _enumerate
+from energyam.partition.exact import _enumerate
 
 KNOWN = {
     "bits": lambda: of_bits("polynomial_3", "zeros"),

@@ -9,33 +9,18 @@ for the name in all these files. Names that can't be called wrongly need none: s
 """
 
 import importlib
-import inspect
 import pathlib
 import pkgutil
 import re
-import types
 
 import pytest
 import wrong_use_rows
-
-import energyam as eam
+from right_calls import needs_rows, public_names
 
 HERE = pathlib.Path(__file__).parent
 MODULES = [found.name for found in pkgutil.iter_modules(wrong_use_rows.__path__)]
 TABLES = {name: getattr(importlib.import_module(f"wrong_use_rows.{name}"), "ROWS", []) for name in MODULES}
 ROWS = [(name, index) for name, rows in TABLES.items() for index in range(len(rows))]
-
-# What the library makes for its users, who don't call these.
-MADE_FOR_USERS = {
-    "Animation": "plotting.animate",
-    "Recall": "recall",
-    "Retrieved": "evaluation.retrieved",
-    "Samples": "sample",
-    "Flips": "a rule",
-    "States": "a rule",
-    "LanguageModel": "lm.load",
-    "MemoryStore": "lm.remember",
-}
 
 
 @pytest.mark.parametrize(("table", "index"), ROWS, ids=lambda part: str(part))
@@ -54,23 +39,6 @@ def test_wrong_values_are_refused_by_the_name_of_the_argument(table, index):
 
 def test_there_are_at_least_500_rows():
     assert sum(len(values) for rows in TABLES.values() for _, _, values in rows) >= 500
-
-
-def public_names():
-    for space in ("", *sorted({*eam._LAZY, "synapses"})):
-        module = getattr(eam, space) if space else eam
-        for name in module.__all__:
-            if callable(getattr(module, name)):
-                yield f"{space}.{name}".strip("."), getattr(module, name)
-
-
-def needs_rows(name, value):
-    """Not abstract classes, of which a test is below, nor named tuples, nor what takes no argument."""
-    if isinstance(value, type) and (value.__name__.startswith("Abstract") or issubclass(value, tuple)):
-        return False
-    if not isinstance(value, type | types.FunctionType) and not hasattr(value, "__wrapped__"):
-        return False  # a type alias, such as a Literal
-    return bool(inspect.signature(value).parameters) and name.split(".")[-1] not in MADE_FOR_USERS
 
 
 def test_every_public_name_has_rows():

@@ -1,5 +1,6 @@
 """Wrong use of `energyam.ising` is told in one line that names the argument."""
 
+import gzip
 import sys
 
 import jax.numpy as jnp
@@ -9,6 +10,7 @@ import pytest
 
 import energyam as eam
 
+GRAPH = b"3 2\n1 2 5\n3 2 -1\n"
 MEMORY = eam.HopfieldNetwork(np.ones((4, 4)) - np.eye(4))
 
 
@@ -23,6 +25,8 @@ def test_matrices_must_be_square_and_finite(function):
 def test_weights_of_a_graph_must_be_symmetric_and_states_fit():
     with pytest.raises(ValueError, match="weights must be symmetric"):
         eam.ising.max_cut(np.triu(np.ones((3, 3))))
+    with pytest.raises(ValueError, match=r"weights must be symmetric; got W\[1, 2\] = 3 and W\[2, 1\] = 0 "):
+        eam.ising.max_cut([[0, 1e5, 0], [1e5, 0, 3], [0, 0, 0]])
     with pytest.raises(ValueError, match=r"state must be \(3,\)"):
         eam.ising.cut_value(np.ones((3, 3)), np.ones(4))
 
@@ -38,6 +42,15 @@ def test_weights_of_a_graph_must_be_symmetric_and_states_fit():
         ("3 1\n1 2 nan\n", "line 2: a weight must be finite"),
         ("3\n", "line 1: must be 'n m'; got '3'"),
         ("0 0\n", "line 1: n must be at least 1"),
+        ("1000000 1\n1 2 1\n", "line 1: n must be at least 1 and at most 46,340"),
+        ("1_0 1\n1 2 1\n", "line 1: must be 'n m'; got '1_0 1'"),
+        ("3 1\n1 2 1_0\n", "line 2: must be 'i j w'; got '1 2 1_0'"),
+        ("3 1\n1 ٣ 1\n", "line 2: must be 'i j w'"),
+        ("3 1\n1 2 1e39\n", "line 2: a weight must be finite as float32; got 1e[+]39"),
+        ("3 2\n1 2 3e38\n2 1 3e38\n", "line 3: a weight must be finite as float32; got 6e[+]38"),
+        ("3 1\n1 2 -inf\n", "line 2: a weight must be finite"),
+        ("3 1\n1 2 " + "9" * 5000 + "\n", "line 2: a weight must be finite"),
+        ("3 1\n1 " + "9" * 5000 + " 1\n", "line 2: must be 'i j w'; got '1 9999.* …'"),
         ("3 2\n1 2 1\n", "must have m = 2 edges, as line 1 says; got 1"),
         ("", "must start with a line 'n m'"),
     ],
@@ -46,6 +59,39 @@ def test_a_malformed_graph_file_is_named_by_its_line(text, message, tmp_path):
     (tmp_path / "graph").write_text(text)
     with pytest.raises(ValueError, match=message):
         eam.ising.read_gset(tmp_path / "graph")
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (gzip.compress(GRAPH)[:-9], "is a damaged or truncated archive"),
+        (gzip.compress(GRAPH)[:-8] + bytes(8), "is a damaged or truncated archive: CRC"),
+        (gzip.compress(GRAPH)[:14] + bytes(9), "is a damaged or truncated archive"),
+        (b"3 1\n1 \xff 1\n", "line 2: must be text in UTF-8"),
+        (GRAPH.decode().encode("utf-16")[:-1], "line .*: must be text in UTF-8"),
+    ],
+)
+def test_a_damaged_graph_file_is_named(content, message, tmp_path):
+    (tmp_path / "graph.gz").write_bytes(content)
+    with pytest.raises(ValueError, match=r"graph\.gz.*" + message):
+        eam.ising.read_gset(tmp_path / "graph.gz")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_damage_of_a_graph_file_crashes_its_reader(seed, tmp_path):
+    """Bytes changed, cut off and put in, plain and packed: read, or refused with the path."""
+    rng, path = np.random.default_rng(seed), tmp_path / "graph"
+    for _ in range(100):
+        content = bytearray(gzip.compress(GRAPH) if rng.random() < 0.5 else GRAPH)
+        for at in rng.integers(0, len(content), rng.integers(1, 4)):
+            content[at] = rng.integers(256)
+        path.write_bytes(content[: rng.integers(1, 2 * len(content))])
+        try:
+            weights = eam.ising.read_gset(path)
+        except ValueError as error:
+            assert str(path) in str(error)
+        else:
+            assert np.isfinite(weights).all()
 
 
 @pytest.mark.parametrize("number", [0, -1, 2.5, True])

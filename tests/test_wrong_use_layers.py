@@ -75,7 +75,7 @@ def test_a_shape_that_is_a_number():
         ),
         (lambda: S.Patterns(jnp.ones(3), eam.ReLU()), r"patterns must be \(K, D\)"),
         (lambda: S.Patterns(W, eam.ReLU), "separation must be an instance"),
-        (lambda: S.Prediction(3), "predict must be a function or a module; got 3"),
+        (lambda: S.Prediction(3), "predict must be a function; got 3"),
         (lambda: S.Attention(jnp.ones((1, 2, 4)), jnp.ones((1, 3, 4))), r"key_weights must be \(1, 2, 4\)"),
         (lambda: S.Attention(jnp.ones((1, 2, 4)), jnp.ones((1, 2, 4)), -1.0), "beta must be positive"),
         (lambda: attention(adjacency=jnp.ones((2, 2))), r"adjacency must be \(N, N\) bool"),

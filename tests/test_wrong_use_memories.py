@@ -173,3 +173,38 @@ def test_outcomes_and_what_was_retrieved():
         evaluation.retrieved(eam.CHN(X), X[:3])
     with pytest.raises(ValueError, match="tolerance must lie between 0 and 1"):
         evaluation.retrieved(eam.CHN(X), X[0], tolerance=-1)
+
+
+SEARCHED = eam.KeyValueMemory(*PAIRS, eam.LogSumExp(1.0))
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: eam.nearest(SEARCHED, np.ones(5), 4), "k must be at most 3; got 4"),
+        (lambda: eam.nearest(SEARCHED, np.ones(5), 0), "k must be an integer of at least 1; got 0"),
+        (lambda: eam.nearest(SEARCHED, np.ones(4), 1), r"queries must be \(..., 5\); got shape \(4,\)"),
+        (lambda: eam.nearest(SEARCHED, np.full(5, np.nan), 1), "queries must be finite"),
+        (
+            lambda: eam.nearest(SEARCHED, np.ones(5), 1, recall_target=1.5),
+            "recall_target must be one finite number",
+        ),
+        (
+            lambda: eam.nearest(SEARCHED, np.ones(5), 1, recall_target=0),
+            "recall_target must be above 0; got 0",
+        ),
+        (lambda: eam.nearest(SEARCHED, np.ones(5), 1, approximate=1), "approximate must be True or False"),
+        (
+            lambda: eam.nearest(eam.HopfieldNetwork(np.eye(4)), np.ones(4), 1),
+            "memory must be a memory with pat",
+        ),
+        (
+            lambda: eam.nearest(np.ones((3, 5)), np.ones(5), 1),
+            "memory must be a memory with patterns.*got ndarr",
+        ),
+        (lambda: eam.KeyValueMemory(*PAIRS, eam.ReLU(), eam.Cosine), "similarity must be an instance"),
+    ],
+)
+def test_searching_for_the_nearest(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

@@ -129,7 +129,7 @@ def test_weights(weights, message):
         (X[0] * 0, {}, "query must be .* with entries ±1; got entries 0"),
         (np.full(8, np.nan), {}, "query must be .* got entries nan"),
         (X[0], {"max_steps": -1}, "max_steps must be an integer of at least 0; got -1"),
-        (X[0], {"key": None}, "key must be given, as the order is 'permutation'"),
+        (X[0], {"key": None}, "key must be given, as the order is 'colours'"),
         (X[0], {"update": eam.Asynchronous("uniform"), "key": None}, "key must be given"),
         (X[0], {"update": eam.GradientDescent(0.1)}, "GradientDescent needs continuous neurons"),
         (X[0], {"clamp": np.ones(5, bool)}, r"clamp must be \(8,\) bool; got shape \(5,\)"),
@@ -151,7 +151,7 @@ def test_rules_that_do_not_suit():
         eam.recall(modern, np.full(8, np.nan))
     with pytest.raises(ValueError, match="must have an energy"):
         eam.recall(object(), X[0])
-    with pytest.raises(ValueError, match="order must be 'permutation'"):
+    with pytest.raises(ValueError, match="order must be 'colours', 'permutation'"):
         eam.Asynchronous("random")
     for step_size in (0, -1, np.inf):
         with pytest.raises(ValueError, match="step_size must be positive"):

@@ -249,8 +249,10 @@ def test_energies_similarities_potentials_and_fields_of_another_shape():
     [
         ({"stop": lambda x, e: e}, r"stop must return one bool for one query; got shape \(\), dtype float32"),
         ({"stop": lambda x, e: x > 0}, r"stop must return one bool for one query; got shape \(8,\)"),
+        ({"stop": lambda x, e: bool(e < 0)}, r"stop must be a function of jax.numpy alone.*no bool\(…\), if"),
+        ({"stop": lambda x, e: e < 0 and e > -9}, "stop must be a function of jax.numpy alone"),
         ({"stop": lambda x, e: None}, "stop must return one bool for one query; got None"),
-        ({"stop": 3}, "stop must be a function of state and energy; got 3"),
+        ({"stop": 3}, "stop must be a function; got 3"),
         ({"key": 0}, "key must be a jax random key"),
         ({"key": jr.split(KEY, 2)}, "key must be one jax random key"),
         ({"update": eam.Asynchronous}, r"update must be an instance .*\(call it: Asynchronous\(\)\)"),

@@ -5,6 +5,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 
 import energyam as eam
 
@@ -93,6 +94,7 @@ BINARY = {
 OWN_BINARY = {
     "sdm": lambda X: eam.PatternSDM(X, 3),
     "hopfield_biased": lambda X: eam.HopfieldNetwork(eam.hebbian(X), ramp(X)),
+    "sparse": lambda X: ring(X, eam.Binary()),
     "float_patterns": lambda X: eam.DenseAM(
         X.astype(float) + ramp(X)[None], eam.LogSumExp(0.6), eam.Binary()
     ),
@@ -140,6 +142,7 @@ ZERO_ONE = {
     "energy_alone": lambda X: Biased(X.astype(float), ramp(X), eam.ZeroOne()),
     "hopfield": lambda X: eam.HopfieldNetwork(network(X), neurons=eam.ZeroOne()),
     "hopfield_biased": lambda X: eam.HopfieldNetwork(network(X, True), ramp(X), eam.ZeroOne()),
+    "sparse": lambda X: ring(X, eam.ZeroOne()),
 }
 
 # Units of three values, one after another: patterns of any whole entries, whose length is a multiple of 3.
@@ -183,6 +186,14 @@ SEPARATIONS = {
 def ramp(X):
     """One real number for each neuron, from −½ to ½."""
     return jnp.linspace(-0.5, 0.5, X.shape[1])
+
+
+def ring(X, neurons):
+    """Hebb's couplings between each neuron and the next two, and a hub: a sparse network of four colours."""
+    D = X.shape[1]
+    edges = {(i, (i + k) % D) for i in range(D) for k in (1, 2)} | {(0, i) for i in range(1, D, 2)}
+    edges = np.array(sorted({tuple(sorted(edge)) for edge in edges if edge[0] != edge[1]}))
+    return eam.SparseNetwork(edges, network(X)[tuple(edges.T)], ramp(X), neurons)
 
 
 def patterns(seed, K, D):

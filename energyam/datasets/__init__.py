@@ -1,6 +1,7 @@
 """Data sets: embedded pictures, noise, and what can be made or fetched."""
 
 from energyam.names import public_names
+from energyam.datasets.bars import bars_and_stripes as bars_and_stripes
 from energyam.datasets.episodes import Episode as Episode, add_rotations as add_rotations
 from energyam.datasets.episodes import sample_episode as sample_episode, split_classes as split_classes
 from energyam.datasets.downloads import FILES as FILES, Digits as Digits, cache_folder as cache_folder

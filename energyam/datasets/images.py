@@ -35,16 +35,19 @@ class Images(NamedTuple):
     names: list[str]
 
 
-def load_images(folder: str | Path, shape: Sequence[int] = (48, 48), binary: bool = True) -> Images:
-    """All pictures in a folder, in order of their file names, as ±1 patterns of one shape (H, W).
+def load_images(folder: str | Path, shape: Sequence[int] = (48, 48), binary: bool = False) -> Images:
+    """All pictures in a folder, in order of their file names, in one shape (H, W) and grey, from −1 to 1.
 
-    With `binary=False` they stay grey, from −1 (black) to 1 (white).
+    −1 is black and 1 white. With `binary=True` they are cut into ±1 patterns, as stencils and text want it.
 
-    Sub-folders and hidden files are passed over, and so are files without a picture's ending, such as
-    `notes.txt`, which a warning names.
+    Sub-folders and hidden files are passed over. So are files without a picture's ending, such as
+    `notes.txt`, and pictures that `load_image` can't read or that are all of one shade; warnings name both.
 
-    Raises `ValueError` for a folder that is not there or holds no picture, and as `load_image` does.
+    Raises `ValueError` for a folder that is not there or holds no picture that can be read, and for another
+    shape.
     """
+    checks.picture_shape(shape)
+    binary = checks.flag("binary", binary)
     folder = as_path(folder, "folder")
     if not folder.is_dir():
         raise ValueError(f"folder must be a folder of pictures; got {str(folder)!r}, which is none")
@@ -55,15 +58,30 @@ def load_images(folder: str | Path, shape: Sequence[int] = (48, 48), binary: boo
         got = f"{str(folder)!r} without any (sub-folders are not looked into)"
         raise ValueError(f"folder must hold pictures (.png, .jpg, .gif, …); got {got}")
     if len(pictures) < len(files):
-        names = [file.name for file in files if file not in pictures]
-        others = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        others = _listed([file.name for file in files if file not in pictures])
         warnings.warn(f"passed over in {str(folder)!r}, no pictures by their endings: {others}", stacklevel=2)
-    loaded = np.stack([load_image(file, shape, binary) for file in pictures])
-    return Images(loaded, [file.name for file in pictures])
+    loaded: dict[str, Picture] = {}
+    errors: list[str] = []
+    for file in pictures:
+        try:
+            loaded[file.name] = load_image(file, shape, binary)
+        except ValueError as error:
+            errors.append(f"{file.name} ({str(error).partition('; ')[2] or error})")
+    if not loaded:
+        raise ValueError(f"folder must hold pictures that can be read; got {_listed(errors)}")
+    if errors:
+        count = f"{len(errors)} of {len(pictures)} pictures"
+        warnings.warn(f"passed over in {str(folder)!r}, {count}: {_listed(errors)}", stacklevel=2)
+    return Images(np.stack(list(loaded.values())), list(loaded))
 
 
-def load_image(file: str | Path, shape: Sequence[int] = (48, 48), binary: bool = True) -> Picture:
-    """One picture as a ±1 pattern (H, W): dark −1, light +1; with `binary=False` in grey, from −1 to 1.
+def _listed(names: list[str]) -> str:
+    """The first five, and how many more there are."""
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def load_image(file: str | Path, shape: Sequence[int] = (48, 48), binary: bool = False) -> Picture:
+    """One picture (H, W) in grey, from −1 (black) to 1; with `binary=True` as ±1: dark −1, light +1.
 
     The middle is cropped to the shape's proportions and scaled; transparent parts are paper. The threshold
     is each picture's own: the grey that parts its pixels best into two groups. The lightest and the darkest

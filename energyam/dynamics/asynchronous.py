@@ -26,9 +26,11 @@ class Asynchronous(AbstractUpdate):
     values flip; one-hot units go to the best of their other values. Layers of other neurons must be clamped.
     A memory with a field and no energy is served too: its neurons follow the field, one at a time.
 
-    **Arguments:** `order`: `"permutation"`, every neuron once in a fresh random order; `"sequential"`,
-    every neuron once from first to last; `"uniform"`, D draws with replacement, which leave a share 1/e
-    of the neurons out of each step (convergence is then certified by testing every neuron).
+    **Arguments:** `order`: `"colours"`, every neuron once: those of one colour at once, colour by colour, in
+    a network that has colours (`SparseNetwork`), and in others as `"permutation"`; `"permutation"`, every
+    neuron once in a fresh random order; `"sequential"`, every neuron once from first to last; `"uniform"`, D
+    draws with replacement, which leave a share 1/e of the neurons out of each step (convergence is then
+    certified by testing every neuron).
 
     Raises `ValueError` for another order; in `recall` for a memory whose neurons don't move from value to
     value; and where a gradient is taken through it, as flips have none.
@@ -36,8 +38,8 @@ class Asynchronous(AbstractUpdate):
     Hopfield, PNAS 79 (1982).
     """
 
-    order: Literal["permutation", "uniform", "sequential"] = eqx.field(
-        static=True, default="permutation", converter=checked_order
+    order: Literal["colours", "permutation", "uniform", "sequential"] = eqx.field(
+        static=True, default="colours", converter=checked_order
     )
     moves_neurons = True
 
@@ -59,8 +61,8 @@ class Asynchronous(AbstractUpdate):
 
     def step(self, prepared: Ready, state: PyTree[Array], carry: Any, tick: Tick, clamp: Any) -> Step:
         view, once = view_of(prepared, state, clamp), self.order != "uniform"
-        order = tick.order(self.order, view.num_tries)
-        if view.units is None:
+        order = view.order(self.order, tick)
+        if view.units is None or order is None:
             swept = descend(view.flips, view.neurons, carry, order, once)
         else:
             swept = descend_units(view.flips, view.units, view.neurons, carry, order)

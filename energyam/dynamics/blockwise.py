@@ -36,8 +36,8 @@ class Block(NamedTuple):
 
 
 def _as_names(tokens):
-    if isinstance(tokens, str) or not all(isinstance(name, str) for name in tokens):
-        raise ValueError(f"tokens must be a tuple of names of layers, such as ('image',); got {tokens!r}")
+    if not isinstance(tokens, list | tuple) or not all(isinstance(name, str) for name in tokens):
+        raise ValueError(f"tokens must be a tuple of names of layers, such as ('image',); got {tokens!r:.80}")
     return tuple(tokens)
 
 

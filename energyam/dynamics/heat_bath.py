@@ -13,7 +13,7 @@ from energyam.dynamics.moves import Ready, View, check_moves, ready, view_of, wi
 from energyam.dynamics.temperature import Temperature, as_temperature, at_step, check_schedule
 from energyam.dynamics.update import AbstractUpdate, Step, Tick, as_flips, checked_order
 
-Order = Literal["permutation", "uniform", "sequential"]
+Order = Literal["colours", "permutation", "uniform", "sequential"]
 AFRESH = 100  # sweeps until what flips keep is computed anew, before rounding adds up
 
 
@@ -65,7 +65,7 @@ class AbstractFlipsAtRandom(AbstractUpdate):
 
     def step(self, prepared: Ready, state: PyTree[Array], carry: Chain, tick: Tick, clamp: Any) -> Step:
         view, once = view_of(prepared, state, clamp), self.order != "uniform"
-        order = tick.order(self.order, view.num_tries)
+        order = view.order(self.order, tick)
         temperature = at_step(self.temperature, tick.index).astype(view.neurons.state.dtype)
         noise = self._noise(view, order, temperature, tick.own)
         swept, kept = view.visit(self._kept(view, carry, tick, temperature), order, noise, once)
@@ -78,10 +78,12 @@ class AbstractFlipsAtRandom(AbstractUpdate):
         record, carry = as_flips(swept.flips, view.neurons.state.size), Chain(swept.energy, kept)
         return Step(view.rebuild(swept.state), carry, swept.energies, record, settled, accepted)
 
-    def _noise(self, view: View, order: Array, temperature: Array, key: PRNGKeyArray) -> Float[Array, "t n"]:
+    def _noise(
+        self, view: View, order: Array | None, temperature: Array, key: PRNGKeyArray
+    ) -> Float[Array, "t n"]:
         """The noise of each try, 0 at a temperature of 0."""
-        if view.units is None:
-            u = uniform_within(order.shape, view.neurons.state.dtype, key=key)
+        if view.units is None or order is None:
+            u = uniform_within((view.num_tries,), view.neurons.state.dtype, key=key)
             return -temperature * self.threshold(u)[:, None]
         noise = self.noise(view.units.counts(order), view.units.most, key=key)
         some = jnp.maximum(temperature, jnp.finfo(temperature.dtype).tiny)  # 0 times infinity is no number
@@ -116,7 +118,7 @@ class HeatBath(AbstractFlipsAtRandom):
     """
 
     temperature: Temperature = eqx.field(converter=as_temperature)
-    order: Order = eqx.field(static=True, default="permutation", converter=checked_order)
+    order: Order = eqx.field(static=True, default="colours", converter=checked_order)
 
     def threshold(self, u: Float[Array, "..."]) -> Float[Array, "..."]:
         return logit(u)
@@ -134,14 +136,14 @@ class Metropolis(AbstractFlipsAtRandom):
         P(flip i) = min(1, exp(change_i / T)),   change_i = E(x) − E(x with i flipped)
 
     More flips are taken than by `HeatBath`, and at T → 0 both are descent. Arguments, annealing and errors
-    are those of `HeatBath`. With the order "sequential" or "permutation" and a T so high that each try
+    are those of `HeatBath`. With any order but "uniform" and a T so high that each try
     flips, chains move in step: prefer `HeatBath` there.
 
     Metropolis, Rosenbluth, Rosenbluth, Teller & Teller, J. Chem. Phys. 21 (1953).
     """
 
     temperature: Temperature = eqx.field(converter=as_temperature)
-    order: Order = eqx.field(static=True, default="permutation", converter=checked_order)
+    order: Order = eqx.field(static=True, default="colours", converter=checked_order)
 
     def threshold(self, u: Float[Array, "..."]) -> Float[Array, "..."]:
         return jnp.log(u)

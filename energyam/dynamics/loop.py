@@ -205,7 +205,12 @@ def _status(run, state, energy, ending):
 
 
 def _stops(run, state, energy):
-    return one_bool(run.stop(state, energy), "stop must return one bool for one query")
+    try:
+        answer = run.stop(state, energy)
+    except jax.errors.ConcretizationTypeError as error:
+        wanted = "of jax.numpy alone, as it is compiled: no bool(…), if, and, or of what it is given"
+        raise ValueError(f"stop must be a function {wanted}") from error
+    return one_bool(answer, "stop must return one bool for one query")
 
 
 def _for_all(run, function, index, shared, of_each):

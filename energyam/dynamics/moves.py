@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from energyam import checks
 from energyam.dynamics.states import Layers, Move, declared_neurons, layers_of
+from energyam.dynamics.update import Tick
 from energyam.flips.abstract import AbstractFlips, Moving, Swept
 from energyam.flips.derived import EnergyFlips, SlopeFlips, scalar_energy
 from energyam.flips.sweep import any_descent, visit
@@ -31,17 +32,24 @@ class View(NamedTuple):
     has_energy: bool
     num_tries: int  # neurons, or units, that there are to try
 
-    def free_tries(self, order: Int[Array, " t"]) -> Bool[Array, " t"]:
+    def order(self, kind: str, tick: Tick) -> Int[Array, " t"] | None:
+        """In which order neurons, or units, are tried; None for that of the flips' colours."""
+        coloured = kind == "colours" and self.units is None and self.flips.colours() is not None
+        return None if coloured else tick.order(kind, self.num_tries)
+
+    def free_tries(self, order: Int[Array, " t"] | None) -> Bool[Array, " t"]:
         """Which of the tries are of neurons that may move."""
+        if order is None:
+            return self.neurons.free
         if self.units is None:
             return self.neurons.free[order]
         return self.neurons.free[jnp.asarray(self.units.entries[:, 0])[order]]
 
     def visit(
-        self, kept: Any, order: Int[Array, " t"], noise: Float[Array, "t n"], once: bool
+        self, kept: Any, order: Int[Array, " t"] | None, noise: Float[Array, "t n"], once: bool
     ) -> tuple[Swept, Any]:
         """A sweep with noise (t, n) that comes to the change of each of n other values."""
-        if self.units is None:
+        if self.units is None or order is None:
             return visit(self.flips, kept, self.neurons, order, -noise[:, 0], once)
         return visit_units(self.flips, kept, self.units, self.neurons, order, noise)
 

@@ -86,8 +86,8 @@ def recall(
     max_steps = checks.count("max_steps", max_steps, least=0)
     if key is not None:
         checks.key("key", key)
-    if stop is not None and not callable(stop):
-        raise ValueError(f"stop must be a function of state and energy; got {stop!r}")
+    if stop is not None:
+        checks.function("stop", stop)
     record, progress = checks.flag("record", record), checks.flag("progress", progress)
     run, batch, layers = checked_run(memory, query, "query", update, max_steps, clamp, stop, True)
     runner = _with_progress if progress else _run

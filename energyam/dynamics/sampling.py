@@ -5,11 +5,13 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree, Shaped
 
 from energyam import checks
+from energyam.diagnostics import split_rhat
 from energyam.dynamics import loop
 from energyam.dynamics.recall import checked_run, in_chunks
 from energyam.dynamics.states import as_working, check_memory
@@ -17,18 +19,30 @@ from energyam.dynamics.update import AbstractUpdate
 from energyam.shown import shown
 
 
-@shown()
+@shown("states energies acceptance rhat")
 class Samples(eqx.Module):
     """What chains came to.
 
     **Fields:** `states` (*chains, S, …): S samples of each chain, in the dtype of the start; `energies`
     (*chains, S): those of the samples, NaN or infinite where a chain got lost; `acceptance` (*chains): the
     share of proposals accepted after the discarded steps, None for rules that propose nothing.
+
+    An answer prints `rhat` beside these: above 1.01 its energies are not yet those of exp(−E/T).
     """
 
     states: PyTree[Shaped[Array, "..."]]
     energies: Float[Array, "*chains S"]
     acceptance: Float[Array, "*chains"] | None
+
+    @property
+    def rhat(self) -> float | None:
+        """Split-R̂ of the energies (`evaluation.split_rhat`), infinite where one is not finite; None for fewer
+        than 8 samples, and for numbers that can't be read yet, as within `jit`."""
+        energies = self.energies
+        if not checks.is_known(energies) or energies.shape[-1] < 8:
+            return None
+        chains = np.asarray(energies, np.float64).reshape(-1, energies.shape[-1])
+        return split_rhat(chains) if np.isfinite(chains).all() else float("inf")
 
 
 def sample(
@@ -58,7 +72,8 @@ def sample(
     - `clamp`: neurons that stay as they are, as in `recall`: the chains then sample the others given these.
     - `progress`: whether to show a bar; the same samples come out.
 
-    No chain ever stops early, and none is called converged (see `evaluation.split_rhat`). Each has noise of
+    No chain ever stops early, and none is called converged: look at `Samples.rhat` and at
+    `plotting.chains`. Each has noise of
     its own, and a chain alone gives the samples of the first of a batch with the same key. Only the S states
     are stored, whatever `every` and `discard` are.
 
@@ -71,6 +86,7 @@ def sample(
     discard = checks.count("discard", discard, least=0)
     steps = checks.count("discard + num_samples · every", discard + num_samples * every)
     checks.key("key", key)
+    progress = checks.flag("progress", progress)
     check_memory(memory)
     if not checks.has_method(memory, "energy"):
         raise ValueError(f"memory must have an energy(state) to sample; {type(memory).__name__} has none")

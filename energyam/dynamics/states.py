@@ -6,12 +6,14 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import jax.random as jr
 import numpy as np
 from jax.tree_util import keystr
 from jax.typing import ArrayLike
-from jaxtyping import Array, Bool, PyTree
+from jaxtyping import Array, Bool, PRNGKeyArray, PyTree
 
 from energyam import checks
+from energyam.dynamics.update import AbstractUpdate
 from energyam.linalg import float_dtype
 from energyam.memories.continuous import Free
 from energyam.memories.neurons import AbstractNeurons, Binary
@@ -38,6 +40,8 @@ def check_memory(memory: Any) -> None:
     """Raise `ValueError` unless `memory` is an object with an energy or a field."""
     if isinstance(memory, type):
         raise ValueError(f"memory must be an object, not the class {memory.__name__}; make one first")
+    if isinstance(memory, AbstractUpdate):
+        raise ValueError(f"memory must be a memory; got the rule {type(memory).__name__}")
     if not checks.has_method(memory, "energy") and not checks.has_method(memory, "field"):
         raise ValueError(f"memory must have an energy(state) method; got {type(memory).__name__}")
 
@@ -136,6 +140,13 @@ def _neurons_of(memory, structure, flipping):
     return tuple(found)
 
 
+def random_layer(neurons: AbstractNeurons, shape: Shape, *, key: PRNGKeyArray) -> Array:
+    """A layer that nothing pulls at, at a temperature of 1; of neurons that can't be drawn, normal numbers
+    taken to the nearest values."""
+    drawn = neurons.draw(jnp.zeros(shape), jnp.zeros(()), jnp.ones(()), key=key)
+    return neurons.retract(jr.normal(key, shape)) if drawn is None else drawn
+
+
 class Batch(NamedTuple):
     """States as checked, in the dtypes given, with their leading axes."""
 
@@ -152,7 +163,10 @@ def checked_states(layers: Layers, states: PyTree[ArrayLike], name: str) -> Batc
     checked, axes = [], None
     for label, shape, neurons, leaf in zip(layers.names, layers.shapes, layers.neurons, leaves, strict=True):
         own, one_axis = name + label, len(shape) == 1
+        given = getattr(leaf, "dtype", np.dtype(bool))
         leaf = neurons.check(own, leaf, "... D" if one_axis else " ".join(["...", *map(str, shape)]))
+        if jnp.issubdtype(given, jnp.integer) and jnp.issubdtype(leaf.dtype, jnp.integer):
+            leaf = leaf.astype(jnp.result_type(given))  # int8, in which memories work, wraps in state @ state
         own_axes = leaf.shape[: leaf.ndim - len(shape)]
         if leaf.shape[len(own_axes) :] != shape:
             wanted = ", ".join(["...", *map(str, shape)])
@@ -236,8 +250,8 @@ def _checked_clamp(name, value, shape, axes, neurons):
         if not isinstance(value, jax.Array):
             host = isinstance(value, bool | np.ndarray)
             value = np.asarray(value) if host else jnp.asarray(None if isinstance(value, str) else value)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} must be bools; got {value!r}") from None
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"{name} must be bools; got {value!r:.80}") from None
     array, fits = value, value.dtype == bool
     try:
         fits = fits and jnp.broadcast_shapes(array.shape, (*axes, *shape)) == (*axes, *shape)

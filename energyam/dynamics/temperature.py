@@ -17,7 +17,7 @@ _LOOKED_AT = 4096  # steps of a schedule that are looked at before a run
 def as_temperature(temperature: ArrayLike | Schedule) -> Temperature:
     """A temperature above 0 as a float, or a schedule as it is; raises `ValueError` for others."""
     if callable(temperature):
-        check_schedule(temperature, 1)
+        check_schedule(checks.function("temperature", temperature), 1)
         return temperature
     return checks.positive_float("temperature", temperature)
 
@@ -30,7 +30,8 @@ def at_step(temperature: Temperature, index: Int[Array, ""]) -> Float[Array, ""]
     """
     if not callable(temperature):
         return jnp.asarray(temperature)
-    now, first = (jnp.asarray(temperature(i), float) for i in (index, jnp.zeros_like(index)))
+    found = (checks.as_array("temperature", temperature(i), "...") for i in (index, jnp.zeros_like(index)))
+    now, first = (T.astype(float) for T in found)
     return jnp.where(jnp.abs(now) <= 8 * jnp.finfo(now.dtype).eps * first, 0, now)
 
 

@@ -12,14 +12,14 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 from energyam.abilities import check_written, optional
 from energyam.shown import shown
 
-ORDERS = ("permutation", "uniform", "sequential")  # in which the neurons of a step are tried
+ORDERS = ("colours", "permutation", "uniform", "sequential")  # in which the neurons of a step are tried
 _MOST_PLACE_BITS = 20  # 12 bits of a word remain random
 
 
 def checked_order(order: str) -> str:
     """`order`, if it is one of `ORDERS`; raises `ValueError` otherwise."""
     if not isinstance(order, str) or order not in ORDERS:
-        raise ValueError(f"order must be 'permutation', 'uniform' or 'sequential'; got {order!r}")
+        raise ValueError(f"order must be 'colours', 'permutation', 'uniform' or 'sequential'; got {order!r}")
     return order
 
 
@@ -52,7 +52,7 @@ class Tick(eqx.Module):
 
     def order(self, kind: str, num: int) -> Int[Array, " num"]:
         """The numbers 0 … num − 1 in the order in which they are tried, one of `ORDERS`, shared by the
-        batch."""
+        batch; for "colours" a permutation, as where there are none."""
         if kind == "sequential":
             return jnp.arange(num)
         if self._shared is None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
+import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from energyam.abilities import check_written, optional
@@ -46,6 +47,21 @@ class Swept(NamedTuple):
     energy: Float[Array, ""]
     energies: Float[Array, " t"]
     flips: Int[Array, " t"]
+
+
+class Turns(NamedTuple):
+    """What all neurons did colour by colour: the state, what is kept of it, and in the order of the colours
+    which ones moved, and by how much each lowered the energy in its turn (0 where it stayed)."""
+
+    state: Float[Array, " N"]
+    kept: Any
+    moved: Bool[Array, " N"]
+    gains: Float[Array, " N"]
+
+
+def exceeds(change: Change, threshold: Float[Array, "..."]) -> Bool[Array, "..."]:
+    """Whether a change lies above its threshold. At 0, descent, it must do so beyond its error."""
+    return change.value > threshold + jnp.where(threshold == 0, change.error, 0)
 
 
 class AbstractFlips(eqx.Module):
@@ -110,6 +126,18 @@ class AbstractFlips(eqx.Module):
     def enclosure(self, kept: Any, steps: Float[Array, " b"]) -> Enclosure | None:
         """The lowest and the highest possible change of each neuron. Write it where one product bounds the
         changes of many neurons: a sweep then examines exactly those that it leaves open."""
+        return None
+
+    @optional
+    def colours(self) -> Int[Array, " N"] | None:
+        """All neurons, colour by colour: no move of one changes what a move of another of its colour does.
+        Write it, with `by_colour`, where the interactions are few."""
+        return None
+
+    @optional
+    def by_colour(self, kept: Any, neurons: Moving, thresholds: Float[Array, " N"]) -> Turns | None:
+        """The moves of all free neurons in the order of `colours`, decided by `exceeds` exactly as one after
+        another, with the threshold of each in that order."""
         return None
 
     @optional

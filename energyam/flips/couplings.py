@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from energyam.flips.abstract import AbstractFlips, Change, Entries, Vector
 from energyam.flips.overlaps import changes_of_pairs
-from energyam.linalg import dot, float_dtype
+from energyam.linalg import dot, float_dtype, power_of_two
 
 _ROUNDINGS = 8  # units of rounding of a field, relative to Σ |W_ij|
 
@@ -60,7 +60,9 @@ class CouplingFlips(AbstractFlips):
 
     def typical_field(self) -> Float[Array, ""]:
         pairs = jnp.fill_diagonal(self.weights, 0, inplace=False)
-        return jnp.sqrt(jnp.mean(jnp.sum(pairs**2, axis=1) + self.bias**2))
+        scale = power_of_two(pairs, self.bias).astype(self.bias.dtype)
+        pairs, bias = pairs.astype(self.bias.dtype) / scale, self.bias / scale
+        return scale * jnp.sqrt(jnp.mean(jnp.sum(pairs**2, axis=1) + bias**2))
 
     def _at(self, i):
         return i if self.neurons is None else self.neurons[i]

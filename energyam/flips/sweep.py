@@ -11,17 +11,16 @@ product for all queries; conditions of loops and branches are shared by the batc
 import contextlib
 import functools
 from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from equinox.internal import unvmap_all, unvmap_any
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from energyam.flips import plan as table
-from energyam.flips.abstract import AbstractFlips, Change, Moving, Swept
+from energyam.flips.abstract import AbstractFlips, Moving, Swept, exceeds
 from energyam.flips.seldom import where_needed
 from energyam.linalg import dot
 
@@ -37,17 +36,24 @@ class _Block(NamedTuple):
 
 
 def descend(
-    flips: AbstractFlips, neurons: Moving, energy: Float[Array, ""], order: Int[Array, " t"], once: bool
+    flips: AbstractFlips,
+    neurons: Moving,
+    energy: Float[Array, ""],
+    order: Int[Array, " t"] | None,
+    once: bool,
 ) -> Swept:
     """Try the neurons of `order`; each free one moves if, and only if, that lowers the energy.
 
     `energy` is that of the state as recorded so far (infinity where nothing is). What is kept is made
-    afresh, so no rounding is carried from sweep to sweep. `once` says that no neuron comes twice, which
+    afresh, so no rounding is carried from sweep to sweep. An `order` of None is that of the flips' colours.
+    `once` says that no neuron comes twice, which
     allows the short cut behind a leading pattern.
     """
     kept = flips.start(neurons.state)
     energy = jnp.minimum(energy, flips.energy(kept, neurons.state))
-    how = planned(flips, kept, neurons, order, True)
+    if order is None:
+        return _by_colour(flips, neurons, kept, energy, jnp.zeros_like(neurons.state))[0]
+    how = table.planned(flips, kept, neurons, order, True)
     if how is None:
         return _one_by_one(flips, neurons, kept, energy, order, None)[0]
 
@@ -70,30 +76,6 @@ def descend(
     return lax.cond(unvmap_all(leader.leads), functools.partial(leader.follow, neurons, energy, order), unled)
 
 
-def planned(
-    flips: AbstractFlips, kept: Any, neurons: Moving, order: Int[Array, " t"], descends: bool
-) -> table.Plan | None:
-    """How to decide blocks of neurons; None for neurons that go one after another."""
-    seen, tries = flips.block(order[:1]), order.shape[0]
-    if seen is None:
-        return None
-    on_cpu = (table.asked_for[-1] if table.asked_for else jax.default_backend()) == "cpu"
-    pairs = flips.own_couplings() is not None
-    bounded = not pairs and seen.enclosure(kept, neurons.steps[:1]) is not None
-    rounds = pairs or seen.changes(kept) is not None
-    if rounds and not bounded:
-        n = table.queries.get()
-        where = "accelerator" if not on_cpu else "one" if n == 1 else "few" if n < table.FEW else "many"
-        looks_first = where == "one" or (descends and where == "few")
-        return table.Plan("rounds", min(table.COUPLED[where], tries), looks_first)
-    if not bounded:
-        return None
-    how: Literal["rounds", "bounds"] = "rounds" if rounds and not on_cpu else "bounds"
-    most, least, floats = table.SIZES[how]
-    width = max(map(np.size, jax.tree.leaves(kept)), default=1)
-    return table.Plan(how, min(most, max(least, floats // width), tries), bounded=True)
-
-
 @contextlib.contextmanager
 def for_queries(number: int) -> Iterator[None]:
     """Within it, what is traced is for a batch of so many queries."""
@@ -108,16 +90,21 @@ def visit(
     flips: AbstractFlips,
     kept: Any,
     neurons: Moving,
-    order: Int[Array, " t"],
+    order: Int[Array, " t"] | None,
     thresholds: Float[Array, " t"],
     once: bool,
 ) -> tuple[Swept, Any]:
     """Try the neurons of `order`; a free one moves if its change of energy lies above its threshold.
 
+    An `order` of None is that of the flips' colours.
+
     Takes and gives what is `kept` of the state. Of a network `flips.start` costs as much as a sweep, so runs
     of many sweeps carry what they keep.
     """
-    energy, how = flips.energy(kept, neurons.state), planned(flips, kept, neurons, order, False)
+    energy = flips.energy(kept, neurons.state)
+    if order is None:
+        return _by_colour(flips, neurons, kept, energy, thresholds)
+    how = table.planned(flips, kept, neurons, order, False)
     if how is None:
         return _one_by_one(flips, neurons, kept, energy, order, thresholds)
     return _in_blocks(flips, neurons, kept, energy, order, thresholds, once, how)
@@ -125,14 +112,9 @@ def visit(
 
 def any_descent(flips: AbstractFlips, neurons: Moving) -> tuple[Bool[Array, ""], Float[Array, ""]]:
     """Whether the move of some free neuron would lower the energy; and the energy."""
-    order = jnp.arange(neurons.state.shape[0])
+    order = jnp.arange(neurons.state.shape[0]) if flips.colours() is None else None
     swept = descend(flips, neurons, jnp.asarray(jnp.inf, neurons.state.dtype), order, once=False)
     return (swept.flips >= 0).any(), flips.energy(flips.start(neurons.state), neurons.state)
-
-
-def exceeds(change: Change, threshold: Float[Array, "..."]) -> Bool[Array, "..."]:
-    """Whether a change lies above its threshold. At 0, descent, it must do so beyond its error."""
-    return change.value > threshold + jnp.where(threshold == 0, change.error, 0)
 
 
 def lowered(energy: Float[Array, "..."], change: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -145,6 +127,13 @@ def _steps_now(neurons, state, i):
     """What a move adds to neurons now: back, where they have moved. (Carried, XLA would copy it each try.)"""
     steps = neurons.steps[i]
     return jnp.where(2 * jnp.abs(state[i] - neurons.state[i]) > jnp.abs(steps), -steps, steps)
+
+
+def _by_colour(flips, neurons, kept, energy, thresholds):
+    state, kept, moved, gains = flips.by_colour(kept, neurons, thresholds)
+    # The last energy is a sum of its own: where nobody asks for the others, they are not computed.
+    energies = jnp.append(lowered(energy, jnp.cumsum(gains[:-1])), lowered(energy, jnp.sum(gains)))
+    return Swept(state, energies[-1], energies, jnp.where(moved, flips.colours(), -1)), kept
 
 
 def _one_by_one(flips, neurons, kept, energy, order, thresholds):

@@ -1,71 +1,85 @@
-"""The lowest state of a memory of discrete neurons: many chains, cooled together, and a proof at the end."""
+"""The lowest state of a problem, or of a memory of discrete neurons: many chains, ended by descent."""
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, PRNGKeyArray
 
 from energyam import checks
-from energyam.dynamics.asynchronous import Asynchronous, is_local_minimum
+from energyam.dynamics.asynchronous import Asynchronous
 from energyam.dynamics.heat_bath import HeatBath
 from energyam.dynamics.moves import check_moves, ready, view_of
 from energyam.dynamics.recall import recall
-from energyam.dynamics.states import layers_of
+from energyam.dynamics.states import checked_states, layers_of, random_layer
 from energyam.dynamics.temperature import Schedule
+from energyam.dynamics.tempering import Replicas, Tempering
 from energyam.dynamics.update import Tick
 from energyam.flips.sweep import for_queries
-from energyam.shown import shown
+from energyam.ising.answers import Minimum, answer_of, energies_of
+from energyam.ising.problem import Problem
+from energyam.linalg import power_of_two
 
-_HOT, _COLD = 1.2, 0.05  # where cooling starts and ends, in typical fields
+Start = Any  # a Minimum, states of the memory, or answers by label
+
+_HOT, _WARM, _COLD = 1.2, 0.4, 0.05  # where cooling starts, at random or at given states, and ends
 _LISTED = 4096  # the list of temperatures is as long as a multiple of this
 _DESCENT = 1000  # sweeps at T = 0, at most; few are needed
 
 
-@shown("energy is_minimum energies state")
-class Minimum(NamedTuple):
-    """The lowest state of all chains, its energy, and the last energy of each chain (num_chains,).
-
-    `is_minimum`: whether no flip of a single neuron lowers the energy further (see
-    `energyam.is_local_minimum`). That no other state lies lower is for none of these searches to prove.
-    """
-
-    state: PyTree[Array]
-    energy: Float[Array, ""]
-    is_minimum: Bool[Array, ""]
-    energies: Float[Array, " num_chains"]
-
-
 def minimize(
-    memory: Any, num_chains: int, num_sweeps: int, schedule: Schedule | None = None, *, key: PRNGKeyArray
+    memory: Any,
+    num_chains: int,
+    num_sweeps: int,
+    schedule: Schedule | None = None,
+    start: Start | None = None,
+    method: Literal["annealing", "tempering"] = "annealing",
+    *,
+    key: PRNGKeyArray,
 ) -> Minimum:
-    """Search the lowest state of a memory by simulated annealing of many chains, ended by descent.
+    """Search the lowest state of a problem by many chains, ended by descent.
 
     Each sweep is one of `HeatBath`: every neuron once, in an order that all chains share. In a network a
     block of neurons costs one matrix product for all chains. Nothing grows with the number of sweeps but the
-    list of temperatures. The first n of a number of chains are those of n chains.
+    list of temperatures. The chains of a smaller number are among those of a larger one. Of a `Problem`,
+    descent ends in double precision, by the couplings as they were given.
 
     **Arguments:**
 
-    - `memory`: one whose neurons move from value to value, ±1, 0/1 or one-hot, with a `state_shape`, say a
-      `HopfieldNetwork`.
+    - `memory`: a `Problem`; or a memory whose neurons move from value to value, ±1, 0/1 or one-hot, with a
+      `state_shape`, say a `HopfieldNetwork`.
     - `num_chains`: how many chains start, each at a random state. They share the matrix products, so 64
       cost far less than 64 times one.
     - `num_sweeps`: sweeps of each chain, before those at T = 0 that end it.
     - `schedule`: `schedule(sweep)` → T, as in optax, from 0 to `num_sweeps` − 1; T = 0 is descent. By
       default T falls evenly from 1.2 to .05 times the size of a typical field: √(mean_i (Σ_j W_ij² + b_i²))
-      in a network of ±1 neurons, else half the root mean square of the changes at a random state.
+      in a network of ±1 neurons, else half the root mean square of the changes at a random state. With
+      `start` it falls from .4.
+    - `start`: where chains start: a `Minimum` found before, states (D,) or (n, D) of the memory, or, of a
+      problem, an answer {label: value} or a list of these. Fewer than `num_chains` are taken in turn. No
+      chain ends above its start.
+    - `method`: "annealing" cools all chains together. "tempering" keeps each at a temperature of its own,
+      which neighbours exchange as `Tempering` does; descent starts at the lowest state that was seen at each,
+      after a sweep. `schedule(chain)` is then the temperature of each, by default from 1.2 to .05 with equal
+      ratios. It needs at least 2 chains, and no cooling to be chosen for problems with many traps.
 
-    Raises `ValueError` for a memory of other neurons or without `state_shape`, for numbers below 1, and
-    for a schedule that is not a function, goes below 0 or is not finite.
+    Raises `ValueError` for a memory of other neurons or without `state_shape`, for numbers below 1, for a
+    schedule that is not a function, goes below 0 or is not finite, and for other starts and methods.
 
-    Kirkpatrick, Gelatt & Vecchi, Science 220 (1983).
+    Kirkpatrick, Gelatt & Vecchi, Science 220 (1983); Hukushima & Nemoto, J. Phys. Soc. Jpn. 65 (1996).
     """
     num_chains, num_sweeps = checks.count("num_chains", num_chains), checks.count("num_sweeps", num_sweeps)
+    tempers = checks.one_of("method", method, ("annealing", "tempering")) == "tempering"
+    if tempers and num_chains < 2:
+        raise ValueError(f"num_chains must be at least 2 for tempering; got {num_chains}")
     checks.key("key", key)
+    problem = memory if isinstance(memory, Problem) else None
+    memory = memory.memory if isinstance(memory, Problem) else memory
     check_moves(memory, "annealing", "use eam.sample(memory, start, eam.Langevin(step_size, schedule), …)")
     if getattr(memory, "state_shape", None) is None:
         got = f"{type(memory).__name__} has none"
@@ -73,22 +87,60 @@ def minimize(
     layers = layers_of(memory, None, True)
     of_start, of_sweeps = jr.split(key)
     states = _starts(layers.neurons, layers.shapes, layers.structure, num_chains, of_start)
-    temperatures = _temperatures(memory, jax.tree.map(lambda leaf: leaf[0], states), schedule, num_sweeps)
-    states = _annealed(memory, states, temperatures, of_sweeps)
+    first = states if start is None else _given(problem, layers, start, states)
+    hot, number = _HOT if start is None else _WARM, num_chains if tempers else num_sweeps
+    ladder = (
+        hot * (_COLD / hot) ** jnp.linspace(0, 1, number) if tempers else jnp.linspace(hot, _COLD, number)
+    )
+    temperatures = _temperatures(memory, jax.tree.map(lambda leaf: leaf[0], states), schedule, ladder)
+    if tempers:
+        rule = Tempering(temperatures, HeatBath(1.0))
+        states = _tempered(memory, first, rule, jnp.asarray(num_sweeps), of_sweeps)
+    else:
+        states = _annealed(memory, first, temperatures, of_sweeps)
+    if start is not None:
+        states = _lower(problem, memory, states, first)
     states = recall(memory, states, Asynchronous("sequential"), _DESCENT, record=False).state
-    energies = _energies(memory, states)
-    best = jnp.argmin(jnp.where(jnp.isnan(energies), jnp.inf, energies))
-    lowest = jax.tree.map(lambda leaf: leaf[best], states)
-    return Minimum(lowest, energies[best], is_local_minimum(memory, lowest), energies)
+    return answer_of(problem, memory, states)
 
 
-def _temperatures(memory, state, schedule, num_sweeps):
+def _given(problem, layers, start, random):
+    """The starts of all chains, from those given, in turn."""
+    if isinstance(start, Minimum):
+        start = start.states
+    one = isinstance(start, Mapping)
+    several = isinstance(start, list | tuple) and start and all(isinstance(each, Mapping) for each in start)
+    if problem is not None and (one or several):
+        rows = [problem.row(answer, "start") for answer in ([start] if one else start)]
+        start = problem.states(np.stack(rows))
+    states, axes = checked_states(layers, start, "start")
+    if len(axes) > 1:
+        raise ValueError(f"start must be one state or (n, D) of them; got leading axes {axes}")
+
+    def spread(leaf, like):
+        leaf = jnp.asarray(leaf) if axes else jnp.asarray(leaf)[None]
+        return leaf[jnp.arange(like.shape[0]) % leaf.shape[0]].astype(like.dtype)
+
+    return jax.tree.map(spread, states, random)
+
+
+def _lower(problem, memory, states, starts):
+    """Of each chain the end, or the start where that lies lower."""
+    lower = energies_of(problem, memory, starts) < energies_of(problem, memory, states)
+
+    def choose(old, new):
+        return jnp.where(lower.reshape(-1, *[1] * (new.ndim - 1)), old, new)
+
+    return jax.tree.map(choose, starts, states)
+
+
+def _temperatures(memory, state, schedule, ladder):
     if schedule is None:
-        return _typical_field(memory, state) * jnp.linspace(_HOT, _COLD, num_sweeps)
+        return _typical_field(memory, state) * ladder
     if not callable(schedule):
         hint = "(lambda sweep: T for a constant T)"
         raise ValueError(f"schedule must be a function of the sweep; got {schedule!r} {hint}")
-    temperatures = checks.as_floats("schedule", jax.vmap(schedule)(jnp.arange(num_sweeps)), "num_sweeps")
+    temperatures = checks.as_floats("schedule", jax.vmap(schedule)(jnp.arange(len(ladder))), str(len(ladder)))
     if not checks.passes(lambda T: (T >= 0).all(), temperatures):
         first = int(jnp.argmax(temperatures < 0))
         got = f"{float(temperatures[first]):g} at sweep {first}"
@@ -103,22 +155,18 @@ def _typical_field(memory, state):
     if known is not None and all(one.values == (-1, 1) for one in layers_of(memory, state, True).neurons):
         return known
     changes, present = view.changes()
-    return 0.5 * jnp.sqrt(jnp.mean(changes**2, where=present))
+    scale = power_of_two(jnp.where(present, changes, 0)).astype(changes.dtype)
+    return 0.5 * scale * jnp.sqrt(jnp.mean((changes / scale) ** 2, where=present))
 
 
 @eqx.filter_jit
 def _starts(neurons, shapes, structure, num_chains, key):
     def start(chain):
         keys = jr.split(jr.fold_in(key, chain), len(shapes))
-        return jax.tree.unflatten(structure, list(map(_random_layer, neurons, shapes, keys)))
+        layers = zip(neurons, shapes, keys, strict=True)
+        return jax.tree.unflatten(structure, [random_layer(one, shape, key=k) for one, shape, k in layers])
 
     return jax.vmap(start)(jnp.arange(num_chains))
-
-
-def _random_layer(neurons, shape, key):
-    zeros = jnp.zeros(shape)
-    drawn = neurons.draw(zeros, jnp.zeros(()), jnp.ones(()), key=key)
-    return neurons.retract(jr.normal(key, shape)) if drawn is None else drawn
 
 
 def _annealed(memory, states, temperatures, key):
@@ -148,5 +196,23 @@ def _swept(memory, states, temperatures, num_sweeps, key):
 
 
 @eqx.filter_jit
-def _energies(memory, states):
-    return jax.vmap(memory.energy)(states)
+def _tempered(memory, states, rule, num_sweeps, key):
+    """The lowest state that was seen at each temperature, in sweeps that exchange states between them."""
+    prepared, num = rule.prepare(memory), rule.temperatures.shape[0]
+    init = lambda state: rule.update.init(prepared.inner, state, Tick(jnp.zeros((), int), None, None))  # noqa: E731
+    start = Replicas(states, jax.vmap(init)(states), jax.vmap(memory.energy)(states))
+
+    def sweep(index: Array, at: Any) -> Any:
+        replicas, lowest, energies = at
+        tick = Tick(index, *jr.split(jr.fold_in(key, index)))
+        with for_queries(num):
+            replicas = rule.step(prepared, None, replicas, tick, None).carry
+        lower = replicas.energies < energies
+
+        def choose(new, old):
+            return jnp.where(lower.reshape(-1, *[1] * (old.ndim - 1)), new, old)
+
+        lowest = jax.tree.map(choose, replicas.states, lowest)
+        return replicas, lowest, jnp.minimum(replicas.energies, energies)
+
+    return lax.fori_loop(0, num_sweeps, sweep, (start, start.states, start.energies))[1]

@@ -10,8 +10,9 @@ from jaxtyping import Array, ArrayLike, Float
 
 from energyam import checks
 from energyam.dynamics.update import AbstractUpdate, States, Step, Tick
-from energyam.linalg import dot
+from energyam.linalg import power_of_two
 from energyam.memories.hopfield import HopfieldNetwork
+from energyam.memories.sparse_network import SparseNetwork
 
 Vector = Float[Array, " D"]
 
@@ -19,10 +20,9 @@ _SPREAD = 0.1  # positions and momenta start between −.1 and .1
 
 
 class _Network(NamedTuple):
-    memory: HopfieldNetwork
-    couplings: Float[Array, "D D"]  # without the diagonal
-    bias: Vector
-    strength: Float[Array, ""]  # c = ½ √(D − 1) / ‖J‖
+    memory: Any
+    scaled: Any  # without the diagonal, and divided by about the largest coupling or field
+    strength: Float[Array, ""]  # c = ½ √(D − 1) / ‖J‖, of the scaled couplings
 
 
 class _Motion(NamedTuple):
@@ -31,9 +31,10 @@ class _Motion(NamedTuple):
 
 
 class SimulatedBifurcation(AbstractUpdate):
-    """A search for the lowest state of a `HopfieldNetwork`: one matrix product moves all its neurons.
+    """A search for the lowest state of a network: one matrix product moves all its neurons.
 
-    Positions u and momenta v, from small random ones, with J the couplings without their diagonal:
+    Positions u and momenta v, from small random ones, with J the couplings without their diagonal, and J and
+    b divided by a power of two near the largest of them:
 
         v ← v + dt (−(1 − a) u + c (J z + b)),   u ← u + dt v,   c = ½ √(D − 1) / ‖J‖
 
@@ -44,7 +45,8 @@ class SimulatedBifurcation(AbstractUpdate):
 
     **Arguments:** `num_steps`: steps until a = 1; give `recall` as many as `max_steps`; `step_size`: dt;
     `discrete`: which of the two. Raises `ValueError` for `num_steps` below 1, a step size not above 0, and in
-    `recall` for another memory or a missing key.
+    `recall` for a memory that is no `HopfieldNetwork`, `SparseNetwork` or `Problem` of ±1 neurons, or a
+    missing key.
 
     Goto et al., Science Advances 7 (2021).
     """
@@ -56,12 +58,19 @@ class SimulatedBifurcation(AbstractUpdate):
     discrete: bool = eqx.field(static=True, default=True, converter=partial(checks.flag, "discrete"))
 
     def prepare(self, memory: Any) -> _Network:
-        memory = checks.instance("memory", memory, HopfieldNetwork)
-        couplings = jnp.fill_diagonal(memory.weights, 0, inplace=False)
-        D, norm = memory.num_neurons, jnp.linalg.norm(couplings)
-        bias = jnp.zeros(D) if memory.bias is None else memory.bias
-        strength = 0.5 * (D - 1) ** 0.5 / jnp.where(norm > 0, norm, 1)
-        return _Network(memory, couplings, bias, strength)
+        inner, sparse = getattr(memory, "memory", memory), SparseNetwork
+        inner = inner if isinstance(inner, sparse) else checks.instance("memory", inner, HopfieldNetwork)
+        if inner.neurons.values != (-1, 1):
+            raise ValueError(f"memory must have ±1 neurons; got {inner.neurons!r:.80} (eam.Binary())")
+        J = inner.weights if inner.weights.ndim == 1 else jnp.fill_diagonal(inner.weights, 0, inplace=False)
+        fields = jnp.zeros(1) if inner.bias is None else inner.bias
+        scale = power_of_two(J, fields)
+        scaled = eqx.tree_at(lambda m: m.weights, inner, J / scale.astype(J.dtype))
+        if inner.bias is not None:
+            scaled = eqx.tree_at(lambda m: m.bias, scaled, inner.bias / scale.astype(inner.bias.dtype))
+        norm = jnp.linalg.norm(scaled.weights) * (2 if J.ndim == 1 else 1) ** 0.5
+        strength = 0.5 * (inner.num_neurons - 1) ** 0.5 / jnp.where(norm > 0, norm, 1)
+        return _Network(memory, scaled, strength)
 
     def init(self, prepared: _Network, state: Vector, tick: Tick) -> _Motion:
         return _Motion(*jr.uniform(tick.own, (2, *state.shape), state.dtype, -_SPREAD, _SPREAD))
@@ -69,7 +78,7 @@ class SimulatedBifurcation(AbstractUpdate):
     def step(self, prepared: _Network, state: Vector, carry: _Motion, tick: Tick, clamp: Any) -> Step:
         u = jnp.where(clamp, state, carry.positions)
         grown = jnp.minimum(tick.index / self.num_steps, 1)
-        force = dot(_sign(u) if self.discrete else u, prepared.couplings) + prepared.bias
+        force = prepared.scaled.pull(_sign(u) if self.discrete else u).field
         v = carry.momenta + self.step_size * (prepared.strength * force - (1 - grown) * u)
         u = u + self.step_size * v
         beyond = jnp.abs(u) > 1

@@ -1,184 +1,130 @@
-"""Problems of optimisation as Hopfield networks, and back: QUBO, Max-Cut, graph files, dimod's models.
+"""Problems of optimisation as networks of couplings: QUBO, Ising, Max-Cut, in the user's own names."""
 
-And random instances whose lowest energies are known: planted, or in the limit of many neurons.
-"""
-
-import gzip
-import pathlib
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
+from jaxtyping import Array, Float
 
 from energyam import checks
-from energyam.files import as_path
-from energyam.linalg import dot
+from energyam.ising.coefficients import Coefficients
+from energyam.ising.problem import Answer, Problem
+from energyam.ising.terms import Labels, Terms, ordered, pairs_of, terms_of, vector_of
 from energyam.memories.base import as_state
-from energyam.memories.hopfield import HopfieldNetwork
+from energyam.memories.neurons import AbstractNeurons
+
+Graph = Any  # whatever `terms_of` reads: a matrix, a dictionary, a graph, the path of a file
+Fields = Any  # of a dictionary by label, or an array (D,)
 
 
-def from_qubo(Q: ArrayLike | Sequence[Sequence[int | float]]) -> tuple[HopfieldNetwork, Float[Array, ""]]:
-    """The network and the offset with zᵀQz = E(x) + offset, for bits z = (1 + x)/2.
+def from_qubo(Q: Graph, neurons: AbstractNeurons | None = None) -> Problem:
+    """The problem of bits z with the energy zᵀQz = Σ_ij Q_ij z_i z_j.
 
-    **Arguments:** `Q` (D, D): any square matrix, say upper triangular or symmetric: zᵀQz depends on Q + Qᵀ
-    alone. Minimise E and read z = (1 + x)/2.
+    **Arguments:**
 
-    Raises `ValueError` for a matrix that is not square, or not finite.
+    - `Q`: any square matrix (D, D), of numpy, jax or scipy.sparse, say upper triangular or symmetric: zᵀQz
+      depends on Q + Qᵀ alone; a dictionary {(label, label): q} with any hashable labels; a networkx graph;
+      or the path of a file, COO with lines `i j q`, `.qubo`, or MatrixMarket, plain or packed by gzip.
+    - `neurons`: those of the memory, `eam.Binary()` with z = (1 + x)/2 by default; the states of
+      `eam.ZeroOne()` are the bits themselves.
+
+    Raises `ValueError` for a matrix that is not square, or not finite, and for others of the wrong form; of
+    a file with its path and line.
     """
-    matrix = checks.as_square("Q", Q)
-    matrix = 0.5 * matrix + 0.5 * matrix.T
-    pairs, alone = jnp.fill_diagonal(matrix, 0, inplace=False), jnp.sum(matrix, axis=1)
-    offset = 0.25 * (jnp.sum(alone) + jnp.trace(matrix))
-    return HopfieldNetwork(-0.5 * pairs, -0.5 * alone), offset
+    terms = terms_of("Q", Q)
+    alone = terms.rows == terms.columns
+    D = len(terms.labels)
+    linear = np.bincount(terms.rows[alone], terms.values[alone], D)
+    pairs = pairs_of("Q", terms._replace(both=False))
+    return Problem(Coefficients(linear, *pairs), terms.labels, "BINARY", neurons)
 
 
-def max_cut(weights: ArrayLike) -> HopfieldNetwork:
-    """The network whose lowest states cut a graph best: couplings −w.
+def from_ising(h: Fields | None, J: Graph, offset: checks.Number = 0.0) -> Problem:
+    """The problem of spins s = ±1 with the energy Σ_i h_i s_i + Σ_{i<j} J_ij s_i s_j + offset.
 
-    The neurons' values are the two sides, and cut = (Σ_{i<j} w_ij − E)/2, see `cut_value`.
+    These are the signs of dimod and of most programs; a `HopfieldNetwork` of weights W and bias b has J = −W
+    and h = −b.
 
-    **Arguments:** `weights` (D, D): symmetric weights of the edges, 0 for none; a diagonal counts for
-    nothing. Raises `ValueError` for a matrix that is not square, not symmetric or not finite.
+    **Arguments:** `h`: fields by label, {label: h} or (D,), or None for none; `J`: a symmetric matrix (D, D)
+    of numpy, jax or scipy.sparse, in which each pair stands twice and counts once; a dictionary
+    {(label, label): J}; a networkx graph, whose edges have a `weight` or count 1; or the path of a file, as
+    in `max_cut`; `offset`: a number. Raises `ValueError` for others, a coupling of a spin with itself, and a
+    matrix that is not symmetric.
     """
-    weights = checks.as_square("weights", weights)
-    return HopfieldNetwork(-jnp.fill_diagonal(weights, 0, inplace=False))
+    terms = terms_of("J", J, loops=False) if not (isinstance(J, Mapping) and not J) else _no_terms(h)
+    itself = (terms.rows == terms.columns) & (terms.values != 0)
+    if itself.any():
+        label = terms.labels[terms.rows[np.argmax(itself)]]
+        raise ValueError(f"J must not couple a spin with itself, as s² = 1; got {label!r} twice")
+    if isinstance(h, Mapping) and any(label not in terms.labels for label in h):
+        terms = _relabelled(terms, ordered([*terms.labels, *h]))
+    D = len(terms.labels)
+    linear = np.zeros(D) if h is None else vector_of("h", h, terms.labels)
+    offset = checks.number("offset", offset)
+    return Problem(Coefficients(linear, *pairs_of("J", terms), offset), terms.labels, "SPIN")
 
 
-def cut_value(weights: ArrayLike, state: ArrayLike) -> Float[Array, ""]:
+def max_cut(weights: Graph, weight: str = "weight") -> Problem:
+    """The problem whose lowest states cut a graph best: its energy is −cut.
+
+    The neurons' values, ±1, are the two sides, and cut = Σ_{i<j} w_ij (1 − x_i x_j)/2, see `cut_value`. The
+    problem serves as a memory, of couplings −w/2.
+
+    **Arguments:** `weights`: symmetric weights of the edges (D, D), 0 for none, of numpy, jax or
+    scipy.sparse, whose diagonal counts for nothing; a dictionary {(vertex, vertex): w} of the edges; a
+    networkx graph; or the path of a file: G-set and rudy (`n m`, then `i j w`), unweighted `i j`,
+    MatrixMarket or DIMACS, plain or packed by gzip; `weight`: which attribute of a graph's edges, 1 for those
+    without it. Weights of an edge that comes twice add up. Raises `ValueError` for a matrix that is not
+    square, not symmetric or not finite; of a file with its path and line.
+    """
+    terms = terms_of("weights", weights, weight, loops=False)
+    pairs, w = pairs_of("weights", terms)
+    given = Coefficients(np.zeros(len(terms.labels)), pairs, 0.5 * w, -0.5 * float(np.sum(w)))
+    return Problem(given, terms.labels, "SPIN")
+
+
+def cut_value(weights: Graph, state: Answer) -> float | Float[Array, ""]:
     """The weight of the edges between the two sides of a cut: Σ_{i<j} w_ij (1 − x_i x_j)/2.
 
-    **Arguments:** `weights` (D, D): symmetric, as in `max_cut`; `state` (D,): ±1. Raises `ValueError` for
-    other shapes.
+    **Arguments:** `weights`: as in `max_cut`, or what it returned; `state`: ±1, (D,) or {vertex: side}.
+    Raises `ValueError` for other values, shapes, and weights that are not symmetric.
     """
-    weights = checks.as_square("weights", weights)
-    state = as_state(state, weights.shape[0])
-    return 0.25 * (jnp.sum(weights) - dot(dot(weights, state), state))
+    if _is_traced(weights, state):
+        weights = checks.as_square("weights", weights)
+        x = as_state(state, weights.shape[0])  # type: ignore[arg-type]
+        pairs = 0.5 * weights * (1 - x[:, None] * x[None])
+        return 0.5 * jnp.sum(pairs)
+    problem = weights if isinstance(weights, Problem) else max_cut(weights)
+    return -problem.value(state, "state")
 
 
-def read_gset(path: str | pathlib.Path) -> Float[Array, "D D"]:
-    """The weights (D, D) of a graph file as in the G-set; one that ends in `.gz` is unpacked.
+def qubo_value(Q: Graph, bits: Answer) -> float | Float[Array, ""]:
+    """zᵀQz, in double precision.
 
-    The first line holds the numbers of vertices and edges, `n m`; each further one an edge, `i j w`, with
-    vertices from 1 to n. Weights of an edge that comes twice add up.
-
-    Raises `ValueError` with the number of the line that is malformed, joins a vertex to itself, or names a
-    vertex out of range; and where there are fewer or more than m edges.
+    **Arguments:** `Q`: as in `from_qubo`, or what it returned; `bits`: z, 0 or 1, (D,) or {label: bit}.
+    Raises `ValueError` for other values, such as ±1, and other shapes.
     """
-    path = as_path(path, "path")
-    with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as file:
-        lines = [(number, line.split()) for number, line in enumerate(file, 1) if line.strip()]
-    if not lines:
-        raise ValueError(f"{path} must start with a line 'n m'; it is empty")
-    n, m = _numbers(path, *lines[0], (int, int), "n m")
-    if n < 1 or m < 0:
-        raise ValueError(f"{path}, line {lines[0][0]}: n must be at least 1 and m at least 0; got {n} {m}")
-    edges = [_edge(path, number, words, n) for number, words in lines[1:]]
-    if len(edges) != m:
-        raise ValueError(f"{path} must have m = {m} edges, as line {lines[0][0]} says; got {len(edges)}")
-    weights = np.zeros((n, n))
-    for i, j, w in edges:
-        weights[i - 1, j - 1] += w
-        weights[j - 1, i - 1] += w
-    return jnp.asarray(weights, jnp.result_type(float))
+    if _is_traced(Q, bits):
+        Q = checks.as_square("Q", Q)
+        z = as_state(bits, Q.shape[0])  # type: ignore[arg-type]
+        return jnp.sum(Q * z[:, None] * z[None])
+    return (Q if isinstance(Q, Problem) else from_qubo(Q)).value(bits, "bits")
 
 
-def _edge(path, number, words, n):
-    i, j, w = _numbers(path, number, words, (int, int, float), "i j w")
-    for vertex in (i, j):
-        if not 1 <= vertex <= n:
-            raise ValueError(f"{path}, line {number}: vertices must be from 1 to {n}; got {vertex}")
-    if i == j:
-        raise ValueError(f"{path}, line {number}: an edge must join two vertices; got {i} twice")
-    if not np.isfinite(w):
-        raise ValueError(f"{path}, line {number}: a weight must be finite; got {w}")
-    return i, j, w
+def _is_traced(*values: Any) -> bool:
+    return not all(map(checks.is_known, values))
 
 
-def _numbers(path, number, words, kinds, wanted):
-    try:
-        return [kind(word) for kind, word in zip(kinds, words, strict=True)]
-    except ValueError:
-        raise ValueError(f"{path}, line {number}: must be {wanted!r}; got {' '.join(words)!r}") from None
+def _no_terms(h: Fields | None) -> Terms:
+    labels = ordered(h) if isinstance(h, Mapping) else range(len(h) if h is not None else 0)
+    if not len(labels):
+        raise ValueError("J must not be empty; got no variables")
+    none = np.zeros(0, np.int64)
+    return Terms(labels, none, none, np.zeros(0), False)
 
 
-def from_bqm(bqm: Any) -> tuple[HopfieldNetwork, Float[Array, ""]]:
-    """The network and the offset of a dimod `BinaryQuadraticModel`: its energy is E(x) + offset.
-
-    Neuron k is the k-th of `bqm.variables`; a model of bits z is read as x = 2z − 1.
-
-    Raises `ValueError` for what has no such views: `bqm.spin` with `linear`, `quadratic` and `offset`.
-    """
-    spin: Any = getattr(bqm, "spin", None)
-    if not all(hasattr(spin, name) for name in ("linear", "quadratic", "offset")):
-        raise ValueError(f"bqm must be a dimod.BinaryQuadraticModel; got {type(bqm).__name__}")
-    index = {variable: k for k, variable in enumerate(bqm.variables)}
-    weights, bias = np.zeros((len(index), len(index))), np.zeros(len(index))
-    for variable, h in spin.linear.items():
-        bias[index[variable]] = -h
-    for (u, v), coupling in spin.quadratic.items():
-        weights[index[u], index[v]] = weights[index[v], index[u]] = -coupling
-    return HopfieldNetwork(weights, bias), jnp.asarray(float(spin.offset))
-
-
-def to_bqm(memory: HopfieldNetwork, offset: ArrayLike = 0.0) -> Any:
-    """A network as a dimod `BinaryQuadraticModel` of spins, of energy E(x) + `offset`; variables 0 … D − 1.
-
-    Raises `ValueError` for another memory, and `ImportError` without dimod (the extra `ising`).
-    """
-    memory = checks.instance("memory", memory, HopfieldNetwork)
-    offset = checks.number("offset", offset)
-    try:
-        import dimod
-    except ImportError:
-        raise ImportError('dimod is missing: pip install "energyam[ising]"') from None
-    weights = np.asarray(memory.weights, np.float64)
-    bias = np.zeros(len(weights)) if memory.bias is None else np.asarray(memory.bias, np.float64)
-    rows, columns = np.nonzero(np.triu(weights, 1))
-    quadratic = {(int(i), int(j)): -float(weights[i, j]) for i, j in zip(rows, columns, strict=True)}
-    linear = {i: -float(b) for i, b in enumerate(bias)}
-    return dimod.BinaryQuadraticModel(linear, quadratic, offset - 0.5 * float(np.trace(weights)), "SPIN")
-
-
-class Planted(NamedTuple):
-    """A network with its ground states, ±`state` (D,), and their `energy`, to the rounding of floats."""
-
-    memory: HopfieldNetwork
-    state: Float[Array, " D"]
-    energy: Float[Array, ""]
-
-
-def planted(num_neurons: int, num_columns: int, *, key: PRNGKeyArray) -> Planted:
-    """A Wishart instance: a network whose ground states are known by construction.
-
-    For a hidden state t and M columns w ~ N(0, I − ttᵀ/D), so that Wᵀt = 0, the couplings are those of
-    A = −WWᵀ/D without its diagonal, and E(x) = ½ ‖Wᵀx‖²/D + ½ tr A. The lowest are ±t, at ½ tr A. Few
-    columns make it hard: annealing rarely finds t for M/D of about .4 to 1, and easily above 1.6.
-
-    **Arguments:** `num_neurons`: D; `num_columns`: M, both at least 1. Raises `ValueError` for others.
-
-    Hamze, Raymond, Pattison, Biswas & Katzgraber, Phys. Rev. E 101 (2020).
-    """
-    D, M = checks.count("num_neurons", num_neurons), checks.count("num_columns", num_columns)
-    checks.key("key", key)
-    of_state, of_columns = jr.split(key)
-    t = jr.rademacher(of_state, (D,), dtype=jnp.result_type(float))
-    columns = jr.normal(of_columns, (D, M))
-    columns = columns - jnp.outer(t, dot(t, columns)) / D
-    memory = HopfieldNetwork(jnp.fill_diagonal(-dot(columns, columns.T) / D, 0, inplace=False))
-    return Planted(memory, t, -0.5 * jnp.sum(columns**2) / D)
-
-
-def sherrington_kirkpatrick(num_neurons: int, *, key: PRNGKeyArray) -> HopfieldNetwork:
-    """The mean-field spin glass: every pair is coupled by a number from N(0, 1/D).
-
-    Its ground energy per neuron is −.7632 for D → ∞, and about .7 D^(−2/3) higher for D neurons.
-
-    Raises `ValueError` for `num_neurons`, D, below 1. Sherrington & Kirkpatrick, Phys. Rev. Lett. 35 (1975).
-    """
-    D = checks.count("num_neurons", num_neurons)
-    checks.key("key", key)
-    upper = jnp.triu(jr.normal(key, (D, D)) / D**0.5, 1)
-    return HopfieldNetwork(upper + upper.T)
+def _relabelled(terms: Terms, labels: Labels) -> Terms:
+    index = {label: k for k, label in enumerate(labels)}
+    places = np.array([index[label] for label in terms.labels], np.int64)
+    return terms._replace(labels=labels, rows=places[terms.rows], columns=places[terms.columns])

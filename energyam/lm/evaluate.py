@@ -63,8 +63,9 @@ def answer_log_probabilities(
     temperature that is not positive.
     """
     model = checks.instance("model", model, LanguageModel)
-    ids = jnp.concatenate([as_tokens(x, model.embedding.shape[0]) for x in (prompt, answer)])
-    token_ids, access = model.checked(ids, memory, lookup)
+    vocabulary = model.embedding.shape[0]
+    ids = jnp.concatenate([as_tokens(prompt, vocabulary, "prompt"), as_tokens(answer, vocabulary, "answer")])
+    token_ids, access = model.checked(ids, memory, lookup, "prompt and answer")
     temperature = checks.positive_float("temperature", temperature).astype(float)
     top_k = model.embedding.shape[0] if top_k is None else checks.count("top_k", top_k)
     count = jnp.asarray(answer).shape[0]

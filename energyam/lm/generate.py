@@ -122,7 +122,9 @@ class _Task(NamedTuple):
 
 def _task(model, prompt, memory, lookup, max_new_tokens, temperature, top_k, stop_at_eos, key):
     """The task that the arguments of `generate` are, if they are fit for the model."""
-    token_ids, access = checks.instance("model", model, LanguageModel).checked(prompt, memory, lookup)
+    token_ids, access = checks.instance("model", model, LanguageModel).checked(
+        prompt, memory, lookup, "prompt"
+    )
     total = token_ids.shape[0] + checks.count("max_new_tokens", max_new_tokens)
     most = model.context_length
     if total > most:

@@ -48,8 +48,8 @@ def gpt2_from_huggingface(weights: Weights, dtype: DTypeLike) -> LanguageModel:
     if weights.settings.get("activation_function") != "gelu_pytorch_tanh":  # another name of the same
         weights.must_be(activation_function="gelu_new")
     weights.must_be(scale_attn_weights=True, scale_attn_by_inverse_layer_idx=False, tie_word_embeddings=True)
-    D, eps = weights.count("n_embd"), weights.number("layer_norm_epsilon")
-    layers, inner = weights.count("n_layer"), weights.count("n_inner", 4 * D)
+    D, eps = weights.count("n_embd"), weights.epsilon("layer_norm_epsilon")
+    layers, inner = weights.num_layers("n_layer"), weights.count("n_inner", 4 * D)
     context, heads = weights.count("n_positions"), weights.count("n_head")
     prefix = "transformer." if "transformer.wte.weight" in weights.names else ""
     weights.must_all_be_known(_known(layers, prefix), _HARMLESS)

@@ -210,8 +210,9 @@ def _usual_head_size(weights, names):
 
 def _sizes(weights: Weights, names: dict[str, str], head_size: int, vocabulary: int) -> _Sizes:
     """The sizes, read by the names of their settings; raises `ValueError` where they don't fit together."""
+    weights.num_layers(names["layers"])  # before anything is listed layer by layer
     counts = {size: weights.count(name) for size, name in names.items() if size not in ("groups", "eps")}
-    groups, eps = weights.count(names["groups"], counts["heads"]), weights.number(names["eps"])
+    groups, eps = weights.count(names["groups"], counts["heads"]), weights.epsilon(names["eps"])
     if counts["heads"] % groups:
         wanted = f"heads of keys must divide the {counts['heads']} of queries"
         raise ValueError(f"{weights.origin}: {wanted}; got {groups}")

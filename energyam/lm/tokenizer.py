@@ -74,6 +74,13 @@ def _add_named(tokenizer: Any, folder: Path) -> None:
     files = [folder / f"{n}.json" for n in ("added_tokens", "tokenizer_config", "special_tokens_map")]
     added, config, special = (read_json(file) if file.is_file() else {} for file in files)
     described = config.get("added_tokens_decoder") or {}
+    more = special.get("additional_special_tokens") or []
+    if not isinstance(described, dict) or not all(number.isdecimal() for number in described):
+        raise ValueError(f"{files[1]}: added_tokens_decoder must have a token for each number")
+    if any(isinstance(number, bool) or not isinstance(number, int) for number in added.values()):
+        raise ValueError(f"{files[0]} must have a whole number for each token")
+    if not isinstance(more, list):
+        raise ValueError(f"{files[2]}: additional_special_tokens must be a list; got {str(more)[:40]}")
     numbers = added | {_content(token): int(number) for number, token in described.items()}
     for token, number in sorted(numbers.items(), key=lambda pair: pair[1]):
         tokenizer.add_special_tokens([token])
@@ -81,7 +88,7 @@ def _add_named(tokenizer: Any, folder: Path) -> None:
             wanted, got = f"must have the number {number}", tokenizer.token_to_id(token)
             raise ValueError(f"{folder}: the token {token!r} {wanted}; it would have {got}")
     roles = [value for file in (config, special) for name, value in file.items() if name.endswith("_token")]
-    others = map(_content, [*roles, *(special.get("additional_special_tokens") or [])])
+    others = map(_content, [*roles, *more])
     tokenizer.add_special_tokens([token for token in others if token])
 
 
@@ -94,7 +101,9 @@ def _content(token: Any) -> str:
 def _opened(read: Any, *files: Path) -> Any:
     try:
         return read(*map(str, files))
-    except Exception as error:  # the package tokenizers raises nothing narrower
+    except BaseException as error:  # the package tokenizers raises nothing narrower, and panics
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
         raise ValueError(f"{' and '.join(map(str, files))}: not a tokenizer: {error}") from None
 
 

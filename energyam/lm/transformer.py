@@ -104,11 +104,13 @@ class LanguageModel(eqx.Module):
         token_ids, access = self.checked(token_ids, memory, lookup)
         return _heads(self, token_ids, as_length(length, token_ids), access, rotated)
 
-    def checked(self, token_ids: Tokens, memory: Memory, lookup: Reading) -> tuple[Array, Access | None]:
-        """The tokens and the memory to read, if they are fit for this model."""
-        token_ids = as_tokens(token_ids, self.embedding.shape[0])
+    def checked(
+        self, token_ids: Tokens, memory: Memory, lookup: Reading, name: str = "token_ids"
+    ) -> tuple[Array, Access | None]:
+        """The tokens, which the caller calls `name`, and the memory to read, if they suit this model."""
+        token_ids = as_tokens(token_ids, self.embedding.shape[0], name)
         if token_ids.shape[0] > self.context_length:
-            raise ValueError(f"token_ids must be at most {self.context_length}; got {token_ids.shape[0]}")
+            raise ValueError(f"{name} must be at most {self.context_length}; got {token_ids.shape[0]}")
         if (memory is None) != (lookup is None):
             raise ValueError("memory and lookup must be given together, or neither")
         if memory is None or lookup is None:
@@ -124,12 +126,12 @@ class LanguageModel(eqx.Module):
         return token_ids, Access(memory.bank, lookup)
 
 
-def as_tokens(token_ids: Tokens, vocabulary: int) -> Int[Array, " T"]:
+def as_tokens(token_ids: Tokens, vocabulary: int, name: str = "token_ids") -> Int[Array, " T"]:
     """Token numbers (T,) as int32; raises `ValueError` for an empty text or numbers not in the vocabulary."""
-    tokens = checks.as_array("token_ids", token_ids, "T")
+    tokens = checks.as_array(name, token_ids, "T")
     if not jnp.issubdtype(tokens.dtype, jnp.integer):
-        raise ValueError(f"token_ids must be integers; got {tokens.dtype}")
-    checks.within("token_ids", tokens, 0, vocabulary - 1)
+        raise ValueError(f"{name} must be integers; got {tokens.dtype}")
+    checks.within(name, tokens, 0, vocabulary - 1)
     return tokens.astype(jnp.int32)
 
 

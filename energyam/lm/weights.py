@@ -55,11 +55,22 @@ class Weights(NamedTuple):
         """A setting that is an integer of at least 1; raises `ValueError` for anything else."""
         return checks.count(f"{self.origin}: {name}", self.setting(name, default))
 
+    def num_layers(self, name: str) -> int:
+        """The setting of the number of layers, each of which has a tensor at least; raises `ValueError`."""
+        return checks.count(f"{self.origin}: {name}", self.setting(name), most=max(1, len(self.names)))
+
+    def epsilon(self, name: str) -> float:
+        """The setting of what a norm adds to a variance, above 0 and below 1; raises `ValueError`."""
+        value = self.number(name)
+        if value >= 1:
+            raise ValueError(f"{self.origin}: {name} must be below 1; got {value:g}")
+        return value
+
     def number(self, name: str, default: int | float | None = None) -> float:
         """A setting that is positive and finite; raises `ValueError` for anything else."""
         value = self.setting(name, default)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
-            raise ValueError(f"{self.origin}: {name} must be a positive number; got {value!r}")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e30:
+            raise ValueError(f"{self.origin}: {name} must be a positive number; got {value!r:.40}")
         return float(value)
 
     def flag(self, name: str, default: bool) -> bool:
@@ -123,8 +134,8 @@ def read_json(file: Path) -> dict[str, Any]:
     """A JSON file that holds an object; raises `ValueError` for anything else."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{file} is not JSON: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{file} is not JSON that can be read: {error}") from None
     if not isinstance(content, dict):
         raise ValueError(f"{file} must hold an object, {{...}}; got {str(content)[:40]!r}")
     return content

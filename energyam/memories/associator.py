@@ -4,13 +4,16 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, ArrayLike, Float, Num
 
 from energyam import checks
 from energyam.linalg import dot
 from energyam.memories.reads import read_pairs
 from energyam.memories.rows import Indices, as_wide, kept_rows
+from energyam.memories.search import Table
 from energyam.memories.separation import AbstractSeparation
+from energyam.memories.similarity import AbstractSimilarity, Dot
+from energyam.on_disk import AnyArray, RowsLike, in_memory
 from energyam.shown import shown
 
 
@@ -18,23 +21,34 @@ from energyam.shown import shown
 class KeyValueMemory(eqx.Module):
     """Pairs of keys and values; a query reads the values by how similar their keys are.
 
-        read(q) = Vᵀ · separation.weights(K q)
+        read(q) = Vᵀ · separation.weights(S(K, q))
 
-    The separation makes the memory: `Linear()` is the correlation matrix, `LogSumExp(beta)` attention
-    (softmax), `ReLU()` drops negative similarities, `TopK(separation, k)` reads the k nearest keys alone.
+    S is the overlap K q unless another similarity is given. The separation makes the memory: `Linear()` is
+    the correlation matrix, `LogSumExp(beta)` attention (softmax), `ReLU()` drops negative similarities,
+    `TopK(separation, k)` reads the k nearest keys alone, those that `energyam.nearest` finds.
 
     **Arguments:** `keys` (K, Dk) and `values` (K, Dv): real numbers, one pair in each row; `separation`: how
-    similarities become weights. Raises `ValueError` for keys and values of different K, empty or not finite.
+    similarities become weights; `similarity`: how a query is compared with the keys, `Dot()` unless given,
+    `Cosine()` or `NegativeDistance()`. Raises `ValueError` for keys and values of different K, empty or not
+    finite.
 
     Kohonen & Ruohonen 1973; Vaswani et al. 2017 for the softmax.
     """
 
-    keys: Float[Array, "K Dk"]
-    values: Float[Array, "K Dv"]
+    keys: Num[AnyArray, "K Dk"]
+    values: Num[AnyArray, "K Dv"]
     separation: AbstractSeparation
+    similarity: AbstractSimilarity = Dot()
 
-    def __init__(self, keys: ArrayLike, values: ArrayLike, separation: AbstractSeparation):
+    def __init__(
+        self,
+        keys: RowsLike,
+        values: RowsLike,
+        separation: AbstractSeparation,
+        similarity: AbstractSimilarity = Dot(),  # noqa: B008
+    ):
         self.keys, self.values = checks.as_pairs(keys, values)
+        self.similarity = checks.instance("similarity", similarity, AbstractSimilarity)
         hint = " (say eam.LogSumExp(beta))"
         self.separation = checks.instance("separation", separation, AbstractSeparation, hint)
 
@@ -45,6 +59,10 @@ class KeyValueMemory(eqx.Module):
         """The value (Dv,) read for one query (Dk,); raises `ValueError` for another shape."""
         query = checks.as_vector("query", query, self.keys.shape[1])
         return _read(self, query)
+
+    def tables(self) -> tuple[Table, ...]:
+        """The keys and values, for `energyam.nearest`."""
+        return (Table(self.keys, self.similarity, self.values),)
 
     def with_pairs(self, keys: ArrayLike, values: ArrayLike) -> "KeyValueMemory":
         """The same memory with more pairs, keys (n, Dk) and values (n, Dv), after those there.
@@ -62,7 +80,8 @@ class KeyValueMemory(eqx.Module):
         Raises `ValueError` for others, for traced ones, and if no pair is left.
         """
         kept = kept_rows(indices, self.keys.shape[0])
-        return eqx.tree_at(lambda m: (m.keys, m.values), self, (self.keys[kept], self.values[kept]))
+        rows = in_memory(self.keys)[kept], in_memory(self.values)[kept]
+        return eqx.tree_at(lambda m: (m.keys, m.values), self, rows)
 
 
 @shown()
@@ -115,11 +134,11 @@ class OnlineAssociator(eqx.Module):
 
 def more_pairs(memory: Any, keys: ArrayLike, values: ArrayLike) -> list[Float[Array, "n _"]]:
     """Keys and values as rows like those of a memory; raises `ValueError` for others."""
-    old = {"keys": memory.keys, "values": memory.values}
+    old = {"keys": in_memory(memory.keys), "values": in_memory(memory.values)}
     new = zip(old.items(), checks.as_pairs(keys, values), strict=True)
     return [as_wide(name, rows, of.shape[1], of.dtype) for (name, of), rows in new]
 
 
 @eqx.filter_jit
 def _read(memory, query):
-    return read_pairs(memory.separation, memory.keys, memory.values, query)[1]
+    return read_pairs(memory.separation, memory.keys, memory.values, query, similarity=memory.similarity)[1]

@@ -19,8 +19,10 @@ from energyam.memories.hidden import AbstractRedraws, PatternRedraws, can_be_dra
 from energyam.memories.neurons import AbstractNeurons, cost_nothing
 from energyam.memories.reads import read
 from energyam.memories.rows import Indices, as_wide, kept_rows
+from energyam.memories.search import Table
 from energyam.memories.separation import AbstractSeparation
 from energyam.memories.similarity import Dot
+from energyam.on_disk import AnyArray, RowsLike, in_memory
 from energyam.shown import shown
 
 Memory = TypeVar("Memory", bound="AbstractDenseAM")
@@ -73,6 +75,12 @@ class AbstractMemory(eqx.Module):
         move little need not rest, and the memory can tell."""
         return None
 
+    @optional
+    def tables(self) -> tuple[Table, ...] | None:
+        """The patterns that a query is compared with; several tables stand for all combinations of their
+        rows. Write it so that `energyam.nearest` searches the memory."""
+        return None
+
     @property
     def state_shape(self) -> tuple[int]:
         """(D,), the shape of a state."""
@@ -99,7 +107,7 @@ class AbstractDenseAM(AbstractMemory):
     A new one is a choice of parts in an `__init__`; the similarity is the overlap, unless it says another.
     """
 
-    patterns: eqx.AbstractVar[Num[Array, "K D"]]
+    patterns: eqx.AbstractVar[Num[AnyArray, "K D"]]
     separation: eqx.AbstractVar[AbstractSeparation]
     similarity = Dot()  # type: AbstractSimilarity
     states_only = False  # whether all patterns are states of the neurons
@@ -115,7 +123,7 @@ class AbstractDenseAM(AbstractMemory):
     def pull(self, state: Float[Array, " D"]) -> Pull:
         similar = lambda patterns: self.similarity.of_all(patterns, state)  # noqa: E731
         weighted = lambda w, patterns: self.similarity.field(patterns, w, state)  # noqa: E731
-        if weighted(jnp.zeros(1, state.dtype), self.patterns[:1]) is None:
+        if weighted(jnp.zeros(1, state.dtype), jnp.zeros((1, self.num_neurons), self.patterns.dtype)) is None:
             return self._derived_pull(similar, state)
         potential, (field, curvature) = read(self.separation, similar, weighted, (self.patterns,))
         return Pull(potential, field, curvature)
@@ -124,7 +132,8 @@ class AbstractDenseAM(AbstractMemory):
         values, separation = self.neurons.values, self.separation
         if not cost_nothing(self.neurons):
             return None
-        patterns = self.patterns.astype(jnp.int8) if self.states_only else self.patterns
+        patterns = in_memory(self.patterns)
+        patterns = patterns.astype(jnp.int8) if self.states_only else patterns
         whole = jnp.issubdtype(patterns.dtype, jnp.integer) and values in ((-1, 1), (0, 1))
         if not (exact and whole and self.similarity.overlaps):
             patterns = patterns if exact else self.patterns.astype(float)
@@ -140,9 +149,12 @@ class AbstractDenseAM(AbstractMemory):
             return BoundedFlips(*parts)
         return SimilarityFlips(patterns, None, self.similarity, separation, high - low)
 
+    def tables(self) -> tuple[Table, ...]:
+        return (Table(self.patterns, self.similarity),)
+
     def redraws(self) -> AbstractRedraws | None:
         hidden, similarity = self.separation.hidden(), self.similarity
-        linear = similarity.field(self.patterns[:1], jnp.zeros(1), None) is not None
+        linear = similarity.field(in_memory(self.patterns)[:1], jnp.zeros(1), None) is not None
         if hidden is None or not linear or not can_be_drawn(self.neurons):
             return None
         return PatternRedraws(self.patterns, similarity, self.separation, hidden, self.neurons)
@@ -153,9 +165,9 @@ class AbstractDenseAM(AbstractMemory):
         Each number of patterns compiles its own recall (for a memory that grows at every write, see
         `PaddedKeyValueMemory`). Raises `ValueError` for patterns that the construction refuses, or another D.
         """
-        more = self._checked(patterns)
+        own, more = in_memory(self.patterns), self._checked(patterns)
         more = as_wide("patterns", more, self.num_neurons, self.patterns.dtype)
-        return eqx.tree_at(lambda m: m.patterns, self, jnp.concatenate([self.patterns, more]))
+        return eqx.tree_at(lambda m: m.patterns, self, jnp.concatenate([own, more]))
 
     def without(self: Memory, indices: Indices) -> Memory:
         """The same memory without the patterns of these indices, one or several, from 0 to K − 1.
@@ -163,15 +175,15 @@ class AbstractDenseAM(AbstractMemory):
         Raises `ValueError` for others, for traced ones, and if no pattern is left.
         """
         kept = kept_rows(indices, self.patterns.shape[0])
-        return eqx.tree_at(lambda m: m.patterns, self, self.patterns[kept])
+        return eqx.tree_at(lambda m: m.patterns, self, in_memory(self.patterns)[kept])
 
     def _derived_pull(self, similar, state):
-        similarities, slope = jax.vjp(lambda x: self.similarity.of_all(self.patterns, x), state)
+        similarities, slope = jax.vjp(lambda x: self.similarity.of_all(in_memory(self.patterns), x), state)
         potential = self.separation.potential(similarities)
         (field,) = slope(self.separation.weights(similarities))
         return Pull(potential, field, jnp.zeros((), field.dtype))
 
-    def _checked(self, patterns: ArrayLike) -> Num[Array, "K D"]:
+    def _checked(self, patterns: ArrayLike) -> Num[AnyArray, "K D"]:
         """Patterns as the construction takes them, whole ones where those there are."""
         if self.states_only:
             return self.neurons.check("patterns", patterns, "K D")
@@ -204,6 +216,6 @@ def as_state(state: ArrayLike, num_neurons: int) -> Float[Array, " D"]:
     return state.astype(float_dtype(state.dtype))
 
 
-def as_patterns(patterns: ArrayLike, neurons: AbstractNeurons) -> Num[Array, "K D"]:
+def as_patterns(patterns: RowsLike, neurons: AbstractNeurons) -> Num[AnyArray, "K D"]:
     """Patterns (K, D) such as the neurons allow; raises `ValueError` for others."""
     return neurons.check_patterns(checks.as_array("patterns", patterns, "K D"))

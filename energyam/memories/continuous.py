@@ -5,10 +5,11 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from jax.typing import ArrayLike
-from jaxtyping import Array, Num, PRNGKeyArray, Shaped
+from jaxtyping import Num, PRNGKeyArray, Shaped
 
 from energyam import checks
 from energyam.memories.neurons import AbstractNeurons, Layer, Number, Shape, Wide
+from energyam.on_disk import AnyArray, RowsLike
 
 
 class Continuous(AbstractNeurons):
@@ -16,7 +17,7 @@ class Continuous(AbstractNeurons):
 
     shape: Shape = eqx.field(static=True, default=None)
 
-    def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
+    def check(self, name: str, states: RowsLike, dims: str) -> Shaped[AnyArray, "..."]:
         return checks.as_floats(name, states, dims)
 
     def energy(self, state: Layer) -> Number:
@@ -43,7 +44,7 @@ class Free(AbstractNeurons):
 
     shape: Shape = eqx.field(static=True, default=None)
 
-    def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
+    def check(self, name: str, states: RowsLike, dims: str) -> Shaped[AnyArray, "..."]:
         return checks.as_floats(name, states, dims)
 
     def energy(self, state: Layer) -> Number:
@@ -69,10 +70,10 @@ class Spherical(AbstractNeurons):
     shape: Shape = eqx.field(static=True, default=None)
     coupled = True
 
-    def check_patterns(self, patterns: Num[Array, "K D"]) -> Num[Array, "K D"]:
+    def check_patterns(self, patterns: Num[AnyArray, "K D"]) -> Num[AnyArray, "K D"]:
         return self.check("patterns", patterns, "K D")
 
-    def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
+    def check(self, name: str, states: RowsLike, dims: str) -> Shaped[AnyArray, "..."]:
         states = checks.as_floats(name, states, dims)
         norms = checks.now(lambda x: jnp.linalg.norm(x.astype(float), axis=-1), states)
         if not checks.passes(lambda r: (jnp.abs(r - 1) < 1e-2).all(), norms):

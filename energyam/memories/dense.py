@@ -1,7 +1,7 @@
 """Dense associative memories: E(x) = R(x) − Q(Σ_μ F(S(ξ_μ, x))), a class for each choice of F, Q, S, R."""
 
 from jax.typing import ArrayLike
-from jaxtyping import Array, Num
+from jaxtyping import Num
 
 from energyam import checks
 from energyam.flips.integer_powers import MAX_BASE
@@ -12,6 +12,7 @@ from energyam.memories.polynomial import Polynomial
 from energyam.memories.separation import AbstractSeparation
 from energyam.memories.separations import LogSumExp, Quadratic
 from energyam.memories.similarity import AbstractSimilarity, Dot
+from energyam.on_disk import AnyArray, RowsLike
 
 
 class DenseAM(AbstractDenseAM):
@@ -28,14 +29,14 @@ class DenseAM(AbstractDenseAM):
     Krotov & Hopfield, ICLR 2021.
     """
 
-    patterns: Num[Array, "K D"]
+    patterns: Num[AnyArray, "K D"]
     separation: AbstractSeparation
     neurons: AbstractNeurons
     similarity: AbstractSimilarity = Dot()
 
     def __init__(
         self,
-        patterns: ArrayLike,
+        patterns: RowsLike,
         separation: AbstractSeparation,
         neurons: AbstractNeurons,
         similarity: AbstractSimilarity | None = None,
@@ -64,12 +65,12 @@ class CHN(AbstractDenseAM):
     Hopfield, PNAS 79 (1982).
     """
 
-    patterns: Num[Array, "K D"]
+    patterns: Num[AnyArray, "K D"]
     separation: Quadratic
     neurons: Binary
     states_only = True
 
-    def __init__(self, patterns: ArrayLike):
+    def __init__(self, patterns: RowsLike):
         self.neurons = Binary()
         self.patterns = self.neurons.check("patterns", patterns, "K D")
         self.separation = Quadratic()
@@ -88,12 +89,12 @@ class PolynomialDenseAM(AbstractDenseAM):
     Krotov & Hopfield, NeurIPS 2016.
     """
 
-    patterns: Num[Array, "K D"]
+    patterns: Num[AnyArray, "K D"]
     separation: Polynomial
     neurons: Binary
     states_only = True
 
-    def __init__(self, patterns: ArrayLike, n: ArrayLike, rectified: bool = True):
+    def __init__(self, patterns: RowsLike, n: ArrayLike, rectified: bool = True):
         self.neurons = Binary()
         self.patterns = self.neurons.check("patterns", patterns, "K D")
         self.separation = Polynomial(n, rectified)
@@ -114,12 +115,12 @@ class ExponentialDenseAM(AbstractDenseAM):
     Demircigil et al., J. Stat. Phys. 168 (2017).
     """
 
-    patterns: Num[Array, "K D"]
+    patterns: Num[AnyArray, "K D"]
     separation: LogSumExp
     neurons: Binary
     states_only = True
 
-    def __init__(self, patterns: ArrayLike, beta: ArrayLike = 1.0):
+    def __init__(self, patterns: RowsLike, beta: ArrayLike = 1.0):
         self.neurons = Binary()
         self.patterns = self.neurons.check("patterns", patterns, "K D")
         self.separation = LogSumExp(beta, divided=False)
@@ -136,12 +137,12 @@ class ModernHopfield(AbstractDenseAM):
     Ramsauer et al., "Hopfield networks is all you need", ICLR 2021.
     """
 
-    patterns: Num[Array, "K D"]
+    patterns: Num[AnyArray, "K D"]
     separation: LogSumExp
     neurons: Continuous
     states_only = True
 
-    def __init__(self, patterns: ArrayLike, beta: ArrayLike):
+    def __init__(self, patterns: RowsLike, beta: ArrayLike):
         self.neurons = Continuous()
         self.patterns = self.neurons.check("patterns", patterns, "K D")
         self.separation = LogSumExp(beta)

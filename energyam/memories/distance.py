@@ -6,9 +6,11 @@ from jaxtyping import Array, Bool, Float, Num
 
 from energyam.memories.base import AbstractDenseAM, as_state
 from energyam.memories.continuous import Free
+from energyam.memories.reads import of_rows
 from energyam.memories.separations import LogSumExp
 from energyam.memories.similarity import NegativeDistance
 from energyam.memories.sparse import LogSumReLU
+from energyam.on_disk import AnyArray, RowsLike
 
 
 class GaussianDenseAM(AbstractDenseAM):
@@ -25,13 +27,13 @@ class GaussianDenseAM(AbstractDenseAM):
     differentiable clustering with associative memories", ICML 2023.
     """
 
-    patterns: Num[Array, "K D"]
+    patterns: Num[AnyArray, "K D"]
     separation: LogSumExp
     neurons: Free
     similarity = NegativeDistance()
     states_only = True
 
-    def __init__(self, patterns: ArrayLike, beta: ArrayLike):
+    def __init__(self, patterns: RowsLike, beta: ArrayLike):
         self.neurons = Free()
         self.patterns = self.neurons.check("patterns", patterns, "K D")
         self.separation = LogSumExp(beta)
@@ -56,13 +58,13 @@ class EpanechnikovDenseAM(AbstractDenseAM):
     Hoover et al., "Dense associative memory with Epanechnikov energy" (2025).
     """
 
-    patterns: Num[Array, "K D"]
+    patterns: Num[AnyArray, "K D"]
     separation: LogSumReLU
     neurons: Free
     similarity = NegativeDistance()
     states_only = True
 
-    def __init__(self, patterns: ArrayLike, beta: ArrayLike):
+    def __init__(self, patterns: RowsLike, beta: ArrayLike):
         self.neurons = Free()
         self.patterns = self.neurons.check("patterns", patterns, "K D")
         self.separation = LogSumReLU(beta)
@@ -75,7 +77,7 @@ class EpanechnikovDenseAM(AbstractDenseAM):
     def in_reach(self, state: ArrayLike) -> Bool[Array, " K"]:
         """Which patterns are in reach of a state (D,): those that its energy and its step see."""
         state = as_state(state, self.num_neurons)
-        similarities = self.similarity.of_all(self.patterns, state)
+        similarities = of_rows(lambda rows: self.similarity.of_all(rows, state), (self.patterns,))
         return self.separation.relative(similarities, jnp.zeros((), similarities.dtype))[1] > 0
 
     def proves_rest(self, before: Float[Array, " D"], after: Float[Array, " D"]) -> Bool[Array, ""]:

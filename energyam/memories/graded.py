@@ -125,7 +125,8 @@ class Sigmoid(AbstractNeurons):
 
 
 def _as_offset(offset):
-    return checks.as_floats("offset", offset, "" if jnp.ndim(offset) == 0 else "D")
+    array = checks.as_array("offset", offset, "...")
+    return checks.as_floats("offset", array, "" if array.ndim == 0 else "D")
 
 
 class LayerNorm(AbstractNeurons):

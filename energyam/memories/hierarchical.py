@@ -43,6 +43,7 @@ class HierarchicalMemory(eqx.Module):
     synapses: tuple[Synapse, ...]
     connections: tuple[tuple[str, ...], ...] = eqx.field(static=True)  # the layers of each synapse
     names: tuple[str, ...] = eqx.field(static=True)  # of the layers: dictionaries are sorted by jit
+    remade = False  # from its fields: `synapses` without the names of their layers are no pairs
 
     def __init__(self, neurons: Mapping[str, AbstractNeurons], synapses: Sequence[Pair]):
         self.neurons = _checked_neurons(neurons)
@@ -55,6 +56,9 @@ class HierarchicalMemory(eqx.Module):
         self.names = tuple(neurons)
 
     def __check_init__(self):
+        _checked_neurons(self.neurons)
+        for i, pair in enumerate(zip(self.synapses, self.connections, strict=True)):
+            _checked_pair(i, pair, self.neurons)
         for i, (synapse, names) in enumerate(zip(self.synapses, self.connections, strict=True)):
             _check_fits(f"synapses[{i}] ({_called(synapse)})", synapse, names, self.state_shape)
 
@@ -102,6 +106,44 @@ class HierarchicalMemory(eqx.Module):
         """∂P/∂g, what pulls at each neuron, a dictionary like the state."""
         return _field(self, self._checked(state))
 
+    def sums_out(self, *names: str) -> bool:
+        """Whether `free_energy` sums over these layers in closed form: given the other layers, their neurons
+        are independent of one another, and of a kind whose sum is known."""
+        for synapse, joined in zip(self.synapses, self.connections, strict=True):
+            touched = sum(name in names for name in joined)
+            if touched > 1 or (touched and not getattr(synapse, "multilinear", False)):
+                return False
+        return all(_sums(self.neurons[name]) for name in names)
+
+    def free_energy(self, visible: Mapping[str, ArrayLike], temperature: ArrayLike = 1.0) -> Float[Array, ""]:
+        """F(v) = −T log Σ_h exp(−E(v, h)/T), a sum, or an integral, over all layers h that are left out.
+
+            F(v) = Σ_visible R(v) − P(v, 0) − T Σ_i log Σ_h exp((h · field_i(v) − R(h))/T)
+
+        So exp(−F(v)/T) / Z is the probability of v, and F may be differentiated in the memory and in v. With
+        no layer left out, F is the energy.
+
+        **Arguments:** `visible`: layer → activations, of one state (use `jax.vmap` for a batch);
+        `temperature`: T > 0. Raises `ValueError` for others, and where the layers left out can't be summed
+        over in closed form (`sums_out`): they must be joined by linear synapses to visible layers alone.
+
+        Smolensky, "Information processing in dynamical systems: foundations of harmony theory" (1986).
+        """
+        T = checks.positive_float("temperature", temperature)
+        if not isinstance(visible, Mapping) or not visible or not visible.keys() <= self.neurons.keys():
+            got = sorted(visible) if isinstance(visible, Mapping) else type(visible).__name__
+            raise ValueError(
+                f"visible must be a dictionary of some of the layers {list(self.order)}; got {got}"
+            )
+        hidden = [name for name in self.order if name not in visible]
+        if not self.sums_out(*hidden):
+            why = "are joined to one another, or by synapses that are not linear, or have no known sum"
+            hint = "(use evaluation.annealed_log_partition for their sum, or leave out fewer)"
+            raise ValueError(f"visible must hold the layers that {hidden} depend on; these {why} {hint}")
+        return _free_energy(
+            self, {n: _checked_layer(n, x, self.state_shape[n]) for n, x in visible.items()}, T
+        )
+
     def _checked(self, state) -> dict[str, Array]:
         if not isinstance(state, Mapping) or state.keys() != self.neurons.keys():
             got = sorted(state) if isinstance(state, Mapping) else type(state).__name__
@@ -120,6 +162,23 @@ def _potential(memory, state):
     pairs = zip(memory.synapses, memory.connections, strict=True)
     found = [synapse(*(state[name] for name in names)) for synapse, names in pairs]
     return sum(found, jnp.zeros((), jnp.result_type(float)))
+
+
+@eqx.filter_jit
+def _free_energy(memory, visible, temperature):
+    shapes = memory.state_shape
+    hidden = {name: jnp.zeros(shape) for name, shape in shapes.items() if name not in visible}
+    potential, fields = jax.value_and_grad(lambda h: _potential(memory, visible | h))(hidden)
+    energy = sum(memory.neurons[name].energy(layer) for name, layer in visible.items()) - potential
+    for name, field in fields.items():
+        logs = memory.neurons[name].log_partition(field, jnp.zeros(()), temperature)
+        energy = energy - temperature.astype(energy.dtype) * jnp.sum(logs)
+    return energy
+
+
+def _sums(neurons):
+    one = jnp.zeros(neurons.unit or 1)
+    return jax.eval_shape(lambda: neurons.log_partition(one, jnp.zeros(()), jnp.ones(()))) is not None
 
 
 @eqx.filter_jit

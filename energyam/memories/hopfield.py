@@ -1,5 +1,6 @@
 """The Hopfield network of weights: E(x) = −½ xᵀWx − bᵀx."""
 
+import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
@@ -13,6 +14,9 @@ from energyam.memories.neurons import AbstractNeurons, Binary, cost_nothing
 
 class HopfieldNetwork(AbstractMemory):
     """A network with symmetric weights: E(x) = R(x) − ½ xᵀWx − bᵀx.
+
+    Where most weights are 0 (lattices, graphs of low degree) use `SparseNetwork`: its memory grows with the
+    weights that are not, and it decides many neurons at once.
 
     The diagonal adds the constant −½ tr W for neurons ±1, and a field −½ W_ii for neurons 0/1; learning rules
     leave it 0.
@@ -48,10 +52,12 @@ class HopfieldNetwork(AbstractMemory):
     def __check_init__(self):
         weights = checks.as_square("weights", self.weights)
         if not checks.passes(_symmetric, weights):
-            gap = checks.now(lambda w: jnp.abs(w - w.T).max(), weights)
+            worst = int(checks.now(lambda w: jnp.argmax(_beyond_rounding(w)), weights))
+            i, j = divmod(worst, len(weights))
+            got = f"W[{i}, {j}] = {weights[i, j]:.6g} and W[{j}, {i}] = {weights[j, i]:.6g}"
             raise ValueError(
-                f"weights must be symmetric; got |W − Wᵀ| up to {float(gap):.3g} (the weights that store "
-                "patterns are eam.hebbian(patterns); those of a sequence go into eam.SequenceNetwork)"
+                f"weights must be symmetric; got {got} (the weights that store patterns are "
+                "eam.hebbian(patterns); those of a sequence go into eam.SequenceNetwork)"
             )
 
     @property
@@ -67,5 +73,13 @@ class HopfieldNetwork(AbstractMemory):
         return coupling_flips(self.weights, self.bias) if cost_nothing(self.neurons) else None
 
 
+def _beyond_rounding(weights):
+    """By how much each pair differs beyond 1e-4 of itself and some rounding, as of a product B diag(d) Bᵀ."""
+    size = jnp.abs(weights)
+    rounding = 16 * jnp.finfo(weights.dtype).eps * size.max()
+    return jnp.abs(weights - weights.T) - (1e-4 * jnp.maximum(size, size.T) + rounding)
+
+
+@jax.jit
 def _symmetric(weights):
-    return jnp.abs(weights - weights.T).max() <= 1e-4 * jnp.abs(weights).max()
+    return (_beyond_rounding(weights) <= 0).all()

@@ -49,7 +49,7 @@ class CircleIntersection(AbstractSeparation):
 
     mantissas: Float[Array, "3 L"]
     exponents: Int[Array, "3 L"]
-    cosines: bool = eqx.field(static=True)
+    cosines: bool = eqx.field(static=True, converter=partial(checks.flag, "cosines"))
 
     def __init__(
         self, dim: int, radius: int, num_neurons: Count = None, *, cosines: bool = False, key: Key = None
@@ -68,7 +68,7 @@ class CircleIntersection(AbstractSeparation):
         steps = np.append(-np.inf, np.logaddexp(logs[1:], logs[:-1]))  # of C, from h to h − 1
         sums = np.append(np.logaddexp.accumulate(steps[:0:-1])[::-1], -np.inf)
         self.mantissas, self.exponents = wide_floats(np.stack([logs, steps, sums]))
-        self.cosines = checks.flag("cosines", cosines)
+        self.cosines = cosines
 
     @property
     def dim(self) -> int:

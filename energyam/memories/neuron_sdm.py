@@ -73,13 +73,26 @@ class NeuronSDM(eqx.Module):
         self.dim = addresses.shape[1]
         self.addresses, self.selected = _packed(addresses), None
         if selected is not None:
-            self.selected = _packed(checks.as_array("selected", selected, "{} {}".format(*addresses.shape)))
+            selected = checks.as_array("selected", selected, "{} {}".format(*addresses.shape))
+            whole = not jnp.issubdtype(selected.dtype, jnp.floating)
+            self.selected = _packed(selected if whole else checks.as_floats("selected", selected, "N D"))
         self.radius = jnp.asarray(check_radius(self.dim, radius), jnp.int32)
         self.neurons = Binary()
         self.counter_limit = None if counter_limit is None else checks.count("counter_limit", counter_limit)
         width = self.dim if word_dim is None else checks.count("word_dim", word_dim)
         limit = 2**31 - 1 if self.counter_limit is None else self.counter_limit
         self.counters = jnp.zeros((addresses.shape[0], width), np.min_scalar_type(-limit - 1))
+
+    def __check_init__(self):
+        if checks.is_known(self.radius):
+            radius: Any = np.asarray(self.radius)[()]
+            check_radius(self.dim, radius)
+        shape = self.counters.shape[0], -(-self.dim // _BITS)
+        for name, words in (("addresses", self.addresses), ("selected", self.selected)):
+            if words is not None and (jnp.shape(words) != shape or words.dtype != jnp.uint32):
+                raise ValueError(f"{name} must be {shape} uint32, as packed; got shape {jnp.shape(words)}")
+        if self.counter_limit is not None:
+            checks.count("counter_limit", self.counter_limit)
 
     @staticmethod
     def random(
@@ -97,6 +110,7 @@ class NeuronSDM(eqx.Module):
         With `selected`, each looks at so many coordinates of its own, drawn without replacement. Raises
         `ValueError` for numbers below 1, `selected` above `dim`, or as the class does.
         """
+        checks.key("key", key)
         shape = checks.count("num_locations", num_locations), -(-checks.count("dim", dim) // _BITS)
         empty = NeuronSDM(jnp.ones((1, dim), jnp.int8), radius, word_dim, counter_limit)
         addresses = jr.bits(key, shape, jnp.uint32) & empty.addresses  # 0 behind the last bit

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Num, PRNGKeyArray, Shaped
 
 from energyam import checks
 from energyam.abilities import check_written, optional
+from energyam.on_disk import AnyArray, RowsLike
 from energyam.shown import shown
 
 Shape = tuple[int, ...] | None
@@ -49,7 +50,7 @@ class AbstractNeurons(eqx.Module):
             _check_shape("shape", self.shape)
 
     @abc.abstractmethod
-    def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
+    def check(self, name: str, states: RowsLike, dims: str) -> Shaped[AnyArray, "..."]:
         """`states` as an array of such neurons; raises `ValueError` if they can't be."""
 
     @abc.abstractmethod
@@ -71,7 +72,7 @@ class AbstractNeurons(eqx.Module):
         return None if self.values is None else sum(self.values) - state
 
     @optional
-    def check_patterns(self, patterns: Num[Array, "K D"]) -> Num[Array, "K D"]:
+    def check_patterns(self, patterns: Num[AnyArray, "K D"]) -> Num[AnyArray, "K D"]:
         """Patterns such as memories of these neurons compare states with; any finite numbers, unless written,
         and whole ones −1 and 1, or −1, 0 and 1, for neurons of values −1 and 1, or 0 and 1. Write it where a
         pattern must be a state, as on a sphere."""
@@ -118,10 +119,10 @@ class Binary(AbstractNeurons):
     shape: Shape = eqx.field(static=True, default=None)
     values = (-1, 1)
 
-    def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
+    def check(self, name: str, states: RowsLike, dims: str) -> Shaped[AnyArray, "..."]:
         return checks.as_binary(name, states, dims)
 
-    def check_patterns(self, patterns: Num[Array, "K D"]) -> Num[Array, "K D"]:
+    def check_patterns(self, patterns: Num[AnyArray, "K D"]) -> Num[AnyArray, "K D"]:
         if jnp.issubdtype(patterns.dtype, jnp.floating):
             return checks.as_floats("patterns", patterns, "K D")
         return checks.as_binary("patterns", patterns, "K D")
@@ -152,10 +153,10 @@ class ZeroOne(AbstractNeurons):
     shape: Shape = eqx.field(static=True, default=None)
     values = (0, 1)
 
-    def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
+    def check(self, name: str, states: RowsLike, dims: str) -> Shaped[AnyArray, "..."]:
         return as_zero_one(name, states, dims)
 
-    def check_patterns(self, patterns: Num[Array, "K D"]) -> Num[Array, "K D"]:
+    def check_patterns(self, patterns: Num[AnyArray, "K D"]) -> Num[AnyArray, "K D"]:
         if jnp.issubdtype(patterns.dtype, jnp.floating):
             return checks.as_floats("patterns", patterns, "K D")
         if patterns.dtype == bool:

@@ -11,9 +11,11 @@ from jaxtyping import Array, ArrayLike, Float, Int
 from energyam import checks
 from energyam.linalg import dot
 from energyam.memories.associator import more_pairs
-from energyam.memories.reads import nearest, read
+from energyam.memories.reads import read
 from energyam.memories.rows import Indices, kept_rows
+from energyam.memories.search import Table, nearest_in
 from energyam.memories.separation import AbstractSeparation
+from energyam.memories.similarity import Dot
 from energyam.shown import shown
 
 
@@ -85,6 +87,10 @@ class PaddedKeyValueMemory(eqx.Module):
         rows = np.concatenate([kept, np.full(self.capacity - len(kept), kept[0])])
         return self._replaced(self.keys[rows], self.values[rows], len(kept))
 
+    def tables(self) -> tuple[Table, ...]:
+        """The pairs that are there, for `energyam.nearest`."""
+        return (Table(self.keys, Dot(), self.values, self.num_pairs),)
+
     def _known_number(self):
         if not checks.is_known(self.num_pairs):
             raise ValueError("num_pairs must be known to write or forget; got a traced one (don't jit this)")
@@ -117,8 +123,7 @@ def _read(memory, query):
     similar = lambda keys, values, present: dot(query, keys.T)  # noqa: E731
     k, separation = _within(memory.separation)
     if k is not None:
-        among = lambda *rows: jnp.where(rows[2][:, 0] > 0, similar(*rows), -jnp.inf)  # noqa: E731
-        found, indices = nearest(among, rows, k)
+        found, indices, _ = nearest_in(memory.tables(), query, k)
         taken = found > -jnp.inf  # the others repeat the nearest
         indices = jnp.where(taken, indices, indices[0])
         rows = memory.keys[indices], memory.values[indices], taken.astype(query.dtype)[:, None]

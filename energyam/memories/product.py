@@ -5,7 +5,6 @@ from typing import NamedTuple
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Num
 
@@ -14,7 +13,7 @@ from energyam.flips.abstract import AbstractFlips
 from energyam.flips.joined import JoinedFlips, split
 from energyam.memories.base import AbstractDenseAM, AbstractMemory, Pull, as_state
 from energyam.memories.neurons import AbstractNeurons
-from energyam.memories.reads import nearest
+from energyam.memories.search import Table, nearest_in
 
 
 class Ranked(NamedTuple):
@@ -94,12 +93,14 @@ class ProductDenseAM(AbstractMemory):
         bounded = [part for part in parts if part is not None and part.block(jnp.arange(1)) is not None]
         return JoinedFlips(tuple(bounded), self._sizes) if len(bounded) == len(parts) else None
 
+    def tables(self) -> tuple[Table, ...]:
+        return tuple(table for memory in self.memories for table in memory.tables())
+
     def ranked(self, state: ArrayLike, k: int) -> Ranked:
         """The k patterns most similar to a state (D,), out of all combinations.
 
-        Exact: a pattern among the k best has each of its rows among the k best of its table. The k·k sums of
-        two lists are ranked, and then those with the next list. All patterns where there are fewer than k.
-        Raises `ValueError` for another shape and k below 1.
+        They are those that `energyam.nearest` finds, with their weights beside them. All patterns where there
+        are fewer than k. Raises `ValueError` for another shape and k below 1.
         """
         return _ranked(self, as_state(state, self.num_neurons), checks.count("k", k))
 
@@ -110,14 +111,7 @@ class ProductDenseAM(AbstractMemory):
 
 @eqx.filter_jit
 def _ranked(memory, state, k):
-    found, indices = jnp.zeros(1, state.dtype), jnp.zeros((1, 0), int)
-    for part, x in zip(memory.memories, split(state, memory._sizes), strict=True):
-        similar = lambda rows, part=part, x=x: part.similarity.of_all(rows, x)  # noqa: E731
-        best, rows = nearest(similar, (part.patterns,), k)
-        sums = (found[:, None] + best[None]).reshape(-1)
-        found, places = lax.top_k(sums, min(k, sums.size))
-        earlier, last = indices[places // best.size], rows[places % best.size]
-        indices = jnp.concatenate([earlier, last[:, None]], axis=1)
+    found, indices, _ = nearest_in(memory.tables(), state, k)
     mixture, potential = memory.memories[0].separation.hidden(), memory.pull(state).potential
     return Ranked(indices, found, jnp.exp(mixture.beta * found - potential / mixture.scale))
 

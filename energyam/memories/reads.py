@@ -13,10 +13,12 @@ from jaxtyping import Array, Float, Int, Num
 from energyam import checks
 from energyam.linalg import BLOCK, by_lane, dot
 from energyam.memories.separation import AbstractSeparation
+from energyam.memories.similarity import AbstractSimilarity, Dot
+from energyam.on_disk import AnyArray, OnDisk
 
 _SCREENS = 64, 1024  # similarities that a sparse separation looks at first, and then
 
-Rows = tuple[Num[Array, "K _"], ...]
+Rows = tuple[Num[AnyArray, "K _"], ...]
 _NEAREST_BLOCK = 8192  # rows of which the nearest are found at a time
 _GROUP = 32  # rows that stand for one another in the search for the nearest
 
@@ -53,7 +55,7 @@ def read(
         largest, indices = nearest(similarities, rows, k, block)
         return within.potential(largest), gather(within.weights(largest), *(array[indices] for array in rows))
     if blocks is None:
-        return _read_at_once(separation, similarities(*rows), gather, rows)
+        return _read_at_once(separation, of_rows(similarities, rows), gather, rows)
 
     def part_of(first, *rows):
         found = similarities(*rows)
@@ -76,27 +78,37 @@ def read(
 
 def read_pairs(
     separation: AbstractSeparation,
-    keys: Num[Array, "K Dk"],
-    values: Num[Array, "K Dv"],
+    keys: Num[AnyArray, "K Dk"],
+    values: Num[AnyArray, "K Dv"],
     query: Float[Array, " Dk"],
     block: int | None = None,
+    similarity: AbstractSimilarity = Dot(),  # noqa: B008
 ) -> tuple[Float[Array, ""], Float[Array, " Dv"]]:
-    """The potential of K q, and the values read, Vᵀ weights(K q): `read` of keys and values."""
-    # dot(query, keysᵀ), in this order: under vmap the similarities of one query lie together.
-    similar = lambda keys, values: dot(query, keys.T)  # noqa: E731
+    """The potential of K q, and the values read, Vᵀ weights(K q): `read` of keys and values.
+
+    Where a `similarity` is given, of the similarities in place of K q.
+    """
+    similar = lambda keys, values: similarity.of_all(keys, query)  # noqa: E731
     gather = lambda weights, keys, values: dot(weights, values)  # noqa: E731
     return read(separation, similar, gather, (keys, values), block)
 
 
 def nearest(
-    similarities: Callable[..., Float[Array, " K"]], rows: Rows, k: int, block: int | None = None
+    similarities: Callable[..., Float[Array, " K"]],
+    rows: Rows,
+    k: int,
+    block: int | None = None,
+    recall: float | None = None,
 ) -> tuple[Float[Array, " k"], Int[Array, " k"]]:
     """The k largest of `similarities(*rows)`, falling, and the indices of their rows, equals in their order.
 
-    All K of them where there are fewer than k. Raises `ValueError` for k below 1.
+    All K of them where there are fewer than k. With a `recall`, TPUs need find no more than that share of
+    the k, on average. Raises `ValueError` for k below 1.
     """
     k = min(checks.count("k", k), rows[0].shape[0])
     largest = _top_k_by_groups if jax.device_count() == 1 else _top_k
+    if recall is not None:
+        largest = partial(_approximately, largest, recall, rows[0].shape[0])
 
     def part_of(first, *rows):
         found, indices = largest(similarities(*rows), min(k, rows[0].shape[0]))
@@ -112,9 +124,31 @@ def nearest(
     return join(_fold(rows, block or _NEAREST_BLOCK, part_of, join), largest=lax.top_k)
 
 
+def of_rows(function: Callable[..., Num[Array, " K"]], rows: Rows) -> Num[Array, " K"]:
+    """`function(*rows)`, a number for each row; of rows on disk block by block."""
+    if not any(isinstance(one, OnDisk) for one in rows):
+        return function(*rows)
+    K = rows[0].shape[0]
+    like = jax.eval_shape(function, *(jax.ShapeDtypeStruct(one.shape, one.dtype) for one in rows))
+
+    def part_of(first, *rows):
+        return lax.dynamic_update_slice_in_dim(jnp.zeros(K, like.dtype), function(*rows), first, 0)
+
+    return _fold(rows, K, part_of, lambda parts, add=_sum_of_lanes: add(parts))[0]
+
+
+def _gathered(gather, weights, rows):
+    """`gather(weights, *rows)`; of rows on disk block by block."""
+    if not any(isinstance(one, OnDisk) for one in rows):
+        return gather(weights, *rows)
+    join = lambda parts, add=_sum_of_lanes: jax.tree.map(add, parts)  # noqa: E731
+    found = _fold((weights[:, None], *rows), BLOCK, lambda first, w, *rows: gather(w[:, 0], *rows), join)
+    return jax.tree.map(lambda leaf: leaf[0], found)
+
+
 def _read_at_once(separation, found, gather, rows):
     def read_all():
-        return separation.potential(found), gather(separation.weights(found), *rows)
+        return separation.potential(found), _gathered(gather, separation.weights(found), rows)
 
     # Of sharded values XLA gathers all for a top_k.
     if separation.fewest is None or jax.device_count() > 1:
@@ -159,6 +193,19 @@ def _top_k_by_groups(values, k):
     return found, places[at]
 
 
+def _approximately(exactly, recall, num_rows, values, k):
+    """Most of the k largest on TPUs, and all on other platforms, where XLA sorts for it.
+
+    The recall that is asked for is that of a search through all rows, of which `values` are a block.
+    """
+
+    def most(values):
+        found = lax.approx_max_k(values, k, recall_target=recall, reduction_input_size_override=num_rows)
+        return tuple(found)
+
+    return lax.platform_dependent(values, tpu=most, default=lambda values: tuple(exactly(values, k)))
+
+
 def _top_k(values, k):
     """`lax.top_k` as k maxima in turn: of sharded values XLA gathers all for a top_k, and none for this."""
 
@@ -172,9 +219,22 @@ def _top_k(values, k):
 def _fold(arrays, block, part_of, join):
     """`part_of(first, *rows)` of each block of rows, joined lane by lane: parts stacked along a first axis.
 
-    `join` makes one part of such a stack, with the sum over it that it is given.
+    `join` makes one part of such a stack, with the sum over it that it is given. Rows on disk are in one
+    lane: they come in blocks of their own size, each of which is then read in blocks of `block`.
     """
+    on_disk = [rows.block_size for rows in arrays if isinstance(rows, OnDisk)]
+    if on_disk:
+        inner = lambda first, *rows: _fold_lane(first, rows, block, part_of, join)  # noqa: E731
+        part = _fold_lane(0, arrays, min(on_disk), inner, join)
+        return jax.tree.map(partial(jnp.expand_dims, axis=0), part)
     return by_lane(lambda first, rows: _fold_lane(first, rows, block, part_of, join), arrays)
+
+
+def _block_of(rows, start, size):
+    """Some of the rows, wherever they lie; all of them are not copied."""
+    if isinstance(rows, OnDisk):
+        return rows.block(start, size)
+    return rows if size == rows.shape[0] else lax.dynamic_slice_in_dim(rows, start, size)
 
 
 def _fold_lane(first, arrays, block, part_of, join):
@@ -182,14 +242,14 @@ def _fold_lane(first, arrays, block, part_of, join):
     block = min(block, K)
 
     def part_at(start, size):
-        return part_of(first + start, *(lax.dynamic_slice_in_dim(rows, start, size) for rows in arrays))
+        return part_of(first + start, *(_block_of(rows, start, size) for rows in arrays))
 
     def with_next(part, start, size):
         both = jax.tree.map(lambda *two: jnp.stack(two), part, part_at(start, size))
         return join(both, lambda two: two[0] + two[1])  # faster than a sum: XLA drops the stack
 
     if block == K:
-        return part_of(first, *arrays)
+        return part_at(0, K)
     # Gradients make the blocks anew, rather than keep the similarities of all of them.
     step = jax.checkpoint(lambda j, part: with_next(part, j * block, block))
     part = lax.fori_loop(1, K // block, step, part_at(0, block))

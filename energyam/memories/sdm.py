@@ -3,13 +3,14 @@
 from typing import Literal
 
 from jax.typing import ArrayLike
-from jaxtyping import Array, Num
+from jaxtyping import Num
 
 from energyam import checks
 from energyam.memories.base import AbstractDenseAM
 from energyam.memories.continuous import Spherical
 from energyam.memories.intersection import CapIntersection, CircleIntersection, Count, Key
 from energyam.memories.neurons import Binary
+from energyam.on_disk import AnyArray, RowsLike
 
 
 class PatternSDM(AbstractDenseAM):
@@ -28,12 +29,12 @@ class PatternSDM(AbstractDenseAM):
     Kanerva, *Sparse Distributed Memory* (1988); Bricken & Pehlevan, NeurIPS 2021.
     """
 
-    patterns: Num[Array, "K D"]
+    patterns: Num[AnyArray, "K D"]
     separation: CircleIntersection
     neurons: Binary
     states_only = True
 
-    def __init__(self, patterns: ArrayLike, radius: int, num_neurons: Count = None, *, key: Key = None):
+    def __init__(self, patterns: RowsLike, radius: int, num_neurons: Count = None, *, key: Key = None):
         self.neurons = Binary()
         self.patterns = self.neurons.check("patterns", patterns, "K D")
         self.separation = CircleIntersection(self.patterns.shape[1], radius, num_neurons, key=key)
@@ -55,12 +56,12 @@ class ContinuousSDM(AbstractDenseAM):
     Bricken & Pehlevan, NeurIPS 2021.
     """
 
-    patterns: Num[Array, "K D"]
+    patterns: Num[AnyArray, "K D"]
     separation: CapIntersection | CircleIntersection
     neurons: Spherical
     states_only = True
 
-    def __init__(self, patterns: ArrayLike, radius: ArrayLike, weighting: Literal["cap", "circle"] = "cap"):
+    def __init__(self, patterns: RowsLike, radius: ArrayLike, weighting: Literal["cap", "circle"] = "cap"):
         self.neurons = Spherical()
         self.patterns = self.neurons.check("patterns", patterns, "K D")
         if checks.one_of("weighting", weighting, ("cap", "circle")) == "cap":

@@ -1,6 +1,7 @@
 """Networks whose states follow one another. What drives them is not symmetric, so they have no energy."""
 
 import abc
+from functools import partial
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -11,7 +12,9 @@ from energyam.learning import as_transitions
 from energyam.linalg import dot
 from energyam.memories.neurons import Binary
 from energyam.memories.reads import read_pairs
+from energyam.memories.search import Table
 from energyam.memories.separation import AbstractSeparation
+from energyam.memories.similarity import Dot
 from energyam.shown import shown
 
 
@@ -120,9 +123,11 @@ class DenseSequence(AbstractSequence):
 
     patterns: Num[Array, "K D"]
     followers: Num[Array, "K D"]  # of each pattern: Σ_j T_ij ξ_j
-    separation: AbstractSeparation
-    stay: Float[Array, ""]
-    delay: int = eqx.field(static=True)
+    separation: AbstractSeparation = eqx.field(
+        converter=partial(checks.instance, "separation", cls=AbstractSeparation)
+    )
+    stay: Float[Array, ""] = eqx.field(converter=partial(checks.not_negative, "stay", dims=""))
+    delay: int = eqx.field(static=True, converter=partial(checks.count, "delay", least=0))
     neurons: Binary
 
     def __init__(
@@ -135,10 +140,9 @@ class DenseSequence(AbstractSequence):
     ):
         self.neurons = Binary()
         self.patterns = self.neurons.check("patterns", patterns, "K D")
-        self.separation = checks.instance("separation", separation, AbstractSeparation)
-        self.followers = _followers(self.patterns, transitions)
+        self.separation, self.delay = separation, delay
         self.stay = checks.not_negative("stay", stay, "")
-        self.delay = checks.count("delay", delay, least=0)
+        self.followers = _followers(self.patterns, transitions)
 
     def __check_init__(self):
         self.neurons.check("patterns", self.patterns, "K D")
@@ -151,6 +155,10 @@ class DenseSequence(AbstractSequence):
         _, push = read_pairs(self.separation, self.patterns, self.followers, past)
         _, pull = read_pairs(self.separation, self.patterns, self.patterns, present)
         return push + self.stay * pull
+
+    def tables(self) -> tuple[Table, ...]:
+        """The patterns, with those that follow them as values, for `energyam.nearest`."""
+        return (Table(self.patterns, Dot(), self.followers),)
 
 
 def _followers(patterns, transitions):

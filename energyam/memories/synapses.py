@@ -36,7 +36,7 @@ class Dense(eqx.Module):
     multilinear: ClassVar[bool] = True
 
     def __init__(self, weights: ArrayLike):
-        self.weights = checks.as_floats("weights", weights, "...")
+        self.weights = checks.as_floats("weights", weights, "... first second")
 
     def __call__(self, first: Float[Array, "..."], second: Float[Array, "..."]) -> Float[Array, ""]:
         if self.weights.shape != first.shape + second.shape:
@@ -56,7 +56,7 @@ class Bias(eqx.Module):
     multilinear: ClassVar[bool] = True
 
     def __init__(self, bias: ArrayLike):
-        self.bias = checks.as_floats("bias", bias, "...")
+        self.bias = checks.as_floats("bias", bias, "... D")
 
     def __call__(self, layer: Float[Array, "..."]) -> Float[Array, ""]:
         if layer.shape[layer.ndim - self.bias.ndim :] != self.bias.shape:
@@ -120,7 +120,9 @@ class Patterns(eqx.Module):
     separation: AbstractSeparation
 
     def __init__(self, patterns: ArrayLike, separation: AbstractSeparation):
-        self.patterns = checks.as_array("patterns", patterns, "K D")
+        array = checks.as_array("patterns", patterns, "K D")
+        floating = jnp.issubdtype(array.dtype, jnp.floating)
+        self.patterns = checks.as_floats("patterns", array, "K D") if floating else array
         self.separation = checks.instance("separation", separation, AbstractSeparation)
 
     def __call__(self, layer: Float[Array, "..."]) -> Float[Array, ""]:
@@ -147,8 +149,7 @@ class Prediction(eqx.Module):
     predict: Callable[[Array], Array]
 
     def __check_init__(self):
-        if not callable(self.predict):
-            raise ValueError(f"predict must be a function or a module; got {self.predict!r:.80}")
+        checks.function("predict", self.predict)
 
     def __call__(self, first: Float[Array, "..."], second: Float[Array, "..."]) -> Float[Array, ""]:
         found = self.predict(first)
@@ -191,7 +192,9 @@ class Attention(eqx.Module):
         self.key_weights = checks.as_floats("key_weights", key_weights, f"{H} {Y} {D}")
         beta = Y**-0.5 if beta is None else beta
         self.beta = checks.positive_float("beta", beta)
-        self.adjacency = None if adjacency is None else _checked_adjacency(adjacency, own)
+        self.adjacency = None if adjacency is None else as_graph(adjacency)
+        if own is True and adjacency is not None:
+            raise ValueError("own must be False with an adjacency, whose diagonal says it; got True")
         self.own = checks.flag("own", own) or _has_loops(self.adjacency)
 
     @property
@@ -240,12 +243,11 @@ def _has_loops(adjacency):
     return adjacency is not None and not checks.passes(lambda a: ~jnp.diagonal(a).any(), adjacency)
 
 
-def _checked_adjacency(adjacency, own):
+def as_graph(adjacency: ArrayLike) -> Bool[Array, "N N"]:
+    """Who looks at whom, (N, N) bool; raises `ValueError` for others."""
     array = checks.as_array("adjacency", adjacency, "N N")
     if array.dtype != bool or array.shape[0] != array.shape[1]:
         raise ValueError(f"adjacency must be (N, N) bool; got shape {array.shape}, dtype {array.dtype}")
-    if own:
-        raise ValueError("own must be False with an adjacency, whose diagonal says it; got True")
     return array
 
 
@@ -256,4 +258,4 @@ def _by_head(tokens, weights):
     return jnp.swapaxes(found.reshape(-1, H, Y), 0, 1)
 
 
-__all__, __dir__ = public_names(__name__)
+__all__, __dir__ = public_names(__name__, without="as_graph")

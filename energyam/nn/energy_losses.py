@@ -1,5 +1,7 @@
 """Losses that train an energy: differentiable in whatever float arrays the memory is made of."""
 
+import math
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import equinox as eqx
@@ -14,7 +16,7 @@ from energyam.dynamics.fields import normal_like
 from energyam.dynamics.gradient import check_real
 from energyam.dynamics.moves import check_moves, ready, view_of
 from energyam.dynamics.sampling import sample
-from energyam.dynamics.states import Layers, as_working, checked_states, layers_of
+from energyam.dynamics.states import Layers, as_working, check_memory, checked_states, layers_of, random_layer
 from energyam.dynamics.update import AbstractUpdate
 from energyam.flips.derived import scalar_energy
 
@@ -86,21 +88,57 @@ def contrastive_divergence(
     the ends back as the next `start` and the chains go on (persistent contrastive divergence). The value
     itself means little.
 
-    **Arguments:** `states` (*batch, D) or a pytree of layers; `update`: say `HeatBath(1.0)`; `num_steps`: at
-    least 1; `key`; `start` (*chains, D): where the chains start. Raises `ValueError` as `sample` does.
+    Of a memory whose states are a dictionary of layers, `states` may hold the visible ones alone. The others
+    are hidden: they are drawn from a random start by `num_steps` steps of `update`, the visible ones being
+    held, and p(states) is then a sum over them. One step of `BlockGibbs` or `HeatBath` draws them exactly
+    where they are independent given the visible ones.
+
+    **Arguments:** `states` (*batch, D) or a pytree of layers; `update`: say `HeatBath(1.0)`, or
+    `BlockGibbs()` for layers; `num_steps`: at least 1; `key`; `start` (*chains, D): where the chains start,
+    which may leave out the hidden layers too. Raises `ValueError` as `sample` does.
 
     Hinton, Neural Computation 14 (2002); Tieleman, ICML 2008.
     """
     update = checks.instance("update", update, AbstractUpdate)
     num_steps = checks.count("num_steps", num_steps)
+    check_memory(memory)
     held = jax.tree.map(lambda leaf: jax.lax.stop_gradient(leaf) if eqx.is_array(leaf) else leaf, memory)
-    begin = states if start is None else start
+    states = _completed(held, states, update, num_steps, key=key)
+    layers = layers_of(memory, states, update.moves_neurons, "states")
+    _flat(layers, states, "states")  # raises what it raises
+    begin = states if start is None else _completed(held, start, update, num_steps, key=key)
     found = sample(held, begin, update, 1, key=key, every=num_steps)
     axes = found.energies.ndim - 1
     ends = jax.tree.map(lambda leaf: jnp.squeeze(leaf, axis=axes), found.states)
-    layers = layers_of(memory, states, update.moves_neurons, "states")
     energy = lambda given, name: _mean(layers, given, name, scalar_energy(memory))  # noqa: E731
     return energy(states, "states") - energy(ends, "start"), ends
+
+
+def _completed(memory, states, update, num_steps, *, key):
+    """States with layers drawn in the place of those that are missing, or the states as they are."""
+    shapes = getattr(memory, "state_shape", None)
+    if not isinstance(shapes, Mapping) or not isinstance(states, Mapping) or not states:
+        return states
+    unknown = [name for name in states if name not in shapes]
+    if unknown:
+        raise ValueError(f"states must hold layers of the memory, {list(shapes)}; got {unknown[0]!r}")
+    visible, hidden = next(iter(states)), [name for name in shapes if name not in states]
+    if not hidden:
+        return states
+    layers = layers_of(memory, shapes, update.moves_neurons, "states")
+    axes = jnp.shape(states[visible])[: jnp.ndim(states[visible]) - len(shapes[visible])]
+    of_start, of_steps = jr.split(jr.fold_in(key, 1))
+
+    def start(key):
+        pairs = enumerate(zip(layers.neurons, layers.shapes, strict=True))
+        parts = [random_layer(one, shape, key=jr.fold_in(key, i)) for i, (one, shape) in pairs]
+        return {name: leaf for name, leaf in layers.structure.unflatten(parts).items() if name in hidden}
+
+    drawn = jax.vmap(start)(jr.split(of_start, math.prod(axes)))
+    drawn = {name: leaf.reshape(*axes, *leaf.shape[1:]) for name, leaf in drawn.items()}
+    clamp = dict.fromkeys(states, True)
+    found = sample(memory, {**states, **drawn}, update, 1, key=of_steps, every=num_steps, clamp=clamp)
+    return {**states, **{name: jnp.squeeze(found.states[name], axis=len(axes)) for name in hidden}}
 
 
 def denoising_score_matching(
@@ -121,6 +159,7 @@ def denoising_score_matching(
     sigma = checks.positive_float("noise", noise)
     T = checks.positive_float("temperature", temperature)
     checks.key("key", key)
+    check_memory(memory)
     check_real(memory, "denoising_score_matching")
     layers = layers_of(memory, states, False, "states")
     far = np.array([-1e3, 1e3])
@@ -145,6 +184,7 @@ def denoising_score_matching(
 
 
 def _mean_over_moves(memory, states, loss):
+    check_memory(memory)
     check_moves(memory, "the loss", "use nn.denoising_score_matching")
     layers = layers_of(memory, states, True, "states")
 
@@ -162,5 +202,7 @@ def _mean(layers: Layers, states: Batch, name: str, function: Any) -> Scalar:
 def _flat(layers, states, name):
     """Checked states as floats with one leading axis."""
     batch = checked_states(layers, states, name)
+    if 0 in batch.axes:
+        raise ValueError(f"{name} must hold at least one state; got leading axes {batch.axes}")
     working = as_working(batch.states, batch.axes)
     return working if batch.axes else jax.tree.map(lambda leaf: leaf[None], working)

@@ -22,7 +22,7 @@ from energyam import checks
 from energyam.memories.graded import LayerNorm
 from energyam.memories.hierarchical import HierarchicalMemory, Synapse
 from energyam.memories.separations import ReLU
-from energyam.memories.synapses import Attention, Patterns
+from energyam.memories.synapses import Attention, Patterns, as_graph
 
 Tokens = Float[Array, "N D"]
 Hidden = Bool[ArrayLike, " N"] | None
@@ -60,10 +60,10 @@ class EnergyTransformer(eqx.Module):
     gain: Float[Array, ""]
     offset: Float[Array, " D"]
     out_norm: eqx.nn.LayerNorm
-    step_size: Float[Array, ""]
-    num_steps: int = eqx.field(static=True)
-    own: bool = eqx.field(static=True)
-    checkpointed: bool = eqx.field(static=True)
+    step_size: Float[Array, ""] = eqx.field(converter=partial(checks.positive_float, "step_size"))
+    num_steps: int = eqx.field(static=True, converter=partial(checks.count, "num_steps"))
+    own: bool = eqx.field(static=True, converter=partial(checks.flag, "own"))
+    checkpointed: bool = eqx.field(static=True, converter=partial(checks.flag, "checkpointed"))
 
     def __init__(
         self,
@@ -96,9 +96,7 @@ class EnergyTransformer(eqx.Module):
         self.gain, self.offset = jnp.ones(()), jnp.zeros(D)
         self.out_norm = eqx.nn.LayerNorm(D)
         self.step_size = checks.positive_float("step_size", step_size)
-        self.num_steps = checks.count("num_steps", num_steps)
-        self.own = checks.flag("own", own)
-        self.checkpointed = checks.flag("checkpointed", checkpointed)
+        self.num_steps, self.own, self.checkpointed = num_steps, own, checkpointed
 
     @property
     def norm(self) -> LayerNorm:
@@ -158,7 +156,7 @@ _share = partial(checks.number, low=0, high=1)
 
 
 def _as_graph(adjacency):
-    return None if adjacency is None else jnp.asarray(adjacency, bool)
+    return None if adjacency is None else as_graph(adjacency)
 
 
 class MaskedCompletion(eqx.Module):
@@ -185,6 +183,10 @@ class MaskedCompletion(eqx.Module):
         N = self.patches.shape[1]
         if round(self.masked * N) < 1:
             raise ValueError(f"masked must hide at least one of {N} patches; got {self.masked}")
+        if self.adjacency is not None and jnp.shape(self.adjacency) != (N, N):
+            raise ValueError(f"adjacency must be ({N}, {N}) bool; got shape {jnp.shape(self.adjacency)}")
+        if not checks.passes(lambda x: jnp.ptp(x) > 0, self.patches):
+            raise ValueError("patches must vary, as errors are in units of their variance; got equal numbers")
 
     def __call__(self, model: EnergyTransformer, key: PRNGKeyArray) -> Float[Array, ""]:
         """The normalised squared error of one batch on its masked patches, a scalar."""

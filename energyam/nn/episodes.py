@@ -55,8 +55,9 @@ class EpisodeLoss(eqx.Module):
         least = self.num_ways
         if self.num_classes is not None and checks.count("num_classes", self.num_classes) < least:
             raise ValueError(f"num_classes must be at least num_ways, {least}; got {self.num_classes}")
-        checks.function("augment", self.augment)
-        checks.function("corrupt", self.corrupt)
+        for name, change in (("augment", self.augment), ("corrupt", self.corrupt)):
+            if change is not None:
+                checks.function(name, change)
 
     def __call__(self, model: FewShotClassifier, key: PRNGKeyArray) -> Float[Array, ""]:
         keys = jr.split(key, self.num_episodes)
@@ -131,7 +132,8 @@ def episode_accuracy(
     model = checks.instance("model", model, FewShotClassifier)
     images = checks.as_array("images", images, "classes drawers H W")
     counts = num_ways, num_shots, num_queries
-    checks.function("corrupt", corrupt)
+    if corrupt is not None:
+        checks.function("corrupt", corrupt)
     checks.key("key", key)
     keys = jr.split(key, checks.count("num_episodes", num_episodes))
     sample_episode(images, *counts, key=key)  # raises what it raises
@@ -158,7 +160,8 @@ def _embedded(embed, images, pictures, corrupt, key):
 def _embed_batch(embed, images, numbers, corrupt, key):
     pictures = images.reshape(-1, *images.shape[2:])[numbers].astype(float)
     if corrupt is not None:
-        pictures = jax.vmap(lambda n, picture: corrupt(jr.fold_in(key, n), picture))(numbers, pictures)
+        spoil = lambda n, picture: checks.as_array("corrupt(…)", corrupt(jr.fold_in(key, n), picture), "H W")  # noqa: E731
+        pictures = jax.vmap(spoil)(numbers, pictures)
     return jax.vmap(embed)(pictures)
 
 

@@ -10,6 +10,7 @@ Ba, Hinton, Mnih, Leibo & Ionescu, "Using fast weights to attend to the recent p
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import equinox as eqx
 import jax
@@ -43,10 +44,10 @@ class FastWeightsCell(eqx.Module):
     recurrent: Float[Array, "H H"]
     inputs: Float[Array, "H I"]
     norms: tuple[eqx.nn.LayerNorm, ...]
-    decay: Float[Array, ""]
-    rate: Float[Array, ""]
-    num_inner: int = eqx.field(static=True)
-    write: str = eqx.field(static=True)
+    decay: Float[Array, ""] = eqx.field(converter=partial(checks.fraction, "decay", dims=""))
+    rate: Float[Array, ""] = eqx.field(converter=partial(checks.positive_float, "rate"))
+    num_inner: int = eqx.field(static=True, converter=partial(checks.count, "num_inner"))
+    write: str = eqx.field(static=True, converter=partial(checks.one_of, "write", choices=_WRITES))
 
     def __init__(
         self,
@@ -60,7 +61,7 @@ class FastWeightsCell(eqx.Module):
         rate: ArrayLike = 0.5,
         key: PRNGKeyArray,
     ):
-        self.write = checks.one_of("write", write, _WRITES)
+        self.write = write
         self.decay = checks.fraction("decay", decay, "").astype(float)
         checks.key("key", key)
         H = checks.count("hidden_size", hidden_size)
@@ -98,10 +99,12 @@ class FastWeightsRNN(eqx.Module):
     """
 
     embedding: Float[Array, "I V"] | None
-    cell: FastWeightsCell
+    cell: FastWeightsCell = eqx.field(converter=partial(checks.instance, "cell", cls=FastWeightsCell))
     dense: eqx.nn.Linear
     answer: eqx.nn.Linear
-    form: str = eqx.field(static=True)
+    form: str = eqx.field(
+        static=True, converter=partial(checks.one_of, "form", choices=("matrix", "attention"))
+    )
 
     def __init__(
         self,
@@ -113,7 +116,6 @@ class FastWeightsRNN(eqx.Module):
         *,
         key: PRNGKeyArray,
     ):
-        form = checks.one_of("form", form, ("matrix", "attention"))
         cell = checks.instance("cell", cell, FastWeightsCell)
         checks.key("key", key)
         if form == "attention" and cell.write != "hebb":

@@ -49,8 +49,6 @@ class FewShotClassifier(eqx.Module):
     read: AbstractRead
 
     def __check_init__(self):
-        if self.embed is None:
-            raise ValueError("embed must be a function or a layer; got None")
         checks.function("embed", self.embed)
         checks.instance("read", self.read, AbstractRead)
 

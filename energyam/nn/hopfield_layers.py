@@ -6,6 +6,7 @@ projected or normalised unless asked for: with all options off the association *
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import equinox as eqx
@@ -41,6 +42,11 @@ class Association(NamedTuple):
     energies: Float[Array, "H T"]
 
 
+def _as_separation(separation):
+    """A separation, or None."""
+    return separation if separation is None else checks.instance("separation", separation, AbstractSeparation)
+
+
 class HopfieldAttention(eqx.Module):
     """Association of two sets: every query recalls from the stored patterns.
 
@@ -72,12 +78,12 @@ class HopfieldAttention(eqx.Module):
     stored_norm: eqx.nn.LayerNorm | None
     first_beta: Float[Array, " H"]
     log_growth: Float[Array, " H"] | None  # log(β / first β), where β is learned
-    tol: Float[Array, ""]
-    size: int = eqx.field(static=True)
-    stored_size: int = eqx.field(static=True)
-    num_heads: int = eqx.field(static=True)
-    num_steps: int = eqx.field(static=True)
-    separation: AbstractSeparation | None = None
+    tol: Float[Array, ""] = eqx.field(converter=as_tol)
+    size: int = eqx.field(static=True, converter=partial(checks.count, "size"))
+    stored_size: int = eqx.field(static=True, converter=partial(checks.count, "stored_size"))
+    num_heads: int = eqx.field(static=True, converter=partial(checks.count, "num_heads"))
+    num_steps: int = eqx.field(static=True, converter=partial(checks.count, "num_steps"))
+    separation: AbstractSeparation | None = eqx.field(default=None, converter=_as_separation)
 
     def __init__(
         self,
@@ -100,8 +106,12 @@ class HopfieldAttention(eqx.Module):
         self.stored_size = _size_or("stored_size", stored_size, size)
         self.num_heads = checks.count("num_heads", num_heads)
         self.num_steps = checks.count("num_steps", num_steps)
+        normalize, learn_beta = checks.flag("normalize", normalize), checks.flag("learn_beta", learn_beta)
         state_size = _size_or("hidden_size", hidden_size, size)
         read_size = _size_or("value_size", value_size, state_size)
+        out_size = None if out_size is None else checks.count("out_size", out_size)
+        if key is not None:
+            checks.key("key", key)
         if hidden_size is None and self.stored_size != size:
             raise ValueError(f"stored_size must be {size}, as the queries are, or hidden_size be given")
         for name, number in (("hidden_size", state_size), ("value_size", read_size)):
@@ -116,9 +126,7 @@ class HopfieldAttention(eqx.Module):
         self.stored_norm = eqx.nn.LayerNorm(self.stored_size) if normalize else None
         if separation is not None and beta is not None:
             raise ValueError(f"beta must not be given beside a separation, which has its own; got {beta}")
-        if separation is not None:
-            checks.instance("separation", separation, AbstractSeparation)
-        self.separation = separation
+        self.separation = _as_separation(separation)
         beta = (state_size // num_heads) ** -0.5 if beta is None else beta
         checks.positive("beta", beta)
         betas = jnp.asarray(beta, float)

@@ -6,6 +6,8 @@
 Ramsauer et al., "Hopfield networks is all you need", ICLR 2021.
 """
 
+from functools import partial
+
 import equinox as eqx
 import jax.random as jr
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
@@ -24,10 +26,13 @@ class HopfieldPooling(eqx.Module):
     """
 
     queries: Float[Array, "T D"]
-    attention: HopfieldAttention
+    attention: HopfieldAttention = eqx.field(
+        converter=partial(checks.instance, "attention", cls=HopfieldAttention)
+    )
 
     def __init__(self, attention: HopfieldAttention, num_queries: int = 1, *, key: PRNGKeyArray):
-        self.attention = attention
+        self.attention = checks.instance("attention", attention, HopfieldAttention)
+        checks.key("key", key)
         self.queries = jr.normal(key, (checks.count("num_queries", num_queries), attention.size))
 
     def __call__(self, stored: ArrayLike, mask: Given = None) -> Float[Array, "T Dout"]:
@@ -55,14 +60,17 @@ class HopfieldLookup(eqx.Module):
 
     stored: Float[Array, "K Ds"]
     values: Float[Array, "K Dv"] | None
-    attention: HopfieldAttention
+    attention: HopfieldAttention = eqx.field(
+        converter=partial(checks.instance, "attention", cls=HopfieldAttention)
+    )
 
     def __init__(
         self, attention: HopfieldAttention, num_patterns: int, value_size: Size = None, *, key: PRNGKeyArray
     ):
-        stored_key, value_key = jr.split(key)
+        self.attention = checks.instance("attention", attention, HopfieldAttention)
         K = checks.count("num_patterns", num_patterns)
-        self.attention = attention
+        checks.key("key", key)
+        stored_key, value_key = jr.split(key)
         self.stored = jr.normal(stored_key, (K, attention.stored_size))
         shape = None if value_size is None else (K, checks.count("value_size", value_size))
         self.values = None if shape is None else jr.normal(value_key, shape)

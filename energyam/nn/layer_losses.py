@@ -9,6 +9,7 @@ that they join.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeAlias
 
 import equinox as eqx
@@ -18,7 +19,7 @@ from jaxtyping import Array, ArrayLike, Float, PyTree
 
 from energyam import checks
 from energyam.dynamics.recall import recall
-from energyam.dynamics.states import declared_neurons
+from energyam.dynamics.states import check_memory, checked_states, declared_neurons, layers_of
 from energyam.dynamics.update import AbstractUpdate
 from energyam.memories.neurons import is_movable
 
@@ -37,7 +38,11 @@ class Nudged(eqx.Module):
     memory: Any
     cost: Cost
     target: PyTree[Array]
-    strength: Scalar
+    strength: Scalar = eqx.field(converter=partial(checks.as_floats, "strength", dims=""))
+
+    def __check_init__(self):
+        checks.function("cost", self.cost)
+        _leaves("target", self.target)
 
     @property
     def neurons(self) -> Any:
@@ -91,12 +96,14 @@ def equilibrium_propagation(
     """
     b = checks.positive_float("strength", strength)
     _check_moves(memory, "equilibrium_propagation")
+    _check_clamp(clamp, queries)
+    checks.function("cost", cost)
 
     def of_one(query, target):
         ends = [_at_rest(Nudged(memory, cost, target, s), query, update, max_steps, clamp) for s in (b, -b)]
         return (memory.energy(ends[0]) - memory.energy(ends[1])) / (2 * b)
 
-    return _mean(of_one, queries, targets)
+    return _mean(of_one, memory, queries=queries, targets=targets)
 
 
 def contrastive_hebbian(
@@ -116,18 +123,22 @@ def contrastive_hebbian(
 
     Movellan (1991); Xie & Seung, Neural Computation 15 (2003).
     """
+    check_memory(memory)
     for name, clamp in (("inputs", inputs), ("outputs", outputs)):
         if not isinstance(clamp, Mapping):
             why = "as some layers are held and others are not"
             wanted = f"a dictionary of layers, such as {{'image': True}}, {why}"
             raise ValueError(f"{name} must be {wanted}; got {clamp!r:.80}")
+        unknown = [layer for layer in clamp if not isinstance(queries, Mapping) or layer not in queries]
+        if unknown:
+            raise ValueError(f"{name} must name layers of the queries; got {unknown[0]!r}")
 
     def of_one(query):
         right = _at_rest(memory, query, update, max_steps, {**inputs, **outputs})
         free = _at_rest(memory, right, update, max_steps, inputs)
         return memory.energy(right) - memory.energy(free)
 
-    return _mean(of_one, queries)
+    return _mean(of_one, memory, queries=queries)
 
 
 def predictive_coding(
@@ -145,16 +156,18 @@ def predictive_coding(
     Rao & Ballard, Nature Neuroscience 2 (1999); Whittington & Bogacz, Neural Computation 29 (2017).
     """
     _check_moves(memory, "predictive_coding")
+    _check_clamp(clamp, queries)
     if len(jax.tree.leaves(queries)) < 2:
         got = "one, in which nothing is predicted"
         hint = "(use nn.denoising_score_matching, or gradients through recall)"
         raise ValueError(f"queries must have several layers, inputs and outputs among them; got {got} {hint}")
     of_one = lambda query: memory.energy(_at_rest(memory, query, update, max_steps, clamp))  # noqa: E731
-    return _mean(of_one, queries)
+    return _mean(of_one, memory, queries=queries)
 
 
 def _check_moves(memory: Any, rule: str) -> None:
-    """Raise `ValueError` for a memory of ±1 neurons."""
+    """Raise `ValueError` for what is no memory, and for one of ±1 neurons."""
+    check_memory(memory)
     if any(map(is_movable, declared_neurons(memory))):
         wanted = "continuous neurons, whose rest moves a little where the energy does"
         hint = "(use nn.contrastive_hebbian, nn.pseudo_likelihood or nn.contrastive_divergence)"
@@ -168,5 +181,31 @@ def _at_rest(memory, query, update, max_steps, clamp):
     return jax.lax.stop_gradient(recall(memory, query, update, max_steps, clamp=clamp, record=False).state)
 
 
-def _mean(of_one, *batches):
-    return jnp.mean(jax.vmap(of_one)(*jax.tree.map(jnp.asarray, batches)))
+def _mean(of_one, memory, **batches):
+    """The mean of a function of one query, or one and its target; both are batches of one length, by name."""
+    found = {name: jax.tree.map(jnp.asarray, _leaves(name, batch)) for name, batch in batches.items()}
+    axes = checked_states(
+        layers_of(memory, found["queries"], False, "queries"), found["queries"], "queries"
+    ).axes
+    if len(axes) != 1 or 0 in axes:
+        raise ValueError(f"queries must be a batch (B, …), B at least 1; got leading axes {axes}")
+    for name, batch in found.items():
+        wrong = [leaf.shape for leaf in jax.tree.leaves(batch) if leaf.shape[:1] != axes]
+        if wrong:
+            raise ValueError(f"{name} must be a batch of {axes[0]}, as queries are; got shape {wrong[0]}")
+    return jnp.mean(jax.vmap(of_one)(*found.values()))
+
+
+def _leaves(name, batch):
+    """A pytree of arrays; raises `ValueError` for any other, and for one without leaves."""
+    if not jax.tree.leaves(batch):
+        raise ValueError(f"{name} must be an array, or arrays of layers; got {batch!r:.80}")
+    return jax.tree.map(lambda leaf: checks.as_array(name, leaf, "..."), batch)
+
+
+def _check_clamp(clamp, queries):
+    """Raise `ValueError` where none of several layers is held, so that nothing follows from an input."""
+    if clamp is None and len(jax.tree.leaves(queries)) > 1:
+        raise ValueError(
+            "clamp must say which layers are held, say {'image': True, 'label': False}; got None"
+        )

@@ -5,6 +5,8 @@ weighed; what is read are the stored vectors themselves. Bricken & Pehlevan, "At
 distributed memory", NeurIPS 2021: 64 dimensions, and weights of circles, caps, or a softmax with their β.
 """
 
+from functools import partial
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -31,8 +33,10 @@ class ProjectedMemory(eqx.Module):
     """
 
     projection: Float[Array, "L D"]
-    separation: AbstractSeparation
-    train_separation: bool = eqx.field(static=True)
+    separation: AbstractSeparation = eqx.field(
+        converter=partial(checks.instance, "separation", cls=AbstractSeparation)
+    )
+    train_separation: bool = eqx.field(static=True, converter=partial(checks.flag, "train_separation"))
 
     def __init__(
         self,
@@ -46,8 +50,7 @@ class ProjectedMemory(eqx.Module):
         shape = checks.count("latent_size", latent_size), checks.count("size", size)
         checks.key("key", key)
         self.projection = jr.normal(key, shape)
-        self.separation = checks.instance("separation", separation, AbstractSeparation)
-        self.train_separation = checks.flag("train_separation", train_separation)
+        self.separation, self.train_separation = separation, train_separation
 
     def __call__(self, query: ArrayLike, stored: ArrayLike) -> Float[Array, " D"]:
         """What one query (D,) reads from stored vectors (K, D). Raises `ValueError` for other shapes."""

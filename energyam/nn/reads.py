@@ -13,6 +13,7 @@ the answer is the class of lowest energy.
 """
 
 import abc
+from functools import partial
 
 import equinox as eqx
 import jax
@@ -36,6 +37,14 @@ def _subtracting_step(weights, state, rate, decay):
 
 
 _STEPS = {"storkey": storkey_step, "subtracting": _subtracting_step}
+_MEMORIES = (*_STEPS, "hopfield", "none")
+
+
+def _as_rate(rate):
+    """A number above 0, or None."""
+    if rate is not None:
+        checks.positive("rate", checks.number("rate", rate))
+    return rate
 
 
 class AbstractRead(eqx.Module):
@@ -92,20 +101,16 @@ class AttractorRead(AbstractRead):
 
     norm: eqx.nn.LayerNorm
     hopfield: HopfieldAttention
-    memory: str = eqx.field(static=True)
-    num_inner: int = eqx.field(static=True)
-    rate: int | float | None = eqx.field(static=True)
+    memory: str = eqx.field(static=True, converter=partial(checks.one_of, "memory", choices=_MEMORIES))
+    num_inner: int = eqx.field(static=True, converter=partial(checks.count, "num_inner"))
+    rate: int | float | None = eqx.field(static=True, converter=_as_rate)
 
     def __init__(
         self, size: int, memory: str = "storkey", num_inner: int = 1, rate: int | float | None = None
     ):
-        self.memory = checks.one_of("memory", memory, (*_STEPS, "hopfield", "none"))
+        self.memory, self.num_inner, self.rate = memory, num_inner, rate
         self.norm = eqx.nn.LayerNorm(checks.count("size", size))
         self.hopfield = HopfieldAttention(size)
-        self.num_inner = checks.count("num_inner", num_inner)
-        if rate is not None:
-            checks.positive("rate", checks.number("rate", rate))
-        self.rate = rate
 
     def __call__(self, support, member, query):
         weights = self.weights(support)
@@ -147,18 +152,17 @@ class SettledRead(AbstractRead):
     `num_steps`. Raises `ValueError` for another read, β ≤ 0, a share outside 0 to 1 or no steps.
     """
 
-    read: AbstractRead
+    read: AbstractRead = eqx.field(converter=partial(checks.instance, "read", cls=AbstractRead))
     log_beta: Float[Array, ""]
     logit_share: Float[Array, ""]
-    num_steps: int = eqx.field(static=True)
+    num_steps: int = eqx.field(static=True, converter=partial(checks.count, "num_steps"))
 
     def __init__(
         self, read: AbstractRead, beta: ArrayLike = 10.0, share: ArrayLike = 0.5, num_steps: int = 1
     ):
-        self.read = checks.instance("read", read, AbstractRead)
+        self.read, self.num_steps = read, num_steps
         self.log_beta = jnp.log(checks.positive_float("beta", beta).astype(float))
         self.logit_share = logit(checks.fraction("share", share, "").astype(float))
-        self.num_steps = checks.count("num_steps", num_steps)
 
     def __call__(self, support, member, query):
         support, query = unit(support), unit(query)

@@ -10,7 +10,7 @@ from jaxtyping import Array, ArrayLike, PyTree
 from energyam import checks
 from energyam.dynamics.fields import held, is_still
 from energyam.dynamics.recall import default_update, recall
-from energyam.dynamics.states import as_working, checked_clamp, checked_states, layers_of
+from energyam.dynamics.states import as_working, check_memory, checked_clamp, checked_states, layers_of
 from energyam.dynamics.update import AbstractUpdate, Tick
 
 
@@ -35,6 +35,7 @@ def recall_at_rest(
 
     Bai, Kolter & Koltun, "Deep equilibrium models", NeurIPS 2019; Almeida (1987), Pineda (1987).
     """
+    check_memory(memory)
     update = default_update(memory, query) if update is None else update
     if not isinstance(update, AbstractUpdate) or update.moves_neurons:
         raise ValueError(f"update must be a differentiable rule, not one of flips; got {update!r:.80}")

@@ -5,7 +5,7 @@ A run is a function of the model, the optimizer, the loss and one key: step t dr
 data set; a resumed run gives the same losses as an uninterrupted one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -73,15 +73,15 @@ def train(
     """
     num_steps, every = checks.count("num_steps", num_steps), checks.count("every", every)
     scan, progress = checks.flag("scan", scan), checks.flag("progress", progress)
-    checks.function("evaluate", evaluate)
+    if evaluate is not None:
+        checks.function("evaluate", evaluate)
     checks.key("key", key)
     if not any(map(eqx.is_inexact_array, jax.tree.leaves(model))):
         raise ValueError(f"model must have arrays of floats to train; got {type(model).__name__} without any")
     if isinstance(optimizer, type) or not all(hasattr(optimizer, name) for name in ("init", "update")):
         got = type(optimizer).__name__
         raise ValueError(f"optimizer must be one of optax's, such as optax.adam(1e-3); got {got}")
-    if not callable(loss) or isinstance(loss, type):
-        raise ValueError(f"loss must be a function of the model and a key; got {type(loss).__name__}")
+    checks.function("loss", loss)
     params, rest = eqx.partition(model, eqx.is_inexact_array)
     state = params, optimizer.init(params)
     history = History.empty(key=key)
@@ -101,6 +101,10 @@ def train(
     return Trained(eqx.combine(state[0], rest), history.losses, history.evaluated_at, metrics)
 
 
+def _loss(found):
+    return checks.as_array("loss(model, key)", found, "")
+
+
 @eqx.filter_jit
 def _steps(state, numbers, rest, optimizer, loss, key):
     """Gradient steps: a compiled loop over a vector of step numbers, or one step for a single number."""
@@ -110,7 +114,7 @@ def _steps(state, numbers, rest, optimizer, loss, key):
         step_key = jax.random.fold_in(key, number)
 
         def of_batch(params):
-            return loss(eqx.combine(params, rest), step_key)
+            return _loss(loss(eqx.combine(params, rest), step_key))
 
         value, gradient = jax.value_and_grad(of_batch)(params)
         known = {"value": value, "grad": gradient, "value_fn": of_batch}
@@ -139,4 +143,6 @@ def _run(state: PyTree, numbers: np.ndarray, scan: bool, *of_step: Any) -> tuple
 def _measure(evaluate: Evaluate | None, model: Any, key: PRNGKeyArray) -> dict[str, float]:
     # No step has number 2^32 - 1, so no training batch shares this key.
     found = {} if evaluate is None else evaluate(model, jax.random.fold_in(key, 2**32 - 1))
+    if not isinstance(found, Mapping):
+        raise ValueError(f"evaluate must give a dictionary of numbers; got {found!r:.80}")
     return {name: float(value) for name, value in found.items()}

@@ -2,6 +2,7 @@
 
 from energyam.names import public_names
 from energyam.plotting.animation import Animation as Animation, animate as animate
+from energyam.plotting.chains import chains as chains
 from energyam.plotting.figures import show_patterns as show_patterns, show_recall as show_recall
 from energyam.plotting.landscape import animate_landscape as animate_landscape
 from energyam.plotting.landscape import show_landscape as show_landscape

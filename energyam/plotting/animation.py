@@ -173,8 +173,8 @@ def _until_the_last_change(result: Recall) -> tuple[Recall, int]:
 def _of_arrays(states: Any, shape: Any, every: int | None, energies: Any):
     """The same of states given as an array (F, D) or (B, F, D), evenly thinned to the most frames drawn."""
     pictures = as_pictures("result", states, shape)
-    *batch, F, H, W = pictures.shape
-    if len(batch) > 1:
+    *batch, F, H, W = (1, 1, *pictures.shape) if pictures.ndim < 3 else pictures.shape
+    if pictures.ndim < 3 or len(batch) > 1:
         raise ValueError(f"result must be (F, D) or (B, F, D); got shape {np.shape(states)}")
     kept = np.unique(np.linspace(0, F - 1, min(F, _MOST_FRAMES)).round().astype(int))
     if energies is not None:

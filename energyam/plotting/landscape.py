@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 
 from energyam import checks
 from energyam.dynamics.traces import Recall
+from energyam.dynamics.update import AbstractUpdate
 from energyam.memories.neurons import AbstractNeurons, is_movable
 from energyam.plotting.animation import Animation
 from energyam.plotting.figures import ACCENT, new_figure, rendered
@@ -112,9 +113,9 @@ def _energy_of_two(memory: Any) -> Any:
     if isinstance(neurons, AbstractNeurons) and is_movable(neurons):
         raise ValueError(f"memory must have continuous neurons; those of {type(memory).__name__} are ±1")
     energy = getattr(memory, "energy", memory)
-    if isinstance(memory, type) or not callable(energy):
+    if isinstance(memory, type | AbstractUpdate) or not callable(energy):
         raise ValueError(f"memory must be an energy or have an energy(x) method; got {type(memory).__name__}")
-    return energy
+    return lambda state: checks.as_array("memory(state)", energy(state), "")
 
 
 def _as_paths(paths: Paths | None) -> Float[np.ndarray, "B F 2"]:

@@ -103,7 +103,7 @@ ROWS = [
     (lambda v: plotting.show_patterns(PICTURE, columns=v), "columns", WHOLE),
     (lambda v: plotting.show_patterns(PICTURE, title=v), "title", [3, None, ["x"], KEY]),
     (plotting.show_recall, "query", [PICTURE]),
-    (lambda v: plotting.show_recall(v, query=PICTURE), "recalled", PICTURES),
+    (lambda v: plotting.show_recall(v, query=PICTURE), "result", PICTURES),
     (lambda v: plotting.show_recall(PICTURE, query=v), "query", PICTURES),
     (lambda v: plotting.show_recall(PICTURE, original=v, query=PICTURE), "original", PICTURES),
     (plotting.animate, "result", [np.ones((2, 2, 2, 4)), *PICTURES]),

@@ -28,6 +28,16 @@ from wrong_use_rows.values import (
 BINARY, DOT, QUADRATIC = eam.Binary(), eam.Dot(), eam.Quadratic()
 SQUARE = [None, "text", [[1, 2], [1]], np.eye(3) * 1j, np.ones((2, 3)), np.ones(4), [[math.nan]], eam.Dot]
 SHAPE = [3, "ab", [3], (0,), (-1,), (2.5,), (2**40,), (True,), tuple]
+EDGES = [
+    None,
+    TEXT,
+    RAGGED,
+    np.ones((2, 3), int),
+    np.ones((2, 2)),
+    [[0, 1], [2, 2]],
+    [[0, 1], [-1, 2]],
+    eam.Dot,
+]
 CIRCLES = eam.CircleIntersection(6, 2)
 CAPS = eam.CapIntersection(8, 2)
 UNIT = np.eye(8)[:3]
@@ -76,6 +86,11 @@ MEMORIES = [
     (eam.HopfieldNetwork, "weights", [*SQUARE, [[0, 1.0], [-1, 0]], X]),
     (lambda v: eam.HopfieldNetwork(v), "hebbian", [X]),
     (lambda v: eam.HopfieldNetwork(np.eye(8), v), "bias", without(VECTOR, None)),
+    (lambda v: eam.SparseNetwork(v, np.ones(2)), "edges", EDGES),
+    (lambda v: eam.SparseNetwork([[0, 1], [1, 2]], v), "weights", [np.ones(3), *FLOATS]),
+    (lambda v: eam.SparseNetwork([[0, 1], [1, 7]], np.ones(2), v), "bias", without(VECTOR, None)),
+    (lambda v: eam.SparseNetwork([[0, 1], [1, 7]], np.ones(2), dim=v), "dim", without(WHOLE, None)),
+    (lambda v: eam.SparseNetwork([[0, 8]], np.ones(1), dim=v), "edges", [8, 3]),
     (eam.SequenceNetwork, "weights", SQUARE),
     (lambda v: eam.SequenceNetwork(np.eye(8), v), "delayed_weights", [np.eye(3), *SQUARE[1:]]),
     (lambda v: eam.SequenceNetwork(np.eye(8), np.eye(8), v), "delay", without(WHOLE, 0)),

@@ -73,7 +73,7 @@ ROWS = [
         for how in (lm.generate, lm.generate_cached, lm.stream)
         for row in [
             (write("model", how), "model", [None, 3, "text", lm.LanguageModel, STORE]),
-            (write("prompt", how), "token_ids", NO_TOKENS),
+            (write("prompt", how), "prompt", NO_TOKENS),
             (write("memory", how), "memory", [STORE]),
             (write("lookup", how), "lookup", [LOOKUP]),
             (write("max_new_tokens", how), "max_new_tokens", WHOLE),
@@ -84,8 +84,8 @@ ROWS = [
         ]
     ],
     (lambda v: lm.answer_log_probabilities(v, TOKENS, [1]), "model", [None, 3, "text", lm.LanguageModel]),
-    (lambda v: lm.answer_log_probabilities(MODEL, v, [1]), "token_ids", NO_TOKENS),
-    (lambda v: lm.answer_log_probabilities(MODEL, TOKENS, v), "token_ids", NO_TOKENS),
+    (lambda v: lm.answer_log_probabilities(MODEL, v, [1]), "prompt", NO_TOKENS),
+    (lambda v: lm.answer_log_probabilities(MODEL, TOKENS, v), "answer", NO_TOKENS),
     (lambda v: lm.answer_log_probabilities(MODEL, TOKENS, [1], temperature=v), "temperature", ONE_POSITIVE),
     (lambda v: lm.answer_log_probabilities(MODEL, TOKENS, [1], top_k=v), "top_k", WHOLE),
     (lambda v: lm.sweep_layers(MODEL, TOKENS, [1], v, LOOKUP), "memory", [None, 3, "text", lm.MemoryStore]),

@@ -1,8 +1,8 @@
-"""Exact partition functions and expectations of small or simple memories, for the checking of samplers."""
+"""Partition functions and expectations in closed form or by enumeration, for the checking of samplers."""
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -15,15 +15,14 @@ from jax.scipy.special import logsumexp
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree
 
 from energyam import checks
-from energyam.dynamics.states import layers_of
+from energyam.dynamics.states import Layers, layers_of
 from energyam.flips.derived import scalar_energy
 from energyam.memories.base import AbstractDenseAM
-from energyam.memories.hidden import can_be_drawn
 from energyam.memories.neurons import cost_nothing
+from energyam.partition.mixture import mixture_at
 
 MOST_NEURONS = 24  # that are enumerated, of two values; as many states of others
 _MOST_CLASSES = 2**24  # combinations of counts of neurons of a kind
-_MOST_TERMS = 10**6  # Gaussians or products that a power of a mixture has
 _BLOCK = 2**14
 
 
@@ -31,27 +30,69 @@ def log_partition(memory: Any, temperature: ArrayLike) -> float:
     """log Z at a temperature, exact: Z = Σ_x exp(−E(x)/T) over discrete states, or the integral over real
     ones.
 
-    Three ways, the first that is feasible:
+    Four ways, the first that is feasible:
 
     - log-sum-exp memories where 1/T counts whole copies of the mixture (an `ExponentialDenseAM` at T = 1, ½,
       …, a `ModernHopfield` at T = 1/β, 1/2β, …): exp(−E/T) is a mixture of products, or of Gaussians, in
       closed form. T = 1: log K + D log(2 cosh β).
     - dense memories of two-valued neurons with few patterns: neurons with equal columns of Ξ (for ±1 neurons
       up to the sign) are alike, and only how many of a kind have each value counts.
+    - layers of which some are independent given the rest (`HierarchicalMemory.sums_out`): these are summed
+      over in closed form and up to 2^24 states of the rest are enumerated, those of 20 hidden units, say,
+      beside any number of visible ones.
     - enumeration of up to 2^24 states, such as those of 24 neurons ±1 or 0/1, of all layers together and of
       any memory.
 
     In the precision of the memory's energies. Raises `ValueError` for T ≤ 0, and where none of this is
-    feasible, with what would be.
+    feasible, with what would be (`annealed_log_partition` estimates the others).
     """
-    T = _checked_temperature(temperature)
+    T = checked_temperature(temperature)
     mixture = mixture_at(memory, T)
     if mixture is not None:
         return mixture.log_partition()
     kinds = _kinds_of(memory)
     if kinds is not None:
         return _by_kinds(memory, kinds, T)
-    return _finite(float(np.logaddexp.reduce(_enumerate(memory, lambda state: (), T)[0])))
+    return _finite(float(np.logaddexp.reduce(_enumerate(_with_fewest_bits(memory, T), _nothing, T)[0])))
+
+
+def _nothing(state):  # one function for all calls, so that another memory of the same shapes compiles nothing
+    return ()
+
+
+class _SummedOut(eqx.Module):
+    """The layers that are left of a memory once others are summed over: the energy is their free energy."""
+
+    memory: Any
+    temperature: Float[Array, ""]
+    names: tuple[str, ...] = eqx.field(static=True)  # of the layers that are left
+
+    @property
+    def neurons(self):
+        return {name: self.memory.neurons[name] for name in self.names}
+
+    @property
+    def state_shape(self):
+        return {name: self.memory.state_shape[name] for name in self.names}
+
+    def energy(self, state):
+        return self.memory.free_energy(state, self.temperature)
+
+
+def _with_fewest_bits(memory, T):
+    """The memory, or what is left of it once those layers are summed over that leave the fewest states."""
+    if not checks.has_method(memory, "sums_out"):
+        return memory
+    parts = itertools.chain(*(itertools.combinations(memory.order, n) for n in range(1, len(memory.order))))
+    left = [part for part in parts if memory.sums_out(*(set(memory.order) - set(part)))]
+    candidates = [memory, *(_SummedOut(memory, jnp.asarray(T, float), part) for part in left)]
+    return min(candidates, key=lambda one: _bits(layers_of(one, None, True)))
+
+
+def _bits(layers):
+    """log₂ of the number of states; infinite for layers without single moves."""
+    sizes = zip(layers.shapes, layers.moves, strict=True)
+    return sum(math.prod(s) / m[0] * math.log2(max(m[0], 2)) if m else math.inf for s, m in sizes)
 
 
 def expectation(memory: Any, function: Callable, temperature: ArrayLike) -> PyTree[np.ndarray]:
@@ -59,7 +100,8 @@ def expectation(memory: Any, function: Callable, temperature: ArrayLike) -> PyTr
 
     **Arguments:** `function`: one state → a pytree of arrays. Raises `ValueError` as `log_partition` does.
     """
-    T = _checked_temperature(temperature)
+    T = checked_temperature(temperature)
+    checks.function("function", function)
     logs, means = _enumerate(memory, function, T)
     weights = np.exp(logs - _finite(float(np.logaddexp.reduce(logs))))
     mean = lambda of_blocks: np.asarray(np.tensordot(weights, np.asarray(of_blocks, float), 1))  # noqa: E731
@@ -78,7 +120,7 @@ def sample_exactly(
     **Arguments:** `num_samples`: S; `temperature`: T > 0; `key`. Raises `ValueError` for others, and for a
     memory that is no such mixture at T, with where one is.
     """
-    T = _checked_temperature(temperature)
+    T = checked_temperature(temperature)
     num_samples = checks.count("num_samples", num_samples)
     checks.key("key", key)
     mixture = mixture_at(memory, T)
@@ -100,65 +142,10 @@ def sample_exactly(
     return jax.jit(jax.vmap(draw))(fields, jr.split(of_neurons, num_samples))
 
 
-def _checked_temperature(temperature):
+def checked_temperature(temperature: ArrayLike) -> int | float:
+    """T as a number above 0; raises `ValueError` for others."""
     checks.positive("temperature", temperature)
     return checks.number("temperature", temperature)
-
-
-class Mixture(NamedTuple):
-    """exp(−E/T) as a sum of terms exp((field · x − ½ curvature ‖x‖² − R(x))/T + offset), products of neurons.
-
-    A term is that of p patterns, with multiplicity: field = T β Σ ξ.
-    """
-
-    patterns: Float[np.ndarray, "K D"]
-    offsets: Float[np.ndarray, " K"]  # of a pattern
-    beta: int | float
-    copies: int  # p
-    curvature: int | float
-    neurons: Any
-    temperature: int | float
-
-    def log_partition(self) -> float:
-        """log Z, the sum of the terms' logs."""
-        return float(np.logaddexp.reduce([np.logaddexp.reduce(self.log_weights(*b)) for b in self.terms()]))
-
-    def terms(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Blocks of terms: the patterns of each (t, p), and the log of how often it occurs (t,)."""
-        every = itertools.combinations_with_replacement(range(len(self.patterns)), self.copies)
-        while block := list(itertools.islice(every, _BLOCK)):
-            orders = [sum(math.lgamma(t.count(i) + 1) for i in set(t)) for t in block]
-            yield np.asarray(block), math.lgamma(self.copies + 1) - np.asarray(orders)
-
-    def log_weights(self, members: np.ndarray, log_counts: np.ndarray) -> np.ndarray:
-        """The log of the integral, or sum, of each term."""
-        fields = self.temperature * self.beta * self.patterns[members].sum(axis=1)
-        logs = self.neurons.log_partition(fields, self.curvature, self.temperature)
-        return log_counts + self.offsets[members].sum(axis=1) + np.asarray(logs).sum(axis=-1)
-
-
-def mixture_at(memory: Any, temperature: int | float) -> Mixture | None:
-    """exp(−E/T) of a log-sum-exp memory as a mixture, where it is one of few enough terms; else None."""
-    hidden = memory.separation.hidden() if isinstance(memory, AbstractDenseAM) else None
-    copies = None if hidden is None else hidden.copies(float(temperature))
-    if copies is None or not can_be_drawn(memory.neurons):
-        return None
-    rows, origin = memory.patterns[:1], jnp.zeros(memory.patterns.shape[1])
-    one = np.ones(memory.neurons.unit or 1)  # neuron, or unit
-    pull = memory.similarity.field(rows, jnp.ones(1), None)
-    if pull is None or memory.neurons.log_partition(0 * one, 1.0, 1.0) is None:
-        return None
-    (p, beta), X = copies, np.asarray(memory.patterns, float)
-    if math.comb(len(X) + p - 1, p) > _MOST_TERMS:
-        return None
-    curvature = temperature * beta * p * float(pull[1])
-    with np.errstate(divide="ignore"):
-        here = memory.neurons.log_partition(one, curvature, float(temperature))
-    if not np.isfinite(here).all():
-        of = f"the energy of {type(memory).__name__} with neurons {type(memory.neurons).__name__}()"
-        raise ValueError(f"memory must hold its states: {of} has no lowest value, and no partition function")
-    offsets = beta * np.asarray(memory.similarity.of_all(memory.patterns, origin), float)
-    return Mixture(X, offsets, beta, p, curvature, memory.neurons, float(temperature))
 
 
 class _Kinds(NamedTuple):
@@ -211,12 +198,17 @@ def _log_binomials(n):
 def _enumerate(memory, function, T):
     """Of each block of states: log Σ exp(−E/T), and the mean of `function` in the block."""
     layers = _enumerable(memory)
-    tables = [_values_of(one, move) for one, move in zip(layers.neurons, layers.moves, strict=True)]
-    return _by_block(memory, function, jnp.asarray(T, float), layers.structure, layers.shapes, tables)
+    return _by_block(
+        memory, function, jnp.asarray(T, float), layers.structure, layers.shapes, tables_of(layers)
+    )
+
+
+def tables_of(layers: Layers) -> list[Float[Array, "q w"]]:
+    """The values of a neuron of each layer, (q, 1), or the rows of a unit, (q, q)."""
+    return [_values_of(one, move) for one, move in zip(layers.neurons, layers.moves, strict=True)]
 
 
 def _values_of(neurons, move):
-    """The values of a neuron, or the rows of a unit, (q, w)."""
     if neurons.values is not None:
         return jnp.asarray(neurons.values[::-1], float)[:, None]
     first = jnp.eye(move[0])[:1]
@@ -225,6 +217,20 @@ def _values_of(neurons, move):
 
 def _enumerable(memory):
     """The layers of a memory's states; raises `ValueError` unless its neurons have few values and are few."""
+    layers, name = discrete_layers(memory), type(memory).__name__
+    if _bits(layers) > MOST_NEURONS + 1e-9:
+        N = sum(map(math.prod, layers.shapes))
+        raise ValueError(
+            f"memory must have at most {MOST_NEURONS} neurons of two values, or as many states of others, to "
+            f"be enumerated; {name} has {N} (feasible too: log-sum-exp memories where 1/T is a whole number, "
+            "dense memories of very few patterns, or layers of which all but few can be summed over; "
+            "evaluation.annealed_log_partition estimates others)"
+        )
+    return layers
+
+
+def discrete_layers(memory: Any) -> Layers:
+    """The layers of a memory's states; raises `ValueError` unless its neurons have few values."""
     name = type(memory).__name__
     if not checks.has_method(memory, "energy"):
         raise ValueError(f"memory must have an energy(state); {name} has none")
@@ -235,15 +241,6 @@ def _enumerable(memory):
         other = "a log-sum-exp memory of real ones at a temperature that makes exp(−E/T) a mixture"
         wanted = f"have ±1 neurons, or others of few values, or be {other} (ModernHopfield: T = 1/β)"
         raise ValueError(f"memory must {wanted}; {name} is neither")
-    N, bits = sum(map(math.prod, layers.shapes)), 0.0
-    for shape, (width, _) in zip(layers.shapes, layers.moves, strict=True):
-        bits += math.prod(shape) / width * math.log2(max(width, 2))
-    if bits > MOST_NEURONS + 1e-9:
-        raise ValueError(
-            f"memory must have at most {MOST_NEURONS} neurons of two values, or as many states of others, to "
-            f"be enumerated; {name} has {N} (feasible too: log-sum-exp memories where 1/T is a whole number, "
-            "or dense memories of very few patterns)"
-        )
     return layers
 
 

@@ -1,0 +1,53 @@
+"""Instances whose lowest energies are known: planted, or in the limit of many neurons."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import jax.random as jr
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from energyam import checks
+from energyam.linalg import dot
+from energyam.memories.hopfield import HopfieldNetwork
+
+
+class Planted(NamedTuple):
+    """A network with its ground states, ±`state` (D,), and their `energy`, to the rounding of floats."""
+
+    memory: HopfieldNetwork
+    state: Float[Array, " D"]
+    energy: Float[Array, ""]
+
+
+def planted(num_neurons: int, num_columns: int, *, key: PRNGKeyArray) -> Planted:
+    """A Wishart instance: a network whose ground states are known by construction.
+
+    For a hidden state t and M columns w ~ N(0, I − ttᵀ/D), so that Wᵀt = 0, the couplings are those of
+    A = −WWᵀ/D without its diagonal, and E(x) = ½ ‖Wᵀx‖²/D + ½ tr A. The lowest are ±t, at ½ tr A. Few
+    columns make it hard: annealing rarely finds t for M/D of about .4 to 1, and easily above 1.6.
+
+    **Arguments:** `num_neurons`: D; `num_columns`: M, both at least 1. Raises `ValueError` for others.
+
+    Hamze, Raymond, Pattison, Biswas & Katzgraber, Phys. Rev. E 101 (2020).
+    """
+    D, M = checks.count("num_neurons", num_neurons), checks.count("num_columns", num_columns)
+    checks.key("key", key)
+    of_state, of_columns = jr.split(key)
+    t = jr.rademacher(of_state, (D,), dtype=jnp.result_type(float))
+    columns = jr.normal(of_columns, (D, M))
+    columns = columns - jnp.outer(t, dot(t, columns)) / D
+    memory = HopfieldNetwork(jnp.fill_diagonal(-dot(columns, columns.T) / D, 0, inplace=False))
+    return Planted(memory, t, -0.5 * jnp.sum(columns**2) / D)
+
+
+def sherrington_kirkpatrick(num_neurons: int, *, key: PRNGKeyArray) -> HopfieldNetwork:
+    """The mean-field spin glass: every pair is coupled by a number from N(0, 1/D).
+
+    Its ground energy per neuron is −.7632 for D → ∞, and about .7 D^(−2/3) higher for D neurons.
+
+    Raises `ValueError` for `num_neurons`, D, below 1. Sherrington & Kirkpatrick, Phys. Rev. Lett. 35 (1975).
+    """
+    D = checks.count("num_neurons", num_neurons)
+    checks.key("key", key)
+    upper = jnp.triu(jr.normal(key, (D, D)) / D**0.5, 1)
+    return HopfieldNetwork(upper + upper.T)

@@ -1,0 +1,221 @@
+"""A problem in the user's names, with its couplings as they were given, and the network that searches it."""
+
+import warnings
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float
+
+from energyam import checks
+from energyam.ising.coefficients import Coefficients
+from energyam.ising.shifted import ShiftedFlips
+from energyam.ising.terms import Labels
+from energyam.memories.hopfield import HopfieldNetwork
+from energyam.memories.neurons import AbstractNeurons, Binary, ZeroOne
+from energyam.memories.sparse_network import SparseNetwork
+
+_FRACTION = 1024  # multiples of its inverse are meant as they stand
+_FEW, _SPARSE = 256, 8  # more neurons are held as edges where one in so many pairs, or fewer, is coupled
+Answer = Mapping[Hashable, Any] | ArrayLike | Sequence[int | float]  # by label, or in their order
+
+
+class Constraint(NamedTuple):
+    """Σ_i a_i z_i, over variables counted as bits z, must lie from `low` to `high`."""
+
+    name: str
+    weights: Mapping[Hashable, Any]
+    low: checks.Number
+    high: checks.Number
+
+    def holds(self, answer: Mapping[Hashable, Any]) -> bool:
+        """Whether it holds for values by their labels."""
+        total = sum(a * (answer[label] > 0) for label, a in self.weights.items())
+        return bool(self.low - 1e-9 <= total <= self.high + 1e-9)
+
+
+@jax.tree_util.register_pytree_node_class
+class Problem:
+    """A quadratic problem in the user's names: `memory`, `offset`, `labels` and `vartype`.
+
+    Its energy is E(x) + offset of the memory, and it unpacks as `memory, offset = problem`. It also serves as
+    a memory itself, whose energies include the offset. The couplings are kept as they were given, in double
+    precision, and `minimize` takes the energies of its answers from these.
+
+    `memory`: a `HopfieldNetwork`, or a `SparseNetwork` where more than 256 neurons have fewer than one in
+    eight of all pairs coupled; `labels` (D,): whose neuron is which; `vartype`: "BINARY" for bits or "SPIN"
+    for ±1, as dimod has them; `constraints`: what `one_hot`, `at_most` and `equals` have added.
+    """
+
+    def __init__(
+        self,
+        given: Coefficients,
+        labels: Labels,
+        vartype: str,
+        neurons: AbstractNeurons | None = None,
+        constraints: tuple[Constraint, ...] = (),
+    ):
+        neurons = Binary() if neurons is None else neurons
+        if not isinstance(neurons, Binary | ZeroOne) or neurons.shape is not None:
+            raise ValueError(f"neurons must be eam.Binary() or eam.ZeroOne(); got {neurons!r:.80}")
+        self.given, self.labels, self.vartype = given, labels, vartype
+        self.neurons, self.constraints = neurons, constraints
+        self._made: Any = None
+
+    @property
+    def memory(self) -> Any:
+        """The network, in the values of its neurons; made when it is first asked for."""
+        return self._parts[0]
+
+    @property
+    def offset(self) -> Float[Array, ""]:
+        """What the energy of the memory lacks."""
+        return self._parts[1]
+
+    @property
+    def _parts(self) -> tuple[Any, Any]:
+        if self._made is None:
+            with jax.ensure_compile_time_eval():
+                inner = self._inner()
+                _check_precision(self.given, inner)
+                self._made = network(inner, self.neurons), jnp.asarray(inner.constant, float)
+        return self._made
+
+    def _inner(self) -> Coefficients:
+        """The energy in the values of the neurons."""
+        low, own = self.neurons.values[0], self._low
+        if low == own:
+            return self.given
+        return self.given.substituted(0.5, 0.5) if own == 0 else self.given.substituted(-1.0, 2.0)
+
+    @property
+    def _low(self) -> int:
+        return 0 if self.vartype == "BINARY" else -1
+
+    def values(self, states: ArrayLike) -> np.ndarray:
+        """States (..., D) of the memory as the user's values: bits of a QUBO, else ±1."""
+        states = np.asarray(states)
+        return np.where(states > 0, 1, self._low).astype(np.int8)
+
+    def states(self, values: ArrayLike) -> np.ndarray:
+        """The user's values (..., D) as states of the memory."""
+        return np.where(np.asarray(values) > 0, 1, self.neurons.values[0]).astype(np.int8)
+
+    def value(self, answer: Answer, name: str = "answer") -> float:
+        """The energy of an answer in the user's values, {label: value} or (D,), in double precision.
+
+        Raises `ValueError` for other values, and for labels that are missing.
+        """
+        return float(self.given.energies(self.row(answer, name)[None])[0])
+
+    def row(self, answer: Answer, name: str = "answer") -> np.ndarray:
+        """An answer as a row of checked values (D,), in double precision."""
+        low = self._low
+        if isinstance(answer, Mapping):
+            missing = [label for label in self.labels if label not in answer]
+            if missing:
+                raise ValueError(f"{name} must have a value for each label; got none for {missing[0]!r}")
+        values: Any = [answer[label] for label in self.labels] if isinstance(answer, Mapping) else answer
+        array, D = checks.as_array(name, values, "..."), len(self.labels)
+        if array.shape != (D,):
+            raise ValueError(f"{name} must be ({D},); got shape {array.shape}")
+        if array.dtype == bool and low < 0:
+            raise ValueError(f"{name} must have entries −1 and 1; got bools (2 * x.astype(int) - 1)")
+        row = np.asarray(array, np.float64)
+        if not ((row == low) | (row == 1)).all():
+            got, wanted = np.unique(row), "0 and 1, as the variables are bits" if low == 0 else "−1 and 1"
+            raise ValueError(f"{name} must have entries {wanted}; got {', '.join(f'{v:g}' for v in got[:4])}")
+        return row
+
+    def broken(self, answer: Answer) -> list[str]:
+        """The constraints that an answer breaks, {label: value} or (D,), by their names."""
+        if not isinstance(answer, Mapping):
+            answer = dict(zip(self.labels, self.row(answer), strict=True))
+        return [one.name for one in self.constraints if not one.holds(answer)]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._parts)
+
+    def __repr__(self) -> str:
+        few = ", ".join(map(repr, self.labels[:4])) + (", …" if len(self.labels) > 4 else "")
+        also = f", {len(self.constraints)} constraints" if self.constraints else ""
+        pairs = f"{len(self.given.pairs)} couplings"
+        return f"Problem({self.vartype}, {len(self.labels)} variables {few}; {pairs}{also})"
+
+    # As a memory.
+
+    @property
+    def state_shape(self) -> tuple[int]:
+        """(D,), the shape of a state."""
+        return (len(self.labels),)
+
+    def energy(self, state: ArrayLike) -> Float[Array, ""]:
+        """The energy of one state (D,) of the memory, with the offset."""
+        memory, offset = self._parts
+        energy = memory.energy(state)
+        return energy + offset.astype(energy.dtype)
+
+    def flips(self, exact: bool = True) -> Any:
+        """How single moves change the energy, with the offset."""
+        memory, offset = self._parts
+        flips = memory.flips(exact)
+        return None if flips is None else ShiftedFlips(flips, offset)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self.memory, name)
+
+    def tree_flatten(self) -> tuple[Any, Any]:
+        """The arrays of a problem, and the rest."""
+        return self._parts, (self.given, self.labels, self.vartype, self.neurons, self.constraints)
+
+    @classmethod
+    def tree_unflatten(cls, rest: tuple, parts: Iterable) -> "Problem":
+        """A problem of its arrays and the rest."""
+        new = object.__new__(cls)
+        new.given, new.labels, new.vartype, new.neurons, new.constraints = rest
+        new._made = tuple(parts)
+        return new
+
+
+def network(energy: Coefficients, neurons: AbstractNeurons) -> Any:
+    """The network of an energy, in the values of its neurons."""
+    D, pairs, values = energy.linear.size, energy.pairs, -energy.quadratic
+    bias = -energy.linear if energy.linear.any() else None
+    if D > _FEW and _SPARSE * len(pairs) < D * (D - 1) // 2:
+        return SparseNetwork(pairs, values, bias, neurons, dim=D)
+    weights = np.zeros((D, D))
+    weights[tuple(pairs.T)] = values
+    return HopfieldNetwork(weights + weights.T, bias, neurons)
+
+
+def _check_precision(given: Coefficients, inner: Coefficients) -> None:
+    """Warn where the network's floats can't hold what was given, or sums of it; raise beyond their range."""
+    dtype = jnp.result_type(float)
+    info, sizes = jnp.finfo(dtype), np.abs(np.concatenate([inner.linear, inner.quadratic]))
+    largest, least = sizes.max(initial=0), sizes.min(where=sizes > 0, initial=np.inf)
+    if largest > float(info.max) / 4 or 0 < largest < float(info.tiny) / float(info.eps):
+        got = f"got {largest:g} as the largest (divide all by it)"
+        raise ValueError(f"couplings must lie within the range of {dtype}; {got}")
+    numbers = np.concatenate([given.linear, given.quadratic])
+    rounded = numbers.astype(dtype).astype(np.float64)
+    ends = np.concatenate([np.arange(inner.linear.size), *inner.pairs.T])
+    each = np.abs(np.concatenate([inner.linear, inner.quadratic, inner.quadratic]))
+    sums = np.bincount(ends, each).max()
+    short = (_FRACTION * numbers == np.round(_FRACTION * numbers)).all()  # as whole numbers and halves are
+    if short and (rounded != numbers).any():
+        k = int(np.argmax(rounded != numbers))
+        said = f"{numbers[k]:.17g} becomes {rounded[k]:.17g}"
+    elif least < float(info.eps) / 2 * sums:
+        said = f"{least:.4g} is lost beside sums of {sums:.4g}"
+    else:
+        return
+    more = "jax.config.update('jax_enable_x64', True) holds more digits"
+    warnings.warn(
+        f"couplings are rounded to {dtype}: {said}. Searches decide by the rounded ones, and minimize ends "
+        f"its answers by those given; {more}",
+        stacklevel=3,
+    )
