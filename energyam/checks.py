@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Shaped
 
 from energyam.on_disk import AnyArray, OnDisk
+from energyam.scalars import as_jax, strong
 
 Whole = int | np.integer
 Number = int | float | np.number
@@ -52,9 +53,9 @@ def as_array(name: str, value: Any, dims: str) -> Shaped[AnyArray, "..."]:
     try:
         with jax.ensure_compile_time_eval():  # what is known is an array at once, even inside `jit`
             if isinstance(value, AnyArray):
-                array = _strong(value) if isinstance(value, jax.Array) else value
+                array = strong(value) if isinstance(value, jax.Array) else value
             else:
-                array = _as_jax(value)
+                array = as_jax(value)
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{name} must be a numeric array of shape ({shown}); {error}") from None
     if not jnp.issubdtype(array.dtype, jnp.number) and (array.dtype != bool or not dims):
@@ -287,31 +288,3 @@ def _got(value: Any) -> str:
         return f"an integer of {value.bit_length()} bits"
     shown = " ".join((repr(value) if isinstance(value, str) else str(value)).split())
     return shown if len(shown) < 80 else f"{shown[:60]} …"
-
-
-def _strong(array: Array) -> Array:
-    """An array in a dtype of its own: one of weak type takes that of others, and compiles what it enters anew
-    once a step of an optimizer has made it strong."""
-    return array.astype(array.dtype) if getattr(array, "weak_type", False) else array  # keys have none
-
-
-def sent(value: int | float | bool) -> Array:
-    """A Python number as a strong scalar, sent to the device on purpose: a transfer guard lets it pass."""
-    return jax.device_put(np.asarray(value, jnp.result_type(type(value))))
-
-
-def _as_jax(value: Any) -> Array:
-    """`value` as a JAX array; whole numbers too large for its integers become floats and don't wrap."""
-    if isinstance(value, str):
-        raise TypeError(f"got the text {value[:40]!r}")
-    if isinstance(value, bool | float) or (isinstance(value, int) and abs(value) < 2**31):
-        return sent(value)
-    with np.errstate(over="ignore"):  # what no float32 holds becomes infinite, and is refused as such
-        try:
-            array = jnp.asarray(value)
-        except OverflowError:
-            return jnp.asarray(np.asarray(value, dtype=np.float64))
-        array = _strong(array)
-        whole = isinstance(value, np.ndarray | np.integer) and np.issubdtype(value.dtype, np.integer)
-        wraps = whole and array.dtype.itemsize < value.dtype.itemsize and not np.array_equal(array, value)
-        return jnp.asarray(np.asarray(value, dtype=np.float64)) if wraps else array

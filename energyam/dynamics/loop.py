@@ -16,6 +16,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from energyam import checks
+from energyam.dynamics.states import as_clamp
 from energyam.dynamics.update import AbstractUpdate, Flips, States, Step, Tick
 from energyam.flips.derived import scalar_energy
 from energyam.flips.sweep import for_queries
@@ -85,7 +86,13 @@ def begin(run: Run, state: PyTree[Array], *, key: PRNGKeyArray | None) -> Progre
         watch = Watch(state, carry, zero, zero + 1, zero) if watches else None
         return Progress(state, carry, energy, status, jnp.zeros((), int), watch)
 
-    return _for_all(_clamped(run, state), begin_one, jnp.zeros((), int), shared, state)
+    return _for_all(
+        run._replace(clamp=as_clamp(run.clamp, state, run.batched)),
+        begin_one,
+        jnp.zeros((), int),
+        shared,
+        state,
+    )
 
 
 def advance(
@@ -95,7 +102,10 @@ def advance(
 
     Each step has a key of its own, the same however the steps are cut in chunks.
     """
-    prepared, run = run.update.prepare(run.memory), _clamped(run, progress.state)
+    prepared, run = (
+        run.update.prepare(run.memory),
+        run._replace(clamp=as_clamp(run.clamp, progress.state, run.batched)),
+    )
 
     def step_one(tick, progress, clamp):
         kept, step = _moved(run, prepared, progress, tick, clamp)
@@ -138,7 +148,10 @@ def repeat(
     Also the sum of the shares of proposals accepted, over the steps from number `counted` on; None for rules
     that report none.
     """
-    prepared, run = run.update.prepare(run.memory), _clamped(run, progress.state)
+    prepared, run = (
+        run.update.prepare(run.memory),
+        run._replace(clamp=as_clamp(run.clamp, progress.state, run.batched)),
+    )
     reports: list[bool] = []  # known once a step is traced
 
     def step_one(tick, at, clamp):
@@ -154,14 +167,6 @@ def repeat(
     nothing = jnp.zeros(progress.status.shape, jnp.result_type(float))
     progress, accepted = lax.fori_loop(first, first + steps, step_all, (progress, nothing))
     return progress, accepted if all(reports) else None
-
-
-def _clamped(run, states):
-    """The run with bools of the device as its clamp, for states like these."""
-    if run.clamp is not None:
-        return run._replace(clamp=jax.tree.map(jnp.asarray, run.clamp))
-    free = lambda leaf: jnp.zeros(leaf.shape[1:] if run.batched else leaf.shape, bool)  # noqa: E731
-    return run._replace(clamp=jax.tree.map(free, states))
 
 
 def _moved(run, prepared, progress, tick, clamp):

@@ -189,6 +189,13 @@ def as_working(states: PyTree[Array], axes: tuple[int, ...]) -> PyTree[Array]:
     return jax.tree.unflatten(structure, working)
 
 
+def as_clamp(clamp: Any, states: PyTree[Array], batched: bool) -> PyTree[Bool[Array, "..."]]:
+    """A checked clamp as arrays of the device; None holds nothing of the states, batched or not."""
+    if clamp is not None:
+        return jax.tree.map(jnp.asarray, clamp)
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape[1:] if batched else leaf.shape, bool), states)
+
+
 def checked_clamp(
     layers: Layers, clamp: Any, axes: tuple[int, ...]
 ) -> tuple[PyTree[Bool[Array | np.ndarray, "..."]], bool]:
