@@ -16,7 +16,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from energyam import checks
-from energyam.dynamics.states import as_clamp
+from energyam.dynamics.states import clamped, one_bool
 from energyam.dynamics.update import AbstractUpdate, Flips, States, Step, Tick
 from energyam.flips.derived import scalar_energy
 from energyam.flips.sweep import for_queries
@@ -86,13 +86,7 @@ def begin(run: Run, state: PyTree[Array], *, key: PRNGKeyArray | None) -> Progre
         watch = Watch(state, carry, zero, zero + 1, zero) if watches else None
         return Progress(state, carry, energy, status, jnp.zeros((), int), watch)
 
-    return _for_all(
-        run._replace(clamp=as_clamp(run.clamp, state, run.batched)),
-        begin_one,
-        jnp.zeros((), int),
-        shared,
-        state,
-    )
+    return _for_all(clamped(run, state), begin_one, jnp.zeros((), int), shared, state)
 
 
 def advance(
@@ -102,10 +96,7 @@ def advance(
 
     Each step has a key of its own, the same however the steps are cut in chunks.
     """
-    prepared, run = (
-        run.update.prepare(run.memory),
-        run._replace(clamp=as_clamp(run.clamp, progress.state, run.batched)),
-    )
+    prepared, run = (run.update.prepare(run.memory), clamped(run, progress.state))
 
     def step_one(tick, progress, clamp):
         kept, step = _moved(run, prepared, progress, tick, clamp)
@@ -148,18 +139,15 @@ def repeat(
     Also the sum of the shares of proposals accepted, over the steps from number `counted` on; None for rules
     that report none.
     """
-    prepared, run = (
-        run.update.prepare(run.memory),
-        run._replace(clamp=as_clamp(run.clamp, progress.state, run.batched)),
-    )
-    reports: list[bool] = []  # known once a step is traced
+    prepared, run = (run.update.prepare(run.memory), clamped(run, progress.state))
+    reports: list[bool] = []
 
     def step_one(tick, at, clamp):
         progress, accepted = at
         progress, step = _moved(run, prepared, progress, tick, clamp)
-        reports.append(step.accepted is not None)
-        share = step.accepted if reports[-1] else jnp.zeros(())
-        return progress, accepted + jnp.where(tick.index < counted, 0, share)
+        reports.append(step.accepted is not None)  # known once a step is traced
+        share = 0 if step.accepted is None else jnp.where(tick.index < counted, 0, step.accepted)
+        return progress, accepted + share
 
     def step_all(index, at):
         return _for_all(run, step_one, index, jr.fold_in(key, index), at)
@@ -298,13 +286,3 @@ def _like(old, new, name):
             )
         kept.append(after.astype(before.dtype))
     return jax.tree.unflatten(wanted, kept)
-
-
-def one_bool(value: Any, message: str) -> Bool[Array, ""]:
-    """`value` as one bool; raises `ValueError` with this message for anything else."""
-    if not isinstance(value, bool | np.bool_ | jax.Array | np.ndarray):
-        raise ValueError(f"{message}; got {value!r}")
-    value = jnp.asarray(value)
-    if value.shape != () or value.dtype != bool:
-        raise ValueError(f"{message}; got shape {value.shape}, dtype {value.dtype}")
-    return value
