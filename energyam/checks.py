@@ -267,12 +267,13 @@ def _numbers(name: str, value: Any) -> np.ndarray:
 def _strong(array: Array) -> Array:
     """An array in a dtype of its own: one of weak type takes that of others, and compiles what it enters anew
     once a step of an optimizer has made it strong."""
-    return array.astype(array.dtype) if array.weak_type else array
+    return array.astype(array.dtype) if getattr(array, "weak_type", False) else array  # keys have none
 
 
 def sent(value: int | float | bool) -> Array:
     """A Python number as a strong scalar, sent to the device on purpose: a transfer guard lets it pass."""
-    return jax.device_put(np.asarray(value, jnp.result_type(type(value))))
+    with np.errstate(over="ignore"):
+        return jax.device_put(np.asarray(value, jnp.result_type(type(value))))
 
 
 def _as_jax(value: Any) -> Array:
