@@ -14,6 +14,7 @@ from jaxtyping import Array, Bool, Float, Int, UInt
 
 from energyam.flips.abstract import AbstractFlips, Change, Entries, Moving, Turns, Vector
 from energyam.flips.colouring import Colouring
+from energyam.flips.sweep import exceeds
 from energyam.linalg import dot, power_of_two
 
 _WORD = 32  # chains that share a word
