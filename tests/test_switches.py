@@ -74,9 +74,11 @@ def test_the_guard_sees_what_is_sent():
         jax.block_until_ready(jnp.sin(np.ones(3, np.float32)))
 
 
-@pytest.mark.parametrize(
-    "name", part("jit", ("binary/chn", "potts/potts_hopfield", "recall/settles_at_once"), 3)
-)
+# Loops of Python in the place of compiled ones take long: one job, and three in a full run.
+UNCOMPILED = ("recall/settles_at_once", "binary/chn", "potts/potts_hopfield")
+
+
+@pytest.mark.parametrize("name", UNCOMPILED if FULL else UNCOMPILED[:1])
 def test_nothing_compiled(name):
     with jax.disable_jit():
         run(name)
