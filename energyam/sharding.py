@@ -20,19 +20,21 @@ from jaxtyping import Array, ArrayLike, Shaped
 from energyam import checks
 from energyam.files import as_path
 from energyam.names import public_names
+from energyam.on_disk import AnyArray
 from energyam.saving import load, save
 from energyam.tensor_files import opened_tensors
 
 
 def shard_patterns(memory: Any, mesh: Mesh, axis: str) -> Any:
-    """The same memory with its patterns, or keys and values, spread in equal parts over a mesh axis.
+    """The same memory with its patterns, keys and values, or couplings in equal parts over a mesh axis.
 
     What is not a row of patterns is copied to every device. In a program of several processes each of them
     calls this with the same memory; `load_shards` spares them to hold it whole.
 
-    **Arguments:** `memory`: any dense memory, or a `KeyValueMemory`; `mesh`: of any devices; `axis`: one of
-    its axis names. Raises `ValueError` for another memory, an axis that the mesh does not have, or K not a
-    multiple of the devices along it.
+    **Arguments:** `memory`: any dense memory, a `KeyValueMemory`, or a `HopfieldNetwork`, whose couplings
+    lie in rows (D, D); `mesh`: of any devices; `axis`: one of its axis names. Raises `ValueError` for another
+    memory, an axis that the mesh does not have, or a number of rows that is not a multiple of the devices
+    along it.
     """
     K = getattr(memory, _row_fields(memory)[0]).shape[0]
     by_rows = _sharding("patterns", K, mesh, axis)
@@ -55,8 +57,13 @@ def save_shards(folder: str | os.PathLike, memory: Any) -> None:
     A file is what `eam.save` writes of the memory with that shard's patterns alone. No file is written
     over, so that the parts of two memories can't get mixed.
 
-    Raises `ValueError` for a memory without patterns to shard, or where such a file is already there.
+    Raises `ValueError` for a memory without patterns to shard, for the couplings of a network, of which a
+    part is no network, or where such a file is already there.
     """
+    if _row_fields(memory) == ("weights",):
+        raise ValueError(
+            "memory must have patterns, or keys and values; couplings are saved whole, by eam.save"
+        )
     folder = as_path(folder, "folder")
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"folder must be a folder; got {str(folder)!r}, which is a file")
@@ -93,12 +100,14 @@ def load_shards(folder: str | os.PathLike, mesh: Mesh, axis: str) -> Any:
 
 
 def _row_fields(memory):
-    for names in (("keys", "values"), ("patterns",)):
-        if isinstance(memory, eqx.Module) and all(hasattr(memory, name) for name in names):
-            for name in names:
-                checks.in_memory(getattr(memory, name))
+    """The fields that are shared out: patterns, keys and values, or the couplings of a network."""
+    for names in (("keys", "values"), ("patterns",), ("weights",)):
+        rows: list[Any] = [getattr(memory, name, None) for name in names]
+        if isinstance(memory, eqx.Module) and all(isinstance(r, AnyArray) and r.ndim > 1 for r in rows):
+            for row in rows:
+                checks.in_memory(row)
             return names
-    wanted = "patterns, or keys and values, in rows that can be shared out"
+    wanted = "patterns, keys and values, or couplings, in rows that can be shared out"
     raise ValueError(f"memory must have {wanted}; got {type(memory).__name__}")
 
 

@@ -48,6 +48,8 @@ RECALLS = {
     "exponential_asynchronous": (eam.ExponentialDenseAM(PATTERNS, 0.5), eam.Asynchronous()),
     "polynomial_synchronous": (eam.PolynomialDenseAM(PATTERNS, 5), eam.Synchronous()),
     "chn_asynchronous": (eam.CHN(PATTERNS[:8]), eam.Asynchronous()),
+    "network_asynchronous": (eam.HopfieldNetwork(eam.hebbian(PATTERNS[:8])), eam.Asynchronous()),
+    "network_synchronous": (eam.HopfieldNetwork(eam.hebbian(PATTERNS[:8])), eam.Synchronous()),
 }
 
 

@@ -51,7 +51,7 @@ def on_devices(tmp_path_factory):
 
 
 def test_eight_devices_recall_and_read_what_one_does(on_devices):
-    assert on_devices["devices"] == 8 and len(on_devices["same"]) == 11
+    assert on_devices["devices"] == 8 and len(on_devices["same"]) == 13
     assert all(on_devices["same"].values()), on_devices["same"]
 
 
@@ -117,9 +117,14 @@ def test_patterns_that_do_not_divide():
         sharding.shard_queries(jnp.ones((6, 4)), four, "patterns")
 
 
-def test_memories_without_rows_of_patterns():
-    with pytest.raises(ValueError, match=r"memory must have patterns.*got HopfieldNetwork"):
-        sharding.shard_patterns(eam.HopfieldNetwork(jnp.eye(4)), MESH, "patterns")
+def test_memories_without_rows_of_patterns(tmp_path):
+    rows = r"memory must have patterns, keys and values, or couplings.*got SparseNetwork"
+    with pytest.raises(ValueError, match=rows):
+        sharding.shard_patterns(eam.SparseNetwork([(0, 1)], [1.0]), MESH, "patterns")
+    network = sharding.shard_patterns(eam.HopfieldNetwork(jnp.eye(4)), MESH, "patterns")
+    with pytest.raises(ValueError, match=r"memory must have .*; couplings are saved whole, by eam.save"):
+        sharding.save_shards(tmp_path / "shards", network)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_single_query_is_not_spread():

@@ -1,5 +1,6 @@
 """One block of a sweep decided by bounds: few places are looked at exactly, and the rest by one product."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -7,6 +8,7 @@ from equinox.internal import unvmap_any
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
+from energyam.flips.abstract import AbstractFlips
 from energyam.flips.seldom import where_needed
 
 
@@ -22,7 +24,14 @@ class _Bounded(NamedTuple):
     moved: Float[Array, " b"]
 
 
-def by_bounds(seen, kept, energy, block, descending, exactly):
+def by_bounds(
+    seen: AbstractFlips,
+    kept: Any,
+    energy: Float[Array, ""],
+    block: Any,
+    descending: bool,
+    exactly: Callable[..., Bool[Array, ""]],
+) -> tuple[Any, Float[Array, " b"], Float[Array, " b"]]:
     """A block by bounds, which are taken anew after a move if places are left.
 
     Invariant: the places before the first open one are decided as one after another would decide.
