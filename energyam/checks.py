@@ -5,7 +5,7 @@ only when they are known: inside `jit` an array has no values yet, and the check
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Shaped
 
 from energyam.on_disk import AnyArray, OnDisk
-from energyam.scalars import as_jax, strong
+from energyam.wording import advice, in_words
 
 Whole = int | np.integer
 Number = int | float | np.number
@@ -53,9 +53,9 @@ def as_array(name: str, value: Any, dims: str) -> Shaped[AnyArray, "..."]:
     try:
         with jax.ensure_compile_time_eval():  # what is known is an array at once, even inside `jit`
             if isinstance(value, AnyArray):
-                array = strong(value) if isinstance(value, jax.Array) else value
+                array = _strong(value) if isinstance(value, jax.Array) else value
             else:
-                array = as_jax(value)
+                array = _as_jax(value)
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{name} must be a numeric array of shape ({shown}); {error}") from None
     if not jnp.issubdtype(array.dtype, jnp.number) and (array.dtype != bool or not dims):
@@ -97,7 +97,7 @@ def as_binary(name: str, value: Any, dims: str) -> Shaped[AnyArray, "..."]:
             raise ValueError(f"{wanted}; got dtype bool (x becomes ±1 by 2 * x.astype(int) - 1)")
         got = np.unique(np.asarray(array, dtype=np.float64))
         shown = ", ".join(f"{v:g}" for v in got[:4]) + (", …" if got.size > 4 else "")
-        raise ValueError(f"{wanted}; got entries {shown}{_advice(got, array.dtype)}")
+        raise ValueError(f"{wanted}; got entries {shown}{advice(got, array.dtype)}")
     wide = jnp.issubdtype(array.dtype, jnp.integer) and array.dtype != jnp.int8
     return array.astype(jnp.int8) if wide and isinstance(array, jax.Array) else array
 
@@ -115,20 +115,9 @@ def _all(name: str, array: AnyArray) -> bool:
     return passes(_FINITE if name == "finite" else _ONES, array)
 
 
-def _advice(got: np.ndarray, dtype: np.dtype) -> str:
-    """What makes ±1 of an array x with the distinct entries `got`, without a wrap in its dtype."""
-    unsigned = jnp.issubdtype(dtype, jnp.unsignedinteger)
-    if not np.isfinite(got).all():
-        return ""
-    if set(got) <= {0, 1}:
-        fix = '2 * x.astype("int8") - 1' if unsigned else "2 * x - 1"
-    elif unsigned and set(got) <= {1, np.iinfo(dtype).max}:  # −1 that has wrapped
-        fix = f'x.astype("{str(dtype)[1:]}")'
-    elif got[0] < 0:
-        fix = "np.where(x > 0, 1, -1)"
-    else:  # grey values, of eight bits if they look so
-        fix = f"np.where(x > {127 if 127 < got[-1] < 256 else got[-1] / 2:g}, 1, -1)"
-    return f" (x becomes ±1 by {fix})"
+def in_memory(rows: AnyArray) -> Array:
+    """`rows`, where they are an array; raises `ValueError` where they are on disk."""
+    return rows if isinstance(rows, jax.Array) else rows.astype(None)
 
 
 def as_vector(name: str, value: Any, length: int) -> Shaped[Array, " N"]:
@@ -193,9 +182,9 @@ def count(name: str, value: Any, least: int = 1, most: int | None = 2**31 - 1) -
     So does a number above `most`, by default the longest axis and the longest loop that JAX counts.
     """
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"{name} must be an integer of at least {least}; got {_got(value)}")
+        raise ValueError(f"{name} must be an integer of at least {least}; got {in_words(value)}")
     if most is not None and value > most:
-        raise ValueError(f"{name} must be at most {most:,}; got {_got(value)}")
+        raise ValueError(f"{name} must be at most {most:,}; got {in_words(value)}")
     return int(value)
 
 
@@ -205,7 +194,7 @@ def number(name: str, value: Any, low: Number = -math.inf, high: Number = math.i
     if numbers.ndim or not np.isfinite(numbers) or not low <= numbers <= high:
         least = f" of at least {low:g}" if low > -math.inf else ""
         most = f" of at most {high:g}" if high < math.inf else ""
-        raise ValueError(f"{name} must be one finite number{least}{most}; got {_got(value)}")
+        raise ValueError(f"{name} must be one finite number{least}{most}; got {in_words(value)}")
     return float(numbers)
 
 
@@ -213,20 +202,20 @@ def within(name: str, value: Any, low: Number, high: Number) -> None:
     """Raise `ValueError` unless every entry of `value` is a real number from `low` to `high`."""
     numbers = _numbers(name, value) if is_known(value) else np.asarray(low)
     if not bool(np.all((numbers >= low) & (numbers <= high))):
-        raise ValueError(f"{name} must lie within {low:g}..{high:g}; got {_got(value)}")
+        raise ValueError(f"{name} must lie within {low:g}..{high:g}; got {in_words(value)}")
 
 
 def flag(name: str, value: Any) -> bool:
     """`value` as a bool; raises `ValueError` for anything but True and False."""
     if not isinstance(value, bool | np.bool_):
-        raise ValueError(f"{name} must be True or False; got {_got(value)}")
+        raise ValueError(f"{name} must be True or False; got {in_words(value)}")
     return bool(value)
 
 
 def function(name: str, value: Any) -> Any:
     """`value`, if it can be called and is no class; raises `ValueError` for anything else."""
     if isinstance(value, type) or not callable(value):
-        raise ValueError(f"{name} must be a function; got {_got(value)}")
+        raise ValueError(f"{name} must be a function; got {in_words(value)}")
     return value
 
 
@@ -234,15 +223,8 @@ def one_of(name: str, value: Any, choices: Iterable[str]) -> str:
     """`value`, if it is one of the words in `choices`; raises `ValueError` for anything else."""
     choices = tuple(choices)
     if not isinstance(value, str) or value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(choices)}; got {_got(value)}")
+        raise ValueError(f"{name} must be one of {', '.join(choices)}; got {in_words(value)}")
     return value
-
-
-def picture_shape(shape: Sequence[int]) -> tuple[int, int]:
-    """`shape` as the height and width of a picture; raises `ValueError` unless both are whole and above 0."""
-    if not isinstance(shape, tuple | list) or len(shape) != 2:
-        raise ValueError(f"shape must be (H, W), the height and width of a picture; got {_got(shape)}")
-    return count("shape[0]", shape[0]), count("shape[1]", shape[1])
 
 
 def is_key(value: Any) -> bool:
@@ -259,7 +241,7 @@ def key(name: str, value: Any) -> None:
         return
     if jnp.issubdtype(getattr(value, "dtype", bool), jax.dtypes.prng_key):
         raise ValueError(f"{name} must be one jax random key; got keys of shape {value.shape} (use jax.vmap)")
-    raise ValueError(f"{name} must be a jax random key, e.g. jax.random.key(0); got {_got(value)}")
+    raise ValueError(f"{name} must be a jax random key, e.g. jax.random.key(0); got {in_words(value)}")
 
 
 def fraction(name: str, value: Any, dims: str = "...") -> Array:
@@ -270,7 +252,7 @@ def fraction(name: str, value: Any, dims: str = "...") -> Array:
 
 def _must(name: str, value: Any, test: Callable, wanted: str) -> None:
     if is_known(value) and not bool(np.all(test(_numbers(name, value)))):
-        raise ValueError(f"{name} must {wanted}; got {_got(value)}")
+        raise ValueError(f"{name} must {wanted}; got {in_words(value)}")
 
 
 def _numbers(name: str, value: Any) -> np.ndarray:
@@ -279,12 +261,33 @@ def _numbers(name: str, value: Any) -> np.ndarray:
             raise TypeError  # text, dates and complex numbers, which NumPy would turn into floats
         return np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError, OverflowError, AttributeError):
-        raise ValueError(f"{name} must be a number that a float can hold; got {_got(value)}") from None
+        raise ValueError(f"{name} must be a number that a float can hold; got {in_words(value)}") from None
 
 
-def _got(value: Any) -> str:
-    """`value` as a message shows it, in a line."""
-    if isinstance(value, int) and abs(value) >= 10**30:
-        return f"an integer of {value.bit_length()} bits"
-    shown = " ".join((repr(value) if isinstance(value, str) else str(value)).split())
-    return shown if len(shown) < 80 else f"{shown[:60]} …"
+def _strong(array: Array) -> Array:
+    """An array in a dtype of its own: one of weak type takes that of others, and compiles what it enters anew
+    once a step of an optimizer has made it strong."""
+    return array.astype(array.dtype) if getattr(array, "weak_type", False) else array  # keys have none
+
+
+def sent(value: int | float | bool) -> Array:
+    """A Python number as a strong scalar, sent to the device on purpose: a transfer guard lets it pass."""
+    with np.errstate(over="ignore"):
+        return jax.device_put(np.asarray(value, jnp.result_type(type(value))))
+
+
+def _as_jax(value: Any) -> Array:
+    """`value` as a JAX array; whole numbers too large for its integers become floats and don't wrap."""
+    if isinstance(value, str):
+        raise TypeError(f"got the text {value[:40]!r}")
+    if isinstance(value, bool | float) or (isinstance(value, int) and abs(value) < 2**31):
+        return sent(value)
+    with np.errstate(over="ignore"):  # what no float32 holds becomes infinite, and is refused as such
+        try:
+            array = jnp.asarray(value)
+        except OverflowError:
+            return jnp.asarray(np.asarray(value, dtype=np.float64))
+        array = _strong(array)
+        whole = isinstance(value, np.ndarray | np.integer) and np.issubdtype(value.dtype, np.integer)
+        wraps = whole and array.dtype.itemsize < value.dtype.itemsize and not np.array_equal(array, value)
+        return jnp.asarray(np.asarray(value, dtype=np.float64)) if wraps else array

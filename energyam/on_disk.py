@@ -145,11 +145,6 @@ else:
     AnyArray = Array | OnDisk
 
 
-def in_memory(rows: AnyArray) -> Array:
-    """`rows`, where they are an array; raises `ValueError` where they are on disk."""
-    return rows.astype(None) if isinstance(rows, OnDisk) else rows
-
-
 class _Part(NamedTuple):
     """Rows in one file, from a byte on."""
 

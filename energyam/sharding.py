@@ -20,7 +20,6 @@ from jaxtyping import Array, ArrayLike, Shaped
 from energyam import checks
 from energyam.files import as_path
 from energyam.names import public_names
-from energyam.on_disk import in_memory
 from energyam.saving import load, save
 from energyam.tensor_files import opened_tensors
 
@@ -97,7 +96,7 @@ def _row_fields(memory):
     for names in (("keys", "values"), ("patterns",)):
         if isinstance(memory, eqx.Module) and all(hasattr(memory, name) for name in names):
             for name in names:
-                in_memory(getattr(memory, name))
+                checks.in_memory(getattr(memory, name))
             return names
     wanted = "patterns, or keys and values, in rows that can be shared out"
     raise ValueError(f"memory must have {wanted}; got {type(memory).__name__}")

@@ -11,7 +11,7 @@ from zoo import BINARY, patterns
 
 import energyam as eam
 from energyam.flips import plan
-from energyam.flips.abstract import exceeds
+from energyam.flips.sweep import exceeds
 from energyam.linalg import BLOCK, weighted_sum
 
 D = 64

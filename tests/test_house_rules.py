@@ -14,7 +14,7 @@ TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in FILES.items(
 
 # From the ground up. A file imports from its own room and from rooms on floors below it.
 FLOORS = (
-    ("on_disk", "scalars"),
+    ("on_disk", "wording"),
     ("checks", "names", "abilities", "shown"),
     ("files", "linalg", "least_squares", "roots", "log_scale", "console", "diagnostics"),
     ("tensor_files", "hypersphere", "learning", "datasets", "flips"),

@@ -11,9 +11,9 @@ from zoo import POTTS, ZERO_ONE, entries
 
 import energyam as eam
 from energyam.dynamics.moves import ready, view_of
-from energyam.flips.abstract import Moving, exceeds
+from energyam.flips.abstract import Moving
 from energyam.flips.plan import as_on
-from energyam.flips.sweep import descend, visit
+from energyam.flips.sweep import descend, exceeds, visit
 
 FEW = (0, 3, 5, 3)  # moves before the change that is looked at
 

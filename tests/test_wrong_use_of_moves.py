@@ -13,7 +13,7 @@ from zoo import entries
 
 import energyam as eam
 from energyam.dynamics.moves import ready, view_of
-from energyam.flips import plan
+from energyam.flips import sweep
 from energyam.flips.plan import as_on
 from energyam.memories.neurons import is_movable
 
@@ -280,7 +280,7 @@ def chosen(memory, x):
 
     def trace(memory, x):
         view = view_of(ready(memory), x, jnp.zeros(x.shape, bool))
-        how = plan.planned(view.flips, view.flips.start(x), view.neurons, jnp.arange(x.size), True)
+        how = sweep.planned(view.flips, view.flips.start(x), view.neurons, jnp.arange(x.size), True)
         found.append((jax.tree.structure(view.flips), jax.tree.map(lambda leaf: leaf.dtype, view.flips), how))
 
     eqx.filter_eval_shape(trace, memory, x)

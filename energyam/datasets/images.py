@@ -11,6 +11,7 @@ from PIL import Image, ImageFile, ImageOps
 
 from energyam import checks
 from energyam.files import as_path
+from energyam.wording import in_words
 
 _NO_PICTURES = {"PDF", "PALM", "BUFR", "GRIB", "HDF5", "MPEG"}  # which Pillow writes or names, and can't read
 _ORIENTATION = 0x0112
@@ -35,6 +36,13 @@ class Images(NamedTuple):
     names: list[str]
 
 
+def picture_shape(shape: Sequence[int]) -> tuple[int, int]:
+    """`shape` as the height and width of a picture; raises `ValueError` unless both are whole and above 0."""
+    if not isinstance(shape, tuple | list) or len(shape) != 2:
+        raise ValueError(f"shape must be (H, W), the height and width of a picture; got {in_words(shape)}")
+    return checks.count("shape[0]", shape[0]), checks.count("shape[1]", shape[1])
+
+
 def load_images(folder: str | Path, shape: Sequence[int] = (48, 48), binary: bool = False) -> Images:
     """All pictures in a folder, in order of their file names, in one shape (H, W) and grey, from −1 to 1.
 
@@ -46,7 +54,7 @@ def load_images(folder: str | Path, shape: Sequence[int] = (48, 48), binary: boo
     Raises `ValueError` for a folder that is not there or holds no picture that can be read, and for another
     shape.
     """
-    checks.picture_shape(shape)
+    picture_shape(shape)
     binary = checks.flag("binary", binary)
     folder = as_path(folder, "folder")
     if not folder.is_dir():
@@ -92,7 +100,7 @@ def load_image(file: str | Path, shape: Sequence[int] = (48, 48), binary: bool =
 
     N. Otsu, "A threshold selection method from gray-level histograms", 1979.
     """
-    H, W = checks.picture_shape(shape)
+    H, W = picture_shape(shape)
     binary = checks.flag("binary", binary)
     path = as_path(file, "file")
     try:

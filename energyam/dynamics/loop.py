@@ -16,7 +16,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from energyam import checks
-from energyam.dynamics.states import clamped, one_bool
+from energyam.dynamics.states import whole_clamp
 from energyam.dynamics.update import AbstractUpdate, Flips, States, Step, Tick
 from energyam.flips.derived import scalar_energy
 from energyam.flips.sweep import for_queries
@@ -24,8 +24,7 @@ from energyam.flips.sweep import for_queries
 # Of `energyam.STATUSES`.
 SETTLED, STOPPED, OUT_OF_STEPS, NOT_FINITE, CYCLE = range(5)
 RUNNING = -1
-# What keys are folded with: the keys of a batch's queries, and of a rule's start, are streams of their own.
-_OWN, _START = 0x6F776E, 0x737472
+_OWN, _START = 0x6F776E, 0x737472  # folded into the keys of a batch's queries, and of a rule's start
 
 Recordable = jax.Array | np.ndarray | np.generic | bool | int | float
 Stop = Callable[[PyTree[Array], Float[Array, ""] | None], Any]
@@ -58,8 +57,7 @@ class Watch(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """Where a run is, for each query: `status` is −1 while it goes on; no energy without one of the
-    memory."""
+    """Where a run is, for each query: `status` is −1 while it goes on; the energy is that of the memory."""
 
     state: PyTree[Array]
     carry: Any
@@ -71,6 +69,7 @@ class Progress(NamedTuple):
 
 def begin(run: Run, state: PyTree[Array], *, key: PRNGKeyArray | None) -> Progress:
     """Before the first step: the rule's carry, the energy, and whether `stop` holds already."""
+    run = run._replace(clamp=whole_clamp(run.clamp, state, run.batched))
     prepared, has_energy = run.update.prepare(run.memory), checks.has_method(run.memory, "energy")
     shared = None if key is None else jr.fold_in(key, _START)
 
@@ -86,7 +85,7 @@ def begin(run: Run, state: PyTree[Array], *, key: PRNGKeyArray | None) -> Progre
         watch = Watch(state, carry, zero, zero + 1, zero) if watches else None
         return Progress(state, carry, energy, status, jnp.zeros((), int), watch)
 
-    return _for_all(clamped(run, state), begin_one, jnp.zeros((), int), shared, state)
+    return _for_all(run, begin_one, jnp.zeros((), int), shared, state)
 
 
 def advance(
@@ -96,7 +95,8 @@ def advance(
 
     Each step has a key of its own, the same however the steps are cut in chunks.
     """
-    prepared, run = (run.update.prepare(run.memory), clamped(run, progress.state))
+    run = run._replace(clamp=whole_clamp(run.clamp, progress.state, run.batched))
+    prepared = run.update.prepare(run.memory)
 
     def step_one(tick, progress, clamp):
         kept, step = _moved(run, prepared, progress, tick, clamp)
@@ -139,15 +139,16 @@ def repeat(
     Also the sum of the shares of proposals accepted, over the steps from number `counted` on; None for rules
     that report none.
     """
-    prepared, run = (run.update.prepare(run.memory), clamped(run, progress.state))
-    reports: list[bool] = []
+    run = run._replace(clamp=whole_clamp(run.clamp, progress.state, run.batched))
+    prepared = run.update.prepare(run.memory)
+    reports: list[bool] = []  # known once a step is traced
 
     def step_one(tick, at, clamp):
         progress, accepted = at
         progress, step = _moved(run, prepared, progress, tick, clamp)
-        reports.append(step.accepted is not None)  # known once a step is traced
-        share = 0 if step.accepted is None else jnp.where(tick.index < counted, 0, step.accepted)
-        return progress, accepted + share
+        reports.append(step.accepted is not None)
+        share = step.accepted if reports[-1] else jnp.zeros(())
+        return progress, accepted + jnp.where(tick.index < counted, 0, share)
 
     def step_all(index, at):
         return _for_all(run, step_one, index, jr.fold_in(key, index), at)
@@ -201,8 +202,8 @@ def _stops(run, state, energy):
     try:
         answer = run.stop(state, energy)
     except jax.errors.ConcretizationTypeError as error:
-        wanted = "of jax.numpy alone, as it is compiled: no bool(…), if, and, or of what it is given"
-        raise ValueError(f"stop must be a function {wanted}") from error
+        hint = "as it is compiled: no bool(…), if, and, or of what it is given"
+        raise ValueError(f"stop must be a function of jax.numpy alone, {hint}") from error
     return one_bool(answer, "stop must return one bool for one query")
 
 
@@ -286,3 +287,13 @@ def _like(old, new, name):
             )
         kept.append(after.astype(before.dtype))
     return jax.tree.unflatten(wanted, kept)
+
+
+def one_bool(value: Any, message: str) -> Bool[Array, ""]:
+    """`value` as one bool; raises `ValueError` with this message for anything else."""
+    if not isinstance(value, bool | np.bool_ | jax.Array | np.ndarray):
+        raise ValueError(f"{message}; got {value!r}")
+    value = jnp.asarray(value)
+    if value.shape != () or value.dtype != bool:
+        raise ValueError(f"{message}; got shape {value.shape}, dtype {value.dtype}")
+    return value

@@ -34,7 +34,7 @@ class View(NamedTuple):
 
     def order(self, kind: str, tick: Tick) -> Int[Array, " t"] | None:
         """In which order neurons, or units, are tried; None for that of the flips' colours."""
-        coloured = kind == "colours" and self.units is None and self.flips.colours() is not None
+        coloured = kind == "colours" and self.units is None and self.flips.coloured
         return None if coloured else tick.order(kind, self.num_tries)
 
     def free_tries(self, order: Int[Array, " t"] | None) -> Bool[Array, " t"]:

@@ -31,7 +31,6 @@ from energyam.dynamics.synchronous import Synchronous
 from energyam.dynamics.traces import Recall
 from energyam.dynamics.update import AbstractUpdate
 from energyam.memories.neurons import AbstractNeurons
-from energyam.scalars import sent
 
 _CHUNKS = 100  # of a run that shows its progress
 _ASYNCHRONOUS = Asynchronous()
@@ -197,7 +196,7 @@ def _with_progress(run, query, axes, max_steps, key, record):
 
     def advance(at, first, count):
         # `first` as an array: a Python number would compile each chunk anew.
-        at, part = _advance(run, at, sent(first), count, key, record)
+        at, part = _advance(run, at, checks.sent(first), count, key, record)
         return at, part, bool((np.asarray(at.status) != loop.RUNNING).all())
 
     given, start = (run, query, key), None

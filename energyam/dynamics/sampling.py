@@ -16,7 +16,6 @@ from energyam.dynamics import loop
 from energyam.dynamics.recall import checked_run, in_chunks
 from energyam.dynamics.states import as_working, check_memory
 from energyam.dynamics.update import AbstractUpdate
-from energyam.scalars import sent
 from energyam.shown import shown
 
 
@@ -92,7 +91,7 @@ def sample(
     if not checks.has_method(memory, "energy"):
         raise ValueError(f"memory must have an energy(state) to sample; {type(memory).__name__} has none")
     run, batch, _ = checked_run(memory, start, "start", update, steps, clamp, None, False)
-    plan = _Plan(num_samples, sent(every), sent(discard))
+    plan = _Plan(num_samples, checks.sent(every), checks.sent(discard))
     runner = _with_progress if progress else _all_at_once
     return runner(run, batch.states, batch.axes, plan, key)
 
@@ -116,7 +115,7 @@ def _with_progress(run, start, axes, plan, key):
 
     def advance(at, first, count):
         some = _Plan(count, plan.every, plan.discard)
-        at, found = _jitted_some(run, at, start, sent(first), some, key)
+        at, found = _jitted_some(run, at, start, checks.sent(first), some, key)
         return at, found, False
 
     given, at = (run, start, key), None

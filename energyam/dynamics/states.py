@@ -189,14 +189,6 @@ def as_working(states: PyTree[Array], axes: tuple[int, ...]) -> PyTree[Array]:
     return jax.tree.unflatten(structure, working)
 
 
-def clamped(at: Any, states: PyTree[Array]) -> Any:
-    """A run with its clamp as arrays of the device, for states like these; None holds nothing of them."""
-    if at.clamp is not None:
-        return at._replace(clamp=jax.tree.map(jnp.asarray, at.clamp))
-    first = 1 if at.batched else 0
-    return at._replace(clamp=jax.tree.map(lambda leaf: jnp.zeros(leaf.shape[first:], bool), states))
-
-
 def checked_clamp(
     layers: Layers, clamp: Any, axes: tuple[int, ...]
 ) -> tuple[PyTree[Bool[Array | np.ndarray, "..."]], bool]:
@@ -284,11 +276,8 @@ def _all_or_none(clamp, unit):
     return (rows.all(-1) | ~rows.any(-1)).all()
 
 
-def one_bool(value: Any, message: str) -> Bool[Array, ""]:
-    """`value` as one bool; raises `ValueError` with this message for anything else."""
-    if not isinstance(value, bool | np.bool_ | jax.Array | np.ndarray):
-        raise ValueError(f"{message}; got {value!r}")
-    value = jnp.asarray(value)
-    if value.shape != () or value.dtype != bool:
-        raise ValueError(f"{message}; got shape {value.shape}, dtype {value.dtype}")
-    return value
+def whole_clamp(clamp: PyTree[Array] | None, states: PyTree[Array], batched: bool) -> PyTree[Array]:
+    """A clamp as bools of the device for every layer of states; None holds no neuron."""
+    if clamp is not None:
+        return jax.tree.map(jnp.asarray, clamp)
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape[1:] if batched else leaf.shape, bool), states)

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
-import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from energyam.abilities import check_written, optional
@@ -59,11 +58,6 @@ class Turns(NamedTuple):
     gains: Float[Array, " N"]
 
 
-def exceeds(change: Change, threshold: Float[Array, "..."]) -> Bool[Array, "..."]:
-    """Whether a change lies above its threshold. At 0, descent, it must do so beyond its error."""
-    return change.value > threshold + jnp.where(threshold == 0, change.error, 0)
-
-
 class AbstractFlips(eqx.Module):
     """Moves of single neurons: what is kept of a state between them, and what one of them changes.
 
@@ -74,6 +68,8 @@ class AbstractFlips(eqx.Module):
 
     def __init_subclass__(cls, **options: Any):
         check_written(cls, AbstractFlips, **options)
+
+    coloured = False  # whether `colours` and `by_colour` are written
 
     @abc.abstractmethod
     def start(self, state: Float[Array, " N"]) -> Any:

@@ -9,13 +9,9 @@ times over, until nothing changes. Flips that interact by couplings go by rounds
 import contextlib
 from collections.abc import Iterator
 from contextvars import ContextVar
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
-import numpy as np
-from jaxtyping import Array, Int
-
-from energyam.flips.abstract import AbstractFlips, Moving
 
 # Neurons of a block whose flips interact by couplings: on a processor for one query, few and many.
 COUPLED = {"one": 32, "few": 32, "many": 64, "accelerator": 512}
@@ -35,30 +31,6 @@ class Plan(NamedTuple):
     size: int
     looks_first: bool = False
     bounded: bool = False
-
-
-def planned(
-    flips: AbstractFlips, kept: Any, neurons: Moving, order: Int[Array, " t"], descends: bool
-) -> Plan | None:
-    """How to decide blocks of neurons; None for neurons that go one after another."""
-    seen, tries = flips.block(order[:1]), order.shape[0]
-    if seen is None:
-        return None
-    on_cpu = (asked_for[-1] if asked_for else jax.default_backend()) == "cpu"
-    pairs = flips.own_couplings() is not None
-    bounded = not pairs and seen.enclosure(kept, neurons.steps[:1]) is not None
-    rounds = pairs or seen.changes(kept) is not None
-    if rounds and not bounded:
-        n = queries.get()
-        where = "accelerator" if not on_cpu else "one" if n == 1 else "few" if n < FEW else "many"
-        looks_first = where == "one" or (descends and where == "few")
-        return Plan("rounds", min(COUPLED[where], tries), looks_first)
-    if not bounded:
-        return None
-    how: Literal["rounds", "bounds"] = "rounds" if rounds and not on_cpu else "bounds"
-    most, least, floats = SIZES[how]
-    width = max(map(np.size, jax.tree.leaves(kept)), default=1)
-    return Plan(how, min(most, max(least, floats // width), tries), bounded=True)
 
 
 @contextlib.contextmanager

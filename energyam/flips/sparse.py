@@ -12,8 +12,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, UInt
 
-from energyam.flips.abstract import AbstractFlips, Change, Entries, Moving, Turns, Vector, exceeds
+from energyam.flips.abstract import AbstractFlips, Change, Entries, Moving, Turns, Vector
 from energyam.flips.colouring import Colouring
+from energyam.flips.sweep import exceeds
 from energyam.linalg import dot, power_of_two
 
 _WORD = 32  # chains that share a word
@@ -34,6 +35,7 @@ class SparseFlips(AbstractFlips):
     bias: Float[Array, " D"]
     size: Float[Array, ""]  # of a typical field
     values: tuple[float, float] = eqx.field(static=True)
+    coloured = True
 
     def start(self, state: Float[Array, " D"]) -> Float[Array, ""]:
         return _energies_of_chains(self, state[None])[0]

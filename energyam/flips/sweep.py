@@ -11,17 +11,18 @@ product for all queries; conditions of loops and branches are shared by the batc
 import contextlib
 import functools
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from equinox.internal import unvmap_all, unvmap_any
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from energyam.flips import plan as table
-from energyam.flips.abstract import AbstractFlips, Moving, Swept, exceeds
-from energyam.flips.seldom import where_needed
+from energyam.flips.abstract import AbstractFlips, Change, Moving, Swept
+from energyam.flips.bounded_blocks import by_bounds
 from energyam.linalg import dot
 
 
@@ -53,7 +54,7 @@ def descend(
     energy = jnp.minimum(energy, flips.energy(kept, neurons.state))
     if order is None:
         return _by_colour(flips, neurons, kept, energy, jnp.zeros_like(neurons.state))[0]
-    how = table.planned(flips, kept, neurons, order, True)
+    how = planned(flips, kept, neurons, order, True)
     if how is None:
         return _one_by_one(flips, neurons, kept, energy, order, None)[0]
 
@@ -74,6 +75,30 @@ def descend(
     if leader is None:
         return unled()
     return lax.cond(unvmap_all(leader.leads), functools.partial(leader.follow, neurons, energy, order), unled)
+
+
+def planned(
+    flips: AbstractFlips, kept: Any, neurons: Moving, order: Int[Array, " t"], descends: bool
+) -> table.Plan | None:
+    """How to decide blocks of neurons; None for neurons that go one after another."""
+    seen, tries = flips.block(order[:1]), order.shape[0]
+    if seen is None:
+        return None
+    on_cpu = (table.asked_for[-1] if table.asked_for else jax.default_backend()) == "cpu"
+    pairs = flips.own_couplings() is not None
+    bounded = not pairs and seen.enclosure(kept, neurons.steps[:1]) is not None
+    rounds = pairs or seen.changes(kept) is not None
+    if rounds and not bounded:
+        n = table.queries.get()
+        where = "accelerator" if not on_cpu else "one" if n == 1 else "few" if n < table.FEW else "many"
+        looks_first = where == "one" or (descends and where == "few")
+        return table.Plan("rounds", min(table.COUPLED[where], tries), looks_first)
+    if not bounded:
+        return None
+    how: Literal["rounds", "bounds"] = "rounds" if rounds and not on_cpu else "bounds"
+    most, least, floats = table.SIZES[how]
+    width = max(map(np.size, jax.tree.leaves(kept)), default=1)
+    return table.Plan(how, min(most, max(least, floats // width), tries), bounded=True)
 
 
 @contextlib.contextmanager
@@ -104,7 +129,7 @@ def visit(
     energy = flips.energy(kept, neurons.state)
     if order is None:
         return _by_colour(flips, neurons, kept, energy, thresholds)
-    how = table.planned(flips, kept, neurons, order, False)
+    how = planned(flips, kept, neurons, order, False)
     if how is None:
         return _one_by_one(flips, neurons, kept, energy, order, thresholds)
     return _in_blocks(flips, neurons, kept, energy, order, thresholds, once, how)
@@ -112,9 +137,14 @@ def visit(
 
 def any_descent(flips: AbstractFlips, neurons: Moving) -> tuple[Bool[Array, ""], Float[Array, ""]]:
     """Whether the move of some free neuron would lower the energy; and the energy."""
-    order = jnp.arange(neurons.state.shape[0]) if flips.colours() is None else None
+    order = None if flips.coloured else jnp.arange(neurons.state.shape[0])
     swept = descend(flips, neurons, jnp.asarray(jnp.inf, neurons.state.dtype), order, once=False)
     return (swept.flips >= 0).any(), flips.energy(flips.start(neurons.state), neurons.state)
+
+
+def exceeds(change: Change, threshold: Float[Array, "..."]) -> Bool[Array, "..."]:
+    """Whether a change lies above its threshold. At 0, descent, it must do so beyond its error."""
+    return change.value > threshold + jnp.where(threshold == 0, change.error, 0)
 
 
 def lowered(energy: Float[Array, "..."], change: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -172,7 +202,7 @@ def _in_blocks(flips, neurons, kept, energy, order, thresholds, once, how):
         if how.how == "rounds":
             kept, energies, moved = _by_rounds(seen, kept, energy, tried, how.looks_first)
         else:
-            kept, energies, moved = _by_bounds(seen, kept, energy, tried, descending)
+            kept, energies, moved = by_bounds(seen, kept, energy, tried, descending, _exactly)
         if not once:
             own = own.at[of_block].add(moved)
         return (own, kept, energies[-1]), (energies, moved)
@@ -218,70 +248,6 @@ def _by_rounds(seen, kept, energy, block, looks_first):
     # For few queries, couplings within a block in which nothing moves are not even read.
     still = kept, energy + 0 * start[0], start[1]
     return lax.cond(start[2], lambda: rounds(seen.changes(kept), start), lambda: still)
-
-
-class _Bounded(NamedTuple):
-    """A block under way: the places that are still open come after all that are decided."""
-
-    x: Float[Array, " b"]
-    steps: Float[Array, " b"]
-    kept: Any
-    energy: Float[Array, ""]
-    open: Bool[Array, " b"]
-    energies: Float[Array, " b"]  # after each place, as known so far
-    moved: Float[Array, " b"]
-
-
-def _by_bounds(seen, kept, energy, block, descending):
-    """A block by bounds, which are taken anew after a move if places are left.
-
-    Invariant: the places before the first open one are decided as one after another would decide.
-    """
-    places, thresholds = jnp.arange(block.allowed.shape[0]), block.thresholds
-
-    def next_move(at):
-        low, high = seen.enclosure(at.kept, at.steps)
-        may_move = at.open & (high > thresholds)
-        place, falls = _first_that_falls(seen, at, may_move, low > thresholds, thresholds)
-        moved = jnp.where(falls, at.steps[place], 0)
-
-        def move():
-            kept = seen.move(at.kept, at.x, place[None], moved[None])
-            here = places == place if block.same is None else block.same[place] > 0
-            x, steps = jnp.where(here, at.x + moved, at.x), jnp.where(here, at.steps - 2 * moved, at.steps)
-            energy = seen.energy(kept, x)
-            energy = jnp.minimum(at.energy, energy) if descending else energy
-            return x, steps, kept, jnp.where(falls, energy, at.energy)
-
-        x, steps, kept, energy = lax.cond(unvmap_any(falls), move, lambda: at[:4])
-        here, later = (places == place) & falls, (places > place) & falls
-        energies = jnp.where(here | later, energy, at.energies)
-        moves = jnp.where(here, moved, at.moved)
-        return _Bounded(x, steps, kept, energy, block.allowed & later, energies, moves)
-
-    still = jnp.full(places.shape, energy), jnp.zeros_like(block.x)
-    start = _Bounded(block.x, block.steps, kept, energy, block.allowed, *still)
-    end = lax.while_loop(lambda at: unvmap_any(at.open.any()), next_move, start)
-    return end.kept, end.energies, end.moved
-
-
-def _first_that_falls(seen, block, may_move, sure, thresholds):
-    """The first place that moves, and whether any does; where bounds leave it open, exactly."""
-
-    def undecided(at):
-        place = jnp.argmax(at[0])
-        return place, at[0][place] & ~at[1][place]
-
-    def decide(at):
-        place, needed = undecided(at)
-        close = seen, block.kept, block.x, block.steps[place][None], place, thresholds[place]
-        falls = where_needed(needed, _exactly, jnp.zeros((), bool), *close)
-        here = (jnp.arange(may_move.shape[0]) == place) & needed
-        return at[0] & ~(here & ~falls), at[1] | here
-
-    may_move, _ = lax.while_loop(lambda at: unvmap_any(undecided(at)[1]), decide, (may_move, sure))
-    place = jnp.argmax(may_move)
-    return place, may_move[place]
 
 
 def _exactly(seen, kept, x, step, i, threshold):

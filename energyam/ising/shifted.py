@@ -14,6 +14,10 @@ class ShiftedFlips(AbstractFlips):
     flips: Any
     offset: Float[Array, ""]
 
+    @property
+    def coloured(self) -> bool:  # type: ignore[override]
+        return self.flips.coloured
+
     def start(self, state: Float[Array, " N"]) -> Any:
         return self.flips.start(state)
 

@@ -13,7 +13,7 @@ from energyam.memories.rows import Indices, as_wide, kept_rows
 from energyam.memories.search import Table
 from energyam.memories.separation import AbstractSeparation
 from energyam.memories.similarity import AbstractSimilarity, Dot
-from energyam.on_disk import AnyArray, RowsLike, in_memory
+from energyam.on_disk import AnyArray, RowsLike
 from energyam.shown import shown
 
 
@@ -80,7 +80,7 @@ class KeyValueMemory(eqx.Module):
         Raises `ValueError` for others, for traced ones, and if no pair is left.
         """
         kept = kept_rows(indices, self.keys.shape[0])
-        rows = in_memory(self.keys)[kept], in_memory(self.values)[kept]
+        rows = checks.in_memory(self.keys)[kept], checks.in_memory(self.values)[kept]
         return eqx.tree_at(lambda m: (m.keys, m.values), self, rows)
 
 
@@ -134,7 +134,7 @@ class OnlineAssociator(eqx.Module):
 
 def more_pairs(memory: Any, keys: ArrayLike, values: ArrayLike) -> list[Float[Array, "n _"]]:
     """Keys and values as rows like those of a memory; raises `ValueError` for others."""
-    old = {"keys": in_memory(memory.keys), "values": in_memory(memory.values)}
+    old = {"keys": checks.in_memory(memory.keys), "values": checks.in_memory(memory.values)}
     new = zip(old.items(), checks.as_pairs(keys, values), strict=True)
     return [as_wide(name, rows, of.shape[1], of.dtype) for (name, of), rows in new]
 

@@ -22,7 +22,7 @@ from energyam.memories.rows import Indices, as_wide, kept_rows
 from energyam.memories.search import Table
 from energyam.memories.separation import AbstractSeparation
 from energyam.memories.similarity import Dot
-from energyam.on_disk import AnyArray, RowsLike, in_memory
+from energyam.on_disk import AnyArray, RowsLike
 from energyam.shown import shown
 
 Memory = TypeVar("Memory", bound="AbstractDenseAM")
@@ -132,7 +132,7 @@ class AbstractDenseAM(AbstractMemory):
         values, separation = self.neurons.values, self.separation
         if not cost_nothing(self.neurons):
             return None
-        patterns = in_memory(self.patterns)
+        patterns = checks.in_memory(self.patterns)
         patterns = patterns.astype(jnp.int8) if self.states_only else patterns
         whole = jnp.issubdtype(patterns.dtype, jnp.integer) and values in ((-1, 1), (0, 1))
         if not (exact and whole and self.similarity.overlaps):
@@ -154,7 +154,7 @@ class AbstractDenseAM(AbstractMemory):
 
     def redraws(self) -> AbstractRedraws | None:
         hidden, similarity = self.separation.hidden(), self.similarity
-        linear = similarity.field(in_memory(self.patterns)[:1], jnp.zeros(1), None) is not None
+        linear = similarity.field(checks.in_memory(self.patterns)[:1], jnp.zeros(1), None) is not None
         if hidden is None or not linear or not can_be_drawn(self.neurons):
             return None
         return PatternRedraws(self.patterns, similarity, self.separation, hidden, self.neurons)
@@ -165,7 +165,7 @@ class AbstractDenseAM(AbstractMemory):
         Each number of patterns compiles its own recall (for a memory that grows at every write, see
         `PaddedKeyValueMemory`). Raises `ValueError` for patterns that the construction refuses, or another D.
         """
-        own, more = in_memory(self.patterns), self._checked(patterns)
+        own, more = checks.in_memory(self.patterns), self._checked(patterns)
         more = as_wide("patterns", more, self.num_neurons, self.patterns.dtype)
         return eqx.tree_at(lambda m: m.patterns, self, jnp.concatenate([own, more]))
 
@@ -175,10 +175,11 @@ class AbstractDenseAM(AbstractMemory):
         Raises `ValueError` for others, for traced ones, and if no pattern is left.
         """
         kept = kept_rows(indices, self.patterns.shape[0])
-        return eqx.tree_at(lambda m: m.patterns, self, in_memory(self.patterns)[kept])
+        return eqx.tree_at(lambda m: m.patterns, self, checks.in_memory(self.patterns)[kept])
 
     def _derived_pull(self, similar, state):
-        similarities, slope = jax.vjp(lambda x: self.similarity.of_all(in_memory(self.patterns), x), state)
+        patterns = checks.in_memory(self.patterns)
+        similarities, slope = jax.vjp(lambda x: self.similarity.of_all(patterns, x), state)
         potential = self.separation.potential(similarities)
         (field,) = slope(self.separation.weights(similarities))
         return Pull(potential, field, jnp.zeros((), field.dtype))

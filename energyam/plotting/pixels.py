@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import ArrayLike, Float, UInt8
 
 from energyam import checks
+from energyam.datasets.images import picture_shape
 
 Shape = Sequence[int] | None  # (H, W)
 Pixels = UInt8[np.ndarray, "*batch Y X"]  # colour numbers
@@ -30,7 +31,7 @@ def as_pictures(name: str, states: ArrayLike, shape: Shape = None) -> Float[np.n
         if side * side != D:
             raise ValueError(f"shape must be given as (H, W), as {D} pixels make no square; got None")
         shape = (side, side)
-    H, W = checks.picture_shape(shape)
+    H, W = picture_shape(shape)
     if states.shape[-2:] != (H, W) and D != H * W:
         raise ValueError(f"{name} must be (..., {H * W}) for pictures of shape {(H, W)}; got {states.shape}")
     return states if states.shape[-2:] == (H, W) else states.reshape(*states.shape[:-1], H, W)

@@ -1,0 +1,30 @@
+"""What an error says of a value that was refused."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+
+def in_words(value: Any) -> str:
+    """`value` as a message shows it, in a line."""
+    if isinstance(value, int) and abs(value) >= 10**30:
+        return f"an integer of {value.bit_length()} bits"
+    shown = " ".join((repr(value) if isinstance(value, str) else str(value)).split())
+    return shown if len(shown) < 80 else f"{shown[:60]} …"
+
+
+def advice(got: np.ndarray, dtype: np.dtype) -> str:
+    """What makes ±1 of an array x with the distinct entries `got`, without a wrap in its dtype."""
+    unsigned = jnp.issubdtype(dtype, jnp.unsignedinteger)
+    if not np.isfinite(got).all():
+        return ""
+    if set(got) <= {0, 1}:
+        fix = '2 * x.astype("int8") - 1' if unsigned else "2 * x - 1"
+    elif unsigned and set(got) <= {1, np.iinfo(dtype).max}:  # −1 that has wrapped
+        fix = f'x.astype("{str(dtype)[1:]}")'
+    elif got[0] < 0:
+        fix = "np.where(x > 0, 1, -1)"
+    else:  # grey values, of eight bits if they look so
+        fix = f"np.where(x > {127 if 127 < got[-1] < 256 else got[-1] / 2:g}, 1, -1)"
+    return f" (x becomes ±1 by {fix})"
