@@ -205,7 +205,12 @@ SAMPLE = {
         sample, eam.CHN(signs()), signs()[:B], eam.HeatBath(2.0), 3, key=key(), every=2, discard=1
     ),
     "schedule": lambda: kept(
-        recall, eam.CHN(signs()), signs()[:B], eam.HeatBath(lambda i: 2.0 / (1 + i)), 3, key=key()
+        recall,
+        eam.CHN(signs()),
+        signs()[:B],
+        eam.HeatBath(lambda i: 2.0 / (1 + jnp.asarray(i, float))),
+        3,
+        key=key(),
     ),
     "metropolis": lambda: kept(sample, eam.CHN(signs()), signs()[:B], eam.Metropolis(2.0), 3, key=key()),
     "bar": lambda: kept(
@@ -325,7 +330,7 @@ ISING = {
     "planted": lambda: kept(lambda key: ising.planted(D, 2, key=key).energy, key()),
     "max_cut": lambda: kept(ising.max_cut, jnp.ones((4, 4)) - jnp.eye(4)),
     "cut_value": lambda: kept(ising.cut_value, jnp.ones((4, 4)) - jnp.eye(4), jnp.array([1.0, 1, -1, -1])),
-    "qubo": lambda: kept(lambda Q: ising.from_qubo(Q)[0], normal(0, 4, 4)),
+    "qubo": lambda: kept(lambda Q: ising.from_qubo(Q).memory, normal(0, 4, 4)),
 }
 
 
