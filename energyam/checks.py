@@ -115,9 +115,9 @@ def _all(name: str, array: AnyArray) -> bool:
     return passes(_FINITE if name == "finite" else _ONES, array)
 
 
-def in_memory(rows: AnyArray) -> Array:
+def in_memory(rows: AnyArray | np.ndarray) -> Any:
     """`rows`, where they are an array; raises `ValueError` where they are on disk."""
-    return rows if isinstance(rows, jax.Array) else rows.astype(None)
+    return rows.astype(None) if isinstance(rows, OnDisk) else rows
 
 
 def as_vector(name: str, value: Any, length: int) -> Shaped[Array, " N"]:

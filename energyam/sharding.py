@@ -20,7 +20,6 @@ from jaxtyping import Array, ArrayLike, Shaped
 from energyam import checks
 from energyam.files import as_path
 from energyam.names import public_names
-from energyam.on_disk import AnyArray
 from energyam.saving import load, save
 from energyam.tensor_files import opened_tensors
 
@@ -103,7 +102,7 @@ def _row_fields(memory):
     """The fields that are shared out: patterns, keys and values, or the couplings of a network."""
     for names in (("keys", "values"), ("patterns",), ("weights",)):
         rows: list[Any] = [getattr(memory, name, None) for name in names]
-        if isinstance(memory, eqx.Module) and all(isinstance(r, AnyArray) and r.ndim > 1 for r in rows):
+        if isinstance(memory, eqx.Module) and all(getattr(row, "ndim", 0) > 1 for row in rows):
             for row in rows:
                 checks.in_memory(row)
             return names

@@ -12,6 +12,16 @@ from energyam.flips.abstract import AbstractFlips
 from energyam.flips.seldom import where_needed
 
 
+class Block(NamedTuple):
+    """The neurons of a block, place by place; `same` [i, j]: places i and j hold one neuron (None: never)."""
+
+    x: Float[Array, " b"]
+    steps: Float[Array, " b"]
+    allowed: Bool[Array, " b"]
+    thresholds: Float[Array, " b"]
+    same: Float[Array, "b b"] | None
+
+
 class _Bounded(NamedTuple):
     """A block under way: the places that are still open come after all that are decided."""
 
@@ -28,7 +38,7 @@ def by_bounds(
     seen: AbstractFlips,
     kept: Any,
     energy: Float[Array, ""],
-    block: Any,
+    block: Block,
     descending: bool,
     exactly: Callable[..., Bool[Array, ""]],
 ) -> tuple[Any, Float[Array, " b"], Float[Array, " b"]]:

@@ -11,7 +11,7 @@ product for all queries; conditions of loops and branches are shared by the batc
 import contextlib
 import functools
 from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -22,18 +22,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from energyam.flips import plan as table
 from energyam.flips.abstract import AbstractFlips, Change, Moving, Swept
-from energyam.flips.bounded_blocks import by_bounds
+from energyam.flips.bounded_blocks import Block, by_bounds
 from energyam.linalg import dot
-
-
-class _Block(NamedTuple):
-    """The neurons of a block, place by place; `same` [i, j]: places i and j hold one neuron (None: never)."""
-
-    x: Float[Array, " b"]
-    steps: Float[Array, " b"]
-    allowed: Bool[Array, " b"]
-    thresholds: Float[Array, " b"]
-    same: Float[Array, "b b"] | None
 
 
 def descend(
@@ -198,7 +188,7 @@ def _in_blocks(flips, neurons, kept, energy, order, thresholds, once, how):
         of_block, allowed, thresholds, start = block
         x, steps = start if once else (own[of_block], _steps_now(neurons, own, of_block))
         same = None if once else (of_block[:, None] == of_block[None]).astype(x.dtype)
-        tried, seen = _Block(x, steps, allowed, thresholds, same), flips.block(of_block)
+        tried, seen = Block(x, steps, allowed, thresholds, same), flips.block(of_block)
         if how.how == "rounds":
             kept, energies, moved = _by_rounds(seen, kept, energy, tried, how.looks_first)
         else:

@@ -47,6 +47,9 @@ class Problem:
     `memory`: a `HopfieldNetwork`, or a `SparseNetwork` where more than 256 neurons have fewer than one in
     eight of all pairs coupled; `labels` (D,): whose neuron is which; `vartype`: "BINARY" for bits or "SPIN"
     for ±1, as dimod has them; `constraints`: what `one_hot`, `at_most` and `equals` have added.
+
+    Made by `from_qubo`, `from_ising`, `from_bqm` and `max_cut`. Raises `ValueError` for another `vartype`,
+    labels that are not D different ones, and other neurons.
     """
 
     def __init__(
@@ -60,7 +63,11 @@ class Problem:
         neurons = Binary() if neurons is None else neurons
         if not isinstance(neurons, Binary | ZeroOne) or neurons.shape is not None:
             raise ValueError(f"neurons must be eam.Binary() or eam.ZeroOne(); got {neurons!r:.80}")
-        self.given, self.labels, self.vartype = given, labels, vartype
+        self.given, self.labels = checks.instance("given", given, Coefficients), labels
+        self.vartype = checks.one_of("vartype", vartype, ("BINARY", "SPIN"))
+        D = given.linear.size
+        if not isinstance(labels, Sequence | range) or len(labels) != D or len(set(labels)) != D:
+            raise ValueError(f"labels must be {D} different ones, one a variable; got {labels!r:.80}")
         self.neurons, self.constraints = neurons, constraints
         self._made: Any = None
 

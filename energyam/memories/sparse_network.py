@@ -45,6 +45,9 @@ class SparseNetwork(AbstractMemory):
         pairs = _as_edges(edges)
         if bias is not None:
             bias = checks.as_floats("bias", bias, "D")
+            if dim is None and bias.shape[0] <= pairs.max(initial=0):
+                needed = f"a field for each neuron, as edges join neurons up to {pairs.max()}"
+                raise ValueError(f"bias must have {needed}; got shape {bias.shape}")
             dim = bias.shape[0] if dim is None else dim
         dim = int(pairs.max(initial=0)) + 1 if dim is None else checks.count("dim", dim)
         self.bias = None if bias is None else checks.as_vector("bias", bias, dim)
