@@ -272,8 +272,9 @@ def _strong(array: Array) -> Array:
 
 def sent(value: int | float | bool) -> Array:
     """A Python number as a strong scalar, sent to the device on purpose: a transfer guard lets it pass."""
+    kind = next(kind for kind in (bool, int, float) if isinstance(value, kind))  # NumPy's float64 is a float
     with np.errstate(over="ignore"):
-        return jax.device_put(np.asarray(value, jnp.result_type(type(value))))
+        return jax.device_put(np.asarray(value, jnp.result_type(kind)))
 
 
 def _as_jax(value: Any) -> Array:

@@ -46,6 +46,8 @@ LAYERS = eam.HierarchicalMemory(
 )
 HALF = {"a": np.full((2, 4), 0.5), "b": np.zeros((2, 3))}
 CLAMPED = {"a": True, "b": False}
+PROBLEM = eam.ising.from_qubo({("a", "b"): -1.0, ("a", "a"): 0.5})
+CONSTRAINED = dict(problem=PROBLEM, labels=["a", "b"], penalty=2.0)
 
 
 def cost(state, target):
@@ -155,6 +157,17 @@ ONE_CALL = {
     "evaluation.success_curve": dict(
         build=eam.CHN, draw=lambda key, K: X[:K], sizes=[1], noise=[0.1], repeats=1, max_steps=2
     ),
+    "OnDisk": None,
+    "SparseNetwork": dict(edges=[[0, 1], [1, 2]], weights=[1.0, 1.0]),
+    "datasets.bars_and_stripes": dict(side=2),
+    "ising.Problem": None,
+    "ising.Problem.tree_unflatten": None,
+    "ising.at_most": CONSTRAINED | dict(count=1),
+    "ising.equals": CONSTRAINED | dict(value=1),
+    "ising.one_hot": CONSTRAINED,
+    "ising.from_ising": dict(h=np.ones(8), J=SQUARE),
+    "ising.qubo_value": dict(bits=np.ones(8, int)),
+    "plotting.chains": dict(samples=np.random.default_rng(0).normal(size=(2, 20))),
     "ising.from_bqm": None,
     "ising.to_bqm": None,
     "ising.minimize": dict(memory=eam.HopfieldNetwork(SQUARE)),

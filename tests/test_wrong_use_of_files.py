@@ -19,6 +19,7 @@ import energyam as eam
 FULL = os.environ.get("ENERGYAM_FULL") == "1"
 # What files can't hold, or what is loaded as the user's own.
 NOT_SAVED = {
+    "OnDisk",
     "ising.SimulatedBifurcation",
     "lm.Lookup",
     "nn.FewShotClassifier",

@@ -166,7 +166,9 @@ def checked_states(layers: Layers, states: PyTree[ArrayLike], name: str) -> Batc
         given = getattr(leaf, "dtype", np.dtype(bool))
         leaf = neurons.check(own, leaf, "... D" if one_axis else " ".join(["...", *map(str, shape)]))
         if jnp.issubdtype(given, jnp.integer) and jnp.issubdtype(leaf.dtype, jnp.integer):
-            leaf = leaf.astype(jnp.result_type(given))  # int8, in which memories work, wraps in state @ state
+            leaf = leaf.astype(
+                jax.dtypes.canonicalize_dtype(given)
+            )  # int8, in which memories work, wraps in state @ state
         own_axes = leaf.shape[: leaf.ndim - len(shape)]
         if leaf.shape[len(own_axes) :] != shape:
             wanted = ", ".join(["...", *map(str, shape)])

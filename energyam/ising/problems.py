@@ -78,6 +78,8 @@ def max_cut(weights: Graph, weight: str = "weight") -> Problem:
     without it. Weights of an edge that comes twice add up. Raises `ValueError` for a matrix that is not
     square, not symmetric or not finite; of a file with its path and line.
     """
+    if not isinstance(weight, str):
+        raise ValueError(f"weight must be the name of an attribute of edges; got {weight!r:.80}")
     terms = terms_of("weights", weights, weight, loops=False)
     pairs, w = pairs_of("weights", terms)
     given = Coefficients(np.zeros(len(terms.labels)), pairs, 0.5 * w, -0.5 * float(np.sum(w)))

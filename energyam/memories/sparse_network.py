@@ -65,6 +65,9 @@ class SparseNetwork(AbstractMemory):
         D, E = self.num_neurons, self.edges.shape[0]
         pairs = np.asarray(self.edges)
         _check_edges(pairs, D)
+        checks.instance("neurons", self.neurons, AbstractNeurons)
+        if self.bias is not None:
+            checks.as_vector("bias", self.bias, D)
         if self.weights.shape != (E,) or not is_of(self.colouring, pairs, D):
             raise ValueError(f"colouring must be that of the {E} edges and {D} neurons; got another")
 
@@ -96,8 +99,10 @@ def _as_edges(edges):
         raise ValueError("edges must be known when the network is made, as it is coloured; got traced ones")
     try:
         pairs = np.asarray(edges)
-    except ValueError:
-        raise ValueError("edges must be (E, 2) whole numbers; got rows of different lengths") from None
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"edges must be (E, 2) whole numbers, a pair of neurons for each edge; {error}"
+        ) from None
     if pairs.size == 0:
         pairs = np.zeros((0, 2), np.int32)
     if pairs.ndim != 2 or pairs.shape[1] != 2 or pairs.dtype.kind not in "iu":
