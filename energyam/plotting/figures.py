@@ -77,7 +77,7 @@ def show_recall(
         query = result.frames(max(1, num_updates(result)))[..., 0, :]
     if query is None:
         raise ValueError("query must be given where result is an array of states; got None")
-    recalled = as_pictures("result", recalled, shape)
+    as_pictures("result", recalled, shape)  # a wrong one is named as it is given
     states = {"query": query, "recalled": recalled} | ({} if original is None else {"original": original})
     grids = {name: _grid(as_pictures(name, given, shape), 100) for name, given in states.items()}
     updates, energies = energy_curve(result, 1) if isinstance(result, Recall) else ([], None)
