@@ -127,11 +127,16 @@ def _given(problem, layers, start, random):
 def _lower(problem, memory, states, starts):
     """Of each chain the end, or the start where that lies lower."""
     lower = energies_of(problem, memory, starts) < energies_of(problem, memory, states)
+    return _chosen(lower, starts, states)
 
-    def choose(old, new):
-        return jnp.where(lower.reshape(-1, *[1] * (new.ndim - 1)), old, new)
 
-    return jax.tree.map(choose, starts, states)
+def _chosen(lower, new, old):
+    """Of each chain the new state where that is the lower one, else the old."""
+
+    def choose(new, old):
+        return jnp.where(lower.reshape(-1, *[1] * (old.ndim - 1)), new, old)
+
+    return jax.tree.map(choose, new, old)
 
 
 def _temperatures(memory, state, schedule, ladder):
@@ -207,12 +212,7 @@ def _tempered(memory, states, rule, num_sweeps, key):
         tick = Tick(index, *jr.split(jr.fold_in(key, index)))
         with for_queries(num):
             replicas = rule.step(prepared, None, replicas, tick, None).carry
-        lower = replicas.energies < energies
-
-        def choose(new, old):
-            return jnp.where(lower.reshape(-1, *[1] * (old.ndim - 1)), new, old)
-
-        lowest = jax.tree.map(choose, replicas.states, lowest)
+        lowest = _chosen(replicas.energies < energies, replicas.states, lowest)
         return replicas, lowest, jnp.minimum(replicas.energies, energies)
 
     return lax.fori_loop(0, num_sweeps, sweep, (start, start.states, start.energies))[1]

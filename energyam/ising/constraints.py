@@ -8,8 +8,7 @@ import numpy as np
 from energyam import checks
 from energyam.ising.coefficients import Coefficients, merge
 from energyam.ising.problem import Constraint, Problem
-
-Labels = Sequence[Hashable]
+from energyam.ising.terms import Labels
 
 
 class Slack(NamedTuple):
