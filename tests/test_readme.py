@@ -8,7 +8,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
 # Not the page whose example needs a mesh of eight devices, nor pages without any.
-UNTRIED = {"distributed.md", "citing.md", "faq.md", "learning_energies.md", "notebooks.md"}
+UNTRIED = {"distributed.md", "citing.md", "faq.md", "learning_energies.md", "memories.md", "notebooks.md"}
 PAGES = [page for page in sorted((ROOT / "docs").glob("*.md")) if page.name not in UNTRIED]
 
 
@@ -43,19 +43,34 @@ def test_the_architecture_names_files_and_classes_that_exist():
     assert all(f"class {name}(" in code for name in re.findall(r"\bAbstract\w+", text))
 
 
-def test_every_cost_in_the_readme_is_one_that_its_command_printed():
-    text = (ROOT / "README.md").read_text("utf-8")
+def costs(page, keys):
+    """The rows of a page's table of costs: (case, what is shown, what the command printed under `keys`)."""
     kept = json.loads((ROOT / "benchmarks" / "results" / "costs.json").read_text("utf-8"))
     printed = {(row["memory"], row["queries"]): row for row in kept["results"]}
-    table = re.search(r"\| to rest, ms .*?\n\n", text, re.DOTALL)[0]
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.strip().splitlines()[2:]]
-    assert len(rows) == len(printed) == 10
-    for case, *numbers in rows:
+    table = re.search(r"\| to rest, ms .*?\n\n", page.read_text("utf-8"), re.DOTALL)[0]
+    for line in table.strip().splitlines()[2:]:
+        case, *numbers = (cell.strip() for cell in line.split("|")[1:-1])
         memory, queries = re.fullmatch(r"(.+), (\d+) quer(?:y|ies)", case).groups()
         row = printed[memory, int(queries)]
-        keys = ("naive ms", "twin ms", "energyam ms", "floor ms", "twin / energyam")
-        shown = [f"{row[key]:.3g}" if row[key] < 1000 else f"{row[key]:,.0f}" for key in keys]
-        assert numbers == shown, case
+        yield case, numbers, [f"{row[k]:.3g}" if row[k] < 1000 else f"{row[k]:,.0f}" for k in keys]
+
+
+@pytest.mark.parametrize(
+    ("page", "keys", "num_rows"),
+    [
+        ("README.md", ("twin ms", "energyam ms", "twin / energyam"), 3),
+        ("docs/memories.md", ("naive ms", "twin ms", "energyam ms", "floor ms", "twin / energyam"), 10),
+    ],
+)
+def test_every_cost_on_a_page_is_one_that_its_command_printed(page, keys, num_rows):
+    rows = list(costs(ROOT / page, keys))
+    assert len(rows) == num_rows
+    for case, shown, printed in rows:
+        assert shown == printed, case
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 100
 
 
 def test_there_are_examples():
