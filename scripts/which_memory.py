@@ -43,13 +43,14 @@ text { font: 15px system-ui, sans-serif; fill: #1f2430 }
 rect { fill: #eef0fa; stroke: #9fa8da }
 path { fill: none; stroke: #9fa8da; stroke-width: 1.5 }
 @media (prefers-color-scheme: dark) {
-  text { fill: #e6e8f0 } .name { fill: #b3bdff } rect { fill: #262b3d; stroke: #5c6bc0 } path { stroke: #5c6bc0 }
+  text { fill: #e6e8f0 } .name { fill: #b3bdff }
+  rect { fill: #262b3d; stroke: #5c6bc0 } path { stroke: #5c6bc0 }
 }
 """
 
 
 def chart() -> str:
-    """The drawing, as SVG: a box for each kind of data, and from it an arrow to each question and its class."""
+    """The drawing as SVG: a box for each kind of data, and an arrow from it to each question and its class."""
     parts, y = [], GAP
     for data, questions in CHART.items():
         parts.append(f'<rect x="8" y="{y}" width="{WIDTH - 16}" height="{ROW + 4}" rx="6"/>')
@@ -62,8 +63,8 @@ def chart() -> str:
         y += GAP
     title = "Which memory? From what your data are and what you ask to the name of a class."
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y}" role="img" aria-label="{title}">\n'
-        f"<title>{title}</title><style>{STYLE}</style>\n" + "\n".join(parts) + "\n</svg>\n"
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y}" role="img" '
+        f'aria-label="{title}">\n<title>{title}</title><style>{STYLE}</style>\n' + "\n".join(parts) + "\n</svg>\n"
     )
 
 
