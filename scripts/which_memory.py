@@ -50,7 +50,7 @@ path { fill: none; stroke: #9fa8da; stroke-width: 1.5 }
 
 
 def chart() -> str:
-    """The drawing as SVG: a box for each kind of data, and an arrow from it to each question and its class."""
+    """The drawing as SVG: a box for each kind of data, an arrow to each question, and the class."""
     parts, y = [], GAP
     for data, questions in CHART.items():
         parts.append(f'<rect x="8" y="{y}" width="{WIDTH - 16}" height="{ROW + 4}" rx="6"/>')
@@ -62,10 +62,9 @@ def chart() -> str:
             parts += [_text("asks", 48, y, question), _text("name", 334, y, name)]
         y += GAP
     title = "Which memory? From what your data are and what you ask to the name of a class."
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y}" role="img" '
-        f'aria-label="{title}">\n<title>{title}</title><style>{STYLE}</style>\n' + "\n".join(parts) + "\n</svg>\n"
-    )
+    box = f'viewBox="0 0 {WIDTH} {y}" role="img" aria-label="{title}"'
+    top = [f'<svg xmlns="http://www.w3.org/2000/svg" {box}>', f"<title>{title}</title><style>{STYLE}</style>"]
+    return "\n".join([*top, *parts, "</svg>\n"])
 
 
 def _text(kind, x, y, words):
