@@ -49,14 +49,14 @@ def as_array(name: str, value: Any, dims: str) -> Shaped[AnyArray, "..."]:
     Raises `ValueError` for ragged, complex or non-numeric input, a bool for a number (`""`), another rank, or
     an axis of length 0.
     """
-    shown = ", ".join(dims.split())
+    shown = ", ".join(dims.split())  # FloatingPointError: NaN under jax_debug_nans
     try:
         with jax.ensure_compile_time_eval():  # what is known is an array at once, even inside `jit`
             if isinstance(value, AnyArray):
                 array = _strong(value) if isinstance(value, jax.Array) else value
             else:
                 array = _as_jax(value)
-    except (TypeError, ValueError, OverflowError) as error:
+    except (TypeError, ValueError, OverflowError, FloatingPointError) as error:
         raise ValueError(f"{name} must be a numeric array of shape ({shown}); {error}") from None
     if not jnp.issubdtype(array.dtype, jnp.number) and (array.dtype != bool or not dims):
         raise ValueError(f"{name} must be a numeric array of shape ({shown}); got dtype {array.dtype}")
@@ -281,6 +281,8 @@ def _as_jax(value: Any) -> Array:
     """`value` as a JAX array; whole numbers too large for its integers become floats and don't wrap."""
     if isinstance(value, str):
         raise TypeError(f"got the text {value[:40]!r}")
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise TypeError("got masked entries (a query of recall may have some)")
     if isinstance(value, bool | float) or (isinstance(value, int) and abs(value) < 2**31):
         return sent(value)
     with np.errstate(over="ignore"):  # what no float32 holds becomes infinite, and is refused as such

@@ -29,6 +29,7 @@ from energyam.dynamics.states import (
 )
 from energyam.dynamics.synchronous import Synchronous
 from energyam.dynamics.traces import Recall
+from energyam.dynamics.unknown import completed
 from energyam.dynamics.update import AbstractUpdate
 from energyam.memories.neurons import AbstractNeurons
 
@@ -54,7 +55,9 @@ def recall(
 
     - `memory`: a memory, or any object with a scalar `energy(state)`.
     - `query` (*batch, D): where to start, with any number of leading axes; for a memory with a
-      `state_shape`, (*batch, *state_shape), or a pytree of such layers.
+      `state_shape`, (*batch, *state_shape), or a pytree of such layers. Some entries may be unknown: those
+      that are 0 beside entries ±1, those that a numpy masked array masks, and NaN of real neurons that a
+      clamp leaves free. They start at the answer to the field of the known ones, +1 under a field of 0.
     - `update`: the rule; by default `Asynchronous()` where all neurons move from value to value (and for an
     object with an
       energy alone and flat states), `Blockwise()` for other layers under a potential, `Synchronous()` for
@@ -62,7 +65,9 @@ def recall(
     - `max_steps`: at most so many steps; a step tries each neuron once, or moves all at once.
     - `key`: for rules that draw random orders or noise.
     - `clamp`: True for neurons that stay as they are (pattern completion): bools (D,) for all queries, or
-      (*batch, D) for each its own; for several layers a pytree of them, True for a whole layer.
+      (*batch, D) for each its own; for several layers a pytree of them, True for a whole layer. `"known"`
+      holds the known entries of each query; inside `jit`, where values can't be looked at, it is what makes
+      entries 0 of ±1, or NaN, unknown.
     - `record`: whether to keep energies and record. Asynchronous recall keeps 6 bytes per neuron
       tried (8 beyond 32,768 neurons): for 10,000 queries of 1,000 neurons, 60 MB per step.
     - `stop`: `stop(state, energy)` → bool, for one query: ends it before the first step or after any;
@@ -76,7 +81,8 @@ def recall(
 
     Raises `ValueError` for a query of another shape, not of the memory's kind of neurons, or NaN; a rule
     that does not suit the memory, or returns what it must not; a missing key; a negative `max_steps`; a
-    clamp of other layers or shapes; `progress` inside `jit`.
+    clamp of other layers or shapes, or that holds unknown entries; a query with unknown entries alone, or for
+    a memory without a field; `progress` inside `jit`.
     """
     check_memory(memory)
     if update is None:
@@ -139,7 +145,16 @@ def checked_run(
     """
     update.check(memory, num_steps)
     layers = layers_of(memory, states, update.moves_neurons, name)
-    batch = checked_states(layers, states, name)
+    batch, refused = None, None
+    try:
+        if not (stops_early and isinstance(clamp, str)):
+            batch = checked_states(layers, states, name)
+    except ValueError as error:
+        if not stops_early:
+            raise
+        refused = error
+    if batch is None:  # only a query may have unknown entries
+        batch, clamp = completed(memory, layers, states, name, clamp, refused)
     full, clamp_batched = checked_clamp(layers, clamp, batch.axes)
     if update.moves_neurons and None in layers.moves:
         check_layers(layers, full, type(update).__name__)

@@ -59,6 +59,12 @@ class AbstractMemory(eqx.Module):
         """Potential, field and curvature at a state, together, as one pass over the patterns makes them."""
 
     @optional
+    def pull_of_known(self, state: Float[Array, " D"], known: Bool[Array, " D"]) -> Pull:
+        """What a state feels of which only some neurons are `known`, the others being 0. Write it where a 0
+        is more than nothing, as in a distance."""
+        return self.pull(state)
+
+    @optional
     def flips(self, exact: bool = True) -> AbstractFlips | None:
         """How single moves change the energy; None where the neurons have none. Write it where that is faster
         or more exact than differences of energies. Not `exact`: by arithmetic that has derivatives."""
@@ -121,7 +127,18 @@ class AbstractDenseAM(AbstractMemory):
         return self.patterns.shape[1]
 
     def pull(self, state: Float[Array, " D"]) -> Pull:
-        similar = lambda patterns: self.similarity.of_all(patterns, state)  # noqa: E731
+        return self._pull(state, lambda patterns: patterns)
+
+    def pull_of_known(self, state: Float[Array, " D"], known: Bool[Array, " D"]) -> Pull:
+        if self.similarity.overlaps:
+            return self.pull(state)
+        return self._pull(
+            state, lambda patterns: jnp.where(known[None], patterns, jnp.zeros((), patterns.dtype))
+        )
+
+    def _pull(self, state, seen):
+        """The pull at a state that is compared with what is `seen` of each pattern."""
+        similar = lambda patterns: self.similarity.of_all(seen(patterns), state)  # noqa: E731
         weighted = lambda w, patterns: self.similarity.field(patterns, w, state)  # noqa: E731
         if weighted(jnp.zeros(1, state.dtype), jnp.zeros((1, self.num_neurons), self.patterns.dtype)) is None:
             return self._derived_pull(similar, state)
@@ -179,10 +196,12 @@ class AbstractDenseAM(AbstractMemory):
 
     def _derived_pull(self, similar, state):
         patterns = checks.in_memory(self.patterns)
-        similarities, slope = jax.vjp(lambda x: self.similarity.of_all(patterns, x), state)
-        potential = self.separation.potential(similarities)
+        slope, similarities = (
+            jax.vjp(lambda x: self.similarity.of_all(patterns, x), state)[1],
+            similar(patterns),
+        )
         (field,) = slope(self.separation.weights(similarities))
-        return Pull(potential, field, jnp.zeros((), field.dtype))
+        return Pull(self.separation.potential(similarities), field, jnp.zeros((), field.dtype))
 
     def _checked(self, patterns: ArrayLike) -> Num[AnyArray, "K D"]:
         """Patterns as the construction takes them, whole ones where those there are."""
