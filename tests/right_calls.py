@@ -172,6 +172,14 @@ ONE_CALL = {
     "ising.to_bqm": None,
     "ising.minimize": dict(memory=eam.HopfieldNetwork(SQUARE)),
     "ising.read_gset": None,
+    **{f"learning.{name}_step": dict(weights=SQUARE, key=REAL[0]) for name in ("delta", "hebbian", "oja")},
+    "learning.storkey_step": dict(weights=SQUARE, key=X[0]),
+    "learning.GradientMemory": dict(network=LAYER),
+    "learning.gradient_step": dict(
+        memory=eam.learning.GradientMemory(LAYER), key=np.ones(2), value=np.ones(1), rate=0.1
+    ),
+    "learning.write": dict(memory=SQUARE, keys=REAL, step=eam.learning.delta_step),
+    "learning.stream": dict(memory=SQUARE, keys=REAL, values=REAL, queries=REAL),
     "lm.Lookup": dict(
         mem_frac=1.0, bookkeeping_frac=0.5, softmax_scale=1.0, include_own=True, residual_frac=0.0
     ),

@@ -41,7 +41,7 @@ def by_hand(cell, inputs, write):
 
 WRITES = {
     "hebb": lambda A, h: 0.9 * A + 0.5 * np.outer(h, h),
-    "storkey": lambda A, h: np.asarray(storkey_step(jnp.asarray(A), jnp.asarray(h), 0.5, 0.9)),
+    "storkey": lambda A, h: np.asarray(storkey_step(jnp.asarray(A), jnp.asarray(h), rate=0.5, decay=0.9)),
 }
 
 

@@ -105,10 +105,10 @@ def test_the_attractor_memory_is_storkeys_rule_and_one_normed_step(embedded):
     read = AttractorRead(D)
     weights = jnp.zeros((D, D))
     for pattern in support:
-        weights = storkey_step(weights, pattern, 1 / (S * D))
+        weights = storkey_step(weights, pattern, rate=1 / (S * D))
     np.testing.assert_allclose(read.weights(support), weights, atol=1e-6)
     at_large = AttractorRead(D, rate=0.5).weights(support[:1])
-    np.testing.assert_allclose(at_large, storkey_step(jnp.zeros((D, D)), support[0], 0.5), atol=1e-6)
+    np.testing.assert_allclose(at_large, storkey_step(jnp.zeros((D, D)), support[0], rate=0.5), atol=1e-6)
     recalled = jax.nn.relu(read.norm(query + weights @ query))
     np.testing.assert_allclose(read(*embedded), DotRead()(support, member, recalled), rtol=1e-5)
     pulled = eam.ModernHopfield(support, D**-0.5)

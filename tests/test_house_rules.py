@@ -62,6 +62,14 @@ ANYTHING = {
 # Where `key` is not a random key to draw from.
 OTHER_KEYS = {
     "checks.key": "checks one",
+    **{
+        f"learning/{module}.{rule}": "the key of a pair"
+        for module, rule in [
+            *(("steps", f"{rule}_step") for rule in ("hebbian", "delta", "oja", "storkey")),
+            ("networks", "gradient_step"),
+            ("networks", "gradient_at"),
+        ]
+    },
     "memories/associator.OnlineAssociator.write": "the key of a pair",
     "lm/lookup.Lookup.nearest": "a token's key in attention",
     "lm/lookup.Lookup.weights": "a token's key in attention",

@@ -179,9 +179,9 @@ def test_a_thousand_patterns_compile_one_step():
     patterns = zoo.patterns(2, 1000, 64)
     traces = []
 
-    def step(weights, state, rate, decay):
+    def step(weights, key, value, rate, decay):
         traces.append(1)
-        return learning.hebbian_step(weights, state, rate, decay)
+        return learning.hebbian_step(weights, key, value, rate=rate, decay=decay)
 
     weights = learning.store(jnp.zeros((64, 64)), patterns, step, decay=0.8)
     assert len(traces) <= 3
@@ -197,7 +197,7 @@ def test_steps_take_real_states_rates_decays_and_gradients(step, getkey):
 
     def loss(rate, decay):
         def write(weights, state):
-            return step(weights, state, rate, decay), None
+            return step(weights, state, rate=rate, decay=decay), None
 
         return jnp.sum(jax.lax.scan(write, jnp.zeros((8, 8)), states)[0] ** 3)
 

@@ -27,6 +27,7 @@ FLOATS = [[[math.nan, 1, 1, 1]], [[1j, 1, 1, 1]], "text", [[1, 2], [1]], np.zero
 FLOATS += [[[HUGE, 1, 1, 1]]]
 DISTANCES = [[0], [1, 1], [0, 17], [0.5, 1], "ab", 3, [0, 11]]
 TRANSITIONS = [np.eye(3), np.ones(2), "text", np.eye(2) * 1j, np.full((2, 2), np.inf)]
+STEPS = (learning.delta_step, learning.hebbian_step, learning.oja_step, learning.storkey_step)
 STATE = [np.ones(3), [math.nan, 1, 1, 1], [1j, 1, 1, 1], "text", 1.0, np.ones((1, 4)), None]
 WEIGHTS = [np.ones((4, 3)), np.ones(4), np.full((4, 4), math.nan), np.ones((4, 4)) * 1j, "text", None]
 COSINE = [1.5, -2, math.nan, math.inf, 1j, "1", np.array([0.5, 1.1]), jnp.array([0.5, jnp.nan]), HUGE]
@@ -156,15 +157,14 @@ TABLE = [
     (theory.log_exponential_sequence_capacity, "num_neurons", COUNT),
     *[
         row
-        for step in (learning.hebbian_step, learning.storkey_step, learning.forget)
+        for step in (*STEPS, learning.forget)
         for row in [
             (lambda v, step=step: step(v, np.ones(4)), "weights", WEIGHTS),
-            (lambda v, step=step: step(W, v), "state", STATE),
-            (lambda v, step=step: step(W, np.ones(4), v), "rate", NUMBER),
+            (lambda v, step=step: step(W, v), "state" if step is learning.forget else "key", STATE),
+            (lambda v, step=step: step(W, np.ones(4), rate=v), "rate", NUMBER),
         ]
     ],
-    (lambda v: learning.hebbian_step(W, np.ones(4), decay=v), "decay", NUMBER),
-    (lambda v: learning.storkey_step(W, np.ones(4), decay=v), "decay", NUMBER),
+    *[(lambda v, step=step: step(W, np.ones(4), decay=v), "decay", NUMBER) for step in STEPS],
     (lambda v: learning.store(v, X), "weights", WEIGHTS),
     (lambda v: learning.store(W, v), "patterns", [np.ones((2, 3)), *FLOATS]),
     (lambda v: learning.store(W, X, v), "step", ["storkey", None, 3]),

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Num, Shaped
 
 from energyam import checks
-from energyam.learning import as_transitions
+from energyam.learning.matrices import as_transitions
 from energyam.linalg import dot
 from energyam.memories.neurons import Binary
 from energyam.memories.reads import read_pairs

@@ -75,7 +75,7 @@ class FastWeightsCell(eqx.Module):
     def __call__(self, weights: Matrix, hidden: Vector, x: Float[Array, " I"]) -> tuple[Matrix, Vector]:
         """(A_{t-1}, h_{t-1}) and an input (I,) to (A_t, h_t)."""
         rate, decay = lax.stop_gradient((self.rate, self.decay))
-        weights = _WRITES[self.write](weights, hidden, rate, decay)
+        weights = _WRITES[self.write](weights, hidden, rate=rate, decay=decay)
         return weights, self.settle(hidden, x, lambda state: dot(weights, state))
 
     def settle(self, hidden: Vector, x: Float[Array, " I"], read: Callable[[Vector], Vector]) -> Vector:

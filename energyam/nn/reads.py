@@ -29,7 +29,7 @@ from energyam.nn.hopfield_layers import HopfieldAttention
 from energyam.nn.masked import Masked
 
 
-def _subtracting_step(weights, state, rate, decay):
+def _subtracting_step(weights, state, value=None, *, rate, decay):
     """One write of the rule that subtracts into weights (D, D), diagonal included."""
     hebb = weights + jnp.outer(state, state) / state.size
     back = jnp.outer(dot(hebb, state), state)

@@ -1,7 +1,4 @@
-"""Learning rules: patterns (K, D) or key-value pairs in, a matrix of weights out.
-
-Two steps write one pattern at a time, `hebbian_step` and `storkey_step`. They take any real state, a rate
-and a decay, and go into `jit`, `scan` and `grad` as they are. Whole rules are built from them.
+"""Whole rules: patterns (K, D) or key-value pairs in, a matrix of weights out.
 
     rule               weights                                        patterns D neurons hold
     hebbian            XᵀX / D                                        0.138 D
@@ -13,90 +10,17 @@ All four have a zero diagonal. For ±1 states the diagonal adds a constant to th
 a synchronous update it holds every neuron at the value it has.
 """
 
-from collections.abc import Callable
-
-import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, ScalarLike
 
 from energyam import checks
+from energyam.learning.steps import hollow, storkey_step
+from energyam.learning.writing import write
 from energyam.least_squares import dot, least_squares, projection
-from energyam.names import public_names
 
 Weights = Float[Array, "D D"]
 Map = Float[Array, "Dv Dk"]
-Scalar = ScalarLike
-Rate = ScalarLike | None  # 1/D where there is none
-Step = Callable[..., Weights]
-
-
-def hebbian_step(weights: ArrayLike, state: ArrayLike, rate: Rate = None, decay: Scalar = 1.0) -> Weights:
-    """Write one state by Hebb's rule: neurons that are active together are joined.
-
-        W <- decay · W + rate · x xᵀ
-
-    `state` (D,) holds any real numbers; `rate` is 1/D unless given, and a negative rate erases. The diagonal
-    is written like every other entry: `hebbian` removes it, fast weights (Ba et al. 2016) keep it. Whole
-    numbers are taken as floats. Raises `ValueError` for weights that are not (D, D), a state that is not
-    (D,), or a rate or decay that is not one finite number.
-    """
-    W, x = _written(weights, state)
-    return _number("decay", decay, x) * W + _rate(rate, x) * jnp.outer(x, x)
-
-
-def storkey_step(weights: ArrayLike, state: ArrayLike, rate: Rate = None, decay: Scalar = 1.0) -> Weights:
-    """Write one state by Storkey's rule: Hebb's, less what the weights already say about the state.
-
-        W_ij <- decay · W_ij + rate · (x_i x_j - x_i h_ji - h_ij x_j),    h_ij = Σ_{k ≠ i,j} W_ik x_k
-
-    `weights` (D, D) must be symmetric; their diagonal is not read, and the result has none. `state` (D,)
-    holds any real numbers; `rate` is 1/D unless given. For i ≠ j, with h_i = Σ_{k ≠ i} W_ik x_k,
-    h_ij is h_i - W_ij x_j, so no D×D×D sum is needed. (Storkey 1997, "Increasing the capacity of a Hopfield
-    network without sacrificing functionality".)
-
-    Code in circulation often takes h = (W + x xᵀ / D) x, which counts k = i, j and the new state in the
-    field. That is another rule, with nearly the same capacity; this is the published one. Raises
-    `ValueError` as `hebbian_step` does.
-    """
-    W, x = _written(weights, state)
-    h = dot(W, x) - jnp.diagonal(W) * x
-    row, column, h_row, h_column = x[:, None], x[None, :], h[:, None], h[None, :]
-    change = row * column - (row * h_column + h_row * column) + W * (row**2 + column**2)
-    return _hollow(_number("decay", decay, x) * W + _rate(rate, x) * change)
-
-
-def store(
-    weights: ArrayLike, patterns: ArrayLike, step: Step = storkey_step, rate: Rate = None, decay: Scalar = 1.0
-) -> Weights:
-    """Write patterns (K, D) into `weights` one after another, in the order given.
-
-        W <- step(W, ξ_μ, rate, decay)    for μ = 1 … K
-
-    One compiled loop (`lax.scan`), whatever K. `step` is `hebbian_step`, `storkey_step` or your own. With a
-    decay below 1 old patterns fade and new ones always fit. Raises `ValueError` for patterns that are not
-    (K, D), empty or not finite, for weights that are not (D, D), for a step that is no function, and for a
-    rate or decay that is not one finite number.
-    """
-    checks.function("step", step)
-    weights = checks.as_square("weights", weights)
-    states = checks.as_floats("patterns", patterns, f"K {weights.shape[0]}").astype(weights.dtype)
-    return _store(weights, states, step, _rate(rate, states[0]), _number("decay", decay, states))
-
-
-def forget(weights: ArrayLike, state: ArrayLike, rate: Rate = None) -> Weights:
-    """Erase a state (D,): one Hebbian step of the opposite sign, zero diagonal.
-
-        W_ij <- W_ij - rate · x_i x_j,    i ≠ j
-
-    At the default rate 1/D a pattern written by `hebbian` is gone exactly. At a small rate (.01/D), applied
-    to states that random queries end in, it weakens spurious states more than stored ones (Hopfield,
-    Feinstein & Palmer 1983, "'Unlearning' has a stabilizing effect in collective memories"). Raises
-    `ValueError` as `hebbian_step` does.
-    """
-    W, x = _written(weights, state)
-    return _hollow(hebbian_step(W, x, -_rate(rate, x)))
 
 
 def hebbian(patterns: ArrayLike) -> Weights:
@@ -110,7 +34,7 @@ def hebbian(patterns: ArrayLike) -> Weights:
     that are not (K, D) or not ±1. (Hopfield 1982.)
     """
     x = _states(patterns)
-    return _hollow(correlation_matrix_memory(x, x) / x.shape[1])
+    return hollow(correlation_matrix_memory(x, x) / x.shape[1])
 
 
 def storkey(patterns: ArrayLike) -> Weights:
@@ -120,7 +44,7 @@ def storkey(patterns: ArrayLike) -> Weights:
     patterns that are not (K, D) or not ±1. (Storkey 1997.)
     """
     x = _states(patterns)
-    return store(jnp.zeros((x.shape[1], x.shape[1]), x.dtype), x, storkey_step)
+    return write(jnp.zeros((x.shape[1], x.shape[1]), x.dtype), x, step=storkey_step)
 
 
 def pseudo_inverse(patterns: ArrayLike) -> Weights:
@@ -138,7 +62,7 @@ def pseudo_inverse(patterns: ArrayLike) -> Weights:
     min(K, D) K D work. Raises `ValueError` for patterns that are not (K, D) or not ±1. (Personnaz, Guyon &
     Dreyfus 1986; Kanter & Sompolinsky 1987.)
     """
-    return _hollow(projection(_states(patterns)))
+    return hollow(projection(_states(patterns)))
 
 
 def transition_weights(patterns: ArrayLike, transitions: ArrayLike) -> Weights:
@@ -153,7 +77,7 @@ def transition_weights(patterns: ArrayLike, transitions: ArrayLike) -> Weights:
     """
     x = _states(patterns)
     followers = dot(as_transitions(transitions, x.shape[0]).astype(x.dtype), x)
-    return _hollow(correlation_matrix_memory(x, followers) / x.shape[1])
+    return hollow(correlation_matrix_memory(x, followers) / x.shape[1])
 
 
 def sequence_weights(patterns: ArrayLike, transitions: ArrayLike, strength: ScalarLike) -> Weights:
@@ -214,33 +138,3 @@ def as_transitions(transitions: ArrayLike, num_patterns: int) -> Float[Array, "K
 
 def _states(patterns: ArrayLike) -> Float[Array, "K D"]:
     return checks.as_binary("patterns", patterns, "K D").astype(float)
-
-
-def _written(weights: ArrayLike, state: ArrayLike) -> tuple[Weights, Float[Array, " D"]]:
-    """Weights and a state as floats: a rate of 1/D times whole numbers must not be cut to 0."""
-    W = checks.as_square("weights", weights)
-    return W, checks.as_vector("state", state, W.shape[0]).astype(W.dtype)
-
-
-def _rate(rate: ScalarLike | None, state: Float[Array, " D"]) -> Float[Array, ""]:
-    return _number("rate", 1 / state.shape[0] if rate is None else rate, state)
-
-
-def _number(name: str, value: ScalarLike, like: Float[Array, "..."]) -> Float[Array, ""]:
-    return checks.as_floats(name, value, "").astype(like.dtype)
-
-
-def _hollow(weights: Weights) -> Weights:
-    return jnp.where(jnp.eye(weights.shape[0], dtype=bool), 0, weights)
-
-
-@eqx.filter_jit
-def _store(weights, states, step, rate, decay):
-    def write(weights, state):
-        D = len(state)
-        return checks.as_array("step(…)", step(weights, state, rate, decay), f"{D} {D}"), None
-
-    return jax.lax.scan(write, weights, states)[0]
-
-
-__all__, __dir__ = public_names(__name__, without="as_transitions")
