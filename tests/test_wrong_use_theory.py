@@ -27,7 +27,8 @@ FLOATS = [[[math.nan, 1, 1, 1]], [[1j, 1, 1, 1]], "text", [[1, 2], [1]], np.zero
 FLOATS += [[[HUGE, 1, 1, 1]]]
 DISTANCES = [[0], [1, 1], [0, 17], [0.5, 1], "ab", 3, [0, 11]]
 TRANSITIONS = [np.eye(3), np.ones(2), "text", np.eye(2) * 1j, np.full((2, 2), np.inf)]
-STEPS = (learning.delta_step, learning.hebbian_step, learning.oja_step, learning.storkey_step)
+NETWORK = learning.GradientMemory(jnp.tanh)
+STEPS = (learning.delta_step, learning.hebbian_step, learning.storkey_step)
 STATE = [np.ones(3), [math.nan, 1, 1, 1], [1j, 1, 1, 1], "text", 1.0, np.ones((1, 4)), None]
 WEIGHTS = [np.ones((4, 3)), np.ones(4), np.full((4, 4), math.nan), np.ones((4, 4)) * 1j, "text", None]
 COSINE = [1.5, -2, math.nan, math.inf, 1j, "1", np.array([0.5, 1.1]), jnp.array([0.5, jnp.nan]), HUGE]
@@ -165,6 +166,12 @@ TABLE = [
         ]
     ],
     *[(lambda v, step=step: step(W, np.ones(4), decay=v), "decay", NUMBER) for step in STEPS],
+    (lambda v: learning.oja_step(W, v), "key", STATE),
+    (lambda v: learning.oja_step(W, np.ones(4), np.ones(4), rate=v), "rate", [-1, 3.0, *NUMBER]),
+    (lambda v: learning.gradient_step(v, np.ones(4), np.ones(4), rate=0.1), "memory", ["text", None, W]),
+    (lambda v: learning.gradient_step(NETWORK, np.ones(4), np.ones(4), rate=v), "rate", [-1, *NUMBER]),
+    (lambda v: learning.write(W, v, step=learning.delta_step), "keys", [np.ones((2, 3)), *FLOATS]),
+    (lambda v: learning.stream(W, X, X, v), "queries", [np.ones((2, 3)), *FLOATS]),
     (lambda v: learning.store(v, X), "weights", WEIGHTS),
     (lambda v: learning.store(W, v), "patterns", [np.ones((2, 3)), *FLOATS]),
     (lambda v: learning.store(W, X, v), "step", ["storkey", None, 3]),
