@@ -16,6 +16,7 @@ from mkdocs.structure.files import File
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import pages
+import questions
 
 log = logging.getLogger("mkdocs.hooks")
 MATHJAX = pathlib.Path(importlib.util.find_spec("mathjax").origin).parent / "static/mathjax/es5"
@@ -70,6 +71,12 @@ def on_files(files, config):
     return files
 
 
+def on_page_markdown(markdown, page, config, files):
+    """How-to pages come first in the search, and the API, which has every word, comes last."""
+    boosts = {"how": 4, "api": 0.5}
+    page.meta.setdefault("search", {"boost": boosts.get(page.file.src_uri.split("/")[0], 1)})
+
+
 def on_post_page(output, page, config):
     """Links between notebooks, as links between their pages."""
     own = pathlib.PurePath(page.file.src_uri)
@@ -79,8 +86,10 @@ def on_post_page(output, page, config):
 
 
 def on_post_build(config):
-    """Warn, which `--strict` makes an error, of every link within the site that leads nowhere."""
+    """Warn, which `--strict` makes an error, of links that lead nowhere and of unanswered questions."""
     site = pathlib.Path(config.site_dir)
+    for question, hits in questions.unanswered(site).items():
+        log.warning("search for '%s' finds %s and not %s", question, hits, questions.QUESTIONS[question])
     found = {path: _Page(path) for path in site.rglob("*.html") if path.name != "404.html"}
     for path, page in found.items():
         for link in page.links:
