@@ -13,6 +13,7 @@ from zoo import patterns, ring
 
 import energyam as eam
 from energyam.flips.colouring import coloured, colours_of
+from energyam.flips.noise import Noise, logit
 from energyam.flips.sweep import visit
 
 KEY = jr.key(0)
@@ -99,16 +100,18 @@ def test_colours_decide_exactly_as_one_neuron_after_another(neurons):
     sparse, dense = pair(3, 90, 30, neurons)
     low, high = neurons.values
     x = jnp.where(jr.bernoulli(KEY, 0.5, (40, 30)), 1.0 * high, 1.0 * low)
-    thresholds, free = jr.normal(jr.key(1), (40, 30)), jr.bernoulli(jr.key(2), 0.8, (30,))
+    keys, free = jr.bits(jr.key(1), (40, 2), "uint32"), jr.bernoulli(jr.key(2), 0.8, (30,))
     flips, other = sparse.flips(), dense.flips()
     order = flips.colours()
 
     def sweep(flips, order):
-        def of_one(x, thresholds):
+        def of_one(x, key):
             neurons = moving(x, free)._replace(steps=low + high - 2 * x)
+            noise = Noise(key, jnp.asarray(0.7), logit)
+            thresholds = noise if order is None else noise.at(jnp.arange(30), x.dtype)
             return visit(flips, flips.start(x), neurons, order, thresholds, True)[0]
 
-        return jax.jit(jax.vmap(of_one))(x, thresholds)
+        return jax.jit(jax.vmap(of_one))(x, keys)
 
     at_once, in_turn, in_blocks = sweep(flips, None), sweep(flips, order), sweep(other, order)
     assert (at_once.flips >= 0).any() and (at_once.flips < 0).any()

@@ -12,11 +12,11 @@ from jaxtyping import Array, Float, PyTree
 
 from energyam import checks
 from energyam.dynamics.fields import Slope, one_step
-from energyam.dynamics.heat_bath import logit, uniform_within
 from energyam.dynamics.moves import Ready, check_moves, view_of
 from energyam.dynamics.temperature import Temperature, as_temperature, at_step, check_schedule
 from energyam.dynamics.update import AbstractUpdate, Step, Tick
 from energyam.flips.derived import scalar_energy
+from energyam.flips.noise import logit, uniform_within
 
 Flat = Float[Array, " N"]
 

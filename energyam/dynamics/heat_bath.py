@@ -12,6 +12,8 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 from energyam.dynamics.moves import Ready, View, check_moves, ready, view_of, without_gradient
 from energyam.dynamics.temperature import Temperature, as_temperature, at_step, check_schedule
 from energyam.dynamics.update import AbstractUpdate, Step, Tick, as_flips, checked_order
+from energyam.flips.noise import Noise, logit, uniform_within, words_of
+from energyam.flips.sweep import visit
 
 Order = Literal["colours", "permutation", "uniform", "sequential"]
 AFRESH = 100  # sweeps until what flips keep is computed anew, before rounding adds up
@@ -67,22 +69,27 @@ class AbstractFlipsAtRandom(AbstractUpdate):
         view, once = view_of(prepared, state, clamp), self.order != "uniform"
         order = view.order(self.order, tick)
         temperature = at_step(self.temperature, tick.index).astype(view.neurons.state.dtype)
-        noise = self._noise(view, order, temperature, tick.own)
-        swept, kept = view.visit(self._kept(view, carry, tick, temperature), order, noise, once)
-        moved = swept.flips >= 0
+        kept = self._kept(view, carry, tick, temperature)
+        if order is None:  # colour by colour, each at most once
+            drawn = Noise(jnp.stack(words_of(tick.own)), temperature, self.threshold)
+            swept, kept = visit(view.flips, kept, view.neurons, None, drawn, once)
+            moved = swept.state != view.neurons.state
+        else:
+            noise = self._noise(view, order, temperature, tick.own)
+            swept, kept = view.visit(kept, order, noise, once)
+            moved = swept.flips >= 0
         settled = (temperature == 0) & ~moved.any()
         if not once:  # which leaves some neurons out
             proved = lambda: ~view.any_descent()[0]  # noqa: E731
             settled = settled & lax.cond(temperature == 0, proved, lambda: jnp.zeros((), bool))
-        accepted = moved.sum() / jnp.maximum(view.free_tries(order).sum(), 1)
+        count = lambda these: jnp.sum(these.astype(temperature.dtype))  # noqa: E731 (fast, in floats)
+        accepted = count(moved) / jnp.maximum(count(view.free_tries(order)), 1)
         record, carry = as_flips(swept.flips, view.neurons.state.size), Chain(swept.energy, kept)
         return Step(view.rebuild(swept.state), carry, swept.energies, record, settled, accepted)
 
-    def _noise(
-        self, view: View, order: Array | None, temperature: Array, key: PRNGKeyArray
-    ) -> Float[Array, "t n"]:
+    def _noise(self, view: View, order: Array, temperature: Array, key: PRNGKeyArray) -> Float[Array, "t n"]:
         """The noise of each try, 0 at a temperature of 0."""
-        if view.units is None or order is None:
+        if view.units is None:
             u = uniform_within((view.num_tries,), view.neurons.state.dtype, key=key)
             return -temperature * self.threshold(u)[:, None]
         noise = self.noise(view.units.counts(order), view.units.most, key=key)
@@ -154,16 +161,3 @@ class Metropolis(AbstractFlipsAtRandom):
         u = uniform_within(counts.shape, jnp.result_type(float), key=of_step)
         here = jnp.arange(most)[None] == offered[:, None]
         return jnp.where(here, -jnp.log(u)[:, None], -jnp.inf)
-
-
-def uniform_within(shape: tuple[int, ...], dtype: jnp.dtype, *, key: PRNGKeyArray) -> Float[Array, "..."]:
-    """Uniform numbers strictly between 0 and 1: those of jax, on a grid that includes 0, and half a step.
-
-    The barrier keeps XLA from drawing them anew for each use, which took a third of a sweep.
-    """
-    return lax.optimization_barrier(jr.uniform(key, shape, dtype) + jnp.finfo(dtype).eps / 2)
-
-
-def logit(u: Float[Array, "..."]) -> Float[Array, "..."]:
-    """log(u / (1 − u)), for u on the grid of `uniform_within`, where 1 − u is exact."""
-    return lax.optimization_barrier(jnp.log(u / (1 - u)))

@@ -12,10 +12,10 @@ from jaxtyping import Array, Bool, Float, PyTree
 from energyam import checks
 from energyam.dynamics.fields import Slope, by_layer, normal_like, one_step, slope_of
 from energyam.dynamics.gradient import check_real
-from energyam.dynamics.heat_bath import uniform_within
 from energyam.dynamics.states import declared_neurons
 from energyam.dynamics.temperature import Temperature, as_temperature, at_step, check_schedule
 from energyam.dynamics.update import AbstractUpdate, Step, Tick
+from energyam.flips.noise import uniform_within
 from energyam.memories.neurons import is_curved
 
 

@@ -46,10 +46,10 @@ class View(NamedTuple):
         return self.neurons.free[jnp.asarray(self.units.entries[:, 0])[order]]
 
     def visit(
-        self, kept: Any, order: Int[Array, " t"] | None, noise: Float[Array, "t n"], once: bool
+        self, kept: Any, order: Int[Array, " t"], noise: Float[Array, "t n"], once: bool
     ) -> tuple[Swept, Any]:
         """A sweep with noise (t, n) that comes to the change of each of n other values."""
-        if self.units is None or order is None:
+        if self.units is None:
             return visit(self.flips, kept, self.neurons, order, -noise[:, 0], once)
         return visit_units(self.flips, kept, self.units, self.neurons, order, noise)
 

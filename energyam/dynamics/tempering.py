@@ -11,9 +11,9 @@ from jaxtyping import Array, Bool, Float, PyTree
 
 from energyam import checks
 from energyam.dynamics.fields import one_state
-from energyam.dynamics.heat_bath import uniform_within
 from energyam.dynamics.update import AbstractUpdate, Step, Tick
 from energyam.flips.derived import scalar_energy
+from energyam.flips.noise import uniform_within
 
 
 class Replicas(NamedTuple):

@@ -12,6 +12,7 @@ import equinox as eqx
 from jaxtyping import Array, Bool, Float, Int
 
 from energyam.abilities import check_written, optional
+from energyam.flips.noise import Noise
 
 Vector = Float[Array, " _"]
 Entries = Int[Array, " w"]
@@ -50,11 +51,11 @@ class Swept(NamedTuple):
 
 class Turns(NamedTuple):
     """What all neurons did colour by colour: the state, what is kept of it, and in the order of the colours
-    which ones moved, and by how much each lowered the energy in its turn (0 where it stayed)."""
+    by how much each lowered the energy in its turn (0 where it stayed), and the sum of these."""
 
     state: Float[Array, " N"]
     kept: Any
-    moved: Bool[Array, " N"]
+    total: Float[Array, ""]
     gains: Float[Array, " N"]
 
 
@@ -131,9 +132,9 @@ class AbstractFlips(eqx.Module):
         return None
 
     @optional
-    def by_colour(self, kept: Any, neurons: Moving, thresholds: Float[Array, " N"]) -> Turns | None:
+    def by_colour(self, kept: Any, neurons: Moving, noise: Noise | None) -> Turns | None:
         """The moves of all free neurons in the order of `colours`, decided by `exceeds` exactly as one after
-        another, with the threshold of each in that order."""
+        another, with the thresholds that the noise has for their places in that order; 0 without noise."""
         return None
 
     @optional

@@ -4,16 +4,19 @@ Neurons of one colour are decided at once, and the chains of a batch share what 
 bit of one neuron in 32 of them, so the neighbours of a neuron are looked up once for all these.
 """
 
+import functools
 from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, UInt
 
 from energyam.flips.abstract import AbstractFlips, Change, Entries, Moving, Turns, Vector
 from energyam.flips.colouring import Colouring
+from energyam.flips.noise import Noise
 from energyam.flips.sweep import exceeds
 from energyam.linalg import dot, power_of_two
 
@@ -38,7 +41,7 @@ class SparseFlips(AbstractFlips):
     coloured = True
 
     def start(self, state: Float[Array, " D"]) -> Float[Array, ""]:
-        return _energies_of_chains(self, state[None])[0]
+        return _together(_energies)(self, state[None])[0, 0]
 
     def energy(self, kept: Float[Array, ""], state: Float[Array, " D"]) -> Float[Array, ""]:
         return kept
@@ -61,10 +64,17 @@ class SparseFlips(AbstractFlips):
     def colours(self) -> Int[Array, " D"]:
         return jnp.asarray(self.colouring.order)
 
-    def by_colour(self, kept: Float[Array, ""], neurons: Moving, thresholds: Float[Array, " D"]) -> Turns:
-        given = neurons.state[None], neurons.free[None], thresholds[None]
-        state, moved, gains = (found[0] for found in _moves_of_chains(self, *given))
-        return Turns(state, kept - jnp.sum(gains), moved, gains)
+    def by_colour(self, kept: Float[Array, ""], neurons: Moving, noise: Noise | None) -> Turns:
+        given = [neurons.state[None], neurons.free[None]]
+        if noise is not None:
+            given += [noise.key[None], noise.temperature[None, None]]
+        moves = _together(functools.partial(_moves, None if noise is None else noise.threshold))
+        state, total, gains = (found[0] for found in moves(self, *given))
+        return Turns(state, kept - total[0], total[0], gains)
+
+    def widened(self, values: Int[Array, " D"]) -> Int[Array, " _"]:
+        """The values with room for a block at the end."""
+        return jnp.pad(values, (0, self.base.shape[1]))
 
     def own_couplings(self) -> Float[Array, " D"]:
         return jnp.zeros_like(self.bias)
@@ -111,7 +121,7 @@ def sparse_flips(
 
 
 class _Words(NamedTuple):
-    """States of W · L chains: bit l of word w is the neuron's in chain w · L + l."""
+    """States of W · L chains: bit l of word w, which lanes[l] = 2^l has alone, is that of chain w · L + l."""
 
     words: UInt[Array, "W D"]
     lanes: UInt[Array, "L 1"]
@@ -135,28 +145,38 @@ class _Block(NamedTuple):
         """The values with those of the block, and a few after it, in place of the old."""
         return lax.dynamic_update_slice_in_dim(values, new, self.start, -1)
 
-    def inside(self) -> Bool[Array, "1 1 n"]:
+    def inside(self) -> Bool[Array, " n"]:
         """Which of these places are its own."""
-        return (jnp.arange(self.base.shape[0]) < self.size)[None, None]
+        return jnp.arange(self.base.shape[0]) < self.size
 
 
-def _packed(bits: Bool[Array, "B D"]) -> _Words:
-    B = bits.shape[0]
+def _packed(flips, states):
+    """The words of all chains by place, with room for a block at the end."""
+    (low, high), B = flips.values, states.shape[0]
     W = -(-B // _WORD)
     L = -(-B // W)
-    lanes = jnp.arange(L, dtype=jnp.uint32)[:, None]
-    bits = jnp.pad(bits, [(0, W * L - B), (0, 0)]).reshape(W, L, -1)
-    return _Words(_joined(bits, lanes), lanes)
+    bits = (jnp.pad(states, [(0, W * L - B), (0, 0)], constant_values=low) - low) / (high - low)
+    # Sums of powers of two, 16 bits each, which floats hold; as products of matrices they fill whole rows.
+    halves = jnp.zeros((W, 2, L)).at[:, jnp.arange(L) // 16, jnp.arange(L)].set(2.0 ** (jnp.arange(L) % 16))
+    upper_and_lower = dot(halves, bits.reshape(W, L, -1)).astype(jnp.uint32)
+    words = upper_and_lower[:, 0] | upper_and_lower[:, 1] << np.uint32(16)
+    return _Words(
+        words[:, flips.widened(flips.colouring.order)],
+        np.uint32(1) << jnp.arange(L, dtype=jnp.uint32)[:, None],
+    )
 
 
-def _joined(bits, lanes):
-    """Bits (W, L, n) as words (W, n)."""
-    return jnp.sum(bits.astype(jnp.uint32) << lanes[None], axis=1, dtype=jnp.uint32)
+def _joined(bits):
+    """Bits (W, L, n) as words (W, n), lane by lane: XLA's own sum over lanes takes one number at a time."""
+    words = bits[:, 0].astype(jnp.uint32)
+    for lane in range(1, bits.shape[1]):
+        words = words | bits[:, lane].astype(jnp.uint32) << np.uint32(lane)
+    return words
 
 
 def _split(words, lanes):
-    """Words (W, n) as bits (W, L, n)."""
-    return (words[:, None] >> lanes[None]) & jnp.uint32(1)
+    """Words (W, n) as bools (W, L, n)."""
+    return (words[:, None] & lanes[None]) != 0
 
 
 def _by_lane(values, at):
@@ -165,15 +185,6 @@ def _by_lane(values, at):
         return values[None]
     W, L = at.words.shape[0], at.lanes.shape[0]
     return jnp.pad(values, [(0, W * L - values.shape[0]), (0, 0)]).reshape(W, L, -1)
-
-
-def _begun(flips, states):
-    """The words of all chains by place, with room for a block at the end, and how to make such room."""
-    low, high = flips.values
-    at = _packed(states > 0.5 * (low + high))
-    room = flips.base.shape[1]
-    widened = lambda values: jnp.pad(values, [*[(0, 0)] * (values.ndim - 1), (0, room)])  # noqa: E731
-    return at._replace(words=widened(at.words[:, flips.colouring.order])), widened
 
 
 def _over_blocks(flips, lanes, function, carry):
@@ -193,9 +204,8 @@ def _over_blocks(flips, lanes, function, carry):
             at = rows + found.neighbours[step][None]
             seen = lax.optimization_barrier(words.reshape(-1).at[at].get(mode="promise_in_bounds"))
             for t in range(seen.shape[1]):
-                fields = fields + flips.pulls[step, t][None, None] * _split(seen[:, t], lanes).astype(
-                    fields.dtype
-                )
+                pulls = flips.pulls[step, t][None, None]
+                fields = fields + jnp.where(_split(seen[:, t], lanes), pulls, jnp.zeros_like(pulls))
             return fields
 
         fields = jnp.broadcast_to(block.base, (words.shape[0], lanes.shape[0], block.base.shape[0]))
@@ -208,40 +218,49 @@ def _over_blocks(flips, lanes, function, carry):
     return lax.scan(of_block, carry, blocks)[0]
 
 
-def _moves(flips, states, free, thresholds):
-    at, widened = _begun(flips, states)
-    (low, high), (B, D) = flips.values, states.shape
-    free = widened(_by_lane(free[:, flips.colouring.order], at))
-    thresholds = widened(_by_lane(thresholds, at))
-    nothing = widened(jnp.zeros((*at.words.shape[:1], at.lanes.shape[0], D), flips.bias.dtype))
+def _moves(threshold, flips, states, free, keys=None, temperatures=None):
+    at, (low, high), (B, D) = _packed(flips, states), flips.values, states.shape
+    chains, dtype = (at.words.shape[0], at.lanes.shape[0]), flips.bias.dtype
+    free = free[:, flips.widened(flips.colouring.order)]
+    free = free[None] if free.shape[0] == 1 else _by_lane(free, at)
+    noise = None
+    if keys is not None:
+        words = jnp.stack([_by_lane(keys[:, word : word + 1], at) for word in (0, 1)])
+        noise = Noise(words, _by_lane(temperatures, at), threshold)
 
     def decide(carry, block, fields):
-        words, gains, moved = carry
-        old, free_here, threshold = (block.of(values) for values in (words, free, thresholds))
+        words, total, gains = carry
+        old = block.of(words)
         up = jnp.asarray(high - low, fields.dtype)
-        change = jnp.where(_split(old, at.lanes) == 1, -up, up) * fields
-        change = lax.optimization_barrier(change)  # or XLA would sum the fields for each use
-        falls = exceeds(Change(change, up * block.errors[None, None]), threshold) & free_here & block.inside()
-        words = block.within(words, old ^ _joined(falls, at.lanes))
-        return words, block.within(gains, jnp.where(falls, change, 0)), block.within(moved, falls)
+        change = jnp.where(_split(old, at.lanes), -up, up) * fields
+        least = jnp.zeros((), change.dtype)
+        if noise is not None:
+            least = noise.at(block.start + jnp.arange(fields.shape[-1])[None, None], change.dtype)
+        falls = exceeds(Change(change, up * block.errors[None, None]), least)
+        falls = falls & block.of(free) & block.inside()[None, None]
+        gained = jnp.where(falls, change, 0)
+        words = block.within(words, old ^ _joined(falls))
+        return words, total + jnp.sum(gained, axis=-1), block.within(gains, gained)
 
-    words, gains, moved = _over_blocks(flips, at.lanes, decide, (at.words, nothing, nothing != 0))
-    by_chain = lambda values: values[..., :D].reshape(-1, D)[:B]  # noqa: E731
+    nothing = jnp.zeros((*chains, D + flips.base.shape[1]), dtype)
+    words, total, gains = _over_blocks(flips, at.lanes, decide, (at.words, jnp.zeros(chains, dtype), nothing))
+    by_chain = lambda values: values.reshape(-1, values.shape[-1])[:B]  # noqa: E731
     bits = by_chain(_split(words[:, flips.places], at.lanes))
-    return jnp.where(bits == 1, high, low).astype(states.dtype), by_chain(moved), by_chain(gains)
+    states = jnp.where(bits, high, low).astype(states.dtype)
+    return states, by_chain(total[..., None]), by_chain(gains[..., :D])
 
 
 def _energies(flips, states):
-    at, widened = _begun(flips, states)
-    bias, (low, high) = widened(flips.bias[flips.colouring.order]), flips.values
+    at, (low, high) = _packed(flips, states), flips.values
+    bias = flips.bias[flips.widened(flips.colouring.order)]
 
     def add(carry, block, fields):
-        x = jnp.where(_split(block.of(carry[0]), at.lanes) == 1, high, low).astype(fields.dtype)
-        felt = jnp.where(block.inside(), fields + block.of(bias)[None, None], 0)
+        x = jnp.where(_split(block.of(carry[0]), at.lanes), high, low).astype(fields.dtype)
+        felt = jnp.where(block.inside()[None, None], fields + block.of(bias)[None, None], 0)
         return carry[0], carry[1] - 0.5 * jnp.sum(x * felt, axis=-1)
 
     nothing = jnp.zeros((at.words.shape[0], at.lanes.shape[0]), flips.bias.dtype)
-    return _over_blocks(flips, at.lanes, add, (at.words, nothing))[1].reshape(-1)[: states.shape[0]]
+    return _over_blocks(flips, at.lanes, add, (at.words, nothing))[1].reshape(-1, 1)[: states.shape[0]]
 
 
 def _together(function):
@@ -267,6 +286,3 @@ def _together(function):
         return found, jax.tree.map(lambda _: True, found)
 
     return run
-
-
-_moves_of_chains, _energies_of_chains = _together(_moves), _together(_energies)

@@ -23,6 +23,7 @@ from jaxtyping import Array, Bool, Float, Int
 from energyam.flips import plan as table
 from energyam.flips.abstract import AbstractFlips, Change, Moving, Swept
 from energyam.flips.bounded_blocks import Block, by_bounds
+from energyam.flips.noise import Noise
 from energyam.linalg import dot
 
 
@@ -43,7 +44,7 @@ def descend(
     kept = flips.start(neurons.state)
     energy = jnp.minimum(energy, flips.energy(kept, neurons.state))
     if order is None:
-        return _by_colour(flips, neurons, kept, energy, jnp.zeros_like(neurons.state))[0]
+        return _by_colour(flips, neurons, kept, energy, None)[0]
     how = planned(flips, kept, neurons, order, True)
     if how is None:
         return _one_by_one(flips, neurons, kept, energy, order, None)[0]
@@ -106,12 +107,12 @@ def visit(
     kept: Any,
     neurons: Moving,
     order: Int[Array, " t"] | None,
-    thresholds: Float[Array, " t"],
+    thresholds: Float[Array, " t"] | Noise,
     once: bool,
 ) -> tuple[Swept, Any]:
     """Try the neurons of `order`; a free one moves if its change of energy lies above its threshold.
 
-    An `order` of None is that of the flips' colours.
+    An `order` of None is that of the flips' colours, whose thresholds are drawn from a `Noise` in between.
 
     Takes and gives what is `kept` of the state. Of a network `flips.start` costs as much as a sweep, so runs
     of many sweeps carry what they keep.
@@ -149,11 +150,13 @@ def _steps_now(neurons, state, i):
     return jnp.where(2 * jnp.abs(state[i] - neurons.state[i]) > jnp.abs(steps), -steps, steps)
 
 
-def _by_colour(flips, neurons, kept, energy, thresholds):
-    state, kept, moved, gains = flips.by_colour(kept, neurons, thresholds)
-    # The last energy is a sum of its own: where nobody asks for the others, they are not computed.
-    energies = jnp.append(lowered(energy, jnp.cumsum(gains[:-1])), lowered(energy, jnp.sum(gains)))
-    return Swept(state, energies[-1], energies, jnp.where(moved, flips.colours(), -1)), kept
+def _by_colour(flips, neurons, kept, energy, noise):
+    state, kept, total, gains = flips.by_colour(kept, neurons, noise)
+    # Where nobody asks for the energies in between and for the record, they are not computed.
+    energies = jnp.append(lowered(energy, jnp.cumsum(gains[:-1])), lowered(energy, total))
+    order: Any = flips.colours()
+    flipped = jnp.where((state != neurons.state)[order], order, -1)
+    return Swept(state, energies[-1], energies, flipped), kept
 
 
 def _one_by_one(flips, neurons, kept, energy, order, thresholds):

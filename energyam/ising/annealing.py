@@ -100,7 +100,9 @@ def minimize(
         states = _annealed(memory, first, temperatures, of_sweeps)
     if start is not None:
         states = _lower(problem, memory, states, first)
-    states = recall(memory, states, Asynchronous("sequential"), _DESCENT, record=False).state
+    flips = ready(memory).declared
+    order: Literal["colours", "sequential"] = "colours" if flips and flips.coloured else "sequential"
+    states = recall(memory, states, Asynchronous(order), _DESCENT, record=False).state
     return answer_of(problem, memory, states)
 
 
