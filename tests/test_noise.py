@@ -26,7 +26,7 @@ def test_the_hash_is_threefry_as_published_and_as_jax_has_it():
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16", "float64"])
 def test_uniform_numbers_lie_on_a_grid_between_0_and_1(dtype):
     with jax.enable_x64(dtype == "float64"):
-        u = uniform_at(*words_of(jr.key(2)), jnp.arange(10**5), jnp.dtype(dtype))
+        u = uniform_at(*words_of(key=jr.key(2)), jnp.arange(10**5), jnp.dtype(dtype))
         steps = np.asarray(u, np.float64) * 2.0 ** jnp.finfo(dtype).nmant
         assert u.dtype == dtype and (steps % 1 == 0.5).all() and 0 < u.min() and u.max() < 1
         assert (1 - np.asarray(u, np.float64) == np.asarray(1 - u, np.float64)).all()

@@ -71,7 +71,7 @@ class AbstractFlipsAtRandom(AbstractUpdate):
         temperature = at_step(self.temperature, tick.index).astype(view.neurons.state.dtype)
         kept = self._kept(view, carry, tick, temperature)
         if order is None:  # colour by colour, each at most once
-            drawn = Noise(jnp.stack(words_of(tick.own)), temperature, self.threshold)
+            drawn = Noise(jnp.stack(words_of(key=tick.own)), temperature, self.threshold)
             swept, kept = visit(view.flips, kept, view.neurons, None, drawn, once)
             moved = swept.state != view.neurons.state
         else:

@@ -41,7 +41,7 @@ def uniform_within(shape: tuple[int, ...], dtype: jnp.dtype, *, key: PRNGKeyArra
     The barrier keeps XLA from drawing them anew for each use, which took a third of a sweep.
     """
     places = jnp.arange(math.prod(shape), dtype=jnp.uint32)
-    return lax.optimization_barrier(uniform_at(*words_of(key), places, dtype).reshape(shape))
+    return lax.optimization_barrier(uniform_at(*words_of(key=key), places, dtype).reshape(shape))
 
 
 def uniform_at(
@@ -65,7 +65,7 @@ def uniform_at(
     return between_1_and_2 - np.asarray(1 - float(info.eps) / 2, dtype)
 
 
-def words_of(key: PRNGKeyArray) -> tuple[Words, Words]:
+def words_of(*, key: PRNGKeyArray) -> tuple[Words, Words]:
     """Two words to hash by, of a key of any generator that jax has."""
     data = jr.key_data(key)
     data = data if data.shape == (2,) else jr.bits(key, (2,), jnp.uint32)
