@@ -46,7 +46,7 @@ def load(path: str | os.PathLike, classes: Sequence[type] = ()) -> Any:
 
     Raises `FileNotFoundError` for a missing file, and `ValueError` for one that is damaged, was not written
     by `save`, is of a newer format, has a class that is not known or a field without a default, has JAX's
-    arrays of 64 bits where JAX is not told to hold them, or is refused by a converter or the `__check_init__`
+    arrays of 64 bits where JAX is not set to hold them, or is refused by a converter or the `__check_init__`
     of one of its classes.
     """
     path, users = as_path(path), _by_name(classes)

@@ -44,7 +44,7 @@ def rebuild(
     JAX can't hold stays an array of NumPy's.
 
     Raises `ValueError` for a class that is not known, fields that are not those of the class, what the
-    checks of the classes refuse, and arrays of 64 bits where JAX was not told to hold them.
+    checks of the classes refuse, and arrays of 64 bits where JAX is not set to hold them.
     """
     return _Reader(ours, users, description.tensors, exact).rebuild(description.tree)
 

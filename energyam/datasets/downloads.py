@@ -1,4 +1,4 @@
-"""Data sets that are fetched once, from a pinned address and with a pinned checksum, and then kept."""
+"""Data sets that are downloaded once from a fixed address, checked against a checksum, and cached."""
 
 import gzip
 import hashlib

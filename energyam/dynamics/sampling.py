@@ -1,4 +1,4 @@
-"""`sample`: chains of any update rule, through the loop of `recall`, and `Samples`, what they came to."""
+"""`sample` runs chains of any update rule through the loop of `recall`; `Samples` is its answer."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ from energyam.shown import shown
 
 @shown("states energies acceptance rhat")
 class Samples(eqx.Module):
-    """What chains came to.
+    """The states that chains visited.
 
     **Fields:** `states` (*chains, S, …): S samples of each chain, in the dtype of the start; `energies`
     (*chains, S): those of the samples, NaN or infinite where a chain got lost; `acceptance` (*chains): the

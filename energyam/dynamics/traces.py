@@ -21,7 +21,7 @@ STATUSES = ("settled", "stopped", "out of steps", "not finite", "cycle")
 
 @shown("status num_steps period state energies initial_energy record query", status=STATUSES)
 class Recall(eqx.Module):
-    """What a recall came to, and how it ended. Not to have converged is a finding, not an error.
+    """The answer of a recall, and how it ended. Non-convergence is reported, not raised.
 
     **Fields:** `state`, like the query; `energies` (*batch, T) after each of the T updates (a neuron tried,
     or a step of all) and `initial_energy` (*batch), None for a memory without an energy; `status` (*batch):

@@ -127,13 +127,13 @@ def _given(problem, layers, start, random):
 
 
 def _lower(problem, memory, states, starts):
-    """Of each chain the end, or the start where that lies lower."""
+    """The end of each chain, or its start where that is lower."""
     lower = energies_of(problem, memory, starts) < energies_of(problem, memory, states)
     return _chosen(lower, starts, states)
 
 
 def _chosen(lower, new, old):
-    """Of each chain the new state where that is the lower one, else the old."""
+    """The new state of each chain where it is the lower one, else the old state."""
 
     def choose(new, old):
         return jnp.where(lower.reshape(-1, *[1] * (old.ndim - 1)), new, old)

@@ -23,7 +23,7 @@ _HUGGINGFACE: dict[str, Callable[[Weights, Any], LanguageModel]] = {
 
 
 def load(source: str | Path, *, dtype: DTypeLike = jnp.float32) -> LanguageModel:
-    """A language model, in float32 unless told otherwise.
+    """A language model, in float32 by default.
 
     **Arguments:** `source`: a folder with `config.json` and `model.safetensors` of a GPT-2, a Llama or a
     Qwen2 as Hugging Face keeps them, the path of that safetensors file, a `.gguf` file of a Llama or a Qwen2,

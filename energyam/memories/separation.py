@@ -44,7 +44,7 @@ class Blocks(Protocol):
         """F(s)/F(c) and F'(s)/F'(c), both 1 at s = c."""
 
     def total(self, scale: Float[Array, ""], total: Float[Array, ""]) -> Pair:
-        """Of a total Σ_μ F(s_μ)/F(c): the potential, and what relative weights are multiplied by."""
+        """The potential from a total Σ_μ F(s_μ)/F(c), and the factor of the relative weights."""
 
 
 @shown()

@@ -86,7 +86,7 @@ def estimate(log_weights: Float[np.ndarray, " n"]) -> LogPartition:
     """log of the mean of exp(log_weights), with its interval by the spread of the weights."""
     n, top = len(log_weights), log_weights.max()
     if not np.isfinite(log_weights).all():
-        raise ValueError(f"memory must have finite energies; its partition function came to {top}")
+        raise ValueError(f"memory must have finite energies; its partition function is {top}")
     weights = np.exp(log_weights - top)
     mean = weights.mean()
     error = weights.std(ddof=1) / mean / math.sqrt(n)

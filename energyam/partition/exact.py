@@ -196,7 +196,7 @@ def _log_binomials(n):
 
 
 def _enumerate(memory, function, T):
-    """Of each block of states: log Σ exp(−E/T), and the mean of `function` in the block."""
+    """log Σ exp(−E/T) over each block of states, and the mean of `function` in it."""
     layers = _enumerable(memory)
     return _by_block(
         memory, function, jnp.asarray(T, float), layers.structure, layers.shapes, tables_of(layers)
@@ -273,5 +273,5 @@ def _by_block(memory, function, T, structure, shapes, tables):
 
 def _finite(value):
     if not math.isfinite(value):
-        raise ValueError(f"memory must have finite energies; its partition function came to {value}")
+        raise ValueError(f"memory must have finite energies; its partition function is {value}")
     return value

@@ -23,7 +23,7 @@ from energyam.files import as_path, replacing
 from energyam.plotting.figures import checked_names, energy_curve, energy_panels, names_above, num_updates
 from energyam.plotting.pixels import GAP, GREYS, as_grid, as_pictures, enlarged, shades
 
-_MOST_FRAMES, _FRAMES = 100, 60  # at most, and about, unless told
+_MOST_FRAMES, _FRAMES = 100, 60  # the most frames, and about how many by default
 _MOST_PICTURES = 100
 _PIXELS = 250  # of the longer side of what is drawn for the states
 _VIDEO_SUFFIXES = (".mp4", ".webm")

@@ -175,7 +175,7 @@ def _drawn(energies: Float[np.ndarray, "B F"]) -> tuple[Float[np.ndarray, "B F"]
 
 
 def checked_names(name: str, given: int | Names, wanted: int | None = None) -> list[str]:
-    """A list of texts, of so many if told; raises `ValueError` for anything else."""
+    """A list of texts, `wanted` of them if given; raises `ValueError` for anything else."""
     listed = isinstance(given, Sequence) and not isinstance(given, str)
     texts: Any = given if listed else [None]
     if not all(isinstance(text, str) for text in texts):

@@ -22,7 +22,7 @@ def suggest_beta(
 
     A copy x of ξ_μ then gives it at least this `weight` of the softmax(β Ξx), unless a fluctuation is larger
     than the largest of K usual ones. This is what `ModernHopfield`, `ExponentialDenseAM` and attention need:
-    with less, the answer is a mean of many patterns, and no wrong answer in itself is told by `converged`.
+    with less, the answer is a mean of many patterns, and `converged` alone does not reveal that it is wrong.
     It takes Ramsauer's margin ξ·ξ − max ξ·ξ' pattern by pattern, where their bound takes the worst for all.
 
     **Arguments:**
