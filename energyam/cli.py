@@ -47,7 +47,7 @@ _CASES = (  # memory, how many it stores, and its n where the demo's own --n is 
 Noise = Annotated[float, typer.Option(min=0, max=1, help="share of the bits to flip")]
 Beta = Annotated[float, typer.Option(help="inverse temperature of the exponential memory")]
 Degree = Annotated[int, typer.Option("--n", min=1, help="order of the polynomial memory")]
-Seed = Annotated[int, typer.Option(help="of the noise and the order of updates")]
+Seed = Annotated[int, typer.Option(help="seed of the noise and of the order of updates")]
 
 
 def _tell_version(asked: bool) -> bool:
@@ -85,17 +85,19 @@ def demo(
 @app.command()
 def recall(
     patterns: Annotated[Path, typer.Option(help="folder of the pictures to store")],
-    query: Annotated[Path, typer.Option(help="picture to recall from")],
+    query: Annotated[Path, typer.Option(help="the picture to start from")],
     noise: Noise = 0.0,
     mask: Annotated[Side | None, typer.Option(help="half of the query to take away")] = None,
     binary: Annotated[
         bool, typer.Option("--binary", help="cut the pictures into black and white, as for stencils and text")
     ] = False,
     memory: Annotated[
-        Memory | None, typer.Option(help="of black and white pictures, exponential unless given")
+        Memory | None, typer.Option(help="memory for black and white pictures; exponential by default")
     ] = None,
     n: Degree = 30,
-    beta: Annotated[float | None, typer.Option(help="inverse temperature; chosen unless given")] = None,
+    beta: Annotated[
+        float | None, typer.Option(help="inverse temperature; chosen from the pictures by default")
+    ] = None,
     size: Annotated[int, typer.Option(min=2, max=512, help="side of the stored pictures, in pixels")] = 48,
     seed: Seed = 0,
     out: Annotated[Path, typer.Option(help="a .gif, .mp4 or .webm, or a .png figure")] = _RECALL_FILE,
@@ -128,7 +130,7 @@ def recall(
 def lm(
     arguments: Annotated[list[str] | None, typer.Argument(help="`energyam lm --help` lists them")] = None,
 ) -> None:
-    """Write on from a prompt with a language model that has a text in its memory."""
+    """Continue a prompt with a language model that has a text in its memory."""
     from energyam.lm.command import app as language_models
 
     language_models(arguments or [], prog_name="energyam lm")

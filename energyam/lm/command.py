@@ -1,4 +1,4 @@
-"""`energyam lm`: write on from a prompt, with a text in the model's memory and without."""
+"""`energyam lm` continues a prompt, with a text in the model's memory and without."""
 
 import sys
 from collections.abc import Iterator
@@ -19,11 +19,11 @@ from energyam.lm.store import MemoryStore
 from energyam.lm.tokenizer import decode_after, load_tokenizer
 from energyam.lm.transformer import LanguageModel
 
-_HELP = """A language model with a text in its memory: writes on from --prompt, with --memory and without.
+_HELP = """Continue a prompt with a language model, once with a text in its memory and once without.
 
-Best recalled is a name that the model knows and the text repeats, by a prompt that runs up to it. SmolLM2,
-the model by default, is small: with the options as they are it names a city from three sentences that each
-say it, but seldom a name that a text says once. For another model, try other --layers.
+The model recalls best a name that it knows and that the text repeats, if the prompt leads up to it. The
+default model, SmolLM2, is small: with the default options it names a city that three sentences mention, but
+seldom a name that the text mentions once. Other models may need other --layers.
 """
 
 app = typer.Typer(help=_HELP, invoke_without_command=True, no_args_is_help=True)
@@ -31,22 +31,34 @@ app = typer.Typer(help=_HELP, invoke_without_command=True, no_args_is_help=True)
 
 @app.callback()
 def write(
-    prompt: Annotated[str | None, typer.Option(help="what to write on from")] = None,
+    prompt: Annotated[str | None, typer.Option(help="the text to continue")] = None,
     memory: Annotated[Path | None, typer.Option(help="a text file to remember, or a saved store")] = None,
     model: Annotated[str, typer.Option(help="folder, .gguf file, hub name, or smollm2")] = "smollm2",
     tokenizer: Annotated[str | None, typer.Option(help="folder of the tokenizer, if not the model's")] = None,
-    layers: Annotated[str, typer.Option(help="such as 7,8,9, from 0; by default 4/5 deep and the last")] = "",
-    kind: Annotated[int, typer.Option(help="the look-up's type, 1, 2 or 3", min=1, max=3)] = 2,
-    k: Annotated[int, typer.Option(help="memories read at each place", min=1)] = 5,
-    mem_frac: Annotated[float, typer.Option(help="0: the first token alone reads")] = 5.0,
-    bookkeeping_frac: Annotated[float, typer.Option(help="1: the first token never reads")] = 0.0,
-    softmax_scale: Annotated[float, typer.Option(help="large: the best memory alone")] = 1000.0,
-    tokens: Annotated[int, typer.Option(help="how many to write at most", min=1)] = 40,
-    temperature: Annotated[float, typer.Option(help="0: always the likeliest")] = 0.8,
-    seed: Annotated[int, typer.Option(help="of the draws")] = 0,
-    save: Annotated[Path | None, typer.Option(help="where to keep the memory, a .safetensors file")] = None,
+    layers: Annotated[
+        str,
+        typer.Option(help="layers with a memory, such as 7,8,9, from 0; by default 4/5 deep and the last"),
+    ] = "",
+    kind: Annotated[int, typer.Option(help="type of the look-up: 1, 2 or 3", min=1, max=3)] = 2,
+    k: Annotated[int, typer.Option(help="memories that each token reads", min=1)] = 5,
+    mem_frac: Annotated[
+        float,
+        typer.Option(help="a token with 1/(this · length) of the attention reads; 0: only the first token"),
+    ] = 5.0,
+    bookkeeping_frac: Annotated[
+        float, typer.Option(help="the first token reads above this share of the attention; 1: never")
+    ] = 0.0,
+    softmax_scale: Annotated[
+        float, typer.Option(help="sharpness of the read; large values read only the best memory")
+    ] = 1000.0,
+    tokens: Annotated[int, typer.Option(help="the most tokens to write", min=1)] = 40,
+    temperature: Annotated[
+        float, typer.Option(help="randomness of the text; 0 always takes the likeliest token")
+    ] = 0.8,
+    seed: Annotated[int, typer.Option(help="seed of the random draws")] = 0,
+    save: Annotated[Path | None, typer.Option(help="file to save the memory in, .safetensors")] = None,
 ) -> None:
-    """Write on from --prompt, with --memory and plain."""
+    """Continue --prompt with --memory, and without it."""
     if prompt is None:
         return  # a command of its own follows, or help was shown
     with errors_in_one_line("energyam lm"):
