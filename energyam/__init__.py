@@ -32,11 +32,11 @@ from energyam.memories.associator import (
     KeyValueMemory as KeyValueMemory,
     OnlineAssociator as OnlineAssociator,
 )
-from energyam.memories.padded import PaddedKeyValueMemory as PaddedKeyValueMemory
 
-# patterns that stay on disk, and the nearest of any
+# patterns that stay on disk, that grow and shrink there, and the nearest of any
 from energyam.on_disk import OnDisk as OnDisk
 from energyam.memories.search import Nearest as Nearest, Table as Table, nearest as nearest
+from energyam.store import Store as Store
 
 # what memories have in common
 from energyam.memories.base import (
@@ -149,7 +149,7 @@ __all__ = sorted({*__all__, "Linear"})
 def __getattr__(name: str):
     if name in _LAZY:
         return _importlib.import_module(f"energyam.{name}")
-    if name in ("weights_of", "flips_of"):
+    if name in ("weights_of", "flips_of", "PaddedKeyValueMemory"):
         return getattr(_importlib.import_module("energyam.dynamics.deprecated"), name)
     raise AttributeError(f"module 'energyam' has no attribute {name!r}")
 

@@ -99,8 +99,9 @@ def _own_classes(version: int = FORMAT) -> Mapping[str, type]:
     """
     import energyam
 
-    # Linear was a class of its own through 0.2; it is written by its newer name.
-    ours: dict[str, type] = {"Linear": energyam.Linear, "Colouring": Colouring}
+    # Classes of their own through 0.2, which are written by their newer names.
+    ours: dict[str, type] = {"Linear": energyam.Linear, "PaddedKeyValueMemory": energyam.KeyValueMemory}
+    ours["Colouring"] = Colouring
     ours |= _classes_in(energyam) | _classes_in(energyam.nn) | _classes_in(energyam.synapses, "synapses.")
     return ours | _classes_in(eqx.nn, "" if version == 1 else "eqx.nn.")
 

@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +17,21 @@ import numpy as np
 
 from energyam.files import as_path, replacing
 
-Tensors = Mapping[str, np.ndarray]
+
+class Streamed(NamedTuple):
+    """A tensor that is not in memory: `blocks()` gives its parts along the first axis, as often as asked."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    blocks: Callable[[], Iterable[np.ndarray]]
+
+    @property
+    def nbytes(self) -> int:
+        """The number of its bytes."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+Tensors = Mapping[str, np.ndarray | Streamed]
 
 _CHECKSUM, _CHECKSUMS = "energyam.checksum", "energyam.checksums"  # of the other metadata; of each tensor
 _CODES = {"bool": "BOOL", "float16": "F16", "bfloat16": "BF16", "float32": "F32", "float64": "F64"}
@@ -39,13 +53,14 @@ def write_tensors(path: str | os.PathLike, tensors: Tensors, metadata: Mapping[s
         if not can_hold(tensor.dtype):
             raise ValueError(f"{name} must have a dtype among {', '.join(_CODES)}; got {tensor.dtype}")
     # The widest first, so that each begins at a multiple of its own width.
-    ordered = {n: _plain(tensors[n]) for n in sorted(tensors, key=lambda n: (-tensors[n].itemsize, n))}
+    ordered = {n: tensors[n] for n in sorted(tensors, key=lambda n: (-tensors[n].dtype.itemsize, n))}
     header = _header(ordered, metadata)
     with replacing(path) as file:
         file.write(len(header).to_bytes(8, "little"))
         file.write(header)
         for tensor in ordered.values():
-            file.write(_content(tensor))
+            for block in _blocks(tensor):
+                file.write(_content(block))
 
 
 class TensorFile(NamedTuple):
@@ -65,9 +80,13 @@ class TensorFile(NamedTuple):
             tensor = self.opened.get_tensor(name)
         except AttributeError as error:  # what safetensors looks up in NumPy and does not find
             raise ValueError(f"{self.path}: {name} has a dtype that can't be read ({error})") from None
+        self.check(name, tensor)
+        return tensor
+
+    def check(self, name: str, tensor: np.ndarray) -> None:
+        """Raise `ValueError` if this, which was read as the tensor of that name, is not as it was written."""
         if self.checksums is not None and self.checksums.get(name) != _checksum(tensor):
             raise ValueError(f"{self.path} is damaged: {name} is not what was written")
-        return tensor
 
     def kind(self, name: str) -> str:
         """The dtype of a tensor as the file names it, say "BF16"; raises `ValueError` if it is missing."""
@@ -146,6 +165,10 @@ def _read_checksums(path: Path, metadata: Mapping[str, str], names: frozenset[st
     return checksums
 
 
+def _blocks(tensor: np.ndarray | Streamed) -> Iterator[np.ndarray]:
+    return map(_plain, tensor.blocks() if isinstance(tensor, Streamed) else (tensor,))
+
+
 def _plain(tensor: np.ndarray) -> np.ndarray:
     """The tensor in one piece, rows first, the lowest byte of each number first."""
     return np.asarray(tensor, tensor.dtype.newbyteorder("<"), order="C")
@@ -156,9 +179,10 @@ def _content(tensor: np.ndarray) -> Any:
     return tensor.reshape(-1).view(np.uint8)
 
 
-def _checksum(tensor: np.ndarray) -> str:
+def _checksum(tensor: np.ndarray | Streamed) -> str:
     digest = hashlib.sha256(f"{tensor.dtype.name} {tensor.shape}".encode())
-    digest.update(_content(_plain(tensor)))
+    for block in _blocks(tensor):
+        digest.update(_content(block))
     return digest.hexdigest()
 
 

@@ -240,7 +240,7 @@ READ = {
         eam.KeyValueMemory(normal(0, K, D), normal(1, K, 2), eam.LogSumExp(1.0)), normal(2, D)
     ),
     "padded": lambda: kept(
-        eam.PaddedKeyValueMemory(normal(0, K, D), normal(1, K, 2), eam.TopK(eam.LogSumExp(1.0), 2), 8),
+        eam.KeyValueMemory(normal(0, K, D), normal(1, K, 2), eam.TopK(eam.LogSumExp(1.0), 2), capacity=8),
         normal(2, D),
     ),
     "neuron_sdm": lambda: kept(lambda memory, x: memory.read(x), _written(), signs()[0]),

@@ -73,7 +73,7 @@ def test_padded_reads_are_those_of_the_pairs_alone(name):
     """All similarities below 0 too, where a padding of zeros would lead; K = 1 … 5 and after forgetting."""
     keys = -jnp.abs(KEYS)
     queries = jnp.stack([jnp.ones(5), 40 * jnp.ones(5), KEYS[0]])
-    padded = eam.PaddedKeyValueMemory(keys[:1], VALUES[:1], SEPARATIONS[name], capacity=3)
+    padded = eam.KeyValueMemory(keys[:1], VALUES[:1], SEPARATIONS[name], capacity=3)
     assert padded.capacity == 4
     for k in range(2, 6):
         padded = padded.with_pairs(keys[k - 1 : k], VALUES[k - 1 : k])
@@ -91,18 +91,18 @@ def test_a_growing_memory_compiles_once_per_capacity(caplog):
             memory = memory.with_pairs(KEYS[i : i + 1], VALUES[i : i + 1])
             memory(KEYS[0])
 
-    def compilations(make):
+    def compilations(capacity):
         caplog.clear()
         with jax.log_compiles(), caplog.at_level(logging.WARNING):
-            grow(make(KEYS[:1], VALUES[:1], eam.LogSumExp(2.5)))
+            grow(eam.KeyValueMemory(KEYS[:1], VALUES[:1], eam.LogSumExp(2.5), capacity=capacity))
         return sum("Finished XLA compilation of jit(_read)" in r.getMessage() for r in caplog.records)
 
-    assert compilations(eam.PaddedKeyValueMemory) == 5  # capacities 2, 4, 8, 16 and 32
-    assert compilations(eam.KeyValueMemory) == 16
+    assert compilations(1) == 5  # capacities 2, 4, 8, 16 and 32
+    assert compilations(None) == 16
 
 
 def test_padded_memories_are_saved_differentiated_and_read_inside_jit(tmp_path):
-    padded = eam.PaddedKeyValueMemory(KEYS[:5], VALUES[:5], eam.LogSumExp(1.0))
+    padded = eam.KeyValueMemory(KEYS[:5], VALUES[:5], eam.LogSumExp(1.0), capacity=5)
     eam.save(tmp_path / "m.safetensors", padded)
     assert same(eam.load(tmp_path / "m.safetensors"), padded)
     np.testing.assert_allclose(jax.jit(lambda q: padded(q))(KEYS[0]), padded(KEYS[0]), rtol=1e-6)

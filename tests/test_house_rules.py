@@ -14,13 +14,14 @@ TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in FILES.items(
 
 # From the ground up. A file imports from its own room and from rooms on floors below it.
 FLOORS = (
-    ("on_disk", "wording"),
+    ("row_files", "wording"),
+    ("on_disk",),
     ("checks", "names", "abilities", "shown"),
     ("files", "linalg", "least_squares", "roots", "log_scale", "console", "diagnostics"),
     ("tensor_files", "hypersphere", "learning", "datasets", "flips"),
-    ("hypercube", "structure"),
+    ("hypercube", "structure", "segments"),
     ("memories", "theory", "saving"),
-    ("dynamics", "sharding", "lm"),
+    ("dynamics", "sharding", "lm", "store"),
     ("outcomes", "partition"),
     ("evaluation", "ising", "nn", "plotting"),
     ("__init__",),

@@ -15,7 +15,7 @@ FOLDER = pathlib.Path(__file__).parent / "data" / "saved_by_0_2"
 KNOWN = json.loads((FOLDER / "values.json").read_text("utf-8"))
 MEMORIES = [name for name, known in KNOWN.items() if known["kind"] != "rule"]
 # Classes of today's under other names in those files.
-RENAMED = {"Linear": "Quadratic"}
+RENAMED = {"Linear": "Quadratic", "PaddedKeyValueMemory": "KeyValueMemory"}
 
 
 def arrays(states):

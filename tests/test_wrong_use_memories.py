@@ -43,9 +43,9 @@ def test_adding_and_taking_out_patterns(call, message):
         call()
 
 
-@pytest.mark.parametrize("make", [eam.KeyValueMemory, eam.PaddedKeyValueMemory])
-def test_adding_and_taking_out_pairs(make):
-    memory = make(*PAIRS, eam.LogSumExp(1.0))
+@pytest.mark.parametrize("capacity", [None, 3])
+def test_adding_and_taking_out_pairs(capacity):
+    memory = eam.KeyValueMemory(*PAIRS, eam.LogSumExp(1.0), capacity=capacity)
     with pytest.raises(ValueError, match=r"keys must be \(n, 5\), .*; got shape \(1, 4\)"):
         memory.with_pairs(np.ones((1, 4)), np.ones((1, 2)))
     with pytest.raises(ValueError, match=r"values must be \(n, 2\)"):
@@ -60,10 +60,10 @@ def test_adding_and_taking_out_pairs(make):
 
 def test_padded_memories():
     with pytest.raises(ValueError, match=r"separation must take its patterns in blocks.*Entmax"):
-        eam.PaddedKeyValueMemory(*PAIRS, eam.Entmax(1.0))
+        eam.KeyValueMemory(*PAIRS, eam.Entmax(1.0), capacity=1)
     with pytest.raises(ValueError, match="capacity must be an integer of at least 1; got 0"):
-        eam.PaddedKeyValueMemory(*PAIRS, eam.ReLU(), capacity=0)
-    memory = eam.PaddedKeyValueMemory(*PAIRS, eam.ReLU())
+        eam.KeyValueMemory(*PAIRS, eam.ReLU(), capacity=0)
+    memory = eam.KeyValueMemory(*PAIRS, eam.ReLU(), capacity=1)
     with pytest.raises(ValueError, match="num_pairs must be known"):
         jax.jit(lambda m: m.with_pairs(*PAIRS).keys)(memory)
 

@@ -5,11 +5,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
 from energyam import checks
 from energyam.dynamics.moves import ready, view_of
 from energyam.flips.abstract import AbstractFlips
+from energyam.memories.associator import KeyValueMemory
+from energyam.memories.separation import AbstractSeparation
 
 
 def weights_of(separation: Any, similarities: Float[Array, " K"]) -> Float[Array, " K"]:
@@ -28,3 +30,12 @@ def flips_of(memory: Any) -> AbstractFlips:
     shape = getattr(memory, "state_shape", (1,))
     state = jax.tree.map(jnp.zeros, shape, is_leaf=lambda node: isinstance(node, tuple))
     return view_of(ready(memory), state).flips
+
+
+def PaddedKeyValueMemory(  # noqa: N802
+    keys: ArrayLike, values: ArrayLike, separation: AbstractSeparation, capacity: int = 1
+) -> KeyValueMemory:
+    """`KeyValueMemory(keys, values, separation, capacity=capacity)`."""
+    new = "KeyValueMemory(keys, values, separation, capacity=…)"
+    warnings.warn(f"PaddedKeyValueMemory is now {new}", DeprecationWarning, 2)
+    return KeyValueMemory(keys, values, separation, capacity=capacity)

@@ -4,10 +4,12 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, Num
+from jax import lax
+from jaxtyping import Array, ArrayLike, Float, Int, Num
 
 from energyam import checks
 from energyam.linalg import dot
+from energyam.memories.padded import check_reads_padded, moved_up, padded, read_padded, room_for
 from energyam.memories.reads import read_pairs
 from energyam.memories.rows import Indices, as_wide, kept_rows
 from energyam.memories.search import Table
@@ -29,8 +31,14 @@ class KeyValueMemory(eqx.Module):
 
     **Arguments:** `keys` (K, Dk) and `values` (K, Dv): real numbers, one pair in each row; `separation`: how
     similarities become weights; `similarity`: how a query is compared with the keys, `Dot()` unless given,
-    `Cosine()` or `NegativeDistance()`. Raises `ValueError` for keys and values of different K, empty or not
-    finite.
+    `Cosine()` or `NegativeDistance()`; `capacity`: room for at least so many pairs. Raises `ValueError` for
+    keys and values of different K, empty or not finite.
+
+    Without a capacity each number of pairs compiles a read of its own. With one, only each doubling of the
+    room does: it is a power of two, and `num_pairs`, None without a capacity, says how many of its rows
+    are pairs. The rows behind them repeat the first one and count 0 times, so that a read is what it is
+    without a capacity, for the time that a read of all the room takes. The separation must then take its
+    patterns in blocks (`blocks`, or `TopK` of one); `ValueError` otherwise.
 
     Kohonen & Ruohonen 1973; Vaswani et al. 2017 for the softmax.
     """
@@ -39,6 +47,7 @@ class KeyValueMemory(eqx.Module):
     values: Num[AnyArray, "K Dv"]
     separation: AbstractSeparation
     similarity: AbstractSimilarity = Dot()
+    num_pairs: Int[Array, ""] | None = None
 
     def __init__(
         self,
@@ -46,14 +55,27 @@ class KeyValueMemory(eqx.Module):
         values: RowsLike,
         separation: AbstractSeparation,
         similarity: AbstractSimilarity = Dot(),  # noqa: B008
+        capacity: int | None = None,
     ):
         self.keys, self.values = checks.as_pairs(keys, values)
         self.similarity = checks.instance("similarity", similarity, AbstractSimilarity)
         hint = " (say eam.LogSumExp(beta))"
         self.separation = checks.instance("separation", separation, AbstractSeparation, hint)
+        if capacity is not None:
+            K = self.keys.shape[0]
+            rows = room_for(max(K, checks.count("capacity", capacity)))
+            self.keys, self.values = padded(self.keys, rows), padded(self.values, rows)
+            self.num_pairs = jnp.asarray(K, jnp.int32)
 
     def __check_init__(self):
         checks.as_pairs(self.keys, self.values)
+        if self.num_pairs is not None:
+            check_reads_padded(self.separation)
+
+    @property
+    def capacity(self) -> int:
+        """How many pairs there is room for; without a capacity of its own, how many there are."""
+        return self.keys.shape[0]
 
     def __call__(self, query: ArrayLike) -> Float[Array, " Dv"]:
         """The value (Dv,) read for one query (Dk,); raises `ValueError` for another shape."""
@@ -62,26 +84,45 @@ class KeyValueMemory(eqx.Module):
 
     def tables(self) -> tuple[Table, ...]:
         """The keys and values, for `energyam.nearest`."""
-        return (Table(self.keys, self.similarity, self.values),)
+        return (Table(self.keys, self.similarity, self.values, self.num_pairs),)
 
     def with_pairs(self, keys: ArrayLike, values: ArrayLike) -> "KeyValueMemory":
         """The same memory with more pairs, keys (n, Dk) and values (n, Dv), after those there.
 
-        Each number of pairs compiles its own read; `PaddedKeyValueMemory` does not. Raises `ValueError` for
-        what the construction refuses, and another Dk or Dv.
+        Raises `ValueError` for what the construction refuses, another Dk or Dv, and with a capacity inside
+        `jit`, where it is not known whether there is room.
         """
         more = more_pairs(self, keys, values)
-        both = [jnp.concatenate(rows) for rows in zip((self.keys, self.values), more, strict=True)]
-        return eqx.tree_at(lambda m: (m.keys, m.values), self, both)
+        if self.num_pairs is None:
+            both = [jnp.concatenate(rows) for rows in zip((self.keys, self.values), more, strict=True)]
+            return eqx.tree_at(lambda m: (m.keys, m.values), self, both)
+        number = self._known_number() + len(more[0])
+        room = max(self.capacity, room_for(number))
+        old = padded(self.keys, room), padded(self.values, room)
+        start = self.num_pairs
+        both = [lax.dynamic_update_slice_in_dim(a, b, start, 0) for a, b in zip(old, more, strict=True)]
+        return self._replaced(both, number)
 
     def without(self, indices: Indices) -> "KeyValueMemory":
         """The same memory without the pairs of these indices, one or several, from 0 to K − 1.
 
-        Raises `ValueError` for others, for traced ones, and if no pair is left.
+        The capacity stays. Raises `ValueError` for others, for traced ones, and if no pair is left.
         """
-        kept = kept_rows(indices, self.keys.shape[0])
-        rows = checks.in_memory(self.keys)[kept], checks.in_memory(self.values)[kept]
-        return eqx.tree_at(lambda m: (m.keys, m.values), self, rows)
+        rows = checks.in_memory(self.keys), checks.in_memory(self.values)
+        if self.num_pairs is None:
+            kept = kept_rows(indices, self.keys.shape[0])
+            return eqx.tree_at(lambda m: (m.keys, m.values), self, [array[kept] for array in rows])
+        kept = kept_rows(indices, self._known_number())
+        return self._replaced([moved_up(array, kept) for array in rows], len(kept))
+
+    def _known_number(self) -> int:
+        if not checks.is_known(self.num_pairs):
+            raise ValueError("num_pairs must be known to write or forget; got a traced one (don't jit this)")
+        return int(self.num_pairs)  # type: ignore[arg-type]
+
+    def _replaced(self, rows, num_pairs):
+        new = *rows, jnp.asarray(num_pairs, jnp.int32)
+        return eqx.tree_at(lambda m: (m.keys, m.values, m.num_pairs), self, new)
 
 
 @shown()
@@ -141,4 +182,6 @@ def more_pairs(memory: Any, keys: ArrayLike, values: ArrayLike) -> list[Float[Ar
 
 @eqx.filter_jit
 def _read(memory, query):
+    if memory.num_pairs is not None:
+        return read_padded(memory, query)
     return read_pairs(memory.separation, memory.keys, memory.values, query, similarity=memory.similarity)[1]

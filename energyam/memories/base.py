@@ -180,7 +180,8 @@ class AbstractDenseAM(AbstractMemory):
         """The same memory with more patterns (n, D), after those there and in their dtype.
 
         Each number of patterns compiles its own recall (for a memory that grows at every write, see
-        `PaddedKeyValueMemory`). Raises `ValueError` for patterns that the construction refuses, or another D.
+        a `KeyValueMemory` with a capacity). Raises `ValueError` for patterns that the construction refuses,
+        or another D.
         """
         own, more = checks.in_memory(self.patterns), self._checked(patterns)
         more = as_wide("patterns", more, self.num_neurons, self.patterns.dtype)

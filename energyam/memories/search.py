@@ -87,7 +87,7 @@ def nearest(
     target = checks.number("recall_target", recall_target, 0, 1)
     if target == 0:
         raise ValueError(f"recall_target must be above 0; got {recall_target}")
-    return _nearest(memory, queries, k, target if checks.flag("approximate", approximate) else None)
+    return _nearest(tables, queries, k, target if checks.flag("approximate", approximate) else None)
 
 
 def nearest_in(
@@ -125,8 +125,8 @@ def _best_of(table, query, k, recall):
 
 
 @eqx.filter_jit
-def _nearest(memory, queries, k, recall):
+def _nearest(tables, queries, k, recall):
     flat = queries.reshape(-1, queries.shape[-1])
     flat = flat.astype(jnp.promote_types(flat.dtype, jnp.result_type(float)))
-    found = jax.vmap(lambda query: nearest_in(memory.tables(), query, k, recall))(flat)
+    found = jax.vmap(lambda query: nearest_in(tables, query, k, recall))(flat)
     return jax.tree.map(lambda rows: rows.reshape(*queries.shape[:-1], *rows.shape[1:]), found)

@@ -15,6 +15,6 @@ ROWS = [
     *key_rows(lambda v: eam.evaluation.sample_exactly(SOFT, 2, key=v)),
     *[(lambda v, rule=rule: rule(1.0, v), "order", NAME) for rule in (eam.HeatBath, eam.Metropolis)],
     *[(rule, "step_size", [-1.0, "3"]) for rule in (eam.Langevin, eam.DiscreteLangevin)],
-    (lambda v: eam.PaddedKeyValueMemory(REAL, X, v, 8), "separation", [eam.Quadratic, None, 0]),
-    (lambda v: eam.PaddedKeyValueMemory(REAL, X, eam.Quadratic(), v), "capacity", WHOLE),
+    (lambda v: eam.KeyValueMemory(REAL, X, v, capacity=8), "separation", [eam.Quadratic, None, 0]),
+    (lambda v: eam.KeyValueMemory(REAL, X, eam.Quadratic(), capacity=v), "capacity", WHOLE),
 ]
