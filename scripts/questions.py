@@ -1,4 +1,4 @@
-"""Thirty questions that people type into the site's search, and the page that answers each.
+"""Some thirty questions that people type into the site's search, and the page that answers each.
 
 The build asks its own search index, and warns of a question whose page is not among the first three hits.
 """
@@ -40,6 +40,9 @@ QUESTIONS = {
     "recall converged but wrong pattern": "how/troubleshoot/",
     "CSV table of my data": "how/your-data/",
     "compare memories": "how/compare/",
+    "delta rule": "how/learn-while-reading/",
+    "DeltaNet": "how/learn-while-reading/",
+    "Titans": "how/learn-while-reading/",
     "sweep a parameter": "how/sweep/",
     "open a tutorial in Colab": "notebooks/",
 }

@@ -194,6 +194,7 @@ ONE_CALL = {
     "nn.EnergyTransformer": dict(num_tokens=4, patch_size=3, num_heads=2, num_patterns=4, num_steps=1),
     "nn.FastWeightsCell": dict(input_size=2, hidden_size=3),
     "nn.FastWeightsRNN": dict(cell=lambda: nn.FastWeightsCell(2, 3, key=KEY), output_size=2),
+    "nn.FastWeightLayer": dict(size=4),
     "nn.LSTMRNN": dict(input_size=2, hidden_size=3, output_size=2),
     "nn.FewShotClassifier": dict(embed=jnp.ravel, read=nn.DotRead()),
     "nn.SettledRead": dict(read=nn.DotRead()),

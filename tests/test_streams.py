@@ -54,13 +54,15 @@ def test_a_stream_is_the_recurrence(rule, chunk):
 
 @pytest.mark.parametrize("rule", RULES)
 def test_slopes_of_chunks_are_those_of_the_recurrence(rule):
-    """Of starts, keys, values, queries, rates and decays, one of which is 0; and of a batch by `vmap`."""
+    """Of starts, keys, values, queries, rates and decays above 0; and of a batch by `vmap`."""
 
     def loss(chunk, start, rows, gates):
         found = stream(start, *rows, rule, chunk=chunk, **gates)
         return jnp.sum(found.reads**3) + jnp.sum(found.memory**2)
 
-    given = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), (START, ROWS, GATES))
+    given = jax.tree.map(
+        lambda a: jnp.asarray(a, jnp.float32), (START, ROWS, GATES | {"decay": GATES["decay"] + 0.05})
+    )
     slope = lambda chunk: jax.jit(jax.grad(lambda given: loss(chunk, *given)))(given)  # noqa: E731
     jax.tree.map(lambda a, b: assert_allclose(a, b, atol=3e-4), slope(None), slope(5))
     batch = jax.tree.map(lambda a: jnp.stack([a, 0.5 * a]), given)

@@ -169,6 +169,12 @@ SCHLAG = Source(
     "ICML, arXiv:2102.11174",
     2021,
 )
+SCHLAG = Source(
+    "Schlag, Irie & Schmidhuber",
+    "Linear transformers are secretly fast weight programmers",
+    "ICML, arXiv:2102.11174",
+    2021,
+)
 STORKEY = Source(
     "Storkey",
     "Increasing the capacity of a Hopfield network without sacrificing functionality",

@@ -140,13 +140,14 @@ def _decays(decay, like):
 
         kept_t = Π_{j ≤ t} α_j,    since_ti = Π_{i < j ≤ t} α_j    for i ≤ t, and 0 for i > t
 
-    As products, and not as differences of logarithms: a decay of 0 and its gradient are exact.
+    Products as sums of logarithms, each summed for itself by one matrix product, so that none is a
+    difference of large numbers. A decay of 0 counts as the least number above it.
     """
     decay = jnp.ones(like.shape[:2], like.dtype) if decay is None else decay
-    lower = jnp.tril(jnp.ones((like.shape[1], like.shape[1]), bool))[None]
-    strictly = jnp.tril(lower, -1)
-    since = jnp.cumprod(jnp.where(strictly, decay[..., None], 1), axis=1)
-    return jnp.cumprod(decay, axis=1), jnp.where(lower, since, 0)
+    logs = jnp.log(jnp.maximum(decay, jnp.finfo(decay.dtype).tiny))
+    lower = jnp.tril(jnp.ones((like.shape[1], like.shape[1]), like.dtype))[None]
+    since = jnp.exp(dot(lower, jnp.tril(jnp.broadcast_to(logs[..., None], (*logs.shape, logs.shape[1])), -1)))
+    return jnp.exp(dot(logs, lower[0].T)), lower * since
 
 
 def _solved(keys, values, rate, kept, since):

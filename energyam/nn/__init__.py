@@ -9,6 +9,7 @@ from energyam.nn.energy_transformer import Descent as Descent, EnergyTransformer
 from energyam.nn.energy_transformer import MaskedCompletion as MaskedCompletion, as_patches as as_patches
 from energyam.nn.episodes import Accuracy as Accuracy, EpisodeLoss as EpisodeLoss
 from energyam.nn.episodes import episode_accuracy as episode_accuracy
+from energyam.nn.fast_weight_layer import FastWeightLayer as FastWeightLayer
 from energyam.nn.fast_weights import FastWeightsCell as FastWeightsCell, FastWeightsRNN as FastWeightsRNN
 from energyam.nn.fast_weights import LSTMRNN as LSTMRNN
 from energyam.nn.few_shot import ConvEmbedding as ConvEmbedding, FewShotClassifier as FewShotClassifier
