@@ -138,6 +138,7 @@ _LAZY = (
     "nn",
     "plotting",
     "sharding",
+    "sklearn",
     "theory",
 )
 

@@ -18,7 +18,7 @@ import energyam
 ROOT = pathlib.Path(__file__).parents[1]
 SPACES = (
     *("datasets", "evaluation", "hypercube", "ising", "learning", "lm", "nn", "plotting", "sharding"),
-    *("synapses", "theory"),
+    *("sklearn", "synapses", "theory"),
 )
 MOST_ROWS, MOST_LETTERS = 25, 60  # of a table on the page of benchmarks, and of a text in it
 

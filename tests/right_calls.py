@@ -250,6 +250,7 @@ MADE_FOR_USERS = {
     "States": "a rule",
     "LanguageModel": "lm.load",
     "MemoryStore": "lm.remember",
+    "MemoryClassifier": "nobody: its arguments are checked by `fit`, as scikit-learn wants it",
 }
 
 

@@ -23,7 +23,7 @@ FLOORS = (
     ("memories", "theory", "saving"),
     ("dynamics", "sharding", "lm", "store"),
     ("outcomes", "partition"),
-    ("evaluation", "ising", "nn", "plotting"),
+    ("evaluation", "ising", "nn", "plotting", "sklearn"),
     ("__init__",),
     ("pictures",),
     ("cli",),
@@ -33,6 +33,7 @@ FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
 # What classes outside energyam may be inherited from.
 OUTSIDE = {"Module", "NamedTuple", "Protocol", "ValueError", "StrEnum", "Figure"}
+OUTSIDE |= {"BaseEstimator", "ClassifierMixin"}  # of scikit-learn
 
 # Parameters that may be anything, and why.
 ANYTHING = {
