@@ -12,8 +12,6 @@ import scipy.sparse
 from zoo import all_states
 
 import energyam as eam
-from energyam.flips.abstract import AbstractFlips
-from energyam.ising.shifted import ShiftedFlips
 
 EDGES = {("a", "b"): 3.0, ("b", ("c", 1)): -1.0, ("a", ("c", 1)): 2.0, (("c", 1), 7): 0.5}
 
@@ -156,17 +154,15 @@ def test_a_problem_serves_as_a_memory_and_its_energies_include_the_offset():
     )
     assert result.converged.all() and (result.energies[:, -1] == -9).all()
     assert eam.is_local_minimum(problem, result.state).all()
+    ring = np.diag(np.ones(299), 1) + np.diag(np.ones(299), -1)
+    for one in (problem, eam.ising.max_cut(ring)):  # dense, and as edges
+        x = jnp.where(jnp.arange(one.num_neurons) % 3 == 0, 1.0, -1.0)
+        assert one.flips().energy(one.flips().start(x), x) == one.energy(x) == one.value(x)
     assert problem.num_neurons == 6 and (problem.field(jnp.ones(6)) == -2.5).all()
     first = jax.tree.map(lambda leaf: leaf, problem)
     assert first.labels == problem.labels and eqx.tree_equal(first.memory, problem.memory)
     with pytest.raises(AttributeError):
         problem.patterns  # noqa: B018
-
-
-def test_flips_with_an_offset_hand_on_all_that_flips_may_offer():
-    public = {name: value for name, value in vars(AbstractFlips).items() if not name.startswith("_")}
-    offered = {name for name, value in public.items() if callable(value)}
-    assert {"colours", "start"} <= offered <= {*vars(ShiftedFlips)}
 
 
 def test_values_are_those_of_the_same_sums_under_vmap():

@@ -27,12 +27,13 @@ class CouplingFlips(AbstractFlips):
     bias: Float[Array, " D"]
     own: Float[Array, " D"]
     errors: Float[Array, " D"]
+    constant: Float[Array, ""]  # which every energy has beside the rest
 
     def start(self, state: Float[Array, " D"]) -> Float[Array, " D"]:
         return dot(state, self.weights) + self.bias
 
     def energy(self, kept: Float[Array, " D"], state: Float[Array, " D"]) -> Float[Array, ""]:
-        return -0.5 * dot(state, kept + self.bias)
+        return self.constant - 0.5 * dot(state, kept + self.bias)
 
     def change(self, kept: Float[Array, " D"], state: Vector, i: Entries, step: Vector) -> Change:
         at = self._at(i)
@@ -43,7 +44,7 @@ class CouplingFlips(AbstractFlips):
         return kept + dot(step, self.weights[self._at(i)])
 
     def block(self, neurons: Int[Array, " b"]) -> "CouplingFlips":
-        return CouplingFlips(self.weights, neurons, self.bias, self.own, self.errors)
+        return CouplingFlips(self.weights, neurons, self.bias, self.own, self.errors, self.constant)
 
     def changes(self, kept: Float[Array, " D"]) -> Callable[[Array, Array | None], Change]:
         at = slice(None) if self.neurons is None else self.neurons
@@ -75,7 +76,8 @@ def coupling_flips(weights: Float[Array, "D D"], bias: Float[Array, " D"] | None
     sizes = jnp.sum(jnp.abs(weights), axis=1, dtype=dtype) + jnp.abs(bias)
     each = jnp.arange(weights.shape[0])
     own = weights[each, each].astype(dtype)
-    return CouplingFlips(weights, None, bias, own, _ROUNDINGS * jnp.finfo(dtype).eps * sizes)
+    errors = _ROUNDINGS * jnp.finfo(dtype).eps * sizes
+    return CouplingFlips(weights, None, bias, own, errors, jnp.zeros((), dtype))
 
 
 @jax.custom_batching.custom_vmap

@@ -37,11 +37,12 @@ class SparseFlips(AbstractFlips):
     errors: Float[Array, "m n"]
     bias: Float[Array, " D"]
     size: Float[Array, ""]  # of a typical field
+    constant: Float[Array, ""]  # which every energy has beside the rest
     values: tuple[float, float] = eqx.field(static=True)
     coloured = True
 
     def start(self, state: Float[Array, " D"]) -> Float[Array, ""]:
-        return _together(_energies)(self, state[None])[0, 0]
+        return self.constant + _together(_energies)(self, state[None])[0, 0]
 
     def energy(self, kept: Float[Array, ""], state: Float[Array, " D"]) -> Float[Array, ""]:
         return kept
@@ -117,7 +118,8 @@ def sparse_flips(
     size = scale * jnp.sqrt(2 * jnp.sum((weights / scale) ** 2) / D + jnp.mean((bias / scale) ** 2))
     places = jnp.zeros_like(order).at[order].set(jnp.arange(D, dtype=order.dtype))
     base = own + low * in_blocks(pulls)
-    return SparseFlips(colouring, places, (high - low) * pulls, base, errors, bias, size, (low, high))
+    pulls, none = (high - low) * pulls, jnp.zeros((), dtype)
+    return SparseFlips(colouring, places, pulls, base, errors, bias, size, none, (low, high))
 
 
 class _Words(NamedTuple):

@@ -38,9 +38,10 @@ def equals(
     summed, or {label: a} for a weighted sum; `value`: a number; `penalty`: above 0, in units of the energy.
     Raises `ValueError` for others, and for labels that the problem doesn't have.
     """
-    weights = _weights(problem, labels)
-    value = checks.number("value", value)
-    return _added(problem, weights, value, _penalty(penalty), Constraint("", weights, value, value))
+    weights, value = _weights(problem, labels), checks.number("value", value)
+    return _squared(
+        problem, weights, value, penalty, Constraint(_name(weights, value), weights, value, value)
+    )
 
 
 def at_most(
@@ -55,84 +56,56 @@ def at_most(
     units, such as thousands: the penalty grows with the square of what is too much. Raises `ValueError` for
     others.
     """
-    weights, penalty, most = _weights(problem, labels), _penalty(penalty), checks.count("count", count)
+    weights, most = _weights(problem, labels), checks.count("count", count)
     for label, a in weights.items():
         if a < 0 or a != round(a):
             raise ValueError(f"labels must have whole weights of at least 0; got {a:g} for {label!r}")
-    rule = Constraint("", weights, 0, most)
-    if most >= sum(weights.values()):
-        return _noted(problem, rule)
-    if most == 1 and set(weights.values()) == {1.0}:
-        index = np.array([k for k, label in enumerate(problem.labels) if label in weights])
-        pairs = index[np.stack(np.triu_indices(len(index), 1), axis=1)]
-        energy = Coefficients(np.zeros(len(problem.labels)), pairs, np.full(len(pairs), penalty))
-        return _noted(_plus(problem, energy), rule)
-    slack, rest = dict[Hashable, float](), most
+    rule = Constraint(_name(weights, most, "at most"), weights, 0, most)
+    if most == 1 and set(weights.values()) == {1.0}:  # Σ_{i<j} z_i z_j = ½ (Σ z_i − ½)² − ⅛
+        return _squared(problem, weights, 0.5, penalty, rule, share=0.5, lowest=0.125)
+    slack, rest = dict[Hashable, float](), most if most < sum(weights.values()) else 0
     while rest:  # 1, 2, 4, …, and what is left, so that every number up to `count` is a sum of them
         worth = min(2 ** len(slack), rest)
         slack[Slack(len(problem.constraints), len(slack))] = float(worth)
         rest -= worth
-    wider = Problem(
-        problem.given.plus(_nothing(len(problem.labels) + len(slack))),
-        (*problem.labels, *slack),
-        problem.vartype,
-        problem.neurons,
-        problem.constraints,
-    )
-    return _added(wider, weights | slack, most, penalty, rule)
+    # Where nothing can be too much, the rule is noted, and costs nothing.
+    return _squared(problem, weights, most, penalty, rule, slack, share=1.0 if slack else 0.0)
 
 
-def _added(problem, weights, value, penalty, rule):
-    """With penalty · (Σ a_i z_i − value)² added."""
-    index = {label: k for k, label in enumerate(problem.labels)}
-    at, a = np.array([index[label] for label in weights], np.int64), np.array(list(weights.values()), float)
-    linear = np.zeros(len(problem.labels))
-    linear[at] = penalty * a * (a - 2 * value)
-    i, j = np.triu_indices(len(at), 1)
-    pairs = merge(np.stack([at[i], at[j]], axis=1), 2 * penalty * a[i] * a[j], len(linear))
-    return _noted(_plus(problem, Coefficients(linear, *pairs, penalty * value**2)), rule)
-
-
-def _plus(problem, energy):
-    """With an energy of bits added."""
+def _squared(problem, weights, value, penalty, rule, slack=(), share=1.0, lowest=0.0):
+    """With penalty · (share · (Σ a_i z_i + slack − value)² − lowest) added, which is at least 0."""
+    checks.positive("penalty", penalty)
+    penalty, labels = checks.number("penalty", penalty), problem.labels
+    labels = (*labels, *slack) if slack else labels
+    index = {label: k for k, label in enumerate(labels)}
+    weights = {**weights, **dict(slack)}
+    at, a = np.array([index[label] for label in weights]), np.array(list(weights.values()), float)
+    linear, (i, j), each = np.zeros(len(labels)), np.triu_indices(len(at), 1), share * penalty
+    linear[at] = each * a * (a - 2 * value)
+    pairs = merge(np.stack([at[i], at[j]], axis=1), 2 * each * a[i] * a[j], len(linear))
+    energy = Coefficients(linear, *pairs, each * value**2 - penalty * lowest)
     energy = energy if problem.vartype == "BINARY" else energy.substituted(0.5, 0.5)
-    given = problem.given.plus(energy)
-    return Problem(given, problem.labels, problem.vartype, problem.neurons, problem.constraints)
+    given, rules = problem.given.plus(energy) if share else problem.given, (*problem.constraints, rule)
+    return Problem(given, labels, problem.vartype, problem.neurons, rules)
 
 
-def _noted(problem, rule):
-    rules = (*problem.constraints, rule._replace(name=_name(rule)))
-    return Problem(problem.given, problem.labels, problem.vartype, problem.neurons, rules)
-
-
-def _name(rule):
-    few = ", ".join(map(str, list(rule.weights)[:4])) + (", …" if len(rule.weights) > 4 else "")
-    if rule.low != rule.high:
-        return f"at most {rule.high:g} of {few}"
-    plain = set(rule.weights.values()) <= {1.0}
-    return f"exactly {rule.low:g} of {few}" if plain else f"a sum of {rule.low:g} over {few}"
+def _name(weights, value, kind="exactly"):
+    few = ", ".join(map(str, list(weights)[:4])) + (", …" if len(weights) > 4 else "")
+    plain = kind != "exactly" or set(weights.values()) <= {1.0}
+    return f"{kind} {value:g} of {few}" if plain else f"a sum of {value:g} over {few}"
 
 
 def _weights(problem, labels):
     checks.instance("problem", problem, Problem, " (say eam.ising.from_qubo(Q))")
     if isinstance(labels, str) or not isinstance(labels, Mapping | Sequence | range | set | frozenset):
         raise ValueError(f"labels must be those of several variables; got {labels!r:.80}")
-    weights = {label: 1.0 for label in labels}
+    known = problem.labels if isinstance(problem.labels, range) else set(problem.labels)
+    weights = dict.fromkeys(labels, 1.0)
     if isinstance(labels, Mapping):
         weights = {label: checks.number(f"labels[{label!r}]", a) for label, a in labels.items()}
-    known = set(problem.labels) if not isinstance(problem.labels, range) else problem.labels
     for label in weights:
         if label not in known:
             raise ValueError(f"labels must be of the problem; it has no variable {label!r}")
     if not weights or len(weights) != len(labels):
         raise ValueError(f"labels must be of different variables, at least one; got {labels!r:.80}")
     return weights
-
-
-def _penalty(penalty):
-    checks.positive("penalty", penalty)
-    return checks.number("penalty", penalty)
-
-
-def _nothing(D):
-    return Coefficients(np.zeros(D), np.zeros((0, 2), np.int64), np.zeros(0))

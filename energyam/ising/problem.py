@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +12,6 @@ from jaxtyping import Array, ArrayLike, Float
 
 from energyam import checks
 from energyam.ising.coefficients import Coefficients
-from energyam.ising.shifted import ShiftedFlips
 from energyam.ising.terms import Labels
 from energyam.memories.hopfield import HopfieldNetwork
 from energyam.memories.neurons import AbstractNeurons, Binary, ZeroOne
@@ -168,7 +168,7 @@ class Problem:
         """How single moves change the energy, with the offset."""
         memory, offset = self._parts
         flips = memory.flips(exact)
-        return None if flips is None else ShiftedFlips(flips, offset)
+        return flips and eqx.tree_at(lambda f: f.constant, flips, offset.astype(flips.constant.dtype))
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
