@@ -159,6 +159,24 @@ def test_streams_of_other_memories_are_their_writes(getkey):
     assert (learning.write(memory, addresses, words).counters == one_by_one.counters).all()
 
 
+def test_every_memory_is_written_by_one_verb(getkey):
+    X, more = jnp.split(eam.datasets.random_patterns(6, 16, key=getkey()), 2)
+    both = jnp.concatenate([X, more])
+    assert (learning.write(eam.CHN(X), more).patterns == both).all()
+    pairs = eam.KeyValueMemory(X, X, eam.LogSumExp(1.0)).write(more, -more)
+    assert (pairs.keys == both).all() and (pairs.values[3:] == -more).all()
+    network = eam.HopfieldNetwork(jnp.zeros((16, 16)))
+    assert_allclose(learning.write(network, both).weights, eam.storkey(both), atol=1e-6)
+    assert_allclose(network.write(both, step=hebbian_step).weights, eam.hebbian(both), atol=1e-6)
+    ring = jnp.roll(jnp.eye(6), 1, axis=1)
+    weights = eam.SequenceNetwork(jnp.zeros((16, 16))).write(both, jnp.roll(both, -1, axis=0)).weights
+    assert_allclose(weights, learning.transition_weights(both, ring), atol=1e-6)
+    late = eam.SequenceNetwork(weights, jnp.zeros((16, 16)), 2).write(both, jnp.roll(both, -1, axis=0))
+    assert_allclose(late.delayed_weights, weights, atol=1e-6)
+    longer = eam.DenseSequence(X, eam.LogSumExp(1.0)).write(more, X)
+    assert_allclose(longer.drive(more[1].astype(float), more[1].astype(float)), X[1], atol=1e-3)
+
+
 def test_chunks_launch_few_kernels():
     """At 512 pairs: eight turns of a chunk of 64 in place of 512 small steps."""
     keys, values = jr.normal(jr.key(0), (2, 512, 16)) / 4
@@ -185,6 +203,15 @@ WRONG = {
     r"values must be \(T, 4\)": lambda: learning.write(START, KEYS, KEYS, step=delta_step),
     "keys .* and values .* must agree": lambda: learning.write(START, KEYS, VALUES[1:], step=delta_step),
     "step must be given": lambda: learning.write(START, KEYS, VALUES),
+    "weights must be symmetric": lambda: eam.HopfieldNetwork(np.zeros((5, 5))).write(
+        KEYS, step=delta_step, rate=0.5
+    ),
+    "step must return a memory of the same shapes": lambda: learning.write(
+        START, KEYS, VALUES, step=lambda W, k, v: jnp.concatenate([W, W])
+    ),
+    r"values must be \(3, 16\)": lambda: eam.DenseSequence(np.ones((2, 16)), eam.LogSumExp(1.0)).write(
+        np.ones((3, 16)), np.ones((2, 16))
+    ),
     "value must be None": lambda: learning.storkey_step(np.eye(5), KEYS[0], KEYS[0]),
     "network must be": lambda: learning.GradientMemory(3.0),
     r"value must be \(4,\)": lambda: gradient_step(

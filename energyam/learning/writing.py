@@ -120,7 +120,14 @@ def scan_memory(one: Callable[..., Any], memory: Any, rows: PyTree[Array]) -> tu
 
     def turn(arrays, row):
         memory, read = one(eqx.combine(arrays, fixed), row)
-        return eqx.filter(memory, eqx.is_array), read
+        after = eqx.filter(memory, eqx.is_array)
+        if _shapes(after) != _shapes(arrays):
+            raise ValueError(f"step must return a memory of the same shapes; got {_shapes(after)}"[:300])
+        return after, read
 
     arrays, reads = jax.lax.scan(turn, arrays, rows)
     return eqx.combine(arrays, fixed), reads
+
+
+def _shapes(arrays):
+    return [(leaf.shape, leaf.dtype.name) for leaf in jax.tree.leaves(arrays)]

@@ -103,6 +103,10 @@ class KeyValueMemory(eqx.Module):
         both = [lax.dynamic_update_slice_in_dim(a, b, start, 0) for a, b in zip(old, more, strict=True)]
         return self._replaced(both, number)
 
+    def write(self, keys: ArrayLike, values: ArrayLike) -> "KeyValueMemory":
+        """The same as `with_pairs`: every memory that can be written has a `write`."""
+        return self.with_pairs(keys, values)
+
     def without(self, indices: Indices) -> "KeyValueMemory":
         """The same memory without the pairs of these indices, one or several, from 0 to K − 1.
 

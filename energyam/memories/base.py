@@ -187,6 +187,10 @@ class AbstractDenseAM(AbstractMemory):
         more = as_wide("patterns", more, self.num_neurons, self.patterns.dtype)
         return eqx.tree_at(lambda m: m.patterns, self, jnp.concatenate([own, more]))
 
+    def write(self: Memory, patterns: ArrayLike) -> Memory:
+        """The same as `with_patterns`: every memory that can be written has a `write`."""
+        return self.with_patterns(patterns)
+
     def without(self: Memory, indices: Indices) -> Memory:
         """The same memory without the patterns of these indices, one or several, from 0 to K − 1.
 

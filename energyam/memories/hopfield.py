@@ -1,5 +1,8 @@
 """The Hopfield network of weights: E(x) = −½ xᵀWx − bᵀx."""
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
@@ -7,6 +10,8 @@ from jaxtyping import Array, Float
 
 from energyam import checks
 from energyam.flips.couplings import CouplingFlips, coupling_flips
+from energyam.learning import storkey_step, write
+from energyam.learning.steps import hollow
 from energyam.linalg import dot
 from energyam.memories.base import AbstractMemory, Pull
 from energyam.memories.neurons import AbstractNeurons, Binary, cost_nothing
@@ -63,6 +68,17 @@ class HopfieldNetwork(AbstractMemory):
     @property
     def num_neurons(self) -> int:
         return self.weights.shape[0]
+
+    def write(
+        self, patterns: ArrayLike, *, step: Callable[..., Any] = storkey_step, **options: ArrayLike
+    ) -> "HopfieldNetwork":
+        """The network after patterns (K, D) were written into its weights one by one, without a diagonal.
+
+        `step`: `learning.storkey_step` unless given, or another that leaves the weights symmetric; `options`:
+        what it takes by name. Raises `ValueError` as `learning.write` does, and for weights not symmetric.
+        """
+        weights = write(self.weights, patterns, step=step, **options)
+        return HopfieldNetwork(hollow(weights), self.bias, self.neurons)
 
     def pull(self, state: Float[Array, " D"]) -> Pull:
         drive, bias = dot(state, self.weights), 0 if self.bias is None else self.bias.astype(state.dtype)

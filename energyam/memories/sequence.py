@@ -1,14 +1,19 @@
 """Networks whose states follow one another. What drives them is not symmetric, so they have no energy."""
 
 import abc
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Num, Shaped
 
 from energyam import checks
+from energyam.learning import hebbian_step, write
 from energyam.learning.matrices import as_transitions
+from energyam.learning.steps import hollow
 from energyam.linalg import dot
 from energyam.memories.neurons import Binary
 from energyam.memories.reads import read_pairs
@@ -91,6 +96,25 @@ class SequenceNetwork(AbstractSequence):
         elif delay:
             raise ValueError(f"delayed_weights must be given for a delay of {delay}; got None")
 
+    def write(
+        self,
+        keys: ArrayLike,
+        values: ArrayLike,
+        *,
+        step: Callable[..., Any] = hebbian_step,
+        **options: ArrayLike,
+    ) -> "SequenceNetwork":
+        """The network after transitions from keys (K, D) to values (K, D) were written one by one.
+
+        They go into the delayed weights where there are any. `step`: `learning.delta_step` and the like;
+        `options`: what it takes by name. Raises `ValueError` as `learning.write` does.
+        """
+        if self.delayed_weights is None:
+            weights = write(self.weights, keys, values, step=step, **options)
+            return SequenceNetwork(hollow(weights), None, self.delay)
+        weights = write(self.delayed_weights, keys, values, step=step, **options)
+        return SequenceNetwork(self.weights, hollow(weights), self.delay)
+
     @property
     def width(self) -> int:
         return self.weights.shape[0]
@@ -155,6 +179,17 @@ class DenseSequence(AbstractSequence):
         _, push = read_pairs(self.separation, self.patterns, self.followers, past)
         _, pull = read_pairs(self.separation, self.patterns, self.patterns, present)
         return push + self.stay * pull
+
+    def write(self, keys: ArrayLike, values: ArrayLike) -> "DenseSequence":
+        """The memory with more patterns, the keys (n, D), followed by the values (n, D), behind those there.
+
+        Raises `ValueError` for entries that are not ±1, and for other shapes.
+        """
+        dims = f"{np.shape(keys)[0] if np.ndim(keys) == 2 else 'n'} {self.width}"
+        new = [self.neurons.check(name, x, dims) for name, x in (("keys", keys), ("values", values))]
+        old = self.patterns, self.followers
+        both = [jnp.concatenate([a, b.astype(a.dtype)]) for a, b in zip(old, new, strict=True)]
+        return eqx.tree_at(lambda m: (m.patterns, m.followers), self, both)
 
     def tables(self) -> tuple[Table, ...]:
         """The patterns, with those that follow them as values, for `energyam.nearest`."""
