@@ -19,6 +19,11 @@ def effective_sample_size(values: ArrayLike) -> float:
 
     Geyer, Statistical Science 7 (1992); Vehtari, Gelman, Simpson, Carpenter & Bürkner, Bayesian Analysis 16
     (2021).
+
+        >>> noise = np.random.default_rng(0).normal(size=(4, 100))
+        >>> slow = np.cumsum(noise, axis=1)  # a random walk
+        >>> [eam.evaluation.effective_sample_size(chains) > 100 for chains in (noise, slow)]
+        [True, False]
     """
     chains = _halves(values)
     M, S = chains.shape
@@ -53,6 +58,11 @@ def split_rhat(values: ArrayLike) -> float:
 
     Gelman & Rubin, Statistical Science 7 (1992); Vehtari, Gelman, Simpson, Carpenter & Bürkner, Bayesian
     Analysis 16 (2021).
+
+        >>> noise = np.random.default_rng(0).normal(size=(4, 100))
+        >>> apart = noise + np.arange(4)[:, None]  # chains that have not met
+        >>> [eam.evaluation.split_rhat(chains) < 1.1 for chains in (noise, apart)]
+        [True, False]
     """
     chains = _halves(values)
     folded = np.abs(chains - np.median(chains))

@@ -39,7 +39,12 @@ from energyam.partition import (
 
 
 class Share(NamedTuple):
-    """A share of recalls, with the ends of its 95 % confidence interval; arrays (sizes, noise levels)."""
+    """A share of recalls, with the ends of its 95 % confidence interval; arrays (sizes, noise levels).
+
+    >>> share = eam.evaluation.Share(np.array([[0.9]]), np.array([[0.8]]), np.array([[0.95]]))
+    >>> share.rate - share.low
+    array([[0.1]])
+    """
 
     rate: Float[np.ndarray, "S N"]
     low: Float[np.ndarray, "S N"]
@@ -47,7 +52,13 @@ class Share(NamedTuple):
 
 
 class SuccessCurve(NamedTuple):
-    """How recall fares against the number of patterns and the noise: what `success_curve` measures."""
+    """How recall fares against the number of patterns and the noise: what `success_curve` measures.
+
+    >>> draw = lambda key, K: eam.datasets.random_patterns(K, 32, key=key)
+    >>> curve = eam.evaluation.success_curve(eam.CHN, draw, [1, 16], [0.1], repeats=1, key=jr.key(0))
+    >>> curve.sizes, curve.nearest.rate.shape, curve.outcomes.shape
+    (array([ 1, 16]), (2, 1), (2, 1, 5))
+    """
 
     sizes: Int[np.ndarray, " S"]
     noise: Float[np.ndarray, " N"]
@@ -62,6 +73,9 @@ def log_energies(energies: ArrayLike) -> Float[np.ndarray, "..."]:
     The energies of `PolynomialDenseAM` span hundreds of decades. Where floats can't hold them a memory gives
     them compressed, which is undone here. **Arguments:** `energies` (...): of `memory.energy` or of a
     `Recall`, in their dtype. Raises `ValueError` for what is not real numbers.
+
+        >>> eam.evaluation.log_energies(np.array([-99.0, 0.0, 1e30])).round(2)
+        array([-4.61,  0.  , 69.08])
     """
     array = np.asarray(checks.as_array("energies", energies, "..."))
     if not np.issubdtype(array.dtype, np.floating):
@@ -96,6 +110,11 @@ def success_curve(
     The intervals are Wilson's, for as many independent recalls as the spread between repeats speaks for:
     patterns of one memory fail together. Where all repeats agree, every recall counts. Raises `ValueError`
     for empty `sizes` or `noise`, counts below 1, and noise outside 0 … 1 unless `corrupt` reads it.
+
+        >>> draw = lambda key, K: eam.datasets.random_patterns(K, 32, key=key)
+        >>> curve = eam.evaluation.success_curve(eam.CHN, draw, [1, 16], [0.1], repeats=1, key=jr.key(0))
+        >>> bool(curve.exact.rate[0, 0] == 1), bool(curve.exact.rate[1, 0] < 0.5)  # 32 neurons hold 1, not 16
+        (True, True)
     """
     if not isinstance(sizes, Sequence | np.ndarray) or isinstance(sizes, str | bytes):
         hint = f" (say [{sizes}])" if isinstance(sizes, int | np.integer) else ""

@@ -35,6 +35,9 @@ def hamming_to_cosine(distance: ArrayLike, n: Whole) -> Any:
     """The cosine 1 − 2h/n of two ±1 vectors at Hamming distance h, of any shape.
 
     Raises `ValueError` for a distance outside 0..n, or n below 1.
+
+        >>> eam.hypercube.hamming_to_cosine(np.array([0, 2, 4, 8]), 8)
+        array([ 1. ,  0.5,  0. , -1. ])
     """
     checks.within("distance", distance, 0, checks.count("n", n, most=MAX_REAL))
     return 1 - 2 * _numbers(distance) / n
@@ -44,6 +47,9 @@ def cosine_to_hamming(cosine: ArrayLike, n: Whole) -> Any:
     """The Hamming distance n (1 − c)/2 at cosine c: a real number, not rounded (the inverse of the above).
 
     Raises `ValueError` for a cosine outside −1..1 by more than rounding, or n below 1.
+
+        >>> eam.hypercube.cosine_to_hamming(0.5, 8)
+        np.float64(2.0)
     """
     checks.count("n", n, most=MAX_REAL)
     check_cosine(cosine)
@@ -54,6 +60,9 @@ def fraction_for_radius(n: Whole, radius: Whole) -> float:
     """The fraction Σ_{k ≤ radius} C(n, k) / 2ⁿ of the hypercube within a Hamming distance of a point.
 
     Raises `ValueError` for a radius outside 0..n.
+
+        >>> eam.hypercube.fraction_for_radius(8, 2), 37 / 256
+        (0.1445312499999997, 0.14453125)
     """
     radius = check_radius(n, radius)
     return float(np.exp(log_fractions(n)[radius]))
@@ -64,6 +73,9 @@ def radius_for_fraction(n: Whole, p: Number) -> int:
 
     A fraction that differs from p by rounding alone counts as p, so that this inverts `fraction_for_radius`.
     Raises `ValueError` for p outside (0, 1].
+
+        >>> eam.hypercube.radius_for_fraction(1000, 0.001)  # Kanerva's circles of a thousandth
+        451
     """
     checks.positive("p", p)
     return radius_for_log_fraction(n, math.log(checks.number("p", p, 0, 1)))
@@ -73,6 +85,9 @@ def radius_for_log_fraction(n: Whole, log_p: Number) -> int:
     """`radius_for_fraction` of exp(log_p), for fractions too small for a float.
 
     Raises `ValueError` for a log_p that is not a finite number of at most 0.
+
+        >>> eam.hypercube.radius_for_log_fraction(1000, -500.0)  # e^−500 of the hypercube
+        50
     """
     log_p, rounding = checks.number("log_p", log_p, high=0), 4 * check_dimension(n) * np.finfo(np.float64).eps
     return int(np.searchsorted(log_fractions(n), log_p - rounding))
@@ -82,6 +97,9 @@ def log_fractions(n: Whole) -> np.ndarray:
     """log of the fraction of {±1}ⁿ within each Hamming distance 0..n of a point: float64, (n + 1,).
 
     Raises `ValueError` for n outside 1..10⁷.
+
+        >>> np.exp(eam.hypercube.log_fractions(4)) * 16  # points within each distance
+        array([ 1.,  5., 11., 15., 16.])
     """
     k = np.arange(1, (check_dimension(n) + 1) // 2)
     ratios = k / (n - k + 1)  # C(n, k−1) / C(n, k)
@@ -91,7 +109,11 @@ def log_fractions(n: Whole) -> np.ndarray:
 
 
 def log_binomials(n: Whole) -> np.ndarray:
-    """log C(n, k) for k = 0..n: float64, (n + 1,). Raises `ValueError` for n outside 0..10⁷."""
+    """log C(n, k) for k = 0..n: float64, (n + 1,). Raises `ValueError` for n outside 0..10⁷.
+
+    >>> np.exp(eam.hypercube.log_binomials(4)).round()
+    array([1., 4., 6., 4., 1.])
+    """
     log_factorials = _log_factorials(checks.count("n", n, least=0, most=MAX_DIMENSION))
     return log_factorials[n] - log_factorials - log_factorials[::-1]
 
@@ -108,6 +130,9 @@ def circle_intersection(n: Whole, radius: Whole) -> list[int]:
 
     Kanerva, *Sparse Distributed Memory* (1988), appendix B counts the same points as a difference; this sum
     has no negative term.
+
+        >>> eam.hypercube.circle_intersection(8, 2)  # by distance 0 … 8; 37 = 1 + 8 + 28
+        [37, 16, 16, 6, 6, 0, 0, 0, 0]
     """
     radius = check_radius(n, radius)
     both = sum(math.comb(n, w) for w in range(n - radius, radius + 1))
@@ -121,6 +146,9 @@ def log_circle_intersection(n: Whole, radius: Whole) -> np.ndarray:
 
     The running sum is carried relative to its own last term, so that nothing overflows or cancels: right
     to 1e-11 at n = 10,000. Raises `ValueError` for a radius outside 0..n.
+
+        >>> np.exp(eam.hypercube.log_circle_intersection(8, 2)[:5]).round()
+        array([37., 16., 16.,  6.,  6.])
     """
     radius = check_radius(n, radius)
     logs, log_factorials = np.full(n // 2 + 2, -np.inf), _log_factorials(n)
@@ -149,6 +177,11 @@ def kanerva_circle_intersection(n: Whole, radius: Whole, continuity: Number = 0.
     `ValueError` for a radius outside 0..n/2 and a continuity that is not one finite number.
 
     Kanerva, *Sparse Distributed Memory* (1988), appendix B.
+
+        >>> exact = eam.hypercube.log_circle_intersection(1000, 451) - 1000 * np.log(2)
+        >>> book = eam.hypercube.kanerva_circle_intersection(1000, 451)
+        >>> np.exp(book[:3] - exact[:3]).round(2)  # the book's figures are low
+        array([0.91, 0.93, 0.89])
     """
     if 2 * check_radius(n, radius) > n:
         raise ValueError(f"radius must be at most n/2 = {n / 2:g}; got {radius}")
@@ -175,6 +208,10 @@ def log_weighted_circle_intersection(
     finite number.
 
     Bricken & Pehlevan, "Attention approximates sparse distributed memory", NeurIPS 2021 (their program).
+
+        >>> points = eam.hypercube.circle_intersection(8, 2)[2]
+        >>> np.exp(eam.hypercube.log_weighted_circle_intersection(8, 2, 2)) < points
+        np.True_
     """
     logs, to_x, to_y = _log_agreement_terms(n, check_radius(n, radius), check_radius(n, distance, "distance"))
     rate = checks.number("rate", rate)

@@ -32,6 +32,9 @@ def cap_intersection(n: Whole, radius: ArrayLike, cosine: ArrayLike) -> Any:
 
     The area of Lee & Kim, "Concise formulas for the surface area of the intersection of two hyperspherical
     caps" (2014), as one integral.
+
+        >>> float(eam.hypercube.cap_intersection(3, 1.5, 0.0))  # half-spheres share a quarter
+        0.24999999999999983
     """
     logs = log_cap_intersection(n, radius, cosine)
     return jnp.exp(logs) if isinstance(logs, jax.Array) else np.exp(logs)
@@ -41,6 +44,9 @@ def log_cap_intersection(n: Whole, radius: ArrayLike, cosine: ArrayLike) -> Any:
     """The natural log of `cap_intersection`, −inf where the caps don't meet; same arguments and errors.
 
     Differentiable in `cosine` and `radius`; its slope at cosine 1, infinite in truth, is bounded.
+
+        >>> np.exp(float(eam.hypercube.log_cap_intersection(3, 1.5, 0.0)))
+        np.float64(0.24999999999999983)
     """
     xp, theta, angle, large = _caps(n, radius, cosine)
     inner = _log_small_caps(xp, n, theta, angle)
@@ -54,6 +60,9 @@ def log_cap_integral(n: Whole, radius: ArrayLike, cosine: ArrayLike) -> Any:
     """The natural log of ∫_{−1}^c F(x) dx, the integral of `cap_intersection`; same arguments and errors.
 
     (1/π) ∫_{t/2}^θ (c − cos 2φ) (1 − cos²θ/cos²φ)^{(n−2)/2} dφ, for θ ≤ π/2: one integral again, by parts.
+
+        >>> np.exp(float(eam.hypercube.log_cap_integral(3, 1.5, 1.0))).round(3)  # of F over all cosines
+        np.float64(0.5)
     """
     xp, theta, angle, large = _caps(n, radius, cosine)
     inner = _log_small_caps(xp, n, theta, angle, integrated=True)

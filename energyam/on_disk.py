@@ -54,6 +54,11 @@ class OnDisk(eqx.Module):
     none of these, does not hold rows one after another, is shorter than it says, or has a dtype that JAX does
     not hold (numbers whose highest byte comes first; 64 bits without `jax_enable_x64`). The checksums of
     safetensors files are not looked at.
+
+        >>> np.save("patterns.npy", np.eye(4, dtype=np.float32))
+        >>> memory = eam.ModernHopfield(eam.OnDisk("patterns.npy"), beta=20.0)  # read block by block
+        >>> np.asarray(eam.recall(memory, jnp.array([0.1, 0.8, 0.2, 0.0])).state).round(2)
+        array([0., 1., 0., 0.], dtype=float32)
     """
 
     file: Any = eqx.field(static=True, repr=False)

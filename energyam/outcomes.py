@@ -29,6 +29,9 @@ def cosines(patterns: ArrayLike, state: ArrayLike) -> Float[Array, " K"]:
 
     A cosine m of ±1 vectors means that a share (1 − m) / 2 of the neurons differs. 0 for a vector of
     zeros. Raises `ValueError` for patterns that are not (K, D) and a state that is not (D,).
+
+        >>> eam.evaluation.cosines(jnp.array([[1, 1, 1, 1], [1, 1, 1, -1]]), jnp.array([1, 1, 1, 1]))
+        Array([1. , 0.5], dtype=float32)
     """
     X = checks.as_floats("patterns", patterns, "K D")
     x = checks.as_vector("state", state, X.shape[1])
@@ -39,6 +42,10 @@ def nearest_pattern(patterns: ArrayLike, state: ArrayLike) -> Index:
     """The index of the pattern (K, D) with the largest cosine with a state (D,), the first among equals.
 
     Raises `ValueError` as `cosines` does.
+
+        >>> patterns = jnp.array([[1, 1, 1, 1], [1, 1, -1, -1]])
+        >>> eam.evaluation.nearest_pattern(patterns, jnp.array([-1, 1, -1, -1]))
+        Array(0, dtype=int32)
     """
     return jnp.argmax(cosines(patterns, state))
 
@@ -54,6 +61,10 @@ def outcome(patterns: ArrayLike, state: ArrayLike, target: ArrayLike, tolerance:
     Raises `ValueError` for other shapes, another target, and a tolerance outside 0 … 1.
 
     Amit, Gutfreund & Sompolinsky, Phys. Rev. A 32 (1985), for the mixtures.
+
+        >>> patterns = jnp.array([[1, 1, 1, 1], [1, 1, -1, -1]])
+        >>> eam.evaluation.OUTCOMES[eam.evaluation.outcome(patterns, -patterns[0], target=0)]
+        'inverse'
     """
     checks.fraction("tolerance", tolerance, "")
     m, target = cosines(patterns, state), checks.as_array("target", target, "")
@@ -70,6 +81,11 @@ class Retrieved(eqx.Module):
 
     `index` and `runner_up`: the patterns that weigh most (−1 for the runner-up of a single pattern);
     `weight` and `runner_up_weight`: their shares |w_μ| / Σ |w|; `kind`: an index into `KINDS`.
+
+        >>> memory = eam.ExponentialDenseAM(jnp.array([[1, 1, 1, 1], [1, 1, -1, -1]]), beta=0.5)
+        >>> found = eam.evaluation.retrieved(memory, jnp.array([1, 1, 1, 1]))
+        >>> int(found.index), eam.evaluation.KINDS[found.kind]
+        (0, 'pattern')
     """
 
     index: Index
@@ -96,6 +112,10 @@ def retrieved(memory: AbstractDenseAM, state: ArrayLike, tolerance: ScalarLike =
     from 0 to 1. Raises `ValueError` for a memory without patterns, other shapes, or another tolerance.
 
     Ramsauer et al., ICLR 2021 (metastable states); Amit, Gutfreund & Sompolinsky, Phys. Rev. A 32 (1985).
+
+        >>> memory = eam.ExponentialDenseAM(jnp.array([[1, 1, 1, 1], [1, 1, -1, -1]]), beta=0.5)
+        >>> eam.evaluation.retrieved(memory, jnp.array([1, 1, 1, 1]))  # weights e² : 1
+        Retrieved(pattern=0, weight=0.8808, runner_up=1, runner_up_weight=0.1192, kind=pattern)
     """
     if not isinstance(memory, AbstractDenseAM):
         hint = "(use evaluation.outcome with the patterns that it has learned)"

@@ -28,6 +28,10 @@ def save(path: str | os.PathLike, memory: eqx.Module) -> None:
     Raises `ValueError` for what is not a module, and for a field that a file can't hold, such as a function,
     a schedule, or an array spread over several processes (see `energyam.sharding`); `OSError` where the
     folder is missing or can't be written to, or the disk is full. The old file then stays.
+
+        >>> eam.save("memory.safetensors", eam.CHN(jnp.array([[1, 1, -1, -1]])))
+        >>> eam.load("memory.safetensors")
+        CHN(patterns=[[1, 1, -1, -1]], separation=Quadratic(), neurons=Binary())
     """
     check_target(path)
     if not isinstance(memory, eqx.Module):
@@ -48,6 +52,11 @@ def load(path: str | os.PathLike, classes: Sequence[type] = ()) -> Any:
     by `save`, is of a newer format, has a class that is not known or a field without a default, has JAX's
     arrays of 64 bits where JAX is not set to hold them, or is refused by a converter or the `__check_init__`
     of one of its classes.
+
+        >>> eam.save("network.safetensors", eam.HopfieldNetwork(jnp.ones((2, 2)) - jnp.eye(2)))
+        >>> eam.load("network.safetensors").weights
+        Array([[0., 1.],
+               [1., 0.]], dtype=float32)
     """
     path, users = as_path(path), _by_name(classes)
     with opened_tensors(path) as file:

@@ -11,6 +11,7 @@ import jax.random as jr
 import numpy as np
 import optax
 import pytest
+from example_files import Model
 from single_moves import moving, visited
 from zoo import BINARY, all_states, patterns
 
@@ -90,20 +91,6 @@ def test_couplings_that_rounding_parts_are_symmetric(getkey):
     weights = eam.HopfieldNetwork(W).weights
     np.testing.assert_array_equal(weights, weights.T)
     np.testing.assert_allclose(weights, W, atol=4 * np.finfo(np.float32).eps * np.abs(W).max())
-
-
-class Model:
-    """As much of dimod's BinaryQuadraticModel as is read and written, spins only."""
-
-    def __init__(self, linear, quadratic, offset, vartype):
-        assert vartype == "SPIN"
-        self.vartype = vartype
-        self.linear, self.quadratic, self.offset = linear, quadratic, offset
-        self.variables = list(linear)
-
-    def energy(self, sample):
-        pairs = sum(J * sample[u] * sample[v] for (u, v), J in self.quadratic.items())
-        return pairs + sum(h * sample[v] for v, h in self.linear.items()) + self.offset
 
 
 def test_a_model_of_dimod_has_the_energies_of_its_network(monkeypatch, getkey):

@@ -13,6 +13,9 @@ def bars_and_stripes(side: int) -> Int8[np.ndarray, "N side side"]:
     −log N, the most that is possible. **Arguments:** `side`, from 2 to 12. Raises `ValueError` for others.
 
     MacKay, *Information Theory, Inference, and Learning Algorithms* (2003), section 43.3.
+
+        >>> [picture.ravel().tolist() for picture in eam.datasets.bars_and_stripes(2)][:3]
+        [[1, 1, 1, 1], [-1, -1, 1, 1], [1, 1, -1, -1]]
     """
     side = checks.count("side", side, least=2)
     if side > 12:

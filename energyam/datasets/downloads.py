@@ -111,7 +111,12 @@ def sprites() -> Images:
 
 
 class Digits(NamedTuple):
-    """Pictures of digits (N, 28, 28), 0 for paper to 255 for ink, and which digit each one is (N,)."""
+    """Pictures of digits (N, 28, 28), 0 for paper to 255 for ink, and which digit each one is (N,).
+
+    >>> digits = eam.datasets.Digits(np.zeros((2, 28, 28), np.uint8), np.array([3, 7], np.uint8))
+    >>> digits.binary().shape, digits.labels.tolist()
+    ((2, 28, 28), [3, 7])
+    """
 
     images: UInt8[np.ndarray, "N 28 28"]
     labels: UInt8[np.ndarray, " N"]

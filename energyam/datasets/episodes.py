@@ -17,6 +17,11 @@ class Episode(NamedTuple):
 
     `support` (S, H, W), S = N·K pictures; `labels` (S,) in 0 … N − 1; `queries` (Q, H, W); `answers` (Q,).
     `classes` (N,): which class of the data set each label stands for.
+
+        >>> pictures = eam.datasets.stroke_characters(6, 4, key=jr.key(0))
+        >>> episode = eam.datasets.sample_episode(pictures, num_ways=5, num_shots=1, key=jr.key(1))
+        >>> episode.support.shape, episode.labels.tolist()
+        ((5, 28, 28), [0, 1, 2, 3, 4])
     """
 
     support: Float[Array, "S H W"]
@@ -38,6 +43,11 @@ def sample_episode(
     **Arguments:** `num_ways`: N; `num_shots`: K; `num_queries`: queries of each class.
 
     Raises `ValueError` for counts below 1, more ways than classes, or more shots and queries than drawers.
+
+        >>> pictures = eam.datasets.stroke_characters(6, 4, key=jr.key(0))
+        >>> episode = eam.datasets.sample_episode(pictures, num_ways=3, num_shots=2, key=jr.key(1))
+        >>> episode.labels.tolist(), episode.queries.shape
+        ([0, 0, 1, 1, 2, 2], (3, 28, 28))
     """
     images = checks.as_array("images", images, "classes drawers H W")
     C, P = images.shape[:2]
@@ -72,6 +82,10 @@ def split_classes(
 
     No class is in both. Add rotations after the split, so that no test class is a turned training class.
     Raises `ValueError` unless 1 ≤ num_train < classes.
+
+        >>> train, test = eam.datasets.split_classes(np.zeros((6, 4, 28, 28)), 4, key=jr.key(0))
+        >>> len(train), len(test)
+        (4, 2)
     """
     images = _images(images)
     if checks.count("num_train", num_train) >= images.shape[0]:
@@ -84,6 +98,9 @@ def add_rotations(images: ArrayLike) -> Shaped[np.ndarray, "classes4 drawers H W
     """Images (classes, drawers, H, H) and the same turned by 90°, 180° and 270°, as four times the classes.
 
     Class c + r · classes is class c turned by r · 90°. Raises `ValueError` for pictures that are not square.
+
+        >>> eam.datasets.add_rotations(np.array([[[[1, 2], [3, 4]]]]))[1, 0, 0]
+        array([2, 4])
     """
     images = _images(images)
     if images.shape[2] != images.shape[3]:

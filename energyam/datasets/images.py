@@ -30,7 +30,12 @@ Picture = Int8[np.ndarray, "H W"] | Float32[np.ndarray, "H W"]
 
 
 class Images(NamedTuple):
-    """Pictures (K, H, W), ±1 int8 or grey float32, and the file name of each."""
+    """Pictures (K, H, W), ±1 int8 or grey float32, and the file name of each.
+
+    >>> pictures = eam.datasets.Images(np.ones((1, 2, 2), np.float32), ["paper.png"])
+    >>> pictures.patterns.reshape(1, -1), pictures.names
+    (array([[1., 1., 1., 1.]], dtype=float32), ['paper.png'])
+    """
 
     patterns: Int8[np.ndarray, "K H W"] | Float32[np.ndarray, "K H W"]
     names: list[str]
@@ -53,6 +58,14 @@ def load_images(folder: str | Path, shape: Sequence[int] = (48, 48), binary: boo
 
     Raises `ValueError` for a folder that is not there or holds no picture that can be read, and for another
     shape.
+
+        >>> import pathlib
+        >>> from PIL import Image
+        >>> pathlib.Path("pictures").mkdir()
+        >>> Image.fromarray(255 * np.eye(8, dtype=np.uint8)).save("pictures/line.png")
+        >>> pictures = eam.datasets.load_images("pictures", (8, 8))
+        >>> pictures.names, pictures.patterns[0, 0, :2]
+        (['line.png'], array([ 1., -1.], dtype=float32))
     """
     picture_shape(shape)
     binary = checks.flag("binary", binary)
@@ -99,6 +112,11 @@ def load_image(file: str | Path, shape: Sequence[int] = (48, 48), binary: bool =
     shade.
 
     N. Otsu, "A threshold selection method from gray-level histograms", 1979.
+
+        >>> from PIL import Image
+        >>> Image.fromarray(np.full((8, 8), 255, np.uint8) * np.eye(8, dtype=np.uint8)).save("line.png")
+        >>> eam.datasets.load_image("line.png", (8, 8), binary=True)[0]
+        array([ 1, -1, -1, -1, -1, -1, -1, -1], dtype=int8)
     """
     H, W = picture_shape(shape)
     binary = checks.flag("binary", binary)

@@ -22,6 +22,10 @@ def flip_bits(
     otherwise each bit flips by itself with probability `fraction`.
 
     Raises `ValueError` for patterns that are not ±1, a fraction outside 0 to 1, or no key.
+
+        >>> pattern = jnp.ones(8, int)
+        >>> int((eam.datasets.flip_bits(pattern, 0.25, key=jr.key(0)) != pattern).sum())
+        2
     """
     patterns = checks.as_binary("patterns", patterns, "... D")
     fraction, exact = checks.fraction("fraction", fraction, ""), checks.flag("exact", exact)
@@ -43,6 +47,10 @@ def mask_half(
     Pass the mask as `clamp` (both flattened) to complete the picture. `side` is the half that is lost:
     "top", "bottom", "left" or "right". Raises `ValueError` for another one, for pictures that are not ±1,
     or without a key.
+
+        >>> picture, known = eam.datasets.mask_half(jnp.ones((4, 4), int), "bottom", key=jr.key(0))
+        >>> known.astype(int)[:, 0]  # pass `clamp=known.ravel()` to recall
+        Array([1, 1, 0, 0], dtype=int32)
     """
     pictures = checks.as_binary("pictures", pictures, "... H W")
     H, W = pictures.shape[-2:]
@@ -67,6 +75,10 @@ def random_patterns(
     **Arguments:** `num_patterns`: K; `dim`: D, the number of neurons.
 
     Raises `ValueError` for a bias outside −1 to 1, a correlation outside 0 to 1, counts below 1, or no key.
+
+        >>> patterns = eam.datasets.random_patterns(100, 64, correlation=0.25, key=jr.key(0))
+        >>> patterns.shape, sorted(set(patterns.ravel().tolist()))
+        ((100, 64), [-1, 1])
     """
     K, D = checks.count("num_patterns", num_patterns), checks.count("dim", dim)
     correlation = checks.fraction("correlation", correlation, "")

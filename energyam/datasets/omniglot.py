@@ -18,7 +18,12 @@ from energyam.files import as_path
 
 
 class Characters(NamedTuple):
-    """Pictures (classes, drawers, H, W), ink 1 on paper 0, and a name `alphabet/character` of each class."""
+    """Pictures (classes, drawers, H, W), ink 1 on paper 0, and a name `alphabet/character` of each class.
+
+    >>> characters = eam.datasets.Characters(np.zeros((1, 20, 28, 28), np.float32), ["Greek/alpha"])
+    >>> characters.images.shape[1], characters.names  # twenty people drew it
+    (20, ['Greek/alpha'])
+    """
 
     images: Float[np.ndarray, "classes drawers H W"]
     names: list[str]

@@ -24,6 +24,10 @@ def associative_retrieval(length: int, *, key: PRNGKeyArray) -> tuple[Float[Arra
     Raises `ValueError` unless length is even, at least 2, and at most 52: there are 26 letters.
 
     Ba, Hinton, Mnih, Leibo & Ionescu, "Using fast weights to attend to the recent past", NeurIPS 2016, 4.1.
+
+        >>> inputs, answer = eam.datasets.associative_retrieval(4, key=jr.key(0))
+        >>> eam.datasets.retrieval_text(inputs), eam.datasets.TOKENS[answer]
+        ('q2k2?k', '2')
     """
     if checks.count("length", length, least=2) % 2 or length > 2 * _LETTERS:
         raise ValueError(f"length must be even and at most {2 * _LETTERS}, a pair a letter; got {length}")
@@ -37,6 +41,11 @@ def associative_retrieval(length: int, *, key: PRNGKeyArray) -> tuple[Float[Arra
 
 
 def retrieval_text(inputs: ArrayLike) -> str:
-    """The characters of one-hot or noisy inputs (T, 37), the largest entry of each row; else `ValueError`."""
+    """The characters of one-hot or noisy inputs (T, 37), the largest entry of each row; else `ValueError`.
+
+    >>> inputs, answer = eam.datasets.associative_retrieval(4, key=jr.key(0))
+    >>> len(eam.datasets.retrieval_text(inputs)), eam.datasets.retrieval_text(inputs)[-2]
+    (6, '?')
+    """
     inputs = checks.as_floats("inputs", inputs, f"T {len(TOKENS)}")
     return "".join(TOKENS[token] for token in np.argmax(inputs, axis=1))

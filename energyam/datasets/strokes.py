@@ -37,6 +37,10 @@ def stroke_characters(
     Raises `ValueError` for counts or a size below 1 and for a negative jitter.
 
     Omniglot's characters: Lake, Salakhutdinov & Tenenbaum, Science 350 (2015).
+
+        >>> pictures = eam.datasets.stroke_characters(6, 4, key=jr.key(0))
+        >>> pictures.shape, float(pictures.min()) >= 0, float(pictures.max()) <= 1
+        ((6, 4, 28, 28), True, True)
     """
     C, P = checks.count("num_classes", num_classes), checks.count("num_drawers", num_drawers)
     jitter = checks.not_negative("jitter", jitter, "").astype(float)

@@ -36,6 +36,12 @@ class Asynchronous(AbstractUpdate):
     value; and where a gradient is taken through it, as flips have none.
 
     Hopfield, PNAS 79 (1982).
+
+        >>> memory = eam.CHN(jnp.array([[1, 1, 1, 1, -1, -1, -1, -1], [1, -1, 1, -1, 1, -1, 1, -1]]))
+        >>> query = jnp.array([-1, 1, 1, 1, -1, -1, -1, -1])
+        >>> result = eam.recall(memory, query, eam.Asynchronous("sequential"))
+        >>> result.record.indices[0].tolist()  # in the first sweep neuron 0 flipped, and no other
+        [0, -1, -1, -1, -1, -1, -1, -1]
     """
 
     order: Literal["colours", "permutation", "uniform", "sequential"] = eqx.field(
@@ -86,6 +92,10 @@ def is_local_minimum(memory: Any, state: PyTree[ArrayLike], clamp: Any = None) -
 
     **Arguments:** `state` (*batch, D), or a pytree of layers; `clamp`: neurons that may not flip, as in
     `recall`. Raises `ValueError` for a memory without ±1 neurons, or states of another shape or not ±1.
+
+        >>> memory = eam.CHN(jnp.array([[1, 1, 1, 1]]))
+        >>> eam.is_local_minimum(memory, jnp.array([[1, 1, 1, 1], [1, 1, 1, -1]]))
+        Array([ True, False], dtype=bool)
     """
     check_memory(memory)
     check_moves(memory, "a local minimum", _SMOOTH)

@@ -34,6 +34,12 @@ class BlockGibbs(AbstractUpdate):
     `sample` and `recall` for another memory, a temperature at which it has no hidden units, or no key.
 
     Geman & Geman, IEEE PAMI 6 (1984).
+
+        >>> memory = eam.ExponentialDenseAM(jnp.array([[1, 1, 1, 1]]), beta=0.5)
+        >>> start = jnp.ones((200, 4), int)
+        >>> samples = eam.sample(memory, start, eam.BlockGibbs(), 50, key=jr.key(0), discard=5)
+        >>> bool(jnp.allclose(samples.states.mean((0, 1)), jnp.tanh(0.5), atol=0.03))
+        True
     """
 
     temperature: Temperature = eqx.field(converter=as_temperature, default=1.0)

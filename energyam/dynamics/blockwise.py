@@ -61,6 +61,13 @@ class Blockwise(AbstractUpdate):
     Raises `ValueError` for others; in `recall` for a memory without a potential or neurons, for tokens of
     layers that don't exist or have one axis, and where a synapse declares that it is not convex in a block.
     Synapses that declare nothing are taken to be convex.
+
+        >>> layers = {"a": eam.Tanh(1.0, (2,)), "b": eam.Tanh(1.0, (2,))}
+        >>> memory = eam.HierarchicalMemory(layers, [(eam.synapses.Dense(2 * jnp.eye(2)), ("a", "b"))])
+        >>> start = {"a": jnp.zeros(2), "b": jnp.array([0.1, -0.1])}
+        >>> result = eam.recall(memory, start, eam.Blockwise(), max_steps=100)
+        >>> np.asarray(result.state["a"]).round(3)  # a = tanh(2 b) and b = tanh(2 a)
+        array([ 0.958, -0.958], dtype=float32)
     """
 
     rate: Float[Array | float, ""] = eqx.field(converter=partial(checks.positive_float, "rate"), default=1.0)

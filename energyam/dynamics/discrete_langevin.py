@@ -36,6 +36,12 @@ class DiscreteLangevin(AbstractUpdate):
     a memory without ±1 neurons, a missing key, and a schedule that falls below 0 within the run.
 
     Zhang, Liu & Liu, ICML 2022.
+
+        >>> rule = eam.DiscreteLangevin(2.0)
+        >>> field = eam.HopfieldNetwork(jnp.zeros((2, 2)), bias=jnp.array([0.5, -0.5]))
+        >>> samples = eam.sample(field, jnp.ones((200, 2), int), rule, 50, key=jr.key(0), discard=5)
+        >>> bool(jnp.allclose(samples.states.mean((0, 1)), jnp.tanh(field.bias), atol=0.03))
+        True
     """
 
     step_size: Float[ArrayLike, ""] = eqx.field(converter=partial(checks.positive_float, "step_size"))

@@ -24,6 +24,11 @@ class GradientDescent(AbstractUpdate):
 
     **Arguments:** `step_size`: positive; `tol`: converged when no neuron moves by more than
     tol · max(1, max|x|). Raises `ValueError` for others, and in `recall` for a memory of ±1 neurons.
+
+        >>> memory = eam.ModernHopfield(jnp.array([[1.0, 0.0], [0.0, 1.0]]), beta=8.0)
+        >>> result = eam.recall(memory, jnp.array([0.9, 0.3]), eam.GradientDescent(0.5), max_steps=100)
+        >>> np.asarray(result.state).round(3), bool(result.converged)
+        (array([1., 0.], dtype=float32), True)
     """
 
     step_size: Float[ArrayLike, ""] = eqx.field(converter=partial(checks.positive_float, "step_size"))

@@ -122,6 +122,12 @@ class HeatBath(AbstractFlipsAtRandom):
     schedule that falls below 0 within the run.
 
     Glauber, J. Math. Phys. 4 (1963); Geman & Geman, IEEE PAMI 6 (1984).
+
+        >>> field = eam.HopfieldNetwork(jnp.zeros((2, 2)), bias=jnp.array([0.5, -0.5]))
+        >>> start = jnp.ones((200, 2), int)
+        >>> samples = eam.sample(field, start, eam.HeatBath(1.0), 50, key=jr.key(0), discard=5)
+        >>> bool(jnp.allclose(samples.states.mean((0, 1)), jnp.tanh(field.bias), atol=0.03))
+        True
     """
 
     temperature: Temperature = eqx.field(converter=as_temperature)
@@ -147,6 +153,12 @@ class Metropolis(AbstractFlipsAtRandom):
     flips, chains move in step: prefer `HeatBath` there.
 
     Metropolis, Rosenbluth, Rosenbluth, Teller & Teller, J. Chem. Phys. 21 (1953).
+
+        >>> field = eam.HopfieldNetwork(jnp.zeros((2, 2)), bias=jnp.array([0.5, -0.5]))
+        >>> rule = eam.Metropolis(1.0, order="uniform")
+        >>> samples = eam.sample(field, jnp.ones((200, 2), int), rule, 50, key=jr.key(0), discard=5)
+        >>> bool(jnp.allclose(samples.states.mean((0, 1)), jnp.tanh(field.bias), atol=0.03))
+        True
     """
 
     temperature: Temperature = eqx.field(converter=as_temperature)

@@ -40,6 +40,12 @@ class Langevin(AbstractUpdate):
     coupled neurons that don't say how to move (`tangent` and `geodesic`).
 
     Roberts & Tweedie, Bernoulli 2 (1996).
+
+        >>> memory = eam.ModernHopfield(jnp.array([[3.0, 0.0]]), beta=1.0)  # a Gaussian around the pattern
+        >>> start = jnp.zeros((200, 2))
+        >>> samples = eam.sample(memory, start, eam.Langevin(0.5), 50, key=jr.key(0), discard=10)
+        >>> bool(jnp.allclose(samples.states.mean((0, 1)), memory.patterns[0], atol=0.1))
+        True
     """
 
     step_size: Float[Array | float, ""] = eqx.field(converter=partial(checks.positive_float, "step_size"))

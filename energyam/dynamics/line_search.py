@@ -33,6 +33,13 @@ class LineSearch(AbstractUpdate):
 
     Armijo, Pacific Journal of Mathematics 16 (1966); Bredies et al., Computational Optimization and
     Applications 42 (2009), for such directions.
+
+        >>> layers = {"a": eam.Tanh(1.0, (2,)), "b": eam.Tanh(1.0, (2,))}
+        >>> memory = eam.HierarchicalMemory(layers, [(eam.synapses.Dense(2 * jnp.eye(2)), ("a", "b"))])
+        >>> start = {"a": jnp.array([0.1, -0.1]), "b": jnp.zeros(2)}
+        >>> result = eam.recall(memory, start, eam.LineSearch(), max_steps=100)
+        >>> np.asarray(result.state["b"]).round(3), bool((jnp.diff(result.energies) <= 0).all())
+        (array([ 0.957, -0.957], dtype=float32), True)
     """
 
     tol: Float[ArrayLike, ""] = eqx.field(converter=as_tol, default=1e-6)

@@ -83,6 +83,11 @@ def recall(
     that does not suit the memory, or returns what it must not; a missing key; a negative `max_steps`; a
     clamp of other layers or shapes, or that holds unknown entries; a query with unknown entries alone, or for
     a memory without a field; `progress` inside `jit`.
+
+        >>> memory = eam.CHN(jnp.array([[1, 1, 1, 1, -1, -1, -1, -1], [1, -1, 1, -1, 1, -1, 1, -1]]))
+        >>> result = eam.recall(memory, jnp.array([-1, 1, 1, 1, -1, -1, -1, -1]), key=jr.key(0))
+        >>> result.state, bool(result.converged), float(result.energies[-1])
+        (Array([ 1,  1,  1,  1, -1, -1, -1, -1], dtype=int32), True, -32.0)
     """
     check_memory(memory)
     if update is None:

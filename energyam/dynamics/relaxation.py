@@ -43,6 +43,11 @@ class Relaxation(AbstractUpdate):
     Raises `ValueError` for others, and in `recall` for a memory without a potential or neurons.
 
     Krotov & Hopfield, ICLR 2021; Hoover et al., "Energy transformer", NeurIPS 2023 (without decay).
+
+        >>> network = eam.HopfieldNetwork(jnp.array([[0.0, 1.0], [1.0, 0.0]]), neurons=eam.Tanh(2.0))
+        >>> result = eam.recall(network, jnp.array([0.1, 0.2]), eam.Relaxation(0.5), max_steps=100)
+        >>> np.asarray(result.state).round(3)  # the same rest as of g = tanh(2 g)
+        array([0.958, 0.958], dtype=float32)
     """
 
     rate: Float[Array | float, ""] = eqx.field(converter=partial(checks.positive_float, "rate"))

@@ -28,6 +28,11 @@ class Samples(eqx.Module):
     share of proposals accepted after the discarded steps, None for rules that propose nothing.
 
     An answer prints `rhat` beside these: above 1.01 its energies are not yet those of exp(−E/T).
+
+        >>> network = eam.HopfieldNetwork(jnp.array([[0.0, 1.0], [1.0, 0.0]]))
+        >>> samples = eam.sample(network, jnp.ones((4, 2), int), eam.HeatBath(1.0), 100, key=jr.key(0))
+        >>> samples.states.shape, samples.energies.shape, bool(samples.rhat < 1.1)
+        ((4, 100, 2), (4, 100), True)
     """
 
     states: PyTree[Shaped[Array, "..."]]
@@ -80,6 +85,11 @@ def sample(
     Raises `ValueError` for a start of another shape, not of the memory's kind of neurons, or NaN; a rule that
     does not suit the memory; counts below 1 (`discard`: below 0), or more than 2^31 steps; another key or
     clamp; `progress` inside `jit`.
+
+        >>> memory = eam.ModernHopfield(jnp.array([[0.0, 0.0]]), beta=1.0)  # E = ½‖x‖² + constant
+        >>> samples = eam.sample(memory, jnp.zeros((50, 2)), eam.Langevin(0.5), 40, key=jr.key(0), discard=10)
+        >>> samples.states.shape, bool(abs(samples.states.var() - 1) < 0.1)
+        ((50, 40, 2), True)
     """
     update = checks.instance("update", update, AbstractUpdate, " (say eam.HeatBath(temperature))")
     num_samples, every = checks.count("num_samples", num_samples), checks.count("every", every)

@@ -26,6 +26,11 @@ class Synchronous(AbstractUpdate):
     `ValueError` for others, and in `recall` for a memory without a field.
 
     Yuille & Rangarajan, Neural Computation 15 (2003); Ramsauer et al., ICLR 2021.
+
+        >>> memory = eam.ModernHopfield(jnp.array([[1.0, 0.0], [0.0, 1.0]]), beta=8.0)
+        >>> result = eam.recall(memory, jnp.array([0.9, 0.3]), eam.Synchronous())
+        >>> np.asarray(result.state).round(3), result.num_steps.item()
+        (array([1., 0.], dtype=float32), 4)
     """
 
     tol: Float[ArrayLike, ""] = eqx.field(converter=as_tol, default=1e-6)

@@ -46,6 +46,12 @@ class Tempering(AbstractUpdate):
     replicas start alike; R states are kept per chain. Raises `ValueError` for others.
 
     Hukushima & Nemoto, J. Phys. Soc. Jpn. 65 (1996).
+
+        >>> wells = eam.HopfieldNetwork(jnp.array([[0.0, 9.0], [9.0, 0.0]]))  # at T = 1 chains stay
+        >>> rule = eam.Tempering(jnp.array([1.0, 4.0, 16.0]), eam.HeatBath(1.0))
+        >>> samples = eam.sample(wells, jnp.ones((20, 2), int), rule, 50, key=jr.key(0))
+        >>> bool(abs(samples.states.mean()) < 0.3)  # half of the time in each
+        True
     """
 
     temperatures: Float[Array, " R"]

@@ -32,6 +32,11 @@ class Recall(eqx.Module):
     T covers the steps of the slowest query of the batch; inside `jit`, where that number is unknown, it
     covers `max_steps`, and the energies after the end repeat the last. Entries of `record` past `num_steps`
     mean nothing.
+
+        >>> memory = eam.CHN(jnp.array([[1, 1, 1, 1, -1, -1, -1, -1], [1, -1, 1, -1, 1, -1, 1, -1]]))
+        >>> result = eam.recall(memory, jnp.array([-1, 1, 1, 1, -1, -1, -1, -1]), key=jr.key(0))
+        >>> eam.STATUSES[result.status], result.num_steps.item(), result.frames(every=8).shape
+        ('settled', 2, (3, 8))
     """
 
     state: PyTree[Shaped[Array, "..."]]

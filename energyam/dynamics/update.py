@@ -29,6 +29,10 @@ class Tick(eqx.Module):
     `index` counts the steps of the recall from 0. `shared` is a key that all queries of the batch share (an
     order of updates), `own` one of this query's own (noise). Without a key both raise `ValueError`, so a
     rule that can do without asks `has_key` first.
+
+        >>> tick = eam.Tick(jnp.array(3), None, None)  # the fourth step of a recall without a key
+        >>> optax.linear_schedule(1.0, 0.0, 6)(tick.index)
+        Array(0.5, dtype=float32, weak_type=True)
     """
 
     index: Int[Array, ""]
@@ -81,11 +85,15 @@ def _given(key):
     return key
 
 
+@shown()
 class Flips(eqx.Module):
     """A record of flips: which neuron moved at each update of a step, −1 for none, (t,).
 
     Neurons count through all layers that move, in the order of the state's leaves. Of a one-hot unit it is
     the entry that became 1. Rules of energyam record them as int16 where a state has at most 2^15 entries.
+
+        >>> eam.Flips(jnp.array([2, -1, 0]))  # neuron 2 moved, then none, then neuron 0
+        Flips(indices=[2, -1, 0])
     """
 
     indices: Int[Array, "..."]
@@ -96,8 +104,15 @@ def as_flips(indices: Int[Array, " t"], size: int) -> Flips:
     return Flips(indices.astype(jnp.int16 if size <= 2**15 else jnp.int32))
 
 
+@shown()
 class States(eqx.Module):
-    """A record of states: the state after each update of a step, every leaf (t, ...)."""
+    """A record of states: the state after each update of a step, every leaf (t, ...).
+
+    >>> memory = eam.ModernHopfield(jnp.array([[1.0, 0.0], [0.0, 1.0]]), beta=8.0)
+    >>> result = eam.recall(memory, jnp.array([0.9, 0.3]), eam.Synchronous(), max_steps=3)
+    >>> result.record.states.shape  # three steps of one update each, two neurons
+    (3, 1, 2)
+    """
 
     states: PyTree[Array]
 
@@ -108,6 +123,9 @@ class Step(NamedTuple):
     `energies` (t,) after each of its t updates, None for a memory without an energy; `record`: `Flips`,
     `States` or any pytree of arrays, which is stacked as `Recall.record`; `settled`: whether no further step
     would move the state; `accepted`: the share of proposals accepted, for rules that propose.
+
+        >>> eam.Step(jnp.zeros(2), None, jnp.ones(1), eam.States(jnp.zeros((1, 2))), jnp.array(True)).settled
+        Array(True, dtype=bool)
     """
 
     state: PyTree[Array]
@@ -129,6 +147,18 @@ class AbstractUpdate(eqx.Module):
     neurons that a memory doesn't declare are then taken to be ±1, and layers that can't move so must be
     clamped. `repeats`, True where a step depends on state and carry alone, on no key and no schedule: recall
     then finds limit cycles.
+
+        >>> class Halve(eam.AbstractUpdate):  # halfway to 0 at each step
+        ...     def step(self, prepared, state, carry, tick, clamp):
+        ...         state = jnp.where(clamp, state, state / 2)
+        ...         return eam.Step(state, carry, jnp.sum(state**2)[None], None, jnp.abs(state).max() < 1e-3)
+        ...
+        >>> class Bowl(eqx.Module):
+        ...     def energy(self, state):
+        ...         return jnp.sum(state**2)
+        ...
+        >>> eam.recall(Bowl(), jnp.array([1.0, 3.0]), Halve(), max_steps=3).state
+        Array([0.125, 0.375], dtype=float32)
     """
 
     moves_neurons = False

@@ -19,7 +19,11 @@ Entries = Int[Array, " w"]
 
 
 class Change(NamedTuple):
-    """A change known to within an error: the true one lies in `value` ± `error`; 0 where it is exact."""
+    """A change known to within an error: the true one lies in `value` ± `error`; 0 where it is exact.
+
+    >>> eam.Change(jnp.ones(1), jnp.zeros(1))  # the energy falls by just 1
+    Change(value=Array([1.], dtype=float32), error=Array([0.], dtype=float32))
+    """
 
     value: Float[Array, "..."]
     error: Float[Array, "..."]
@@ -65,6 +69,12 @@ class AbstractFlips(eqx.Module):
     States are vectors (N,) of all neurons that move. `kept` is any pytree of arrays, say the overlaps with
     the patterns. `i` (w,) are the neurons that move together, one or those of a one-hot unit, and `step` (w,)
     is what each moves by; 0 moves nothing.
+
+        >>> flips = eam.CHN(jnp.array([[1, 1, 1, 1]])).flips()
+        >>> state = jnp.array([1.0, 1.0, 1.0, -1.0])
+        >>> kept = flips.start(state)  # the overlaps
+        >>> flips.change(kept, state, jnp.array([3]), jnp.array([2.0]))  # E falls from −2 to −8
+        Change(value=Array(6., dtype=float32), error=Array(0., dtype=float32))
     """
 
     def __init_subclass__(cls, **options: Any):

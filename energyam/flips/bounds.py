@@ -33,6 +33,11 @@ class Bounds(NamedTuple):
     only the sign is known. `potential` is that of the similarities as they are. With a `log_scale`, the
     change is log_scale · log(1 + unit · v) in place of unit · v. `still` bounds moves in which some d_μ are
     0, as between patterns with entries 0; None where that is not known.
+
+        >>> bounds = eam.Quadratic().bounds(jnp.array([2.0, -4.0]), 2.0)
+        >>> low, high = bounds.enclose(jnp.array([1.0, 1.0]) @ bounds.weights)
+        >>> bool(low <= (4**2 + 2**2) / 2 - (2**2 + 4**2) / 2 <= high)  # both similarities rise by 2
+        True
     """
 
     weights: Float[Array, " K"]

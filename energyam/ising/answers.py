@@ -26,6 +26,11 @@ class Minimum(NamedTuple):
     `minima`: whether no single move lowers the energy further (see `energyam.is_local_minimum`). That no
     other state lies lower is for none of these searches to prove. `problem`: what was searched, or None for a
     memory.
+
+        >>> network = eam.HopfieldNetwork(jnp.array([[0.0, -1.0], [-1.0, 0.0]]))
+        >>> found = eam.ising.minimize(network, 4, 10, key=jr.key(0))
+        >>> float(found.energies[0]), bool(found.minima[0])
+        (-1.0, True)
     """
 
     states: PyTree[Array]

@@ -49,6 +49,12 @@ class SimulatedBifurcation(AbstractUpdate):
     missing key.
 
     Goto et al., Science Advances 7 (2021).
+
+        >>> network = eam.HopfieldNetwork(jnp.array([[0.0, -1.0], [-1.0, 0.0]]))
+        >>> rule = eam.ising.SimulatedBifurcation(20)
+        >>> state = eam.recall(network, jnp.array([1, 1]), rule, max_steps=20, key=jr.key(0)).state
+        >>> int(state.sum())  # coupled by −1, they differ
+        0
     """
 
     num_steps: int = eqx.field(static=True, converter=partial(checks.count, "num_steps"))

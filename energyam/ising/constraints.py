@@ -22,6 +22,11 @@ def one_hot(problem: Problem, labels: Labels, penalty: checks.Number) -> Problem
     """The problem in which exactly one of some variables is 1: it adds penalty · (Σ z_i − 1)².
 
     **Arguments:** as in `equals`, which it is with a value of 1.
+
+        >>> problem = eam.ising.from_qubo({("a", "a"): -1.0, ("b", "b"): -2.0})
+        >>> problem = eam.ising.one_hot(problem, ["a", "b"], penalty=10.0)
+        >>> eam.ising.minimize(problem, 4, 10, key=jr.key(0)).best
+        {'a': 0, 'b': 1}
     """
     return equals(problem, labels, 1, penalty)
 
@@ -37,6 +42,11 @@ def equals(
     **Arguments:** `problem`: a `Problem`, which is left as it is; `labels`: those of the variables that are
     summed, or {label: a} for a weighted sum; `value`: a number; `penalty`: above 0, in units of the energy.
     Raises `ValueError` for others, and for labels that the problem doesn't have.
+
+        >>> problem = eam.ising.from_qubo({("a", "a"): -1.0, ("b", "b"): -2.0, ("c", "c"): -4.0})
+        >>> problem = eam.ising.equals(problem, {"a": 1, "b": 2, "c": 3}, 3, penalty=10.0)
+        >>> eam.ising.minimize(problem, 8, 50, key=jr.key(0)).best  # a + 2b + 3c = 3
+        {'a': 0, 'b': 0, 'c': 1}
     """
     weights, value = _weights(problem, labels), checks.number("value", value)
     return _squared(
@@ -55,6 +65,11 @@ def at_most(
     **Arguments:** as in `equals`, with whole weights a of at least 0; `count`: at least 1. Count in large
     units, such as thousands: the penalty grows with the square of what is too much. Raises `ValueError` for
     others.
+
+        >>> problem = eam.ising.from_qubo({("a", "a"): -1.0, ("b", "b"): -2.0, ("c", "c"): -3.0})
+        >>> problem = eam.ising.at_most(problem, ["a", "b", "c"], 2, penalty=10.0)
+        >>> eam.ising.minimize(problem, 8, 50, key=jr.key(0)).best
+        {'a': 0, 'b': 1, 'c': 1}
     """
     weights, most = _weights(problem, labels), checks.count("count", count)
     for label, a in weights.items():

@@ -12,7 +12,12 @@ from energyam.memories.hopfield import HopfieldNetwork
 
 
 class Planted(NamedTuple):
-    """A network with its ground states, ±`state` (D,), and their `energy`, to the rounding of floats."""
+    """A network with its ground states, ±`state` (D,), and their `energy`, to the rounding of floats.
+
+    >>> found = eam.ising.planted(16, 32, key=jr.key(0))
+    >>> bool(eam.is_local_minimum(found.memory, found.state))
+    True
+    """
 
     memory: HopfieldNetwork
     state: Float[Array, " D"]
@@ -29,6 +34,10 @@ def planted(num_neurons: int, num_columns: int, *, key: PRNGKeyArray) -> Planted
     **Arguments:** `num_neurons`: D; `num_columns`: M, both at least 1. Raises `ValueError` for others.
 
     Hamze, Raymond, Pattison, Biswas & Katzgraber, Phys. Rev. E 101 (2020).
+
+        >>> found = eam.ising.planted(16, 32, key=jr.key(0))
+        >>> float(found.memory.energy(found.state)), float(found.energy)
+        (-16.329328536987305, -16.329328536987305)
     """
     D, M = checks.count("num_neurons", num_neurons), checks.count("num_columns", num_columns)
     checks.key("key", key)
@@ -46,6 +55,10 @@ def sherrington_kirkpatrick(num_neurons: int, *, key: PRNGKeyArray) -> HopfieldN
     Its ground energy per neuron is −.7632 for D → ∞, and about .7 D^(−2/3) higher for D neurons.
 
     Raises `ValueError` for `num_neurons`, D, below 1. Sherrington & Kirkpatrick, Phys. Rev. Lett. 35 (1975).
+
+        >>> network = eam.ising.sherrington_kirkpatrick(64, key=jr.key(0))
+        >>> network.weights.shape, float(jnp.abs(jnp.diag(network.weights)).max())
+        ((64, 64), 0.0)
     """
     D = checks.count("num_neurons", num_neurons)
     checks.key("key", key)

@@ -21,6 +21,11 @@ def from_bqm(bqm: Any) -> Problem:
     spins. Neuron k is the k-th of its variables.
 
     Raises `ValueError` for others, and says what converts them.
+
+        >>> import dimod
+        >>> model = dimod.BinaryQuadraticModel({"a": 0.5, "b": 0.0}, {("a", "b"): 1.0}, 0.0, "SPIN")
+        >>> eam.ising.minimize(eam.ising.from_bqm(model), 4, 10, key=jr.key(0)).best
+        {'a': -1, 'b': 1}
     """
     model, kind = getattr(bqm, "objective", bqm), type(bqm).__name__
     if len(getattr(bqm, "constraints", ())):
@@ -45,6 +50,10 @@ def to_bqm(memory: HopfieldNetwork | SparseNetwork | Problem, offset: ArrayLike 
     couplings as they were given.
 
     Raises `ValueError` for another memory, and `ImportError` without dimod (the extra `ising`).
+
+        >>> model = eam.ising.to_bqm(eam.ising.from_ising(None, {("a", "b"): 2.0}))
+        >>> model.energy({"a": 1, "b": 1})
+        2.0
     """
     offset = checks.number("offset", offset)
     if isinstance(memory, Problem):

@@ -50,6 +50,11 @@ class Problem:
 
     Made by `from_qubo`, `from_ising`, `from_bqm` and `max_cut`. Raises `ValueError` for another `vartype`,
     labels that are not D different ones, and other neurons.
+
+        >>> problem = eam.ising.from_qubo(np.array([[-1.0, 2.0], [0.0, -1.0]]))
+        >>> memory, offset = problem
+        >>> problem.labels, problem.vartype, float(memory.energy(jnp.array([1, -1])) + offset)  # z = (1, 0)
+        (range(0, 2), 'BINARY', -1.0)
     """
 
     def __init__(

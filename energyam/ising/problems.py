@@ -31,6 +31,10 @@ def from_qubo(Q: Graph, neurons: AbstractNeurons | None = None) -> Problem:
 
     Raises `ValueError` for a matrix that is not square, or not finite, and for others of the wrong form; of
     a file with its path and line.
+
+        >>> problem = eam.ising.from_qubo({("tea", "tea"): -1.0, ("jam", "jam"): -2.0, ("tea", "jam"): 3.0})
+        >>> eam.ising.minimize(problem, 4, 10, key=jr.key(0)).best
+        {'jam': 1, 'tea': 0}
     """
     terms = terms_of("Q", Q)
     alone = terms.rows == terms.columns
@@ -51,6 +55,10 @@ def from_ising(h: Fields | None, J: Graph, offset: checks.Number = 0.0) -> Probl
     {(label, label): J}; a networkx graph, whose edges have a `weight` or count 1; or the path of a file, as
     in `max_cut`; `offset`: a number. Raises `ValueError` for others, a coupling of a spin with itself, and a
     matrix that is not symmetric.
+
+        >>> problem = eam.ising.from_ising({"a": 0.5}, {("a", "b"): 1.0})  # a = −1, and b differs
+        >>> eam.ising.minimize(problem, 4, 10, key=jr.key(0)).best
+        {'a': -1, 'b': 1}
     """
     terms = terms_of("J", J, loops=False) if not (isinstance(J, Mapping) and not J) else _no_terms(h)
     itself = (terms.rows == terms.columns) & (terms.values != 0)
@@ -77,6 +85,11 @@ def max_cut(weights: Graph, weight: str = "weight") -> Problem:
     MatrixMarket or DIMACS, plain or packed by gzip; `weight`: which attribute of a graph's edges, 1 for those
     without it. Weights of an edge that comes twice add up. Raises `ValueError` for a matrix that is not
     square, not symmetric or not finite; of a file with its path and line.
+
+        >>> problem = eam.ising.max_cut({("a", "b"): 1, ("b", "c"): 1, ("a", "c"): 1})  # a triangle
+        >>> found = eam.ising.minimize(problem, 4, 10, key=jr.key(0))
+        >>> eam.ising.cut_value(problem, found.best)
+        2.0
     """
     if not isinstance(weight, str):
         raise ValueError(f"weight must be the name of an attribute of edges; got {weight!r:.80}")
@@ -91,6 +104,9 @@ def cut_value(weights: Graph, state: Answer) -> float | Float[Array, ""]:
 
     **Arguments:** `weights`: as in `max_cut`, or what it returned; `state`: ±1, (D,) or {vertex: side}.
     Raises `ValueError` for other values, shapes, and weights that are not symmetric.
+
+        >>> eam.ising.cut_value({("a", "b"): 1.0, ("b", "c"): 2.0}, {"a": 1, "b": -1, "c": -1})
+        1.0
     """
     if _is_traced(weights, state):
         weights = checks.as_square("weights", weights)
@@ -106,6 +122,9 @@ def qubo_value(Q: Graph, bits: Answer) -> float | Float[Array, ""]:
 
     **Arguments:** `Q`: as in `from_qubo`, or what it returned; `bits`: z, 0 or 1, (D,) or {label: bit}.
     Raises `ValueError` for other values, such as ±1, and other shapes.
+
+        >>> eam.ising.qubo_value({("tea", "tea"): -1.0, ("tea", "jam"): 3.0}, {"tea": 1, "jam": 1})
+        2.0
     """
     if _is_traced(Q, bits):
         Q = checks.as_square("Q", Q)

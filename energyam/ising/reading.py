@@ -35,6 +35,13 @@ def read_gset(path: str | pathlib.Path) -> Float[Array, "D D"]:
     Raises `ValueError` with the number of the line that is malformed, joins a vertex to itself, names a
     vertex out of range, or has a weight that floats can't hold; where there are fewer or more than m edges;
     for more vertices than a matrix is made for; and for damaged archives and what is not text.
+
+        >>> import pathlib
+        >>> _ = pathlib.Path("triangle.txt").write_text("3 3\\n1 2 1\\n2 3 1\\n1 3 -2\\n")
+        >>> eam.ising.read_gset("triangle.txt")
+        Array([[ 0.,  1., -2.],
+               [ 1.,  0.,  1.],
+               [-2.,  1.,  0.]], dtype=float32)
     """
     path = as_path(path, "path")
     lines = _lines(_text(path))

@@ -41,6 +41,11 @@ class KeyValueMemory(eqx.Module):
     patterns in blocks (`blocks`, or `TopK` of one); `ValueError` otherwise.
 
     Kohonen & Ruohonen 1973; Vaswani et al. 2017 for the softmax.
+
+        >>> keys, values = jnp.array([[1.0, 0.0], [0.0, 1.0]]), jnp.array([[10.0], [20.0]])
+        >>> memory = eam.KeyValueMemory(keys, values, eam.LogSumExp(20.0))
+        >>> memory(jnp.array([0.1, 0.9]))
+        Array([20.], dtype=float32)
     """
 
     keys: Num[AnyArray, "K Dk"]
@@ -143,6 +148,11 @@ class OnlineAssociator(eqx.Module):
     **Arguments:** `key_dim` Dk and `value_dim` Dv, integers of at least 1 (`ValueError` otherwise).
 
     Greville 1960; Kohonen & Ruohonen 1973.
+
+        >>> memory = eam.OnlineAssociator(2, 1).write(jnp.array([1.0, 1.0]), jnp.array([3.0]))
+        >>> memory = memory.write(jnp.array([1.0, 0.0]), jnp.array([5.0]))
+        >>> np.asarray(memory.weights @ jnp.array([[1.0, 1.0], [1.0, 0.0]]).T).round(3)
+        array([[3., 5.]], dtype=float32)
     """
 
     weights: Float[Array, "Dv Dk"]

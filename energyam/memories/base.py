@@ -32,6 +32,10 @@ class Pull(NamedTuple):
     """What a state feels: the potential at it, and field f and curvature c with ∇potential = f − c x.
 
     Arrays for a state of one layer, else pytrees like the state (the potential is a scalar always).
+
+        >>> pull = eam.CHN(jnp.array([[1, 1, 1, 1]])).pull(jnp.ones(4))
+        >>> float(pull.potential), pull.field
+        (8.0, Array([4., 4., 4., 4.], dtype=float32))
     """
 
     potential: Any
@@ -45,6 +49,16 @@ class AbstractMemory(eqx.Module):
 
     Nothing in `recall` asks for this class: any object with an `energy(state)` serves, and is asked for the
     same optional methods by name. Everything is for one state; callers `jax.vmap`.
+
+        >>> class Field(eam.AbstractMemory):  # E(x) = −b · x
+        ...     bias: jax.Array
+        ...     neurons: eam.AbstractNeurons = eam.Binary()
+        ...     num_neurons = property(lambda self: self.bias.size)
+        ...     def pull(self, state):
+        ...         return eam.Pull(self.bias @ state, self.bias, jnp.zeros(()))
+        ...
+        >>> eam.recall(Field(jnp.array([0.5, -2.0])), jnp.array([-1, -1]), key=jr.key(0)).state
+        Array([ 1, -1], dtype=int32)
     """
 
     neurons: eqx.AbstractVar[AbstractNeurons]
@@ -111,6 +125,14 @@ class AbstractDenseAM(AbstractMemory):
     """A memory that sees a state through its similarities: E(x) = R(x) − potential(S(Ξ, x)).
 
     A new one is a choice of parts in an `__init__`; the similarity is the overlap, unless it says another.
+
+        >>> class Quartic(eam.AbstractDenseAM):
+        ...     patterns: jax.Array
+        ...     separation: eam.AbstractSeparation = eam.Polynomial(4, rectified=False)
+        ...     neurons: eam.AbstractNeurons = eam.Binary()
+        ...
+        >>> float(Quartic(jnp.array([[1, 1, 1, 1]])).energy(jnp.ones(4)))  # −4⁴/4
+        -64.0
     """
 
     patterns: eqx.AbstractVar[Num[AnyArray, "K D"]]

@@ -22,6 +22,10 @@ class Categorical(AbstractNeurons):
     `ValueError` for others.
 
     Kanter, Phys. Rev. A 37 (1988).
+
+        >>> colours = eam.Categorical(3)
+        >>> colours.respond(jnp.array([0.1, 0.7, 0.2, 2.0, 1.0, 0.0]), jnp.zeros(6))  # two units
+        Array([0., 1., 0., 1., 0., 0.], dtype=float32)
     """
 
     q: int = eqx.field(static=True)

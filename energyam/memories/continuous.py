@@ -13,7 +13,12 @@ from energyam.on_disk import AnyArray, RowsLike
 
 
 class Continuous(AbstractNeurons):
-    """Real neurons: R = ½‖x‖², and the answer to a field is the field."""
+    """Real neurons: R = ½‖x‖², and the answer to a field is the field.
+
+    >>> neurons, state = eam.Continuous(), jnp.array([3.0, 4.0])
+    >>> neurons.energy(state), neurons.respond(jnp.array([0.3, 0.2]), state)
+    (Array(12.5, dtype=float32), Array([0.3, 0.2], dtype=float32))
+    """
 
     shape: Shape = eqx.field(static=True, default=None)
 
@@ -40,6 +45,11 @@ class Free(AbstractNeurons):
     """Real neurons that cost nothing, R = 0: for energies that hold their states by themselves.
 
     The answer to a field is field / curvature; where the curvature is 0 they stay.
+
+        >>> eam.GaussianDenseAM(jnp.array([[1.0, 2.0]]), beta=1.0).neurons  # its energy holds the state
+        Free()
+        >>> eam.Free().energy(jnp.array([3.0, 4.0]))
+        Array(0., dtype=float32)
     """
 
     shape: Shape = eqx.field(static=True, default=None)
@@ -65,7 +75,11 @@ class Free(AbstractNeurons):
 
 
 class Spherical(AbstractNeurons):
-    """Unit vectors: R = 0 on the sphere, and the answer to a field is its direction."""
+    """Unit vectors: R = 0 on the sphere, and the answer to a field is its direction.
+
+    >>> eam.Spherical().respond(jnp.array([3.0, 4.0]), jnp.zeros(2))
+    Array([0.6, 0.8], dtype=float32)
+    """
 
     shape: Shape = eqx.field(static=True, default=None)
     coupled = True

@@ -27,6 +27,11 @@ class DenseAM(AbstractDenseAM):
     not ±1 under `Binary()`, patterns that the neurons of a sphere can't take, or parts of another kind.
 
     Krotov & Hopfield, ICLR 2021.
+
+        >>> parts = eam.LogSumExp(4.0), eam.Spherical(), eam.Cosine()
+        >>> memory = eam.DenseAM(jnp.array([[1.0, 0.0], [0.0, 1.0]]), *parts)
+        >>> np.asarray(eam.recall(memory, jnp.array([0.8, 0.6]), max_steps=100).state).round(2)
+        array([1.  , 0.02], dtype=float32)
     """
 
     patterns: Num[AnyArray, "K D"]
@@ -63,6 +68,11 @@ class CHN(AbstractDenseAM):
     **Arguments:** `patterns` (K, D): the stored patterns, entries ±1. Raises `ValueError` for others.
 
     Hopfield, PNAS 79 (1982).
+
+        >>> patterns = jnp.array([[1, 1, 1, 1, -1, -1, -1, -1], [1, -1, 1, -1, 1, -1, 1, -1]])
+        >>> noisy = jnp.array([-1, 1, 1, 1, -1, -1, -1, -1])
+        >>> eam.recall(eam.CHN(patterns), noisy, key=jr.key(0)).state
+        Array([ 1,  1,  1,  1, -1, -1, -1, -1], dtype=int32)
     """
 
     patterns: Num[AnyArray, "K D"]
@@ -87,6 +97,13 @@ class PolynomialDenseAM(AbstractDenseAM):
     `ValueError` for other patterns, n below 1, or n not whole where not rectified.
 
     Krotov & Hopfield, NeurIPS 2016.
+
+        >>> patterns = eam.datasets.random_patterns(40, 32, key=jr.key(0))
+        >>> query = eam.datasets.flip_bits(patterns[7], 0.1, key=jr.key(1))
+        >>> memories = [eam.PolynomialDenseAM(patterns, n) for n in (2, 5)]
+        >>> answers = [eam.recall(memory, query, key=jr.key(2)).state for memory in memories]
+        >>> [int(answer @ patterns[7]) for answer in answers]  # of 32: order 2 holds too few patterns
+        [-8, 32]
     """
 
     patterns: Num[AnyArray, "K D"]
@@ -113,6 +130,12 @@ class ExponentialDenseAM(AbstractDenseAM):
     patterns or β ≤ 0.
 
     Demircigil et al., J. Stat. Phys. 168 (2017).
+
+        >>> patterns = eam.datasets.random_patterns(1000, 32, key=jr.key(0))  # of 32 neurons
+        >>> query = eam.datasets.flip_bits(patterns[7], 0.1, key=jr.key(1))
+        >>> result = eam.recall(eam.ExponentialDenseAM(patterns), query, key=jr.key(2))
+        >>> bool((result.state == patterns[7]).all())
+        True
     """
 
     patterns: Num[AnyArray, "K D"]
@@ -135,6 +158,13 @@ class ModernHopfield(AbstractDenseAM):
     for patterns that are not finite or β ≤ 0.
 
     Ramsauer et al., "Hopfield networks is all you need", ICLR 2021.
+
+        >>> memory = eam.ModernHopfield(jnp.array([[1.0, 0.0], [0.0, 1.0]]), beta=8.0)
+        >>> query = jnp.array([0.9, 0.3])
+        >>> np.asarray(eam.recall(memory, query, max_steps=1).state).round(3)  # one step is attention:
+        array([0.992, 0.008], dtype=float32)
+        >>> np.asarray(jax.nn.softmax(8 * memory.patterns @ query) @ memory.patterns).round(3)
+        array([0.992, 0.008], dtype=float32)
     """
 
     patterns: Num[AnyArray, "K D"]

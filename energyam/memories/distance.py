@@ -25,6 +25,10 @@ class GaussianDenseAM(AbstractDenseAM):
 
     Fukunaga & Hostetler, IEEE Trans. Inf. Theory 21 (1975); Saha, Krotov, Zaki & Ram, "End-to-end
     differentiable clustering with associative memories", ICML 2023.
+
+        >>> memory = eam.GaussianDenseAM(jnp.array([[0.0, 0.0], [3.0, 4.0]]), beta=2.0)
+        >>> np.asarray(eam.recall(memory, jnp.array([2.0, 3.0])).state).round(3)
+        array([3., 4.], dtype=float32)
     """
 
     patterns: Num[AnyArray, "K D"]
@@ -56,6 +60,10 @@ class EpanechnikovDenseAM(AbstractDenseAM):
     are not finite or β ≤ 0.
 
     Hoover et al., "Dense associative memory with Epanechnikov energy" (2025).
+
+        >>> memory = eam.EpanechnikovDenseAM(jnp.array([[0.0, 0.0], [3.0, 4.0]]), beta=0.5)  # reach 2
+        >>> eam.recall(memory, jnp.array([2.0, 3.0])).state
+        Array([3., 4.], dtype=float32)
     """
 
     patterns: Num[AnyArray, "K D"]

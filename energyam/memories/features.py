@@ -47,6 +47,11 @@ class DistributedDenseAM(eqx.Module):
 
     Hoover, Chau, Strobelt, Ram & Krotov, "Dense associative memory through the lens of random features",
     NeurIPS 2024; Rahimi & Recht, NeurIPS 2007.
+
+        >>> memory = eam.DistributedDenseAM.random(8, 1000, beta=1.0, key=jr.key(0))
+        >>> memory = memory.write(jnp.eye(8) * 4)
+        >>> float(memory.energy(jnp.eye(8)[0] * 4)) < float(memory.energy(jnp.zeros(8)))
+        True
     """
 
     frequencies: Float[Array, "Y D"]  # w

@@ -28,6 +28,9 @@ class Rectified(AbstractNeurons):
     """Neurons of at least 0: R = ½‖g‖², and the answer to a field is max(field, 0).
 
     L(x) = ½ Σ max(x, 0)². `shape`: that of the layer.
+
+        >>> eam.Rectified().respond(jnp.array([-2.0, 3.0]), jnp.zeros(2))
+        Array([0., 3.], dtype=float32)
     """
 
     shape: Shape = eqx.field(static=True, default=None)
@@ -58,6 +61,10 @@ class Tanh(AbstractNeurons):
     **Arguments:** `beta`: β, the steepness; `shape`: that of the layer. Raises `ValueError` for β ≤ 0.
 
     Hopfield, PNAS 81 (1984); Peterson & Anderson, Complex Systems 1 (1987).
+
+        >>> network = eam.HopfieldNetwork(jnp.array([[0.0, 1.0], [1.0, 0.0]]), neurons=eam.Tanh(2.0))
+        >>> np.asarray(eam.recall(network, jnp.array([0.1, 0.2]), max_steps=100).state).round(3)
+        array([0.958, 0.958], dtype=float32)
     """
 
     beta: Real = eqx.field(converter=partial(checks.positive_float, "beta"))
@@ -95,6 +102,9 @@ class Sigmoid(AbstractNeurons):
     be that of the next number inside.
 
     **Arguments:** `beta`: β, the steepness; `shape`: that of the layer. Raises `ValueError` for β ≤ 0.
+
+        >>> np.asarray(eam.Sigmoid(1.0).respond(jnp.log(jnp.array([1.0, 3.0])), jnp.zeros(2))).round(3)
+        array([0.5 , 0.75], dtype=float32)
     """
 
     beta: Real = eqx.field(converter=partial(checks.positive_float, "beta"))
@@ -140,6 +150,9 @@ class LayerNorm(AbstractNeurons):
 
     Ba, Kiros & Hinton, "Layer normalization" (2016); as a Lagrangian, Hoover et al., "Energy transformer",
     NeurIPS 2023.
+
+        >>> np.asarray(eam.LayerNorm().respond(jnp.array([1.0, 2.0, 3.0]), jnp.zeros(3))).round(3)
+        array([-1.225,  0.   ,  1.225], dtype=float32)
     """
 
     gain: Real = eqx.field(converter=partial(checks.positive_float, "gain"), default=1.0)

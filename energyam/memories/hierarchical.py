@@ -37,6 +37,13 @@ class HierarchicalMemory(eqx.Module):
 
     Krotov, "Hierarchical associative memory" (2021); Hoover et al., "A universal abstraction for hierarchical
     Hopfield networks" (2022).
+
+        >>> neurons = {"seen": eam.Continuous((2,)), "hidden": eam.Softmax(4.0, (3,))}
+        >>> dense = eam.synapses.Dense(jnp.array([[1.0, 0.0, -1.0], [0.0, 1.0, 0.0]]))
+        >>> memory = eam.HierarchicalMemory(neurons, [(dense, ("seen", "hidden"))])
+        >>> start = {"seen": jnp.array([0.2, 0.9]), "hidden": jnp.full(3, 1 / 3)}
+        >>> np.asarray(eam.recall(memory, start).state["hidden"]).round(2)
+        array([0.02, 0.96, 0.02], dtype=float32)
     """
 
     neurons: dict[str, AbstractNeurons]

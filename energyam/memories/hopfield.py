@@ -32,6 +32,10 @@ class HopfieldNetwork(AbstractMemory):
     energy).
 
     Hopfield, PNAS 79 (1982).
+
+        >>> network = eam.HopfieldNetwork(jnp.array([[0.0, 1.0], [1.0, 0.0]]), bias=jnp.array([0.5, 0.0]))
+        >>> float(network.energy(jnp.array([1, 1]))), float(network.energy(jnp.array([1, -1])))
+        (-1.5, 0.5)
     """
 
     weights: Float[Array, "D D"]

@@ -45,6 +45,13 @@ class CircleIntersection(AbstractSeparation):
     Raises `ValueError` for a radius outside 0..dim, `num_neurons` below 1, or a key without `num_neurons`.
 
     Kanerva, *Sparse Distributed Memory* (1988); Bricken & Pehlevan, NeurIPS 2021.
+
+        >>> eam.hypercube.circle_intersection(8, 2)  # neurons within 2 of both, by distance 0 … 8
+        [37, 16, 16, 6, 6, 0, 0, 0, 0]
+        >>> circle = eam.CircleIntersection(8, 2)
+        >>> weights = eqx.filter_jit(circle.weights)(jnp.array([8, 4, 0]))  # at distances 0, 2 and 4
+        >>> (37 * np.asarray(weights)).round(2)
+        array([37., 16.,  6.], dtype=float32)
     """
 
     mantissas: Float[Array, "3 L"]
@@ -196,6 +203,10 @@ class CapIntersection(AbstractSeparation):
     `ValueError` for numbers out of range.
 
     Lee & Kim (2014) for the area; Bricken & Pehlevan, NeurIPS 2021.
+
+        >>> cap = eam.CapIntersection(3, 0.5)
+        >>> np.asarray(eqx.filter_jit(cap.weights)(jnp.array([1.0, 0.9, 0.0]))).round(2)  # by cosine
+        array([1.  , 0.68, 0.02], dtype=float32)
     """
 
     dim: int = eqx.field(static=True, converter=partial(checks.count, "dim", least=2))

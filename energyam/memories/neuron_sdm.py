@@ -51,6 +51,12 @@ class NeuronSDM(eqx.Module):
     shape.
 
     Kanerva, *Sparse Distributed Memory* (1988); Jaeckel, RIACS technical report 89.28 (1989).
+
+        >>> addresses = eam.datasets.random_patterns(5, 64, key=jr.key(0))
+        >>> memory = eam.NeuronSDM.random(2000, 64, radius=24, key=jr.key(1)).write(addresses, addresses)
+        >>> noisy = eam.datasets.flip_bits(addresses[3], 0.1, key=jr.key(2))
+        >>> bool((memory.read(noisy) == addresses[3]).all())
+        True
     """
 
     addresses: UInt32[Array, "N W"]

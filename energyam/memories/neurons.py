@@ -35,6 +35,19 @@ class AbstractNeurons(eqx.Module):
     entries of the last axis move together, q for one-hot units, where a last axis may hold several units.
     `coupled`, True where neurons constrain one another along the last axis, as on a sphere: a clamp that
     holds some of them and leaves others is then refused.
+
+        >>> class Dead(eam.AbstractNeurons):  # they answer large fields alone
+        ...     def check(self, name, states, dims):
+        ...         return states
+        ...     def energy(self, state):
+        ...         return 0.5 * jnp.sum(state**2) + jnp.sum(jnp.abs(state))
+        ...     def respond(self, field, state, curvature=0.0):
+        ...         return jnp.sign(field) * jnp.maximum(jnp.abs(field) - 1, 0)
+        ...     def retract(self, state):
+        ...         return state
+        ...
+        >>> Dead().respond(jnp.array([-3.0, 0.5, 2.0]), jnp.zeros(3))
+        Array([-2.,  0.,  1.], dtype=float32)
     """
 
     shape = None  # type: Any  # no annotations, which would make them fields
@@ -114,7 +127,11 @@ class AbstractNeurons(eqx.Module):
 
 
 class Binary(AbstractNeurons):
-    """Neurons ±1: R = 0, and the answer to a field is its sign."""
+    """Neurons ±1: R = 0, and the answer to a field is its sign.
+
+    >>> eam.Binary().respond(jnp.array([0.3, -2.0, 0.0]), jnp.array([1.0, 1.0, -1.0]))  # a tie: it stays
+    Array([ 1., -1., -1.], dtype=float32)
+    """
 
     shape: Shape = eqx.field(static=True, default=None)
     values = (-1, 1)
@@ -148,6 +165,10 @@ class ZeroOne(AbstractNeurons):
     """Neurons 0 or 1: R = 0, and the answer to a field is 1 where it is positive.
 
     The activity codes of Willshaw's and of sparse memories, and of Boltzmann machines.
+
+        >>> network = eam.HopfieldNetwork(-jnp.ones((2, 2)), jnp.array([2.0, 1.0]), eam.ZeroOne())
+        >>> eam.recall(network, jnp.array([0, 1]), key=jr.key(0)).state  # one of the two may be 1
+        Array([1, 0], dtype=int32)
     """
 
     shape: Shape = eqx.field(static=True, default=None)

@@ -34,6 +34,10 @@ class Polynomial(AbstractSeparation):
     inside `jit` (the size of its integers depends on it).
 
     Krotov & Hopfield, "Dense associative memory for pattern recognition", NeurIPS 2016.
+
+        >>> cubic, overlaps = eam.Polynomial(3), jnp.array([2.0, -1.0])
+        >>> cubic.weights(overlaps), cubic.potential(overlaps)  # 2², 0 and 2³/3
+        (Array([4., 0.], dtype=float32), Array(2.6666667, dtype=float32))
     """
 
     n: Num[Array, ""]

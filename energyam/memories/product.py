@@ -41,6 +41,12 @@ class ProductDenseAM(AbstractMemory):
     `ExponentialDenseAM` (±1), `ModernHopfield` (real), or `DenseAM` with such
     parts. Raises `ValueError` for others, and for neurons
     that constrain one another, as those of a sphere.
+
+        >>> shapes = eam.ExponentialDenseAM(jnp.array([[1, 1, 1, 1], [1, 1, -1, -1]]))
+        >>> colours = eam.ExponentialDenseAM(jnp.array([[1, -1, 1, -1], [1, -1, -1, 1]]))
+        >>> memory = eam.ProductDenseAM([shapes, colours])  # four combinations in four rows
+        >>> eam.recall(memory, jnp.array([1, 1, 1, 1, -1, -1, -1, 1]), key=jr.key(0)).state
+        Array([ 1,  1,  1,  1,  1, -1, -1,  1], dtype=int32)
     """
 
     memories: tuple[AbstractDenseAM, ...]

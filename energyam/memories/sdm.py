@@ -27,6 +27,11 @@ class PatternSDM(AbstractDenseAM):
     Raises `ValueError` for other patterns, a radius outside 0..D, `num_neurons` below 1, or a key without it.
 
     Kanerva, *Sparse Distributed Memory* (1988); Bricken & Pehlevan, NeurIPS 2021.
+
+        >>> memory = eam.PatternSDM(eam.datasets.random_patterns(5, 64, key=jr.key(0)), radius=24)
+        >>> noisy = eam.datasets.flip_bits(memory.patterns[3], 0.1, key=jr.key(2))
+        >>> bool((eam.recall(memory, noisy, eam.Synchronous()).state == memory.patterns[3]).all())
+        True
     """
 
     patterns: Num[AnyArray, "K D"]
@@ -54,6 +59,10 @@ class ContinuousSDM(AbstractDenseAM):
     Raises `ValueError` for patterns that are not unit vectors, another weighting, or a radius out of range.
 
     Bricken & Pehlevan, NeurIPS 2021.
+
+        >>> memory = eam.ContinuousSDM(jnp.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]), radius=0.5)
+        >>> np.asarray(eam.recall(memory, jnp.array([0.8, 0.6, 0.0])).state).round(2)
+        array([1.  , 0.04, 0.  ], dtype=float32)
     """
 
     patterns: Num[AnyArray, "K D"]

@@ -25,6 +25,14 @@ class Table(NamedTuple):
 
     `similarity`: how a query is compared with them; `values` (K, Dv): what belongs to each, or None;
     `number`: how many of the rows count, the first ones, None where all do.
+
+        >>> class Shelf(eqx.Module):  # a memory of your own, which `nearest` then searches
+        ...     rows: jax.Array
+        ...     def tables(self):
+        ...         return (eam.Table(self.rows, eam.Cosine()),)
+        ...
+        >>> eam.nearest(Shelf(jnp.eye(3)), jnp.array([0.1, 2.0, 0.0]), 1).indices
+        Array([1], dtype=int32)
     """
 
     patterns: Num[AnyArray, "K D"]
@@ -45,6 +53,13 @@ class Nearest(NamedTuple):
     `scores` (*batch, k): the memory's own similarities; `indices` (*batch, k): of the patterns, and
     (*batch, k, L) for a product of L memories, an index into each; `values` (*batch, k, Dv): those of the
     keys that were found, None for a memory without values.
+
+        >>> memory = eam.CHN(jnp.array([[1, 1, 1, 1], [1, 1, -1, -1], [1, -1, 1, -1]]))
+        >>> found = eam.nearest(memory, jnp.array([[1, 1, 1, -1], [1, 1, -1, -1]]), 1)
+        >>> found.indices, found.scores
+        (Array([[0],
+               [1]], dtype=int32), Array([[2.],
+               [4.]], dtype=float32))
     """
 
     scores: Float[Array, "*batch k"]
@@ -71,6 +86,10 @@ def nearest(
     others.
 
     Chern et al., "TPU-KNN: k nearest neighbor search at peak FLOP/s", NeurIPS 2022, for the approximate one.
+
+        >>> memory = eam.CHN(jnp.array([[1, 1, 1, 1], [1, 1, -1, -1], [1, -1, 1, -1]]))
+        >>> eam.nearest(memory, jnp.array([1, 1, 1, -1]), 2)
+        Nearest(scores=[2, 2], indices=[0, 1])
     """
     tables = ask(memory, "tables")
     if not tables:

@@ -56,6 +56,13 @@ class AbstractSeparation(eqx.Module):
     ½ Σ s²: flips then interact by pairs, through couplings ΞᵀΞ. `fewest`, of a separation by a threshold:
     how many similarities it takes at least. Where the least of the k largest weighs 0 among these k alone,
     they are all that count, and reads look at no others.
+
+        >>> class Cosh(eam.AbstractSeparation):
+        ...     def potential(self, similarities):
+        ...         return jnp.sum(jnp.cosh(similarities))
+        ...
+        >>> np.asarray(Cosh().weights(jnp.array([0.0, 1.0]))).round(3)  # by autodiff: sinh
+        array([0.   , 1.175], dtype=float32)
     """
 
     growing = False

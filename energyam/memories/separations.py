@@ -28,6 +28,10 @@ class Quadratic(AbstractSeparation):
     it goes by the name of `Linear`.
 
     Hopfield, PNAS 79 (1982).
+
+        >>> square, overlaps = eam.Quadratic(), jnp.array([2.0, -1.0])
+        >>> square.weights(overlaps), square.potential(overlaps)
+        (Array([ 2., -1.], dtype=float32), Array(2.5, dtype=float32))
     """
 
     growing = True
@@ -67,6 +71,9 @@ class ReLU(AbstractSeparation):
     """F(s) = max(s, 0)²/2: a read-out that drops the negative similarities.
 
     potential(s) = ½ Σ_μ max(s_μ, 0)², weights(s) = max(s, 0).
+
+        >>> eam.ReLU().weights(jnp.array([2.0, -1.0]))
+        Array([2., 0.], dtype=float32)
     """
 
     growing = True
@@ -109,6 +116,9 @@ class LogSumExp(AbstractSeparation):
 
     Demircigil et al., J. Stat. Phys. 168 (2017); Ramsauer et al., "Hopfield networks is all you need",
     ICLR 2021.
+
+        >>> np.asarray(eam.LogSumExp(1.0).weights(jnp.log(jnp.array([1.0, 3.0])))).round(3)
+        array([0.25, 0.75], dtype=float32)
     """
 
     beta: Float[Array, ""]
@@ -177,6 +187,9 @@ class TopK(AbstractSeparation):
 
     **Arguments:** `separation`: the one applied to the k largest; `k`: how many, at least 1 (all, where
     there are fewer). Raises `ValueError` for another k, or a separation that has no potential.
+
+        >>> np.asarray(eam.TopK(eam.LogSumExp(1.0), 2).weights(jnp.array([1.0, 0.0, -1.0, 1.0]))).round(3)
+        array([0.5, 0. , 0. , 0.5], dtype=float32)
     """
 
     separation: AbstractSeparation

@@ -79,6 +79,12 @@ class SequenceNetwork(AbstractSequence):
     integer of at least 0. Raises `ValueError` for other shapes, NaN, or a delay without delayed weights.
 
     Sompolinsky & Kanter, Phys. Rev. Lett. 57 (1986); Amit, "Modeling Brain Function" (1989), chapter 5.
+
+        >>> steps = eam.datasets.random_patterns(3, 64, key=jr.key(0))
+        >>> weights = eam.sequence_weights(steps, jnp.array([[0, 1, 0], [0, 0, 1], [1, 0, 0]]), 4.0)
+        >>> result = eam.recall(eam.SequenceNetwork(weights), steps[0], max_steps=10)
+        >>> result.period.item(), eam.STATUSES[result.status]
+        (3, 'cycle')
     """
 
     weights: Float[Array, "D D"]
@@ -143,6 +149,12 @@ class DenseSequence(AbstractSequence):
     of at least 0; `delay`: in steps, an integer of at least 0. Raises `ValueError` for others.
 
     Chaudhry, Zavatone-Veth, Krotov & Pehlevan, "Long sequence Hopfield memory", NeurIPS 2023.
+
+        >>> steps = eam.datasets.random_patterns(20, 32, key=jr.key(0))
+        >>> memory = eam.DenseSequence(steps, eam.Polynomial(4))  # each pattern calls the next
+        >>> result = eam.recall(memory, memory.window(steps[0]), max_steps=3)
+        >>> int(eam.evaluation.nearest_pattern(steps, result.state))
+        3
     """
 
     patterns: Num[Array, "K D"]

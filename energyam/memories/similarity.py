@@ -26,6 +26,13 @@ class AbstractSimilarity(eqx.Module):
 
     **Optional value:** `overlaps`, True for the overlap ξ · x itself and no other similarity: between whole
     numbers flips are then exact.
+
+        >>> class Agreement(eam.AbstractSimilarity):  # how many entries are equal
+        ...     def of(self, pattern, state):
+        ...         return jnp.sum(pattern == state)
+        ...
+        >>> Agreement().of(jnp.array([1, -1, 1]), jnp.array([1, 1, 1]))
+        Array(2, dtype=int32)
     """
 
     overlaps = False
@@ -68,7 +75,11 @@ class AbstractSimilarity(eqx.Module):
 
 
 class Dot(AbstractSimilarity):
-    """The overlap ξ · x."""
+    """The overlap ξ · x.
+
+    >>> eam.Dot().of(jnp.array([3.0, 4.0]), jnp.array([10.0, 0.0]))
+    Array(30., dtype=float32)
+    """
 
     overlaps = True
 
@@ -88,7 +99,11 @@ class Dot(AbstractSimilarity):
 
 
 class NegativeDistance(AbstractSimilarity):
-    """Half the squared distance, its sign turned: −½ ‖x − ξ‖²."""
+    """Half the squared distance, its sign turned: −½ ‖x − ξ‖².
+
+    >>> eam.NegativeDistance().of(jnp.array([3.0, 4.0]), jnp.array([0.0, 0.0]))  # −5²/2
+    Array(-12.5, dtype=float32)
+    """
 
     def of(self, pattern: State, state: State) -> Float[Array, ""]:
         return -0.5 * jnp.sum((state - pattern) ** 2)
@@ -112,6 +127,9 @@ class Cosine(AbstractSimilarity):
 
     Between ±1 patterns and states it orders as `Dot` does, and under `Spherical()` it makes the memory of the
     patterns scaled to length 1.
+
+        >>> eam.Cosine().of(jnp.array([3.0, 4.0]), jnp.array([10.0, 0.0]))
+        Array(0.6, dtype=float32)
     """
 
     def of(self, pattern: State, state: State) -> Float[Array, ""]:

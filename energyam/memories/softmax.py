@@ -24,6 +24,9 @@ class Softmax(AbstractNeurons):
 
     **Arguments:** `beta`: β, the inverse temperature; `shape`: that of the layer. Raises `ValueError` for
     β ≤ 0.
+
+        >>> np.asarray(eam.Softmax(1.0).respond(jnp.log(jnp.array([1.0, 3.0])), jnp.zeros(2))).round(3)
+        array([0.25, 0.75], dtype=float32)
     """
 
     beta: Real = eqx.field(converter=partial(checks.positive_float, "beta"))

@@ -42,6 +42,10 @@ class Entmax(AbstractSeparation):
 
     Peters, Niculae & Martins, ACL 2019; as a memory, Hu et al., NeurIPS 2023, and Martins, Niculae & McNamee,
     "Sparse modern Hopfield networks" (2023).
+
+        >>> sparsemax = eam.Entmax(1.0, alpha=2.0)
+        >>> np.asarray(sparsemax.weights(jnp.array([1.0, 0.8, -1.0]))).round(3)  # the last weighs just 0
+        array([0.6, 0.4, 0. ], dtype=float32)
     """
 
     beta: Float[ArrayLike, ""] = eqx.field(converter=partial(checks.positive_float, "beta"))
@@ -73,6 +77,9 @@ class KSubsets(AbstractSeparation):
 
     Niculae et al., "SparseMAP", ICML 2018; as a memory, Santos, Niculae, McNamee & Martins, "Sparse and
     structured Hopfield networks", ICML 2024.
+
+        >>> np.asarray(eam.KSubsets(5.0, k=2).weights(jnp.array([1.0, 0.8, -1.0]))).round(3)
+        array([1., 1., 0.], dtype=float32)
     """
 
     beta: Float[ArrayLike, ""] = eqx.field(converter=partial(checks.positive_float, "beta"))
@@ -109,6 +116,10 @@ class LogSumReLU(AbstractSeparation):
     **Arguments:** `beta`: β > 0, a leaf. Raises `ValueError` for others.
 
     Hoover et al., "Dense associative memory with Epanechnikov energy" (2025).
+
+        >>> within = eam.LogSumReLU(1.0)
+        >>> np.asarray(within.weights(jnp.array([0.0, -0.5, -2.0]))).round(3)  # the last is out of reach
+        array([0.667, 0.667, 0.   ], dtype=float32)
     """
 
     beta: Float[ArrayLike, ""] = eqx.field(converter=partial(checks.positive_float, "beta"))

@@ -25,6 +25,10 @@ class SparseNetwork(AbstractMemory):
     as in `HopfieldNetwork`; `dim`: D, by default the length of the bias, or what the edges need. Raises
     `ValueError` for other shapes, neurons out of range, an edge from a neuron to itself, NaN, and edges that
     are traced: the colours are found at construction.
+
+        >>> ring = eam.SparseNetwork(jnp.array([[0, 1], [1, 2], [2, 3], [3, 0]]), jnp.ones(4))
+        >>> float(ring.energy(jnp.array([1, 1, 1, -1])))  # two edges agree and two do not
+        0.0
     """
 
     edges: Int[Array, "E 2"]

@@ -45,6 +45,10 @@ def log_partition(memory: Any, temperature: ArrayLike) -> float:
 
     In the precision of the memory's energies. Raises `ValueError` for T ≤ 0, and where none of this is
     feasible, with what would be (`annealed_log_partition` estimates the others).
+
+        >>> network = eam.HopfieldNetwork(jnp.array([[0.0, 1.0], [1.0, 0.0]]))
+        >>> eam.evaluation.log_partition(network, 1.0), float(np.log(2 * np.exp(1) + 2 * np.exp(-1)))
+        (1.820075273513794, 1.8200751916029179)
     """
     T = checked_temperature(temperature)
     mixture = mixture_at(memory, T)
@@ -99,6 +103,10 @@ def expectation(memory: Any, function: Callable, temperature: ArrayLike) -> PyTr
     """Σ_x p(x) function(x), p ∝ exp(−E/T), by enumeration of up to 2^24 states.
 
     **Arguments:** `function`: one state → a pytree of arrays. Raises `ValueError` as `log_partition` does.
+
+        >>> network = eam.HopfieldNetwork(jnp.array([[0.0, 1.0], [1.0, 0.0]]))
+        >>> eam.evaluation.expectation(network, lambda x: x[0] * x[1], 1.0), np.tanh(1.0)
+        (array(0.76159412), np.float64(0.7615941559557649))
     """
     T = checked_temperature(temperature)
     checks.function("function", function)
@@ -119,6 +127,11 @@ def sample_exactly(
 
     **Arguments:** `num_samples`: S; `temperature`: T > 0; `key`. Raises `ValueError` for others, and for a
     memory that is no such mixture at T, with where one is.
+
+        >>> memory = eam.ExponentialDenseAM(jnp.array([[1, 1, 1, 1]]), beta=0.5)
+        >>> states = eam.evaluation.sample_exactly(memory, 10_000, key=jr.key(0))
+        >>> bool(jnp.allclose(states.mean(0), jnp.tanh(0.5), atol=0.03))
+        True
     """
     T = checked_temperature(temperature)
     num_samples = checks.count("num_samples", num_samples)

@@ -21,6 +21,10 @@ def log_lower_bound(n: Whole, radius: Whole) -> np.ndarray:
     outside 0..n.
 
     Bricken & Pehlevan, NeurIPS 2021, appendix B, take this term for the whole sum.
+
+        >>> exact = eam.hypercube.log_circle_intersection(64, 11) - 64 * np.log(2)
+        >>> bool((eam.theory.log_lower_bound(64, 11)[:23] <= exact[:23] + 1e-9).all())
+        True
     """
     radius, logs = check_radius(n, radius), np.full(n + 1, -np.inf)
     for h in range(n + 1):
@@ -34,6 +38,10 @@ def log_upper_bound(n: Whole, radius: Whole) -> np.ndarray:
     """The largest term times the number of terms: a true upper bound of I(h)/2ⁿ.
 
     Raises `ValueError` for a radius outside 0..n.
+
+        >>> exact = eam.hypercube.log_circle_intersection(64, 11) - 64 * np.log(2)
+        >>> bool((eam.theory.log_upper_bound(64, 11)[:23] >= exact[:23] - 1e-9).all())
+        True
     """
     radius = check_radius(n, radius)
     counts = np.array([_num_terms(n, radius, h) for h in range(n + 1)])
@@ -50,6 +58,10 @@ def log_normal_approximation(n: Whole, radius: Whole, taylor: bool = False) -> n
     Raises `ValueError` for a radius outside 0..n.
 
     Bricken & Pehlevan, NeurIPS 2021, appendix B.
+
+        >>> exact = eam.hypercube.log_circle_intersection(64, 11) - 64 * np.log(2)
+        >>> bool((eam.theory.log_normal_approximation(64, 11)[1:23] > exact[1:23]).all())  # no lower bound
+        True
     """
     radius, h = check_radius(n, radius), np.arange(1, n)
     log_constant = math.log(2 / math.pi) - 0.5 * np.log(h * (n - h))
@@ -67,6 +79,9 @@ def exponent_beta(n: Whole, radius: Whole) -> float:
     Least squares gives between this and three times this. Raises `ValueError` for a radius outside 0..n.
 
     Bricken & Pehlevan, NeurIPS 2021, appendix B.
+
+        >>> eam.theory.exponent_beta(64, 11)  # (64 − 22)² / 256
+        6.890625
     """
     return (n - 2 * check_radius(n, radius)) ** 2 / (4 * n)
 

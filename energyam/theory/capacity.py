@@ -26,6 +26,9 @@ def bit_error(num_neurons: Whole, num_patterns: Number, n: Whole = 2) -> float:
     Hebb's rule. **Arguments:** `num_neurons` D; `num_patterns` K, any positive number; `n` at least 2.
     For plain powers sⁿ; rectified ones make half the variance of the noise. Raises `ValueError` for others.
     (Krotov & Hopfield 2016; Hertz, Krogh & Palmer 1991 for n = 2.)
+
+        >>> round(eam.theory.bit_error(1000, 138), 4), eam.theory.bit_error(1000, 138, n=3) < 1e-9
+        (0.0036, True)
     """
     checks.positive("num_patterns", num_patterns)
     log_ratio = _log_order(num_neurons, n) - math.log(checks.number("num_patterns", num_patterns))
@@ -42,6 +45,9 @@ def polynomial_capacity(num_neurons: Whole, n: Whole, error: Number | None = Non
     criterion is .005). Infinity where a float can't hold it. Raises `ValueError` for others.
 
     For plain powers sⁿ; rectified ones hold twice that. (Krotov & Hopfield 2016.)
+
+        >>> [round(eam.theory.polynomial_capacity(100, n)) for n in (2, 3, 4)]
+        [11, 362, 7238]
     """
     noise = 2 * math.log(_neurons(num_neurons, least=2))
     if error is not None:
@@ -57,6 +63,9 @@ def hopfield_capacity(num_neurons: Whole, error: Number | None = None) -> float:
 
     The polynomial memory of order 2. With errors that later updates add, retrieval breaks down at
     `replica_capacity`. (McEliece et al. 1987 for the exact limit.)
+
+        >>> round(eam.theory.hopfield_capacity(1000)), round(eam.theory.hopfield_capacity(1000, error=0.005))
+        (72, 151)
     """
     return polynomial_capacity(num_neurons, 2, error)
 
@@ -65,12 +74,19 @@ def replica_capacity(num_neurons: Whole) -> float:
     """K = 0.138 D, where Hebb's retrieval states cease to exist, after all updates.
 
     (Amit, Gutfreund & Sompolinsky 1985, by the replica method.)
+
+        >>> eam.theory.replica_capacity(1000)
+        138.0
     """
     return REPLICA_LOAD * _neurons(num_neurons)
 
 
 def storkey_capacity(num_neurons: Whole) -> float:
-    """K = D / √(2 ln D), exact recall under Storkey's rule. (Storkey 1997; Storkey & Valabregue 1999.)"""
+    """K = D / √(2 ln D), exact recall under Storkey's rule. (Storkey 1997; Storkey & Valabregue 1999.)
+
+    >>> round(eam.theory.storkey_capacity(1000))
+    269
+    """
     D = _neurons(num_neurons, least=2)
     return D / math.sqrt(2 * math.log(D))
 
@@ -80,6 +96,9 @@ def pseudo_inverse_capacity(num_neurons: Whole) -> float:
 
     Their basins shrink to single points on the way there; with D of them all states are fixed points.
     (Personnaz, Guyon & Dreyfus 1986; Kanter & Sompolinsky 1987.)
+
+        >>> eam.theory.pseudo_inverse_capacity(1000)
+        1000.0
     """
     return float(_neurons(num_neurons))
 
@@ -92,6 +111,9 @@ def log_exponential_capacity(num_neurons: Whole, noise: Number = 0) -> float:
     One update from a share `noise` of flipped bits restores every pattern with probability near 1 for
     any smaller α: 2^{D/2} patterns without noise. For E = -Σ exp(ξ·x), β = 1. **Arguments:** `num_neurons`
     D; `noise`, from 0 to below .5. Raises `ValueError` for others. (Demircigil et al. 2017.)
+
+        >>> eam.theory.log_exponential_capacity(64), 32 * np.log(2)  # 2^(D/2) patterns
+        (22.18070977791825, np.float64(22.18070977791825))
     """
     noise = checks.number("noise", noise)
     if not 0 <= noise < 0.5:
@@ -102,7 +124,11 @@ def log_exponential_capacity(num_neurons: Whole, noise: Number = 0) -> float:
 
 
 def log_exponential_load(dim: Whole, beta: Number) -> float:
-    """The natural log of `exponential_load`, which a float can't hold in many dimensions; the same errors."""
+    """The natural log of `exponential_load`, which a float can't hold in many dimensions; the same errors.
+
+    >>> round(eam.theory.log_exponential_load(2304, 1.0), 1)  # e^1305 patterns
+    1304.6
+    """
     D, beta = _neurons(dim, name="dim"), checks.number("beta", beta, 0)
     return D * (math.log(2) - math.log1p(math.exp(-2 * beta)))
 
@@ -115,6 +141,9 @@ def exponential_load(dim: Whole, beta: Number) -> float:
     K others have the weight K (cosh β)^D on average, and the pattern itself e^{βD}. No threshold, but the
     exact load at which a stored pattern has half of the weight. Infinity where a float can't hold it.
     **Arguments:** `dim` D; `beta`, at least 0, of overlaps ξ·x. Raises `ValueError` for others.
+
+        >>> [round(eam.theory.exponential_load(dim, 1.0)) for dim in (10, 20)]  # twice D, the square
+        [288, 82817]
     """
     return _exp(log_exponential_load(dim, beta))
 
@@ -126,6 +155,9 @@ def dense_transition_capacity(num_neurons: Whole, degree: Whole) -> float:
 
     The polynomial memory of order d + 1. **Arguments:** `num_neurons` D, at least 2; `degree` d, at least 1.
     Infinity where a float can't hold it. Raises `ValueError` for others. (Chaudhry et al. 2023.)
+
+        >>> [round(eam.theory.dense_transition_capacity(100, degree)) for degree in (1, 2, 3)]
+        [11, 362, 7238]
     """
     return polynomial_capacity(num_neurons, checks.count("degree", degree, most=ORDER) + 1)
 
@@ -136,6 +168,9 @@ def log_exponential_transition_capacity(num_neurons: Whole) -> float:
         K = b^{D-1} / (2 ln D),    b = e² / cosh 2 = 1.964    for x ← sign(Σ_μ ξ_{μ+1} exp(ξ_μ·x))
 
     Raises `ValueError` for fewer than 2 neurons. (Chaudhry et al. 2023.)
+
+        >>> round(float(np.exp(eam.theory.log_exponential_transition_capacity(32))))
+        176501981
     """
     D = _neurons(num_neurons, least=2)
     return (D - 1) * LOG_BASE - math.log(2 * math.log(D))
@@ -147,6 +182,9 @@ def log_exponential_sequence_capacity(num_neurons: Whole) -> float:
         K = b^D / (2 D ln b),    b = e² / cosh 2
 
     Raises `ValueError` for fewer than 1 neuron. (Chaudhry et al. 2023.)
+
+        >>> round(float(np.exp(eam.theory.log_exponential_sequence_capacity(32))))
+        55621238
     """
     D = _neurons(num_neurons)
     return D * LOG_BASE - math.log(2 * D * LOG_BASE)

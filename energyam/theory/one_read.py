@@ -35,6 +35,10 @@ def next_distance(
     Raises `ValueError` for another noise, a radius outside 0..n, or numbers below 1.
 
     Kanerva (1988) and Bricken & Pehlevan (2021), appendix B, without the pull.
+
+        >>> found = eam.theory.next_distance(1000, 451, 10_000, 10**6)
+        >>> bool(found[100] < 100), bool(found[300] > 300)  # one comes nearer, the other gets lost
+        (True, True)
     """
     gap, _ = _approach(n, radius, num_patterns, num_neurons, noise)
     return np.arange(n + 1) + gap
@@ -69,6 +73,9 @@ def critical_distance(
     Raises `ValueError` for another noise, a radius outside 0..n, or numbers below 1.
 
     Kanerva (1988), chapter 7; Bricken & Pehlevan, NeurIPS 2021, appendix B.
+
+        >>> eam.theory.critical_distance(1000, 451, 10_000, 10**6)
+        228
     """
     gap, apart = _approach(n, radius, num_patterns, num_neurons, noise)
     gap, apart = gap[1 : n // 2 + 1], apart[1 : n // 2 + 1]

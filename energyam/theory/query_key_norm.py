@@ -38,6 +38,9 @@ def query_key_norm_betas(task: str | None = None, attention: str | None = None) 
 
     Henry, Dachapally, Pawar & Chen, "Query-key normalization for transformers", EMNLP Findings 2020; the
     values were published with Bricken & Pehlevan, NeurIPS 2021.
+
+        >>> len(eam.theory.query_key_norm_betas()), len(eam.theory.query_key_norm_betas(attention="cross"))
+        (90, 30)
     """
     for name, value, choices in (("task", task, TASKS), ("attention", attention, ATTENTIONS)):
         if value is not None:

@@ -35,6 +35,9 @@ def optimal_radius(
 
     Bricken & Pehlevan, NeurIPS 2021, appendix B: 11, 5, and with `noise="paper"` 15 by critical distance, at
     n = 64, 1,024 patterns, 2⁶⁴ neurons.
+
+        >>> eam.theory.optimal_radius(1000, 10_000, 10**6)
+        447
     """
     log_m, log_r = log_number("num_patterns", num_patterns), log_number("num_neurons", num_neurons)
     checks.one_of("criterion", criterion, ("snr", "capacity", "critical_distance"))

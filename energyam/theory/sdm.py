@@ -52,6 +52,10 @@ def signal_to_noise(
     Raises `ValueError` for another noise, a radius outside 0..n, or numbers of patterns or neurons below 1.
 
     Jaeckel (1989) and Bricken & Pehlevan (2021), appendix B; Kanerva (1988), appendix C.
+
+        >>> found = eam.theory.signal_to_noise(1000, 451, 10_000, 10**6)
+        >>> bool(found[0] > found[100] > found[200])
+        True
     """
     checks.one_of("noise", noise, NOISES)
     log_r, log_m = log_number("num_neurons", num_neurons), log_number("num_patterns", num_patterns)
@@ -70,6 +74,9 @@ def sdm_capacity(
     Raises `ValueError` for another noise, a radius outside 0..n, or numbers out of range.
 
     Bricken & Pehlevan, NeurIPS 2021, appendix B.
+
+        >>> round(eam.theory.sdm_capacity(1000, 451, 10**6), -3)
+        45000.0
     """
     return math.exp(min(log_capacity(n, radius, num_neurons, probability, noise), 709.0))
 
@@ -82,6 +89,10 @@ def neuron_distance_distribution(n: Whole, num_neurons: Number, published: bool 
     **Returns** float64 (n + 1,). Raises `ValueError` for n or a number of neurons below 1.
 
     Kanerva (1988); Bricken & Pehlevan's program.
+
+        >>> found = eam.theory.neuron_distance_distribution(1000, 10**6)
+        >>> int(np.searchsorted(found, 0.5))  # the nearest of a million neurons, in the median
+        424
     """
     log_r, log_f = log_number("num_neurons", num_neurons), log_fractions(n)
     if checks.flag("published", published):

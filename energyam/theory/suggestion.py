@@ -37,6 +37,13 @@ def suggest_beta(
     the noise takes them: no β tells these apart.
 
     Ramsauer et al., ICLR 2021, theorems 3 to 5.
+
+        >>> patterns = eam.datasets.random_patterns(100, 64, key=jr.key(0))
+        >>> beta = eam.theory.suggest_beta(patterns, noise=0.1)
+        >>> query = eam.datasets.flip_bits(patterns[7], 0.1, key=jr.key(1))
+        >>> memory = eam.ExponentialDenseAM(patterns, beta)
+        >>> bool(eam.evaluation.retrieved(memory, query).weight > 0.99)
+        True
     """
     X = np.asarray(checks.as_floats("patterns", patterns, "K D"), np.float64)
     weight, share = _between("weight", weight), _between("share", share, closed=True)

@@ -1,0 +1,98 @@
+"""The examples in docstrings: every public callable has one, and it shows what it says that it shows."""
+
+import doctest
+import inspect
+import math
+import re
+import sys
+import types
+
+import equinox as eqx
+import example_files
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import optax
+import pytest
+from right_calls import public_names
+
+import energyam as eam
+from energyam.datasets import downloads
+
+NAMES = {"eam": eam, "eqx": eqx, "jax": jax, "jnp": jnp, "jr": jr, "np": np, "optax": optax}
+CALLABLES = {id(value): (name, value) for name, value in reversed([*public_names()])}  # each thing once
+NUMBER = re.compile(r"(?<![\w.])-?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?(?![\w.])")
+
+MISSING = set(
+    """datasets.cache_folder datasets.fetch datasets.mnist datasets.omniglot datasets.sprites
+    lm.Findings lm.Heads lm.LanguageModel lm.Lookup lm.MemoryStore lm.Sentiment
+    lm.answer_log_probabilities lm.decode_after lm.fetch_smollm2 lm.find_smollm2 lm.generate
+    lm.generate_cached lm.load lm.load_tokenizer lm.look_ups lm.remember lm.sentiment lm.stream
+    lm.sweep_layers nn.AbstractRead nn.Accuracy nn.Association nn.AttractorRead nn.ConvEmbedding
+    nn.CosineRead nn.Descent nn.DotRead nn.EnergyTransformer nn.EpisodeLoss nn.FastWeightsCell
+    nn.FastWeightsRNN nn.FewShotClassifier nn.HopfieldAttention nn.HopfieldLookup
+    nn.HopfieldPooling nn.LSTMRNN nn.MaskedCompletion nn.NearestRead nn.Nudged nn.ProjectedMemory
+    nn.PrototypeRead nn.ReconstructionLoss nn.SettledRead nn.Trained nn.as_patches
+    nn.contrastive_divergence nn.contrastive_hebbian nn.denoising_score_matching
+    nn.episode_accuracy nn.equilibrium_propagation nn.perturb nn.predictive_coding
+    nn.probability_flow nn.pseudo_likelihood nn.recall_at_rest nn.train plotting.Animation
+    plotting.animate plotting.animate_landscape plotting.chains plotting.show_landscape
+    plotting.show_patterns plotting.show_recall sharding.load_shards sharding.save_shards
+    sharding.shard_patterns sharding.shard_queries synapses.Attention synapses.Bias
+    synapses.Convolution synapses.Dense synapses.Patterns synapses.Prediction""".split()
+)
+
+
+class Checker(doctest.OutputChecker):
+    """What is printed must be what is written, but for spaces, and numbers to one part in a thousand."""
+
+    def check_output(self, want, got, optionflags):
+        texts = [re.sub(r"\s+", "", NUMBER.sub("#", text)) for text in (want, got)]
+        numbers = [map(float, NUMBER.findall(text)) for text in (want, got)]
+        return texts[0] == texts[1] and all(
+            math.isclose(*pair, rel_tol=1e-3, abs_tol=1e-4) for pair in zip(*numbers, strict=True)
+        )
+
+
+def failures(name, text):
+    """What the examples of a text print where it is not what they say."""
+    found = []
+    test = doctest.DocTestParser().get_doctest(text, dict(NAMES, __name__=name), name, None, 0)
+    doctest.DocTestRunner(Checker(), verbose=False).run(test, out=found.append)
+    return "".join(found)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder with the models that examples load, where all that can be fetched has been."""
+    monkeypatch.chdir(tmp_path)
+    example_files.models(tmp_path)
+    for name, file in example_files.fetched(tmp_path / "energyam").items():
+        monkeypatch.setitem(downloads.FILES, name, file)
+    monkeypatch.setenv("ENERGYAM_CACHE", str(tmp_path / "energyam"))
+    (tmp_path / "smollm2.gguf").touch()
+    monkeypatch.setenv("ENERGYAM_SMOLLM2", str(tmp_path / "smollm2.gguf"))
+    dimod = types.SimpleNamespace(BinaryQuadraticModel=example_files.Model)
+    monkeypatch.setitem(sys.modules, "dimod", dimod)
+
+
+def test_every_public_callable_has_an_example():
+    assert {name for name, value in CALLABLES.values() if ">>>" not in inspect.getdoc(value)} == MISSING
+
+
+@pytest.mark.parametrize("name, value", CALLABLES.values(), ids=[name for name, _ in CALLABLES.values()])
+def test_an_example_shows_what_it_says(name, value, folder):
+    assert not failures(name, inspect.getdoc(value))
+
+
+@pytest.mark.parametrize(
+    "text", ["1.0\n1.002", "'a'\n'b'", "[1, 2]\n[1]", "1 / 0\n0", "jnp.ones(2)\n[1, 1]", "print()\n0"]
+)
+def test_a_wrong_example_is_found(text):
+    assert failures("wrong", f">>> {text}")
+
+
+@pytest.mark.parametrize("text", ["x = 1", "0.1 * 3\n0.3", "jnp.ones(2)\nArray([ 1.0, 1.],\n dtype=float32)"])
+def test_a_right_example_is_no_failure(text):
+    assert not failures("right", f">>> {text}")
