@@ -36,8 +36,10 @@ from energyam.partition import (
     log_partition as log_partition,
     sample_exactly as sample_exactly,
 )
+from energyam.shown import shown
 
 
+@shown()
 class Share(NamedTuple):
     """A share of recalls, with the ends of its 95 % confidence interval; arrays (sizes, noise levels).
 
@@ -51,6 +53,7 @@ class Share(NamedTuple):
     high: Float[np.ndarray, "S N"]
 
 
+@shown()
 class SuccessCurve(NamedTuple):
     """How recall fares against the number of patterns and the noise: what `success_curve` measures.
 

@@ -17,9 +17,11 @@ Index = Int[Array, ""]
 Patterns = Float[Array, "K D"]
 State = Float[Array, " D"]
 
-OUTCOMES = ("pattern", "inverse", "other", "mixture", "spurious")
 _LARGEST_MIXTURE = 7
+OUTCOMES = ("pattern", "inverse", "other", "mixture", "spurious")
+"""What a recall of a known pattern may end in; `outcome` gives an index into these."""
 KINDS = ("pattern", "inverse", "mixture", "spurious")
+"""What a state may be in the eyes of a memory; `retrieved` gives an index into these."""
 
 
 def cosines(patterns: ArrayLike, state: ArrayLike) -> Float[Array, " K"]:
@@ -45,7 +47,7 @@ def nearest_pattern(patterns: ArrayLike, state: ArrayLike) -> Index:
 
         >>> patterns = jnp.array([[1, 1, 1, 1], [1, 1, -1, -1]])
         >>> eam.evaluation.nearest_pattern(patterns, jnp.array([-1, 1, -1, -1]))
-        Array(0, dtype=int32)
+        Array(1, dtype=int32)
     """
     return jnp.argmax(cosines(patterns, state))
 

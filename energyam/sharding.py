@@ -34,6 +34,11 @@ def shard_patterns(memory: Any, mesh: Mesh, axis: str) -> Any:
     lie in rows (D, D); `mesh`: of any devices; `axis`: one of its axis names. Raises `ValueError` for another
     memory, an axis that the mesh does not have, or a number of rows that is not a multiple of the devices
     along it.
+
+        >>> mesh = jax.make_mesh((1,), ("rows",))  # as many devices as there are
+        >>> memory = eam.sharding.shard_patterns(eam.CHN(jnp.array([[1, 1, -1, -1]])), mesh, "rows")
+        >>> memory.patterns.sharding.spec[0]
+        'rows'
     """
     K = getattr(memory, _row_fields(memory)[0]).shape[0]
     by_rows = _sharding("patterns", K, mesh, axis)
@@ -45,6 +50,10 @@ def shard_queries(queries: ArrayLike, mesh: Mesh, axis: str) -> Shaped[Array, "*
 
     Raises `ValueError` for a single query, an axis that the mesh does not have, or B not a multiple of the
     devices along it.
+
+        >>> mesh = jax.make_mesh((1,), ("rows",))
+        >>> eam.sharding.shard_queries(jnp.ones((2, 4)), mesh, "rows").sharding.spec[0]
+        'rows'
     """
     queries = checks.as_array("queries", queries, "... B D")
     return _placed(queries, _sharding("queries", queries.shape[0], mesh, axis))
@@ -58,6 +67,10 @@ def save_shards(folder: str | os.PathLike, memory: Any) -> None:
 
     Raises `ValueError` for a memory without patterns to shard, for the couplings of a network, of which a
     part is no network, or where such a file is already there.
+
+        >>> mesh = jax.make_mesh((1,), ("rows",))
+        >>> memory = eam.sharding.shard_patterns(eam.CHN(jnp.array([[1, 1, -1, -1]])), mesh, "rows")
+        >>> eam.sharding.save_shards("shards", memory)
     """
     if _row_fields(memory) == ("weights",):
         raise ValueError(
@@ -81,6 +94,12 @@ def load_shards(folder: str | os.PathLike, mesh: Mesh, axis: str) -> Any:
 
     Raises `FileNotFoundError` where a file is missing, and `ValueError` for files of two memories, damaged
     ones, an axis that the mesh does not have, or K not a multiple of the devices along it.
+
+        >>> mesh = jax.make_mesh((1,), ("rows",))
+        >>> memory = eam.sharding.shard_patterns(eam.CHN(jnp.array([[1, 1, -1, -1]])), mesh, "rows")
+        >>> eam.sharding.save_shards("parts", memory)
+        >>> eam.sharding.load_shards("parts", mesh, "rows").patterns
+        Array([[ 1,  1, -1, -1]], dtype=int8)
     """
     files = _shard_files(as_path(folder, "folder"))
     first = load(files[0])

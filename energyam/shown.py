@@ -64,6 +64,8 @@ def _text(value, words=None):
         return "{" + ", ".join(f"{key}: {_text(each)}" for key, each in value.items()) + "}"
     if hasattr(value, "_fields") or (dataclasses.is_dataclass(value) and not isinstance(value, type)):
         return _in_one_line(type(value).__name__, _rows(value))
+    if isinstance(value, list | tuple) and len(value) > _FEW:
+        return f"{len(value)}: {', '.join(map(_text, value[:3]))}, …"
     if isinstance(value, list | tuple) and not all(isinstance(each, int | str) for each in value):
         return "[" + ", ".join(map(_text, value)) + "]"
     return str(getattr(value, "__name__", repr(value)))

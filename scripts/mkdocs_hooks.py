@@ -10,6 +10,7 @@ import urllib.parse
 
 from markdown.extensions import Extension
 from markdown.inlinepatterns import InlineProcessor
+from markdown.preprocessors import Preprocessor
 from markdown.util import ETX, STX
 from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File
@@ -29,10 +30,26 @@ class StarOfShape(InlineProcessor):
         return f"{STX}{ord('*')}{ETX}", *m.span()
 
 
-class Shapes(Extension):
-    """Markdown in which shapes may stand without backticks."""
+class Sessions(Preprocessor):
+    """Indented examples, which begin with >>>, become blocks that are coloured as sessions of Python."""
+
+    def run(self, lines):
+        made, inside = [], False
+        for line in [*lines, ""]:
+            if line.startswith("    >>> ") and not inside:
+                made, inside = [*made, "```pycon"], True
+            elif inside and not line.strip():
+                made, inside = [*made, "```"], False
+            made.append(line[4:] if inside else line)
+        return made[:-1]
+
+
+class Docstrings(Extension):
+    """Markdown in which shapes may stand without backticks, and examples without fences."""
 
     def extendMarkdown(self, md):  # noqa: N802
+        before_fences = 28
+        md.preprocessors.register(Sessions(md), "sessions", before_fences)
         before_emphasis_and_after_code = 185
         md.inlinePatterns.register(
             StarOfShape(r"(?<=[(\s])\*(?=\w+[,)])", md), "shapes", before_emphasis_and_after_code
@@ -40,8 +57,8 @@ class Shapes(Extension):
 
 
 def on_config(config):
-    """The repository's address, shapes in docstrings, and the pages of API and tutorials in their order."""
-    config.markdown_extensions.append(Shapes())
+    """The repository's address, Markdown of docstrings, and the pages of API and tutorials in their order."""
+    config.markdown_extensions.append(Docstrings())
     config.repo_url = pages.repository()
     config.repo_name = config.repo_url.removeprefix("https://github.com/")
     for entry in config.nav:

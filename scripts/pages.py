@@ -20,6 +20,15 @@ SPACES = (
     *("datasets", "evaluation", "hypercube", "ising", "learning", "lm", "nn", "plotting", "sharding"),
     *("sklearn", "synapses", "theory"),
 )
+IMPORTS = """import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import optax
+
+import energyam as eam
+"""
 MOST_ROWS, MOST_LETTERS = 25, 60  # of a table on the page of benchmarks, and of a text in it
 
 
@@ -53,7 +62,10 @@ def api_pages() -> dict[str, str]:
         lines += [f"::: {module.__name__}.{name}\n" for name in module.__all__]
         pages[f"api/{space}.md"] = "\n".join(lines)
     listed = [f"- [{page.splitlines()[0][2:]}]({name[4:]})" for name, page in pages.items()]
-    head = "# API\n\nEvery public name, with its formula, shapes, errors and source, from its docstring.\n\n"
+    head = (
+        "# API\n\nEvery public name, with its formula, shapes, errors, source and an example, from its "
+        f"docstring. The examples run as tests, and begin with these imports:\n\n```python\n{IMPORTS}```\n\n"
+    )
     return {"api/index.md": head + "\n".join(listed) + "\n", **pages}
 
 

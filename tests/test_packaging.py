@@ -1,5 +1,6 @@
 """The package as others get it: its address, what wheel and sdist hold, and the files for those who help."""
 
+import importlib
 import json
 import pathlib
 import re
@@ -56,8 +57,19 @@ def test_a_wrong_address_would_be_found():
 def test_a_tutorial_opens_itself_in_colab_and_installs_this_repository(path):
     cells = ["".join(cell["source"]) for cell in json.loads(path.read_text("utf-8"))["cells"]]
     assert f"(https://colab.research.google.com/github/{OURS}/blob/main/tutorials/{path.name})" in cells[0]
+    assert cells[0].count("**On a GPU**") == 1
     install = next(cell for cell in cells if "%pip" in cell)
     assert 'find_spec("energyam") is None' in install and f"git+https://github.com/{OURS}" in install
+
+
+def test_the_time_that_a_tutorial_took_is_put_in_once(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    timing = importlib.import_module("time_tutorials")
+    machine = {"cores": 2, "cpu": "X", "versions": {"energyam": "0.3.0"}, "date": "2026-11-29T10:00"}
+    first = timing.with_time("# T\n\n**On a GPU** more.", timing.sentence(60, machine))
+    again = timing.with_time(first, timing.sentence(200, machine))
+    assert "**On a CPU** a full run took 1 minute (2 cores of X, energyam 0.3.0, 2026-11-29). **On" in first
+    assert again == first.replace("1 minute", "3 minutes")
 
 
 def imported(path):

@@ -12,6 +12,7 @@ from jaxtyping import Int8, UInt8
 from energyam import checks
 from energyam.datasets.images import Images
 from energyam.files import replacing
+from energyam.shown import shown
 
 
 class RemoteFile(NamedTuple):
@@ -40,10 +41,15 @@ FILES = {
         (_SPRITES, "pokesprites_names.txt", "git:b4cd72066f2abbb1a06d88739df48f32638bdbbb"),
     ]
 }
+"""The files that `fetch` can bring, with their addresses and checksums."""
 
 
 def cache_folder() -> Path:
-    """Where fetched files lie: $ENERGYAM_CACHE, or `energyam` in the user's cache folder."""
+    """Where fetched files lie: $ENERGYAM_CACHE, or `energyam` in the user's cache folder.
+
+    >>> eam.datasets.cache_folder().name
+    'energyam'
+    """
     named = os.environ.get("ENERGYAM_CACHE")
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(named) if named else Path(home) / "energyam"
@@ -54,6 +60,9 @@ def fetch(name: str) -> Path:
 
     Raises `ValueError` for another name or a file with another checksum, and `FileNotFoundError` with what
     to do by hand where the file can't be fetched.
+
+        >>> eam.datasets.fetch("pokesprites_names.txt").parent == eam.datasets.cache_folder()
+        True
     """
     name = checks.one_of("name", name, FILES)
     path = cache_folder() / name
@@ -102,6 +111,10 @@ def sprites() -> Images:
 
     They are those of the dense storage tutorial at github.com/bhoov/amtutorial, fetched on first use.
     Raises as `fetch` does.
+
+        >>> sprites = eam.datasets.sprites()
+        >>> sprites.patterns.shape[1:], sorted(set(sprites.patterns.ravel().tolist()))
+        ((48, 48), [-1, 1])
     """
     lines = fetch("pokesprites_names.txt").read_text("utf-8").splitlines()
     names = [line.strip().removesuffix(".png") for line in lines]
@@ -110,6 +123,7 @@ def sprites() -> Images:
     return Images(np.where(pictures > pictures.max() / 2, 1, -1).astype(np.int8), names)
 
 
+@shown()
 class Digits(NamedTuple):
     """Pictures of digits (N, 28, 28), 0 for paper to 255 for ink, and which digit each one is (N,).
 
@@ -130,6 +144,10 @@ def mnist(train: bool = True) -> Digits:
     """MNIST's 60,000 digits for training or 10,000 for testing; fetched on first use.
 
     Raises as `fetch` does. LeCun, Cortes & Burges, "The MNIST database of handwritten digits", 1998.
+
+        >>> digits = eam.datasets.mnist(train=False)
+        >>> digits.images.shape[1:], digits.binary().dtype
+        ((28, 28), dtype('int8'))
     """
     prefix = "train" if checks.flag("train", train) else "t10k"
     images = _unpacked(fetch(f"{prefix}-images-idx3-ubyte.gz"), header=16)

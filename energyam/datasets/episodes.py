@@ -10,8 +10,10 @@ from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray, Shaped
 
 from energyam import checks
 from energyam.datasets.keys import key_by_name
+from energyam.shown import shown
 
 
+@shown()
 class Episode(NamedTuple):
     """One task: tell the queries' classes from a small labelled support set.
 

@@ -11,6 +11,7 @@ from PIL import Image, ImageFile, ImageOps
 
 from energyam import checks
 from energyam.files import as_path
+from energyam.shown import shown
 from energyam.wording import in_words
 
 _NO_PICTURES = {"PDF", "PALM", "BUFR", "GRIB", "HDF5", "MPEG"}  # which Pillow writes or names, and can't read
@@ -29,6 +30,7 @@ _TURNS = {  # what brings a picture upright, by its orientation in EXIF
 Picture = Int8[np.ndarray, "H W"] | Float32[np.ndarray, "H W"]
 
 
+@shown()
 class Images(NamedTuple):
     """Pictures (K, H, W), ±1 int8 or grey float32, and the file name of each.
 

@@ -15,8 +15,10 @@ from PIL import Image
 from energyam import checks
 from energyam.datasets.downloads import FILES, fetch
 from energyam.files import as_path
+from energyam.shown import shown
 
 
+@shown()
 class Characters(NamedTuple):
     """Pictures (classes, drawers, H, W), ink 1 on paper 0, and a name `alphabet/character` of each class.
 
@@ -50,6 +52,10 @@ def omniglot(source: str | Path = "images_background.zip", size: int = 28) -> Ch
 
     Lake, Salakhutdinov & Tenenbaum, "Human-level concept learning through probabilistic program induction",
     Science 2015.
+
+        >>> characters = eam.datasets.omniglot("images_background_small1.zip")
+        >>> characters.images.shape[1:]  # twenty people drew each character
+        (20, 28, 28)
     """
     size = checks.count("size", size)
     path = as_path(source, "source")

@@ -10,6 +10,7 @@ from energyam import checks
 from energyam.datasets.keys import key_by_name
 
 TOKENS = "abcdefghijklmnopqrstuvwxyz?0123456789"
+"""The characters of `associative_retrieval`, in the order of their one-hot entries."""
 _LETTERS, _QUESTION, _DIGITS = 26, 26, 10
 
 

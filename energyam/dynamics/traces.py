@@ -17,6 +17,7 @@ from energyam.dynamics.update import Flips, States
 from energyam.shown import shown
 
 STATUSES = ("settled", "stopped", "out of steps", "not finite", "cycle")
+"""How a recall may have ended: `STATUSES[result.status]` is the word for it."""
 
 
 @shown("status num_steps period state energies initial_energy record query", status=STATUSES)

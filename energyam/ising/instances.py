@@ -9,8 +9,10 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from energyam import checks
 from energyam.linalg import dot
 from energyam.memories.hopfield import HopfieldNetwork
+from energyam.shown import shown
 
 
+@shown()
 class Planted(NamedTuple):
     """A network with its ground states, ±`state` (D,), and their `energy`, to the rounding of floats.
 

@@ -14,6 +14,10 @@ class Heads(NamedTuple):
     """What a layer attends with: queries (H, T, d), keys (G, T, d) and values (G, T, d); G divides H.
 
     Query head h reads the keys and values of group h // (H / G); without groups, G = H.
+
+        >>> heads = eam.lm.Heads(jnp.ones((4, 3, 8)), jnp.ones((2, 3, 8)), jnp.ones((2, 3, 8)))
+        >>> len(heads.queries) // len(heads.keys)  # two query heads share each key
+        2
     """
 
     queries: Float[Array, "*L H T d"]

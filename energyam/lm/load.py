@@ -34,6 +34,10 @@ def load(source: str | Path, *, dtype: DTypeLike = jnp.float32) -> LanguageModel
     Raises `ValueError` for a file that is cut short, quantised safetensors, or a model of another kind or
     with settings that are not supported; `FileNotFoundError` where there is nothing to load and no network;
     `ImportError` naming the extra that is missing.
+
+        >>> model = eam.lm.load("tiny_gpt2")  # a folder with config.json and model.safetensors
+        >>> model(np.array([1, 2, 3])).shape  # logits of 61 tokens after each of three
+        (3, 61)
     """
     _check_dtype(dtype)
     path = locate(source)

@@ -57,6 +57,10 @@ class Lookup(eqx.Module):
 
     Source: "Towards medium-term memory recall in transformer models", the write-up of a GPT-2 with a
     persistent memory; types 1 to 3 are its names.
+
+        >>> lookup = eam.lm.Lookup.type2(k=2, mem_frac=1.0, bookkeeping_frac=0.5, softmax_scale=1.0)
+        >>> lookup.include_own, float(lookup.residual_frac)
+        (False, 0.10000000149011612)
     """
 
     k: int = eqx.field(static=True, converter=partial(checks.count, "k"))

@@ -34,6 +34,11 @@ def remember(
 
     Raises `ValueError` for an empty text or one no longer than `drop`, layers the model hasn't got, and an
     overlap that is not at least `drop` and below `window`.
+
+        >>> model = eam.lm.load("tiny_gpt2")
+        >>> store = eam.lm.remember(model, np.array([1, 2, 3, 4]), layers=[0], name="a text")
+        >>> store.texts, store.layers
+        (('a text',), (0,))
     """
     model, rotated = checks.instance("model", model, LanguageModel), checks.flag("rotated", rotated)
     if not isinstance(name, str):

@@ -48,6 +48,11 @@ class MemoryStore(eqx.Module):
     `bank`: the arrays; `layers`: the layers they came from, counted from 0; `texts`: a name for each text;
     `model`: the fingerprint of the model; `capacity`: how many memories it may hold, or None. A store with
     a capacity keeps its shape as it fills, and then the oldest memories leave first.
+
+        >>> model = eam.lm.load("tiny_gpt2")
+        >>> store = eam.lm.remember(model, np.array([1, 2, 3, 4]), layers=[0], name="a text")
+        >>> store.append(eam.lm.remember(model, np.array([5, 6]), layers=[0], name="another")).texts
+        ('a text', 'another')
     """
 
     bank: Bank

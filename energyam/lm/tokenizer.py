@@ -22,6 +22,10 @@ def load_tokenizer(source: str | Path) -> Any:
 
     Raises `ValueError` where there are none, for files that are no tokenizer, and for a GGUF file without a
     tokenizer or with one of another kind than GPT-2's or SmolLM2's.
+
+        >>> tokenizer = eam.lm.load_tokenizer("tiny_gpt2")
+        >>> tokenizer.decode(tokenizer.encode("hello").ids)
+        'hello'
     """
     path = locate(source)
     if path.is_file() and path.suffix.lower() == ".gguf":
@@ -40,6 +44,11 @@ def decode_after(tokenizer: Any, before: Sequence[int], tokens: Sequence[int]) -
 
     Tokenizers of Llama 2's kind leave out the first space of what they decode, so that
     `tokenizer.decode(tokens)` joins the first word to the prompt. Special tokens are left out.
+
+        >>> tokenizer = eam.lm.load_tokenizer("tiny_gpt2")
+        >>> tokens = tokenizer.encode("hello").ids
+        >>> eam.lm.decode_after(tokenizer, tokens[:1], tokens[1:]) in "hello"
+        True
     """
     if isinstance(tokenizer, type) or not callable(getattr(tokenizer, "decode", None)):
         raise ValueError(f"tokenizer must have decode(tokens); got {type(tokenizer).__name__}")

@@ -49,6 +49,11 @@ class LanguageModel(eqx.Module):
 
     Radford et al., "Language models are unsupervised multitask learners", 2019. Touvron et al., "LLaMA: open
     and efficient foundation language models", 2023.
+
+        >>> model = eam.lm.load("tiny_llama")
+        >>> logits = model(np.array([1, 2, 3]))
+        >>> logits[-1].argmax().shape  # the token that is likeliest to follow
+        ()
     """
 
     embedding: Float[Array, "V D"]

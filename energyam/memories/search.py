@@ -46,7 +46,7 @@ class Table(NamedTuple):
         return self.patterns.shape[0] if self.number is None else self.number
 
 
-@shown()
+@shown("indices scores values", indices="patterns")
 class Nearest(NamedTuple):
     """The k patterns nearest to each query, best first.
 
@@ -89,7 +89,7 @@ def nearest(
 
         >>> memory = eam.CHN(jnp.array([[1, 1, 1, 1], [1, 1, -1, -1], [1, -1, 1, -1]]))
         >>> eam.nearest(memory, jnp.array([1, 1, 1, -1]), 2)
-        Nearest(scores=[2, 2], indices=[0, 1])
+        Nearest(patterns=[0, 1], scores=[2, 2])
     """
     tables = ask(memory, "tables")
     if not tables:

@@ -30,6 +30,9 @@ class Dense(eqx.Module):
     **Arguments:** `weights` (*shape of the first layer, *shape of the second), for layers of one axis
     (D₁, D₂). Raises `ValueError` for NaN, and for layers of other shapes. A layer coupled with itself counts
     every pair twice, and P is convex in it if W + Wᵀ is positive semidefinite.
+
+        >>> float(eam.synapses.Dense(jnp.array([[1.0, 2.0]]))(jnp.array([3.0]), jnp.array([1.0, 1.0])))
+        9.0
     """
 
     weights: Float[Array, "..."]
@@ -50,6 +53,9 @@ class Bias(eqx.Module):
     """A constant field at each neuron of a layer: P = b · g.
 
     **Arguments:** `bias`, of the layer's shape or its last axes. Raises `ValueError` for others, and NaN.
+
+        >>> float(eam.synapses.Bias(jnp.array([1.0, 2.0]))(jnp.array([3.0, 0.5])))
+        4.0
     """
 
     bias: Float[Array, "..."]
@@ -74,6 +80,10 @@ class Convolution(eqx.Module):
     `padding`: `"SAME"` or `"VALID"`. Raises `ValueError` for others, and for layers of other shapes.
 
     Lee et al., ICML 2009, for stacks of such layers.
+
+        >>> edges = eam.synapses.Convolution(jnp.array([[[1.0, -1.0]]]), padding="VALID")
+        >>> float(edges(jnp.array([[0.0, 1.0, 1.0]]), jnp.array([[1.0, 1.0]])))  # their sum: −1 + 0
+        -1.0
     """
 
     kernel: Float[Array, "..."]
@@ -114,6 +124,10 @@ class Patterns(eqx.Module):
     overlaps are weighed. Raises `ValueError` for others.
 
     Krotov & Hopfield, ICLR 2021.
+
+        >>> patterns = eam.synapses.Patterns(jnp.eye(2), eam.Quadratic())
+        >>> float(patterns(jnp.array([3.0, 4.0])))  # ½ (3² + 4²)
+        12.5
     """
 
     patterns: Num[Array, "K D"]
@@ -144,6 +158,10 @@ class Prediction(eqx.Module):
     second's shape. Raises `ValueError` for others.
 
     Rao & Ballard, Nature Neuroscience 2 (1999).
+
+        >>> doubles = eam.synapses.Prediction(lambda x: 2 * x)
+        >>> float(doubles(jnp.array([1.0]), jnp.array([2.0])))  # ½ 2²: a perfect prediction
+        2.0
     """
 
     predict: Callable[[Array], Array]
@@ -170,6 +188,10 @@ class Attention(eqx.Module):
     adjacency together with `own`.
 
     Hoover et al., "Energy transformer", NeurIPS 2023.
+
+        >>> attention = eam.synapses.Attention(jnp.ones((1, 1, 1)), jnp.ones((1, 1, 1)), beta=1.0)
+        >>> float(attention(jnp.array([[1.0], [2.0]])))  # each of two tokens sees the other: 2 + 2
+        4.0
     """
 
     query_weights: Float[Array, "H Y D"]

@@ -41,6 +41,12 @@ def pseudo_likelihood(memory: Any, states: Batch, temperature: ArrayLike = 1.0) 
     Raises `ValueError` for others.
 
     Besag, The Statistician 24 (1975).
+
+        >>> states = jnp.array([[1, 1], [-1, -1]])
+        >>> networks = [eam.HopfieldNetwork(w * (jnp.ones((2, 2)) - jnp.eye(2))) for w in (1.0, -1.0)]
+        >>> losses = [eam.nn.pseudo_likelihood(network, states) for network in networks]
+        >>> np.asarray(losses).round(3)  # 2 log(1 + e^∓2)
+        array([0.254, 4.254], dtype=float32)
     """
     T = checks.positive_float("temperature", temperature)
 
@@ -64,6 +70,11 @@ def probability_flow(memory: Any, states: Batch, temperature: ArrayLike = 1.0) -
 
     Sohl-Dickstein, Battaglino & DeWeese, Phys. Rev. Lett. 107 (2011); Hillar,
     Sohl-Dickstein & Koepsell, arXiv:1204.2916 (2012).
+
+        >>> states = jnp.array([[1, 1], [-1, -1]])
+        >>> networks = [eam.HopfieldNetwork(w * (jnp.ones((2, 2)) - jnp.eye(2))) for w in (1.0, -1.0)]
+        >>> [round(float(eam.nn.probability_flow(network, states)), 3) for network in networks]  # 2 e^∓1
+        [0.736, 5.437]
     """
     T = checks.positive_float("temperature", temperature)
     flow = lambda changes, present: jnp.where(present, jnp.exp(changes / (2 * T)), 0)  # noqa: E731
@@ -98,6 +109,14 @@ def contrastive_divergence(
     which may leave out the hidden layers too. Raises `ValueError` as `sample` does.
 
     Hinton, Neural Computation 14 (2002); Tieleman, ICML 2008.
+
+        >>> network = eam.HopfieldNetwork(jnp.zeros((2, 2)))
+        >>> states = jnp.array([[1, 1], [-1, -1]] * 50)
+        >>> settings = states, eam.HeatBath(1.0), 1
+        >>> loss = lambda network: eam.nn.contrastive_divergence(network, *settings, key=jr.key(0))
+        >>> slope, chains = eqx.filter_grad(loss, has_aux=True)(network)
+        >>> bool(slope.weights[0, 1] < 0), chains.shape  # descent joins what is equal in the data
+        (True, (100, 2))
     """
     update = checks.instance("update", update, AbstractUpdate)
     num_steps = checks.count("num_steps", num_steps)
@@ -155,6 +174,12 @@ def denoising_score_matching(
     noise takes where they can't be (bounded ones, and those that constrain one another).
 
     Vincent, Neural Computation 23 (2011).
+
+        >>> states = jr.normal(jr.key(0), (1000, 2))
+        >>> memories = [eam.ModernHopfield(jnp.zeros((1, 2)) + shift, beta=1.0) for shift in (0.0, 2.0)]
+        >>> loss = lambda memory: eam.nn.denoising_score_matching(memory, states, 0.1, key=jr.key(1))
+        >>> bool(loss(memories[0]) < loss(memories[1]))  # the data lie around 0
+        True
     """
     sigma = checks.positive_float("noise", noise)
     T = checks.positive_float("temperature", temperature)

@@ -30,7 +30,13 @@ Graph = Bool[ArrayLike, "N N"] | None  # which tokens see each other
 
 
 class Descent(NamedTuple):
-    """How tokens went down their energy: `tokens` x (N, D) at the end, `energies` (T+1,) from the start."""
+    """How tokens went down their energy: `tokens` x (N, D) at the end, `energies` (T+1,) from the start.
+
+    >>> model = eam.nn.EnergyTransformer(4, 9, 8, num_heads=2, num_patterns=8, num_steps=2, key=jr.key(0))
+    >>> found = model.descend(model.tokens(jnp.ones((4, 9))))
+    >>> found.energies.shape, bool(found.energies[-1] < found.energies[0])
+    ((3,), True)
+    """
 
     tokens: Float[Array, "N D"]
     energies: Float[Array, " T+1"]
@@ -48,6 +54,10 @@ class EnergyTransformer(eqx.Module):
     patches do and the nodes of a graph don't; `checkpointed`: whether gradients take the steps again in place
     of keeping them (memory for one step in place of T); `key`. Weights start as in the published code: .002
     for tokens and attention, .02 for patterns. Raises `ValueError` for sizes below 1 and α ≤ 0.
+
+        >>> model = eam.nn.EnergyTransformer(4, 9, 8, num_heads=2, num_patterns=8, num_steps=2, key=jr.key(0))
+        >>> model(jnp.ones((4, 9)), jnp.array([True, False, False, False])).shape  # the first patch is hidden
+        (4, 9)
     """
 
     embed: eqx.nn.Linear
@@ -167,6 +177,11 @@ class MaskedCompletion(eqx.Module):
 
     **Arguments:** `patches` (pictures, N, P); `batch_size`; `masked` and `shown_as_hidden`: shares in (0, 1];
     `adjacency` (N, N) bool, of a graph. Raises `ValueError` for others. Loss and evaluation take a key.
+
+        >>> patches = eam.nn.as_patches(eam.datasets.bars_and_stripes(4) * 1.0, 2)
+        >>> model = eam.nn.EnergyTransformer(4, 4, 8, num_heads=2, num_patterns=8, num_steps=2, key=jr.key(0))
+        >>> bool(eam.nn.MaskedCompletion(patches, batch_size=8)(model, jr.key(1)) > 0)  # as `train` calls it
+        True
     """
 
     patches: Float[Array | np.ndarray, "S N P"] = eqx.field(
@@ -211,6 +226,10 @@ def as_patches(pictures: Shaped[ArrayLike, "*batch H W"], side: int) -> Float[Ar
     """Pictures (*batch, H, W) as patches of side · side numbers, row by row: (*batch, N, side²).
 
     Raises `ValueError` unless `side` divides H and W.
+
+        >>> eam.nn.as_patches(jnp.arange(16.0).reshape(4, 4), 2)[:2]  # the two upper ones of four
+        Array([[0., 1., 4., 5.],
+               [2., 3., 6., 7.]], dtype=float32)
     """
     array, side = checks.as_floats("pictures", pictures, "... H W"), checks.count("side", side)
     H, W = array.shape[-2:]

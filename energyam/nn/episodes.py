@@ -14,6 +14,7 @@ from jaxtyping import Array, ArrayLike, Float, Int, Key, PRNGKeyArray, Shaped
 from energyam import checks
 from energyam.datasets.episodes import Episode, drawn, sample_episode
 from energyam.nn.few_shot import FewShotClassifier
+from energyam.shown import shown
 
 Images = Shaped[Array, "classes drawers H W"]
 Pictures = Float[Array, "Q H W"]
@@ -36,6 +37,12 @@ class EpisodeLoss(eqx.Module):
     classes the episodes of one step share, by default each draws its own; `augment`: (key, picture) →
     picture, what happens to each picture; `corrupt`: the same for the queries alone, by default nothing.
     Raises `ValueError` for another kind, counts below 1, fewer classes than ways, and what is no function.
+
+        >>> pictures = eam.datasets.stroke_characters(5, 2, key=jr.key(0))
+        >>> loss = eam.nn.EpisodeLoss(pictures, num_ways=2, num_episodes=2)
+        >>> model = eam.nn.FewShotClassifier(jnp.ravel, eam.nn.CosineRead())
+        >>> bool(loss(model, jr.key(1)) > 0)  # as `train` calls it
+        True
     """
 
     images: Shaped[ArrayLike, "classes drawers 28 28"] = eqx.field(
@@ -100,10 +107,15 @@ class EpisodeLoss(eqx.Module):
         return episode._replace(support=support, queries=_changed(self.corrupt, queries, jr.fold_in(key, 2)))
 
 
+@shown()
 class Accuracy(NamedTuple):
     """The share of queries answered right over many episodes.
 
     `mean`; `half_width` of its 95 % interval, 1.96 std / √episodes; `std` between single episodes.
+
+        >>> found = eam.nn.Accuracy(mean=0.8, half_width=0.02, std=0.1)
+        >>> round(found.mean - found.half_width, 2), round(found.mean + found.half_width, 2)
+        (0.78, 0.82)
     """
 
     mean: int | float
@@ -128,6 +140,12 @@ def episode_accuracy(
 
     **Arguments:** `corrupt`: (key, picture) → picture, what happens to the queries: always the same to one
     picture. Raises `ValueError` for counts below 1, what is no function, and as `sample_episode` does.
+
+        >>> pictures = eam.datasets.stroke_characters(5, 2, key=jr.key(0))
+        >>> model = eam.nn.FewShotClassifier(jnp.ravel, eam.nn.NearestRead())
+        >>> found = eam.nn.episode_accuracy(model, pictures, 100, num_ways=2, key=jr.key(1))
+        >>> found.mean > 0.5  # better than chance
+        True
     """
     model = checks.instance("model", model, FewShotClassifier)
     images = checks.as_array("images", images, "classes drawers H W")

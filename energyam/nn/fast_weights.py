@@ -39,6 +39,11 @@ class FastWeightsCell(eqx.Module):
     `rate`: η > 0, neither trained; `key`. Raises `ValueError` for others.
 
     Ba et al. 2016, equations 1 and 2; layer norm as in its section 3.2.
+
+        >>> cell = eam.nn.FastWeightsCell(2, 4, key=jr.key(0))
+        >>> memory, hidden = cell(jnp.zeros((4, 4)), jnp.ones(4), jnp.array([1.0, 0.0]))
+        >>> np.asarray(memory[0]).round(2)  # what the last hidden state wrote: ½ of 1 · 1
+        array([0.5, 0.5, 0.5, 0.5], dtype=float32)
     """
 
     recurrent: Float[Array, "H H"]
@@ -96,6 +101,12 @@ class FastWeightsRNN(eqx.Module):
     same answers, T·H instead of H² numbers a step to remember for the gradient); `vocabulary`: if given,
     inputs are (T, vocabulary) and go through a learned linear map into the cell; `key`. Raises `ValueError`
     for sizes below 1, another form, and attention with Storkey's write.
+
+        >>> cell = eam.nn.FastWeightsCell(37, 8, key=jr.key(0))
+        >>> network = eam.nn.FastWeightsRNN(cell, 37, 8, key=jr.key(1))
+        >>> inputs, answer = eam.datasets.associative_retrieval(4, key=jr.key(2))
+        >>> network(inputs).shape  # a logit for each token
+        (37,)
     """
 
     embedding: Float[Array, "I V"] | None
@@ -174,6 +185,11 @@ class LSTMRNN(eqx.Module):
     `key`. Raises `ValueError` for sizes below 1.
 
     Hochreiter & Schmidhuber, Neural Computation 9 (1997).
+
+        >>> network = eam.nn.LSTMRNN(37, 8, 37, 8, key=jr.key(1))
+        >>> inputs, answer = eam.datasets.associative_retrieval(4, key=jr.key(2))
+        >>> network(inputs).shape  # a logit for each token
+        (37,)
     """
 
     cell: eqx.nn.LSTMCell

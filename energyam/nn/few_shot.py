@@ -15,6 +15,10 @@ class ConvEmbedding(eqx.Module):
     """A picture (28, 28) as a vector (D,): five times 3×3 convolution, 3×3 max pooling of stride 2, relu.
 
     **Arguments:** `size`: D, the channels of every layer; `key`. Raises `ValueError` for a size below 1.
+
+        >>> embed = eam.nn.ConvEmbedding(8, key=jr.key(0))
+        >>> embed(jnp.zeros((28, 28))).shape
+        (8,)
     """
 
     kernels: tuple[Float[Array, "3 3 C D"], ...]
@@ -43,6 +47,12 @@ class FewShotClassifier(eqx.Module):
 
     **Arguments:** `embed`: a picture (28, 28) → (D,), say `ConvEmbedding` (or `jnp.ravel`: raw pixels);
     `read`: one of the reads. Raises `ValueError` for others.
+
+        >>> classify = eam.nn.FewShotClassifier(jnp.ravel, eam.nn.NearestRead())
+        >>> pictures = eam.datasets.stroke_characters(5, 2, key=jr.key(0))
+        >>> logits = classify(pictures[:, 0], jnp.arange(5), pictures[:, 1], 5)
+        >>> logits.argmax(1)  # of five characters, each seen once
+        Array([0, 2, 3, 3, 4], dtype=int32)
     """
 
     embed: Any

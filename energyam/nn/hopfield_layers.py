@@ -35,6 +35,11 @@ class Association(NamedTuple):
 
     `weights` (H, T, K) of the stored patterns in the last read, and `energies` (H, T) of the states that it
     starts from: ½‖x‖² less the potential.
+
+        >>> attention = eam.nn.HopfieldAttention(2, beta=1.0, key=jr.key(0))
+        >>> found = attention.associate(jnp.array([[0.1, 0.9]]), jnp.eye(2))
+        >>> np.asarray(found.weights).round(2)  # softmax(0.1, 0.9), for one head and one query
+        array([[[0.31, 0.69]]], dtype=float32)
     """
 
     out: Float[Array, "T Dout"]
@@ -68,6 +73,10 @@ class HopfieldAttention(eqx.Module):
 
     Raises `ValueError` for sizes below 1, sizes that the heads do not divide, queries and stored patterns of
     different size without `hidden_size`, β ≤ 0, both β and a separation, and linear maps without a key.
+
+        >>> attention = eam.nn.HopfieldAttention(2, beta=20.0, key=jr.key(0))
+        >>> np.asarray(attention(jnp.array([[0.1, 0.9]]), jnp.eye(2))).round(2)  # the nearest
+        array([[0., 1.]], dtype=float32)
     """
 
     to_query: eqx.nn.Linear | None

@@ -23,6 +23,12 @@ class HopfieldPooling(eqx.Module):
     `key`: draws the first queries, normal with variance 1. Raises `ValueError` for num_queries below 1.
 
     Ramsauer et al. 2021 (`HopfieldPooling`); as pooling for multiple-instance learning, Widrich et al. 2020.
+
+        >>> attention = eam.nn.HopfieldAttention(2, key=jr.key(0))
+        >>> pool = eam.nn.HopfieldPooling(attention, key=jr.key(1))
+        >>> members = jr.normal(jr.key(2), (7, 2))
+        >>> bool(jnp.allclose(pool(members), pool(members[::-1]), atol=1e-5))  # whatever the order of the set
+        True
     """
 
     queries: Float[Array, "T D"]
@@ -56,6 +62,11 @@ class HopfieldLookup(eqx.Module):
     patterns; `key`: draws the first of both, normal with variance 1. Raises `ValueError` for counts below 1.
 
     Ramsauer et al. 2021 (`HopfieldLayer`).
+
+        >>> attention = eam.nn.HopfieldAttention(2, key=jr.key(0))
+        >>> lookup = eam.nn.HopfieldLookup(attention, num_patterns=8, value_size=3, key=jr.key(1))
+        >>> lookup(jnp.ones((5, 2))).shape  # five queries, values of size 3
+        (5, 3)
     """
 
     stored: Float[Array, "K Ds"]

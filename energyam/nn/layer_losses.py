@@ -33,6 +33,12 @@ class Nudged(eqx.Module):
 
     **Arguments:** `memory`: one with an energy and a potential; `cost`: a function to a scalar; `target`:
     what it compares with; `strength`: b, of either sign.
+
+        >>> memory = eam.ModernHopfield(jnp.eye(2), beta=1.0)
+        >>> cost = lambda state, target: jnp.sum((state - target) ** 2)
+        >>> nudged = eam.nn.Nudged(memory, cost, jnp.ones(2), 0.5)
+        >>> float(nudged.energy(jnp.zeros(2)) - memory.energy(jnp.zeros(2)))
+        1.0
     """
 
     memory: Any
@@ -93,6 +99,14 @@ def equilibrium_propagation(
 
     Scellier & Bengio, Frontiers in Computational Neuroscience 11 (2017); Laborieux et al., Frontiers in
     Neuroscience 15 (2021), for both signs.
+
+        >>> layers = {"a": eam.Tanh(1.0, (2,)), "b": eam.Tanh(1.0, (2,))}
+        >>> memory = eam.HierarchicalMemory(layers, [(eam.synapses.Dense(jnp.eye(2) / 2), ("a", "b"))])
+        >>> queries, targets = {"a": jnp.array([[0.5, -0.5]]), "b": jnp.zeros((1, 2))}, jnp.full((1, 2), 0.2)
+        >>> cost = lambda state, target: jnp.sum((state["b"] - target) ** 2)
+        >>> clamp = {"a": True, "b": False}
+        >>> float(eam.nn.equilibrium_propagation(memory, queries, targets, cost, clamp=clamp)) > 0.1
+        True
     """
     b = checks.positive_float("strength", strength)
     _check_moves(memory, "equilibrium_propagation")
@@ -122,6 +136,15 @@ def contrastive_hebbian(
     the first ended. Others as for `recall`. Raises `ValueError` as it does.
 
     Movellan (1991); Xie & Seung, Neural Computation 15 (2003).
+
+        >>> layers = {"a": eam.Tanh(1.0, (2,)), "b": eam.Tanh(1.0, (2,))}
+        >>> memory = eam.HierarchicalMemory(layers, [(eam.synapses.Dense(jnp.eye(2) / 2), ("a", "b"))])
+        >>> queries = {"a": jnp.array([[0.5, -0.5]]), "b": jnp.array([[-0.5, 0.5]])}  # b should be −a
+        >>> held = dict(inputs={"a": True, "b": False}, outputs={"a": False, "b": True})
+        >>> loss = lambda memory: eam.nn.contrastive_hebbian(memory, queries, **held)
+        >>> slope = eqx.filter_grad(loss)(memory)
+        >>> bool(jax.tree.leaves(slope.synapses)[0][0, 0] > 0)  # descent weakens what joins a and b
+        True
     """
     check_memory(memory)
     for name, clamp in (("inputs", inputs), ("outputs", outputs)):
@@ -154,6 +177,14 @@ def predictive_coding(
     these are. Others as for `recall`. Raises `ValueError` as it does, and for ±1 neurons.
 
     Rao & Ballard, Nature Neuroscience 2 (1999); Whittington & Bogacz, Neural Computation 29 (2017).
+
+        >>> layers = {"a": eam.Continuous((2,)), "b": eam.Continuous((2,))}
+        >>> predicts = eam.synapses.Prediction(lambda x: 2 * x)
+        >>> memory = eam.HierarchicalMemory(layers, [(predicts, ("a", "b"))])
+        >>> queries = {"a": jnp.array([[1.0, 1.0]]), "b": jnp.array([[2.0, 4.0]])}
+        >>> held = {"a": True, "b": True}
+        >>> float(eam.nn.predictive_coding(memory, queries, clamp=held))  # ½ ‖b − 2a‖² + ½ ‖a‖²
+        3.0
     """
     _check_moves(memory, "predictive_coding")
     _check_clamp(clamp, queries)

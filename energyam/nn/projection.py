@@ -30,6 +30,11 @@ class ProjectedMemory(eqx.Module):
     normal with variance 1.
 
     Raises `ValueError` for sizes below 1, and for what is no separation.
+
+        >>> memory = eam.nn.ProjectedMemory(4, eam.LogSumExp(30.0), latent_size=8, key=jr.key(0))
+        >>> stored = jnp.eye(4)
+        >>> int(memory(stored[2] + 0.1, stored).argmax())
+        2
     """
 
     projection: Float[Array, "L D"]
@@ -77,6 +82,11 @@ class ReconstructionLoss(eqx.Module):
 
     **Arguments:** `stored` (K, D): keys and targets; `batch_size`; `low`: the smallest cosine.
     Raises `ValueError` for another shape, a batch below 1 or a cosine outside 0 to 1.
+
+        >>> loss = eam.nn.ReconstructionLoss(jnp.eye(4), batch_size=8)
+        >>> sharp, flat = (eam.nn.ProjectedMemory(4, eam.LogSumExp(b), 8, key=jr.key(0)) for b in (30.0, 0.1))
+        >>> bool(loss(sharp, jr.key(1)) < loss(flat, jr.key(1)))
+        True
     """
 
     stored: Float[Array, "K D"]
@@ -105,6 +115,11 @@ def perturb(vectors: ArrayLike, cosine: ArrayLike, *, key: PRNGKeyArray) -> Floa
 
     **Arguments:** `vectors`: at least 2 entries each; `cosine`: −1 to 1, a number or (*batch). Raises
     `ValueError` for vectors of one entry or a cosine out of range.
+
+        >>> vector = jnp.array([3.0, 4.0, 0.0])
+        >>> moved = eam.nn.perturb(vector, 0.8, key=jr.key(0))
+        >>> np.asarray([jnp.linalg.norm(moved), vector @ moved / 25]).round(3)
+        array([5. , 0.8], dtype=float32)
     """
     vectors = checks.as_floats("vectors", vectors, "... D")
     if vectors.shape[-1] < 2:

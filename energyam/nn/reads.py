@@ -48,7 +48,16 @@ def _as_rate(rate):
 
 
 class AbstractRead(eqx.Module):
-    """How an embedded query (D,) is read from embedded support (S, D) with class membership (S, N)."""
+    """How an embedded query (D,) is read from embedded support (S, D) with class membership (S, N).
+
+    >>> class Sums(eam.nn.AbstractRead):  # of all overlaps with a class
+    ...     def __call__(self, support, member, query):
+    ...         return (support @ query) @ member
+    ...
+    >>> support, member = jnp.eye(2), jnp.array([[True, False], [False, True]])
+    >>> Sums()(support, member, jnp.array([0.2, 0.9]))
+    Array([0.2, 0.9], dtype=float32)
+    """
 
     @abc.abstractmethod
     def __call__(
@@ -58,14 +67,24 @@ class AbstractRead(eqx.Module):
 
 
 class DotRead(AbstractRead):
-    """Dot-product attention over the support set: no memory."""
+    """Dot-product attention over the support set: no memory.
+
+    >>> support, member = jnp.eye(2), jnp.array([[True, False], [False, True]])
+    >>> eam.nn.DotRead()(support, member, jnp.array([0.2, 0.9]))  # logits of two classes
+    Array([0.2, 0.9], dtype=float32)
+    """
 
     def __call__(self, support, member, query):
         return class_potentials(support @ query, member)
 
 
 class CosineRead(AbstractRead):
-    """Attention by cosine at a learned inverse temperature, 10 at first. Vinyals et al., NeurIPS 2016."""
+    """Attention by cosine at a learned inverse temperature, 10 at first. Vinyals et al., NeurIPS 2016.
+
+    >>> support, member = jnp.eye(2), jnp.array([[True, False], [False, True]])
+    >>> np.asarray(eam.nn.CosineRead(beta=10.0)(support, member, jnp.array([3.0, 4.0]))).round(2)
+    array([6., 8.], dtype=float32)
+    """
 
     log_beta: Float[Array, ""]
 
@@ -97,6 +116,10 @@ class AttractorRead(AbstractRead):
 
     An attractor network in the place of the nearest neighbours of Kaiser, Nachum, Roy & Bengio, "Learning to
     remember rare events", ICLR 2017.
+
+        >>> support, member = jnp.eye(2), jnp.array([[True, False], [False, True]])
+        >>> int(eam.nn.AttractorRead(2)(support, member, jnp.array([0.2, 0.9])).argmax())
+        1
     """
 
     norm: eqx.nn.LayerNorm
@@ -130,7 +153,12 @@ class AttractorRead(AbstractRead):
 
 
 class PrototypeRead(AbstractRead):
-    """Softmax over squared distances to the mean of each class. Snell et al., NeurIPS 2017."""
+    """Softmax over squared distances to the mean of each class. Snell et al., NeurIPS 2017.
+
+    >>> support, member = jnp.eye(2), jnp.array([[True, False], [False, True]])
+    >>> np.asarray(eam.nn.PrototypeRead()(support, member, jnp.array([0.0, 0.5]))).round(2)
+    array([-1.25, -0.25], dtype=float32)
+    """
 
     def __call__(self, support, member, query):
         member = member.astype(support.dtype)
@@ -150,6 +178,11 @@ class SettledRead(AbstractRead):
 
     **Arguments:** `read`: what reads the settled query; `beta`: β at first; `share`: g at first;
     `num_steps`. Raises `ValueError` for another read, β ≤ 0, a share outside 0 to 1 or no steps.
+
+        >>> support, member = jnp.eye(2), jnp.array([[True, False], [False, True]])
+        >>> read = eam.nn.SettledRead(eam.nn.DotRead(), beta=10.0, share=0.5)
+        >>> int(read(support, member, jnp.array([0.2, 0.9])).argmax())
+        1
     """
 
     read: AbstractRead = eqx.field(converter=partial(checks.instance, "read", cls=AbstractRead))
@@ -174,7 +207,12 @@ class SettledRead(AbstractRead):
 
 
 class NearestRead(AbstractRead):
-    """The class of the support vector of largest cosine: 1-nearest-neighbour."""
+    """The class of the support vector of largest cosine: 1-nearest-neighbour.
+
+    >>> support, member = jnp.eye(2), jnp.array([[True, False], [False, True]])
+    >>> int(eam.nn.NearestRead()(support, member, jnp.array([0.2, 0.9])).argmax())
+    1
+    """
 
     def __call__(self, support, member, query):
         return jnp.max(jnp.where(member, _cosines(support, query)[:, None], -1), axis=0)

@@ -34,6 +34,11 @@ def recall_at_rest(
     rule that flips, and as `recall` does.
 
     Bai, Kolter & Koltun, "Deep equilibrium models", NeurIPS 2019; Almeida (1987), Pineda (1987).
+
+        >>> network = eam.HopfieldNetwork(jnp.zeros((2, 2)), jnp.array([0.5, 0.0]), eam.Tanh(1.0))
+        >>> at_rest = lambda network: eam.nn.recall_at_rest(network, jnp.zeros(2))[0]
+        >>> eqx.filter_grad(at_rest)(network).bias, 1 - np.tanh(0.5) ** 2
+        (Array([0.7864477, 0.       ], dtype=float32), np.float64(0.7864477329659274))
     """
     check_memory(memory)
     update = default_update(memory, query) if update is None else update

@@ -19,16 +19,23 @@ from tqdm import tqdm
 
 from energyam import checks
 from energyam.nn.checkpoint import History, read_checkpoint, reserved_checkpoint, write_checkpoint
+from energyam.shown import shown
 
 Loss = Callable[[Any, PRNGKeyArray], Float[Array, ""]]
 Evaluate = Callable[[Any, PRNGKeyArray], dict[str, Any]]
 
 
+@shown("losses evaluated_at metrics")
 class Trained(NamedTuple):
     """What a training run ended in.
 
     `model`: the trained model. `losses` (T,): the loss of every step. `evaluated_at` (N,): after how many
     steps each evaluation was made. `metrics`: a name → (N,), what `evaluate` gave.
+
+        >>> loss = lambda model, key: jnp.sum((model - 3.0) ** 2)
+        >>> trained = eam.nn.train(jnp.zeros(2), optax.sgd(0.4), loss, 20, key=jr.key(0), progress=False)
+        >>> bool(trained.losses[-1] < trained.losses[0])
+        True
     """
 
     model: Any
@@ -70,6 +77,11 @@ def train(
     another model, optimizer or key, or is being written by another run; `OSError`, before the first step,
     for one that can't be written; `FloatingPointError` when the loss stops being finite (the checkpoint
     then still holds the last good state).
+
+        >>> loss = lambda model, key: jnp.sum((model - 3.0) ** 2)
+        >>> trained = eam.nn.train(jnp.zeros(2), optax.sgd(0.4), loss, 20, key=jr.key(0), progress=False)
+        >>> np.asarray(trained.model).round(3), trained.losses.shape
+        (array([3., 3.], dtype=float32), (20,))
     """
     num_steps, every = checks.count("num_steps", num_steps), checks.count("every", every)
     scan, progress = checks.flag("scan", scan), checks.flag("progress", progress)

@@ -33,6 +33,11 @@ class Animation:
     """Frames and a palette; a notebook shows it by itself, `save` writes it.
 
     `frames` (F, Y, X) hold numbers of colours in `palette` (C, 3); `fps` frames are shown a second.
+
+        >>> black, white = np.zeros((1, 4, 4), np.uint8), np.ones((1, 4, 4), np.uint8)
+        >>> palette = np.array([[0, 0, 0], [255, 255, 255]], np.uint8)
+        >>> film = eam.plotting.Animation(np.concatenate([black, white]), palette, fps=2)
+        >>> film.save("blinks.gif")
     """
 
     def __init__(self, frames: UInt8[np.ndarray, "F Y X"], palette: UInt8[np.ndarray, "C 3"], fps: int):
@@ -119,6 +124,10 @@ def animate(
 
     Raises `ValueError` for a recall without a record, states that are not pictures of that shape, and more
     labels than columns or fewer.
+
+        >>> memory = eam.CHN(jnp.array([[1, 1, 1, -1], [1, -1, -1, 1]]))
+        >>> result = eam.recall(memory, jnp.array([1, 1, -1, -1]), key=jr.key(0))
+        >>> eam.plotting.animate(result, (2, 2), every=1).save("recall.gif")
     """
     fps = checks.count("fps", fps)
     of: Any = _of_recall if isinstance(result, Recall) else _of_arrays

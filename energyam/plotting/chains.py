@@ -31,6 +31,9 @@ def chains(samples: Samples | ArrayLike, name: str = "energy") -> "Figure":
     some are drawn and all are counted. Raises `ValueError` for other shapes, and values that are not finite.
 
     Vehtari, Gelman, Simpson, Carpenter & Bürkner, Bayesian Analysis 16 (2021).
+
+        >>> energies = np.random.default_rng(0).normal(size=(4, 100))  # or what `sample` answers
+        >>> eam.plotting.chains(energies).savefig("chains.png")
     """
     values = samples.energies if isinstance(samples, Samples) else samples
     array = np.asarray(checks.as_floats("samples", values, "... S"), np.float64)

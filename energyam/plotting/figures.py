@@ -36,6 +36,9 @@ def show_patterns(
 
     Raises `ValueError` for NaN, patterns that are not pictures of that shape, and more names than rows or
     fewer.
+
+        >>> figure = eam.plotting.show_patterns(eam.datasets.glyphs()[:8].reshape(8, -1), columns=4)
+        >>> figure.savefig("glyphs.png")
     """
     if not isinstance(title, str):
         raise ValueError(f"title must be a text; got {title!r}")
@@ -71,6 +74,10 @@ def show_recall(
     the first 100 are drawn, as grids.
 
     Raises `ValueError` for a recall without a record where no query is given, and wrong shapes.
+
+        >>> memory = eam.CHN(jnp.array([[1, 1, 1, -1], [1, -1, -1, 1]]))
+        >>> result = eam.recall(memory, jnp.array([1, 1, -1, -1]), key=jr.key(0))
+        >>> eam.plotting.show_recall(result, (2, 2)).savefig("recall.png")
     """
     recalled = result.state if isinstance(result, Recall) else result
     if query is None and isinstance(result, Recall):

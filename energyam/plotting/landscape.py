@@ -36,6 +36,10 @@ def show_landscape(
     `limits`: the lowest and highest value of both neurons; `resolution`: points along each side.
 
     Raises `ValueError` for ±1 neurons, another D, limits that don't rise, or paths of another shape.
+
+        >>> memory = eam.ModernHopfield(jnp.eye(2), beta=4.0)
+        >>> path = eam.recall(memory, jnp.array([0.9, 0.3]), eam.GradientDescent(0.3), max_steps=4)
+        >>> eam.plotting.show_landscape(memory, path, resolution=20).savefig("landscape.png")
     """
     fig, ax = _map(memory, limits, resolution)
     for path in _as_paths(paths):
@@ -53,6 +57,10 @@ def animate_landscape(
     frames are drawn, up to the last that moves.
 
     Raises `ValueError` as `show_landscape` does.
+
+        >>> memory = eam.ModernHopfield(jnp.eye(2), beta=4.0)
+        >>> path = eam.recall(memory, jnp.array([0.9, 0.3]), eam.GradientDescent(0.3), max_steps=4)
+        >>> eam.plotting.animate_landscape(memory, path, resolution=20).save("ball.gif")
     """
     fps = checks.count("fps", fps)
     ways = _as_paths(paths)

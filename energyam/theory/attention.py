@@ -17,11 +17,13 @@ from jaxtyping import Array, ArrayLike, Float
 from energyam import checks
 from energyam.checks import Whole
 from energyam.hypercube import check_radius, hamming_to_cosine, log_cap_intersection, log_circle_intersection
+from energyam.shown import shown
 
 Kind = Literal["circle", "cap"]
 Distances = Sequence[int] | range | np.ndarray
 
 
+@shown()
 class BetaFit(NamedTuple):
     """A line ln weight ≈ β cos + intercept, fitted to the logarithm of an intersection.
 
@@ -104,6 +106,7 @@ def fit_softmax_beta(n: Whole, radius: Whole, kind: Kind = "circle", steps: Whol
     return float(jnp.exp(log_beta))
 
 
+@shown()
 class EffectiveBeta(NamedTuple):
     """The β of an attention head in two senses.
 
