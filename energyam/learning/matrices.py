@@ -32,6 +32,10 @@ def hebbian(patterns: ArrayLike) -> Weights:
     energies are -1/2 xᵀWx and -1/2 Σ_μ (ξ_μ·x)² = -D/2 xᵀWx - K D/2, so they differ by a factor and by what
     the missing diagonal would add, which is the same for every ±1 state. Raises `ValueError` for patterns
     that are not (K, D) or not ±1. (Hopfield 1982.)
+
+        >>> eam.hebbian(jnp.array([[1, 1], [1, 1]]))
+        Array([[0., 1.],
+               [1., 0.]], dtype=float32)
     """
     x = _states(patterns)
     return hollow(correlation_matrix_memory(x, x) / x.shape[1])
@@ -42,6 +46,11 @@ def storkey(patterns: ArrayLike) -> Weights:
 
     Zero diagonal; K·D² work in one compiled loop, no array larger than the weights. Raises `ValueError` for
     patterns that are not (K, D) or not ±1. (Storkey 1997.)
+
+        >>> patterns = eam.datasets.random_patterns(6, 32, key=jr.key(1))
+        >>> matrices = eam.hebbian(patterns), eam.storkey(patterns)
+        >>> [int((jnp.sign(patterns @ W) != patterns).sum()) for W in matrices]  # wrong neurons
+        [1, 0]
     """
     x = _states(patterns)
     return write(jnp.zeros((x.shape[1], x.shape[1]), x.dtype), x, step=storkey_step)
@@ -61,6 +70,10 @@ def pseudo_inverse(patterns: ArrayLike) -> Weights:
     Symmetric to the bit. A singular value decomposition in double precision, except on TPUs, which have none:
     min(K, D) K D work. Raises `ValueError` for patterns that are not (K, D) or not ±1. (Personnaz, Guyon &
     Dreyfus 1986; Kanter & Sompolinsky 1987.)
+
+        >>> patterns = jnp.array([[1, 1, 1, -1], [1, -1, 1, 1]])
+        >>> np.asarray(eam.pseudo_inverse(patterns) @ patterns[0]).round(3)  # the signs are the pattern
+        array([ 0.5,  0.5,  0.5, -0.5], dtype=float32)
     """
     return hollow(projection(_states(patterns)))
 
@@ -74,6 +87,11 @@ def transition_weights(patterns: ArrayLike, transitions: ArrayLike) -> Weights:
     followers against each other. Alone they drive a `SequenceNetwork` with a delay. Raises `ValueError` for
     patterns that are not (K, D) or not ±1 and for transitions that are not (K, K). (Amit 1989, "Modeling
     Brain Function", section 5.2; Sompolinsky & Kanter 1986.)
+
+        >>> steps = jnp.array([[1, 1, 1, 1], [1, -1, 1, -1]])
+        >>> weights = eam.learning.transition_weights(steps, jnp.array([[0, 1], [0, 0]]))
+        >>> jnp.sign(weights @ steps[0])
+        Array([ 1., -1.,  1., -1.], dtype=float32)
     """
     x = _states(patterns)
     followers = dot(as_transitions(transitions, x.shape[0]).astype(x.dtype), x)
@@ -88,6 +106,11 @@ def sequence_weights(patterns: ArrayLike, transitions: ArrayLike, strength: Scal
     `sign(W ξ_i)` goes towards ξ_j where T_ij = 1 and `strength` is above 1. W is not symmetric, so there is
     no energy: run it with `SequenceNetwork`. Raises `ValueError` as `transition_weights` does, and for a
     strength that is not one finite number. (Amit 1989, "Modeling Brain Function", section 5.2.)
+
+        >>> steps = jnp.array([[1, 1, 1, 1], [1, -1, 1, -1]])
+        >>> weights = eam.sequence_weights(steps, jnp.array([[0, 1], [0, 0]]), 2.0)  # 0 calls 1
+        >>> jnp.sign(weights @ steps[0])
+        Array([ 1., -1.,  1., -1.], dtype=float32)
     """
     weight = checks.as_floats("strength", strength, "")
     return hebbian(patterns) + weight * transition_weights(patterns, transitions)
@@ -101,6 +124,10 @@ def correlation_matrix_memory(keys: ArrayLike, values: ArrayLike) -> Map:
     `W @ key` is the value where the keys are orthonormal, and a mixture of values elsewhere. Raises
     `ValueError` for keys and values of different K, empty or not finite. (Kohonen 1972, "Correlation matrix
     memories".)
+
+        >>> keys, values = jnp.array([[1.0, 0.0], [0.0, 1.0]]), jnp.array([[10.0], [20.0]])
+        >>> eam.correlation_matrix_memory(keys, values) @ keys[1]
+        Array([20.], dtype=float32)
     """
     k, v = checks.as_pairs(keys, values)
     return dot(v.T, k)
@@ -117,6 +144,11 @@ def optimal_linear_associator(keys: ArrayLike, values: ArrayLike, ridge: ScalarL
 
     Raises `ValueError` for keys and values of different K, empty or not finite, keys that are all zero, or a
     negative ridge. (Kohonen & Ruohonen 1973, "Representation of associated data by matrix operators".)
+
+        >>> keys, values = jnp.array([[1.0, 0.0], [1.0, 1.0]]), jnp.array([[10.0], [20.0]])
+        >>> weights = eam.optimal_linear_associator(keys, values)
+        >>> np.asarray(weights @ keys.T).round(3)  # exact, though the keys overlap
+        array([[10., 20.]], dtype=float32)
     """
     checks.not_negative("ridge", ridge, "")
     k, v = checks.as_pairs(keys, values)

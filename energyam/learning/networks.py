@@ -18,6 +18,10 @@ class GradientMemory(eqx.Module):
     **Arguments:** `network`: any Equinox module, or pytree of arrays that can be called, from one key (Dk,)
     to one value (Dv,); its floating arrays are what `gradient_step` writes. The velocity starts at 0. Raises
     `ValueError` for what can't be called.
+
+        >>> memory = eam.learning.GradientMemory(eqx.nn.Linear(2, 1, key=jr.key(0)))
+        >>> memory(jnp.array([1.0, 0.0])).shape
+        (1,)
     """
 
     network: Callable[[Array], Array]
@@ -58,6 +62,13 @@ def gradient_step(
     0; `decay` and `momentum`: from 0 to 1; `at`: the memory at whose weights the gradient is taken, `memory`
     itself unless given. A chunk of `stream` takes all gradients at the weights that it starts from, as the
     two papers do. Raises `ValueError` for others, and for a value of another shape than the network's.
+
+        >>> memory = eam.learning.GradientMemory(eqx.nn.Linear(2, 1, key=jr.key(0)))
+        >>> key, value = jnp.array([1.0, 0.0]), jnp.array([3.0])
+        >>> memories = memory, eam.learning.gradient_step(memory, key, value, rate=0.2)
+        >>> errors = [abs(memory(key) - value) for memory in memories]
+        >>> np.asarray(errors[1] / errors[0]).round(2)  # 1 − rate (‖k‖² + 1), the 1 being the bias
+        array([0.6], dtype=float32)
     """
     memory = checks.instance("memory", memory, GradientMemory, " (say GradientMemory(network))")
     options = _options(rate, decay, momentum)

@@ -38,6 +38,10 @@ def hebbian_step(
     `decay`: one number. The diagonal is written like every other entry: `hebbian` removes it, fast weights
     (Ba et al. 2016) keep it. Whole numbers are taken as floats. Raises `ValueError` for other shapes, and for
     a rate or decay that is not one finite number.
+
+        >>> eam.learning.hebbian_step(jnp.zeros((2, 2)), jnp.array([1.0, -1.0]))
+        Array([[ 0.5, -0.5],
+               [-0.5,  0.5]], dtype=float32)
     """
     W, k, v = _pair(weights, key, value)
     return as_number("decay", decay, W) * W + rate_or(rate, k) * jnp.outer(v, k)
@@ -63,6 +67,11 @@ def delta_step(
     **Arguments:** as for `hebbian_step`; `rate`: 1/‖k‖² unless given, which stores the pair exactly. It is
     stable for 0 < rate · ‖k‖² < 2, and raises `ValueError` where this is known not to hold (a rate of 0
     writes nothing, and is taken).
+
+        >>> key = jnp.array([1.0, 2.0])
+        >>> weights = eam.learning.delta_step(jnp.ones((1, 2)), key, jnp.array([7.0]))
+        >>> weights @ key  # what was there is replaced
+        Array([7.], dtype=float32)
     """
     W, k, v = _pair(weights, key, value)
     rate = _stable_rate(rate, k, "‖key‖²")
@@ -89,6 +98,10 @@ def oja_step(
 
     **Arguments:** as for `hebbian_step`, without a value for weights of any shape; `rate`: 1/‖v‖² unless
     given. It is stable for 0 < rate · ‖v‖² < 2, and raises `ValueError` where this is known not to hold.
+
+        >>> weights = eam.learning.oja_step(jnp.array([[0.6, 0.8]]), jnp.array([1.0, 0.0]), rate=0.5)
+        >>> np.asarray(weights).round(2)  # it turns towards the key
+        array([[0.79, 0.66]], dtype=float32)
     """
     W = checks.as_floats("weights", weights, "Dv Dk")
     k = checks.as_vector("key", key, W.shape[1]).astype(W.dtype)
@@ -117,6 +130,10 @@ def storkey_step(
     Code in circulation often takes h = (W + x xᵀ / D) x, which counts k = i, j and the new state in the
     field. That is another rule, with nearly the same capacity; this is the published one. Raises
     `ValueError` as `hebbian_step` does.
+
+        >>> weights = eam.learning.storkey_step(jnp.zeros((4, 4)), jnp.array([1, 1, -1, -1]))
+        >>> weights @ jnp.array([1, 1, -1, -1])  # the state holds itself
+        Array([ 0.75,  0.75, -0.75, -0.75], dtype=float32)
     """
     if value is not None:
         raise ValueError("value must be None, as Storkey's rule writes states (hebbian_step writes pairs)")
@@ -136,6 +153,10 @@ def forget(weights: ArrayLike, state: ArrayLike, rate: Rate = None) -> Weights:
     to states that random queries end in, it weakens spurious states more than stored ones (Hopfield,
     Feinstein & Palmer 1983, "'Unlearning' has a stabilizing effect in collective memories"). Raises
     `ValueError` as `hebbian_step` does.
+
+        >>> pattern = jnp.array([1, -1, 1, 1])
+        >>> float(jnp.abs(eam.learning.forget(eam.hebbian(pattern[None]), pattern)).max())
+        0.0
     """
     W = checks.as_square("weights", weights)
     x = _vector("state", state, W.shape[0], W)

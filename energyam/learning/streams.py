@@ -26,7 +26,12 @@ from energyam.linalg import float_dtype
 
 
 class Stream(NamedTuple):
-    """The memory after a stream of T pairs, and what its queries read: (T, Dv)."""
+    """The memory after a stream of T pairs, and what its queries read: (T, Dv).
+
+    >>> keys, values = jnp.eye(2), jnp.array([[3.0], [5.0]])
+    >>> eam.learning.stream(jnp.zeros((1, 2)), keys, values, keys).memory
+    Array([[3., 5.]], dtype=float32)
+    """
 
     memory: Any
     reads: Float[Array, "T Dv"]
@@ -59,6 +64,10 @@ def stream(
 
     Raises `ValueError` for keys, values and queries of different T, for a chunk below 1, or one with a step
     of your own, and as the step does.
+
+        >>> keys, values = jnp.eye(2), jnp.array([[3.0], [5.0]])
+        >>> eam.learning.stream(jnp.zeros((1, 2)), keys, values, keys[::-1]).reads.T  # key 1 is not yet there
+        Array([[0., 3.]], dtype=float32)
     """
     memory, k, v = as_stream(memory, keys, values)
     is_matrix = isinstance(memory, jax.Array)

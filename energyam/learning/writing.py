@@ -40,6 +40,10 @@ def write(
 
     Raises `ValueError` for keys and values that are empty, not finite or of different T, for options of
     another length, and for what the step refuses.
+
+        >>> keys, values = jnp.array([[1.0, 0.0], [0.0, 1.0]]), jnp.array([[3.0], [5.0]])
+        >>> eam.learning.write(jnp.zeros((1, 2)), keys, values, step=eam.learning.delta_step)
+        Array([[3., 5.]], dtype=float32)
     """
     if step is None:
         if not checks.has_method(memory, "write"):
@@ -64,6 +68,11 @@ def store(
     `step` is `hebbian_step`, `storkey_step` or your own. With a decay below 1 old patterns fade and new ones
     always fit. Raises `ValueError` for patterns that are not (K, D), empty or not finite, for weights that
     are not (D, D), for a step that is no function, and for a rate or decay that is not one finite number.
+
+        >>> patterns = eam.datasets.random_patterns(50, 32, key=jr.key(0))
+        >>> weights = eam.learning.store(jnp.zeros((32, 32)), patterns, decay=0.7)
+        >>> bool((jnp.sign(weights @ patterns[-1]) == patterns[-1]).all())  # the last of far too many
+        True
     """
     weights = checks.as_square("weights", weights)
     states = checks.as_floats("patterns", patterns, f"K {weights.shape[0]}").astype(weights.dtype)
