@@ -58,6 +58,12 @@ class Store:
 
     **Arguments:** `folder`: of a store, empty, or not there yet; `similarity`: how `energyam.nearest`
     compares. Raises `ValueError` for a folder of other files, or with a file that is damaged or missing.
+
+        >>> store = eam.Store("notes")
+        >>> ids = store.append(np.eye(3, dtype=np.float32), payloads=["tea", "jam", "bread"])
+        >>> found = eam.nearest(store, np.array([0.1, 0.9, 0.0], np.float32), 1)
+        >>> store.payloads(store.ids[np.asarray(found.indices)])
+        ['jam']
     """
 
     def __init__(self, folder: str | os.PathLike, similarity: AbstractSimilarity = Dot()):  # noqa: B008
