@@ -46,6 +46,12 @@ class FastWeightLayer(eqx.Module):
 
     Katharopoulos et al. 2020; Schlag, Irie & Schmidhuber 2021; Yang et al. 2024; Sun et al. 2024; Behrouz,
     Zhong & Mirrokni 2025.
+
+        >>> layer = eam.nn.FastWeightLayer(4, num_heads=2, chunk=None, key=jr.key(0))
+        >>> inputs = jr.normal(jr.key(1), (6, 4))
+        >>> whole, start = layer(inputs), layer(inputs[:3])
+        >>> bool(jnp.allclose(whole[:3], start, atol=1e-5))  # what comes later changes nothing before
+        True
     """
 
     to_query: Float[Array, "Dk D"]
