@@ -59,7 +59,7 @@ def replacing(path: str | os.PathLike, name: str = "path") -> Iterator[IO[bytes]
     block, and `OSError` with the path where the disk is full.
     """
     target = check_target(path, name)
-    _remove_leftovers(target)
+    remove_leftovers(target.parent, _prefix(target))
     file = _new_file(target)
     try:
         with file:
@@ -118,9 +118,9 @@ def _new_file(target: Path) -> IO[bytes]:
         file.close()  # a writer that removes leftovers took it for one before it was locked
 
 
-def _remove_leftovers(target: Path) -> None:
-    """Remove the temporary files of writers of `target` that are dead."""
-    for path in target.parent.glob(f"{_prefix(target)}-*.part"):
+def remove_leftovers(folder: Path, prefix: str = ".energyam") -> None:
+    """Remove temporary files that dead writers left in a folder; `prefix`: how those of one target begin."""
+    for path in folder.glob(f"{prefix}-*.part"):
         with suppress(OSError), open(path, "r+b") as file:
             if fcntl is None:
                 file.close()  # Windows deletes no file that is open, here or in its writer

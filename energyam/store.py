@@ -14,7 +14,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Int
 
 from energyam import checks
-from energyam.files import as_path, reserved
+from energyam.files import as_path, remove_leftovers, reserved
 from energyam.memories.search import Table
 from energyam.memories.similarity import AbstractSimilarity, Dot
 from energyam.on_disk import OnDisk, Opened
@@ -185,6 +185,7 @@ class Store:
         held = ExitStack()
         held.enter_context(reserved(self.folder / "store", "folder"))
         self._lock = weakref.finalize(self, held.close)
+        remove_leftovers(self.folder)
         self._take(_segments_in(self.folder))
 
     def _write(self, new):

@@ -169,9 +169,12 @@ def test_a_killed_writer_loses_nothing_acknowledged_and_keeps_nobody_out(tmp_pat
         found = content_of(eam.Store(tmp_path / "store"))
         assert found in (ids_after(started), ids_after(started + 1))
         done = started + (found != ids_after(started))
+    (tmp_path / "store" / ".energyam-of a dead writer-1.part").write_bytes(b"half")
     store = eam.Store(tmp_path / "store")
     write(store, 0)
     assert len(store) == len(ids_after(done)) + 1 and done > KILLS
+    assert not list(store.folder.glob(".*.part"))
+    assert len(list(store.folder.glob("*.safetensors"))) == len(store._segments)
 
 
 def test_the_nearest_and_reads_are_those_of_an_array_and_compile_once(tmp_path, monkeypatch, caplog):
