@@ -37,7 +37,8 @@ class MemoryClassifier(ClassifierMixin, BaseEstimator):
     The features should have like scales (say by `sklearn.preprocessing.StandardScaler`). The sums are those
     of energyam, in float32 unless JAX has its 64 bits switched on.
 
-        >>> features, classes = np.array([[0.0, 0.0], [0.1, 0.0], [1.0, 1.0]]), ["low", "low", "high"]
+        >>> features = np.array([[0.0, 0.0], [0.1, 0.0], [1.0, 1.0]])
+        >>> classes = np.array(["low", "low", "high"])
         >>> classifier = eam.sklearn.MemoryClassifier(beta=10.0).fit(features, classes)
         >>> classifier.predict(np.array([[0.9, 0.8]])).tolist()
         ['high']

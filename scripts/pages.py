@@ -95,8 +95,8 @@ def benchmarks_page() -> str:
     """Commands, figures and tables of everything in benchmarks/results but the claims."""
     page = [
         "# Benchmarks\n",
-        "Each section is one command, and shows what it kept when it last ran. Costs change with the code: "
-        "where an older energyam was measured, the section says so.\n",
+        "Each section is one command, and shows the results of its last run, with the version of energyam that "
+        "was measured and the date. Costs change with the code.\n",
     ]
     for path in sorted((ROOT / "benchmarks" / "results").glob("*.json")):
         if path.stem != "claims":
@@ -112,12 +112,12 @@ def _benchmark(path):
     of, versions = machine["versions"], f"jax {machine['versions'].get('jax', '?')}"
     measured = f"energyam {of.get('energyam', '?')}"
     if of.get("energyam") != energyam.__version__:
-        measured = f"**{measured}** (not measured again with {energyam.__version__})"
+        measured = f"**{measured}** (this is the site of {energyam.__version__})"
     lines = [
         f"## {path.stem.replace('_', ' ')}\n",
         f"{summary}\n",
-        f"`{kept['command']}`: {machine['cores']} cores of {machine['cpu'] or 'a CPU'}, {measured}, "
-        f"{versions}, {machine['date']}. [All numbers]({path.name}).\n",
+        f"`{kept['command']}`, measured with {measured} and {versions} on {machine['date'][:10]}, on "
+        f"{machine['cores']} cores of {machine['cpu'] or 'a CPU'}. [All numbers]({path.name}).\n",
     ]
     if path.with_suffix(".png").exists():
         lines.append(f"[![{summary}]({path.stem}.png)]({path.stem}.png)\n")  # alone, it can be enlarged
