@@ -206,7 +206,7 @@ def _associated(n, repeats, d=32):
     nature="own check",
     note="Published is that no more than d keys can be told apart without error. The number is ours: d/S is "
     "the most that any matrix keeps of random values, on average. The delta rule goes over the pairs 300 "
-    "times at rates from .5 down to .005. The tolerance is two per cent.",
+    "times at rates from .5 down to .005. The tolerance is two hundredths.",
 )
 def overload_repaired(quick):
     def kept_of(key, d=64, S=128, passes=300):
