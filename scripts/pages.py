@@ -95,8 +95,8 @@ def benchmarks_page() -> str:
     """Commands, figures and tables of everything in benchmarks/results but the claims."""
     page = [
         "# Benchmarks\n",
-        "Each section is one command, and shows the results of its last run, with the version of energyam that "
-        "was measured and the date. Costs change with the code.\n",
+        "Each section is one command, and shows the results of its last run, with the version of energyam "
+        "that was measured and the date. Costs change with the code.\n",
     ]
     for path in sorted((ROOT / "benchmarks" / "results").glob("*.json")):
         if path.stem != "claims":
