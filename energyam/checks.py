@@ -39,7 +39,10 @@ def has_method(value: Any, name: str) -> bool:
 
 
 def passes(test: Callable, *values: Any) -> bool:
-    """Whether `test(*values)` holds; values that are not known pass."""
+    """Whether `test(*values)` holds; values that are not known pass.
+
+    A `test` that is not compiled sends its numbers to the device at each call (see `jax.transfer_guard`).
+    """
     return not all(map(is_known, values)) or bool(now(test, *values))
 
 
@@ -154,7 +157,7 @@ def positive_float(name: str, value: Any) -> Array:
     """`value` as a float above 0; raises `ValueError` for others, also for numbers that round to 0."""
     positive(name, value)
     number = as_floats(name, value, "")
-    if not passes(lambda number: number > 0, number):
+    if is_known(number) and not np.asarray(number) > 0:
         least = jnp.finfo(number.dtype).tiny
         raise ValueError(f"{name} must be at least {least:.3g} as a float; got {value}")
     return number

@@ -144,15 +144,20 @@ def success_curve(
     keys = jr.split(drawing, checks.count("repeats", repeats))
     sets = [checks.as_array("draw(key, K)", draw(k, max(sizes)), f"{max(sizes)} D") for k in keys]
     score = eqx.Partial(_scores, corrupt=corrupt, update=update, max_steps=max_steps)
-    jitted, keys = eqx.filter_jit(build), jr.split(recalling, repeats)
+    keys = jr.split(recalling, repeats)
     rates = np.empty((len(sizes), repeats, len(levels), 2 + len(OUTCOMES)))
     for i, r in np.ndindex(rates.shape[:2]):
-        memory = jitted(sets[r][: sizes[i]])
+        memory = _built(build, sets[r][: sizes[i]])
         stored = jnp.arange(max(sizes)) < sizes[i]
         rates[i, r] = [score(memory, sets[r], stored, level, key=keys[r]) for level in levels]
     rates, trials = rates.swapaxes(1, 2), np.asarray(sizes)[:, None] * repeats
     nearest, exact = (_share(rates[..., j], trials) for j in range(2))
     return SuccessCurve(np.asarray(sizes), np.asarray(levels), nearest, exact, rates[..., 2:].mean(axis=2))
+
+
+@eqx.filter_jit
+def _built(build, patterns):
+    return build(patterns)
 
 
 @eqx.filter_jit

@@ -8,6 +8,8 @@ import dataclasses
 import functools
 import inspect
 import math
+import pathlib
+import tempfile
 import types
 import typing
 
@@ -35,6 +37,14 @@ def model():
 @functools.cache
 def store():
     return eam.lm.remember(model(), np.arange(5), [0])
+
+
+@functools.cache
+def stored():
+    """The path of a file that holds a memory store."""
+    path = pathlib.Path(tempfile.mkdtemp()) / "store.safetensors"
+    store().save(path)
+    return path
 
 
 MESH = jax.make_mesh((1,), ("rows",))
@@ -183,6 +193,7 @@ ONE_CALL = {
     "lm.Lookup": dict(
         mem_frac=1.0, bookkeeping_frac=0.5, softmax_scale=1.0, include_own=True, residual_frac=0.0
     ),
+    "lm.MemoryStore.load": dict(path=stored),
     "lm.decode_after": None,
     "lm.load": dict(source=FOLDERS["gpt2"]),
     "lm.sentiment": dict(texts=["good"]),

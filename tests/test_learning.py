@@ -131,11 +131,12 @@ def test_pseudo_inverse_in_batches_and_its_slope(getkey):
     assert_allclose(jnp.sum(jax.grad(cubes)(x) * way), slope, rtol=2e-2, atol=1e-3)
 
 
-@pytest.mark.parametrize("dtype", [bool, np.int8, np.uint8, np.int32, float])
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int32, float])
 @pytest.mark.parametrize("step", [learning.hebbian_step, learning.storkey_step])
 def test_whole_numbers_are_written_as_floats(step, dtype):
     """A rate of 1/D is no whole number, and 200² is no int8."""
-    states = np.array([[1, 0, 1, 1, 0], [0, 1, 1, 0, 1]]) * (1 if dtype in (bool, np.int8) else 200)
+    states = np.array([[1, 0, 1, 1, 0], [0, 1, 1, 0, 1]])
+    states = 2 * states - 1 if dtype == np.int8 else 200 * states
     expected = learning.store(jnp.zeros((5, 5)), states * 1.0, step)
     assert_allclose(learning.store(np.zeros((5, 5), dtype), states.astype(dtype), step), expected, rtol=1e-6)
     once = step(jnp.zeros((5, 5), dtype), states[0].astype(dtype))
@@ -236,6 +237,36 @@ def test_storkey_needs_no_array_beyond_the_weights():
 def test_bad_patterns_are_refused(rule, bad, message):
     with pytest.raises(ValueError, match=message):
         rule(bad)
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, float])
+def test_bits_are_no_states_of_rules_that_take_signs(dtype):
+    """Written as they are they join neurons and hold none apart: each pattern drifts to all ones."""
+    bits = np.array([[1, 0, 1, 1], [0, 1, 1, 0]], dtype)
+    for write in (learning.hebbian_step, learning.storkey_step, learning.forget):
+        with pytest.raises(ValueError, match=r"^(key|state) must have entries −1 and 1.*2 \* x - 1"):
+            write(np.zeros((4, 4)), bits[0])
+    with pytest.raises(ValueError, match=r"^keys must have entries −1 and 1.*2 \* x - 1"):
+        learning.write(np.zeros((4, 4)), bits, step=learning.hebbian_step)
+    assert learning.hebbian_step(np.zeros((4, 4)), bits[0], bits[1]).any()  # a pair may be of bits
+    with pytest.raises(ValueError, match=r"^patterns must have entries −1 and 1.*2 \* x - 1"):
+        learning.store(np.zeros((4, 4)), bits)
+    assert not learning.hebbian_step(np.zeros((4, 4)), np.zeros(4)).any()  # of fast weights at rest
+    ones = np.ones((1, 4))
+    assert (learning.store(np.zeros((4, 4)), ones, learning.hebbian_step) == 0.25).all()
+
+
+def test_a_rate_below_zero_is_refused_for_the_rule_that_takes_away(patterns):
+    weights, state = eam.hebbian(patterns), np.asarray(patterns[2])
+    for write in (learning.hebbian_step, learning.storkey_step, learning.forget):
+        with pytest.raises(ValueError, match=r"^rate must not be negative; got -0.1 \(energyam.learning.f"):
+            write(weights, state, rate=-0.1)
+    with pytest.raises(ValueError, match="^rate must not be negative"):
+        learning.store(weights, patterns, rate=-0.1)
+    with pytest.raises(ValueError, match="^rate must not be negative"):
+        learning.write(weights, patterns, step=learning.storkey_step, rate=np.array([0.1] * 5 + [-0.1]))
+    by_hand = np.asarray(weights) - 0.01 * np.outer(state, state) * (1 - np.eye(60))
+    assert_allclose(learning.forget(weights, state, 0.01), by_hand, atol=1e-6)
 
 
 def test_bad_states_are_refused():

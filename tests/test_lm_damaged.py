@@ -3,9 +3,10 @@
 import json
 import shutil
 
+import gguf
 import numpy as np
 import pytest
-from lm_files import MERGES, VOCABULARY, config_of, folder_of
+from lm_files import MERGES, VOCABULARY, config_of, folder_of, gguf_of
 from lm_models import FOLDERS
 
 from energyam import lm
@@ -78,6 +79,75 @@ def write_tokenizer(folder):
     (folder / "tokenizer_config.json").write_text(json.dumps({"eos_token": {"content": "<|end|>"}}))
 
 
+def read_or_refused(path):
+    """Whether the tokenizer at `path` is refused in one line that names it; an error of another kind fails."""
+    try:
+        lm.load_tokenizer(path)
+    except ValueError as error:
+        assert str(path) in str(error) and len(str(error)) < 1000, str(error)
+        return True
+    return False
+
+
+def changed(content):
+    """What JSON holds, many times: with one of its parts, or of theirs, replaced by a wrong value."""
+    for key in list(content if isinstance(content, dict) else range(len(content)))[:6]:
+        part = content[key]
+        for other in [*WRONG, *(changed(part) if isinstance(part, dict | list) else ())]:
+            whole = content.copy()
+            whole[key] = other
+            yield whole
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "vocab.json"])
+def test_wrong_values_in_tokenizers_are_read_or_refused_by_file(name, tmp_path):
+    write_tokenizer(tmp_path)
+    if name == "tokenizer.json":
+        lm.load_tokenizer(tmp_path).save(str(tmp_path / name))
+    refused = 0
+    for content in changed(json.loads((tmp_path / name).read_text())):
+        (tmp_path / name).write_text(json.dumps(content))
+        refused += read_or_refused(tmp_path)
+    assert refused > 30
+
+
+WRONG_FIELDS = [3, 2.5, "text", [1, 2], ["a"], ["a b c"], [0.5], [""], ["h e"] * 3, [*VOCABULARY, "a"]]
+
+
+@pytest.mark.parametrize("field", ["model", "pre", "tokens", "merges", "token_type"])
+def test_wrong_fields_of_gguf_tokenizers_are_refused_by_file(field, tmp_path):
+    for value in WRONG_FIELDS:
+        writer = gguf.GGUFWriter(tmp_path / "model.gguf", "llama")
+        right = {"model": "gpt2", "pre": "smollm", "tokens": VOCABULARY, "merges": MERGES}
+        types = {"token_type": [3] + [1] * (len(VOCABULARY) - 1)}
+        for name, content in (right | types | {field: value}).items():
+            kind = {int: "uint32", float: "float32", str: "string", list: "array"}[type(content)]
+            getattr(writer, f"add_{kind}")(f"tokenizer.ggml.{name}", content)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.close()
+        harmless = field == "merges" and value == ["h e"] * 3
+        assert read_or_refused(tmp_path / "model.gguf") != harmless, value
+
+
+def test_damaged_gguf_tokenizers_are_read_or_refused_by_file(tmp_path):
+    """Bytes changed among the settings, counts among them that no file could hold, and files cut short."""
+    path = gguf_of(tmp_path / "model.gguf")
+    sound, rng, refused = path.read_bytes(), np.random.default_rng(0), 0
+    settings = sound.index(b"blk.0")
+    count = sound.index(len(VOCABULARY).to_bytes(8, "little"), sound.index(b"tokenizer.ggml.tokens"))
+    for trial in range(150):
+        content = bytearray(sound)
+        for at in rng.integers(0, settings, 2):
+            content[at] = rng.integers(256)
+        if trial < 9:  # how many tensors, fields or tokens there are
+            start, size = (8, 16, count)[trial % 3], (2**20, 2**40, 2**62)[trial // 3]
+            content = sound[:start] + size.to_bytes(8, "little") + sound[start + 8 :]
+        path.write_bytes(content[: rng.integers(1, 4 * len(content))])
+        refused += read_or_refused(path)
+    assert refused > 100
+
+
 @pytest.mark.parametrize("whole", [False, True])
 def test_damaged_tokenizers_are_read_or_refused_by_file(whole, tmp_path):
     """Bytes changed, cut off and put in, of GPT-2's files and of one `tokenizer.json`."""
@@ -97,10 +167,6 @@ def test_damaged_tokenizers_are_read_or_refused_by_file(whole, tmp_path):
         for at in rng.integers(0, len(content), rng.integers(1, 4)):
             content[at] = rng.integers(256)
         path.write_bytes(content[: rng.integers(1, 2 * len(content))])
-        try:
-            lm.load_tokenizer(tmp_path)
-        except ValueError as error:
-            assert str(tmp_path) in str(error), str(error)
-            refused += 1
+        refused += read_or_refused(tmp_path)
         path.write_bytes(sound)
     assert refused > 50

@@ -52,13 +52,7 @@ def test_strict_promotion_and_no_nan(name):
         run(name)
 
 
-# What is run from the host, and checks of states on curved surfaces, send numbers of their own.
-SENDING = "bar block_gibbs sphere potts layers convolution units continuous_sdm".split()
-EAGER = [
-    name
-    for name in JOBS
-    if name.split("/")[0] in (*jobs.KINDS, "recall", "sample", "read") and not any(s in name for s in SENDING)
-]
+EAGER = [name for name in JOBS if name.split("/")[0] in (*jobs.KINDS, "recall", "sample", "read")]
 
 
 @pytest.mark.parametrize("name", part("transfers", EAGER, 6))

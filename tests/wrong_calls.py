@@ -113,7 +113,7 @@ def surely_wrong(value, kind, right):
     `right` is a right value of it, or its default.
     """
     kinds = alternatives(kind)
-    return bool(kinds) and not any(_may_be(value, one, right) for one in kinds)
+    return value is not right and bool(kinds) and not any(_may_be(value, one, right) for one in kinds)
 
 
 def _may_be(value, kind, right):

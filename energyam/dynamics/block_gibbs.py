@@ -5,6 +5,7 @@ from typing import Any
 import equinox as eqx
 from jaxtyping import Array, Float, PyTree
 
+from energyam import checks
 from energyam.abilities import ask
 from energyam.dynamics.fields import one_step
 from energyam.dynamics.heat_bath import Chain
@@ -48,20 +49,11 @@ class BlockGibbs(AbstractUpdate):
         return BlockGibbs(temperature)
 
     def check(self, memory: Any, num_steps: int) -> None:
-        self.prepare(memory).check(check_schedule(self.temperature, num_steps))
+        redraws = checks.now(_jitted_redraws, memory)
+        redraws.check(check_schedule(self.temperature, num_steps))
 
     def prepare(self, memory: Any) -> AbstractRedraws:
-        redraws = ask(memory, "redraws")
-        if redraws is None:
-            for one in declared_neurons(memory):
-                if not can_be_drawn(one):
-                    wanted = "neurons that can be drawn at a temperature for BlockGibbs"
-                    got = f"those of {type(memory).__name__} are {type(one).__name__}, which have no `draw`"
-                    raise ValueError(f"memory must have {wanted}; {got} (use eam.HeatBath or eam.Langevin)")
-            wanted = "hidden units (under Quadratic() or LogSumExp, or layers with synapses linear in each)"
-            got = f"{type(memory).__name__} (use eam.HeatBath or eam.Langevin)"
-            raise ValueError(f"memory must have {wanted} for BlockGibbs; got {got}")
-        return redraws
+        return _redraws(memory)
 
     def init(self, prepared: AbstractRedraws, state: PyTree[Array], tick: Tick) -> Chain:
         return _chain(prepared, state)
@@ -73,6 +65,23 @@ class BlockGibbs(AbstractUpdate):
         temperature = at_step(self.temperature, tick.index)
         state = prepared.redrawn(carry.kept, state, clamp, temperature, key=tick.own)
         return one_step(state, _chain(prepared, state))
+
+
+def _redraws(memory):
+    redraws = ask(memory, "redraws")
+    if redraws is not None:
+        return redraws
+    for one in declared_neurons(memory):
+        if not can_be_drawn(one):
+            wanted = "neurons that can be drawn at a temperature for BlockGibbs"
+            got = f"those of {type(memory).__name__} are {type(one).__name__}, which have no `draw`"
+            raise ValueError(f"memory must have {wanted}; {got} (use eam.HeatBath or eam.Langevin)")
+    wanted = "hidden units (under Quadratic() or LogSumExp, or layers with synapses linear in each)"
+    got = f"{type(memory).__name__} (use eam.HeatBath or eam.Langevin)"
+    raise ValueError(f"memory must have {wanted} for BlockGibbs; got {got}")
+
+
+_jitted_redraws = eqx.filter_jit(_redraws)  # else a look at the temperatures sends numbers at each call
 
 
 def _chain(redraws, state):

@@ -77,7 +77,7 @@ class Blockwise(AbstractUpdate):
     repeats = True
 
     def __check_init__(self):
-        if self.decay and not checks.passes(lambda rate: rate <= 1, self.rate):
+        if self.decay and checks.is_known(self.rate) and float(self.rate) > 1:
             raise ValueError(f"rate must be at most 1 with decay, else the energy may rise; got {self.rate}")
 
     def prepare(self, memory: Any) -> Any:

@@ -179,7 +179,7 @@ def check_layers(layers: Layers, clamp: PyTree[Bool[Array | np.ndarray, "..."]],
     if not any(layers.moves):  # which the rule refuses by itself
         return
     for name, neurons, move, held in zip(layers.names, layers.neurons, layers.moves, clamps, strict=True):
-        if move is None and not (checks.is_known(held) and checks.passes(jnp.all, held)):
+        if move is None and not (checks.is_known(held) and np.all(held)):
             raise ValueError(
                 f"{rule} can't move the neurons of layer {name}, {type(neurons).__name__}, from value to "
                 "value; clamp the whole layer, or use a rule that moves it (say eam.Langevin(step_size))"

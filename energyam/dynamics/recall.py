@@ -163,7 +163,8 @@ def checked_run(
     full, clamp_batched = checked_clamp(layers, clamp, batch.axes)
     if update.moves_neurons and None in layers.moves:
         check_layers(layers, full, type(update).__name__)
-    held = None if clamp is None else full  # what holds nothing isn't sent to the device at every call
+    # What holds nothing isn't sent to the device at every call; the rest is, and a transfer guard lets it pass.
+    held = None if clamp is None else checks.now(jax.device_put, full)
     run = loop.Run(memory, update, held, stop, len(batch.axes) > 0, clamp_batched, stops_early)
     return run, batch, layers
 
@@ -224,7 +225,7 @@ def _with_progress(run, query, axes, max_steps, key, record):
         start = _begin(run, query, axes, key)
     at, parts = in_chunks("recall", "step", max_steps, given, start, advance)
     history = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts) if parts else None
-    return _answer(start, at, history, query, axes, record and history is not None)
+    return _jitted_answer(start, at, history, query, axes, record and history is not None)
 
 
 @eqx.filter_jit
@@ -262,6 +263,9 @@ def _answer(start, end, history, query, axes, record):
         period=period.reshape(axes),
         record=recorded,
     )
+
+
+_jitted_answer = jax.jit(_answer, static_argnums=(4, 5))
 
 
 def _trimmed(found, axes, max_steps):

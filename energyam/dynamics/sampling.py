@@ -132,7 +132,7 @@ def _with_progress(run, start, axes, plan, key):
     if all(map(checks.is_known, jax.tree.leaves(given))):
         at = eqx.filter_jit(_begin)(run, start, axes, key)
     _, parts = in_chunks("sample", "sample", plan.num_samples, given, at, advance)
-    return _answer(axes, plan, *jax.tree.map(lambda *parts: jnp.concatenate(parts), *parts))
+    return _jitted_answer(axes, plan, *jax.tree.map(lambda *parts: jnp.concatenate(parts), *parts))
 
 
 def _begin(run, start, axes, key):
@@ -167,3 +167,6 @@ def _answer(axes, plan, states, energies, accepted):
         steps = (plan.num_samples * plan.every).astype(accepted.dtype)
         accepted = (accepted.sum(axis=0) / steps).reshape(axes)
     return Samples(jax.tree.map(by_chain, states), by_chain(energies), accepted)
+
+
+_jitted_answer = eqx.filter_jit(_answer)

@@ -263,7 +263,7 @@ def _checked_clamp(name, value, shape, axes, neurons):
         wanted = "({})".format(", ".join(map(str, shape)) + ("," if len(shape) == 1 else ""))
         also = f", or with the leading axes {axes}" if axes else ""
         raise ValueError(f"{name} must be {wanted} bool{also}; got shape {array.shape}, dtype {array.dtype}")
-    if neurons.coupled and not checks.passes(lambda clamp: all_or_none(clamp, neurons.unit), array):
+    if neurons.coupled and checks.is_known(array) and not all_or_none(np.asarray(array), neurons.unit):
         raise ValueError(
             f"{name} must hold all neurons of a state or none along the last axis, as those of "
             f"{type(neurons).__name__} constrain one another"
@@ -273,7 +273,7 @@ def _checked_clamp(name, value, shape, axes, neurons):
 
 def all_or_none(clamp: Bool[Array | np.ndarray, "..."], unit: int | None) -> Any:
     """Whether a clamp, or another mask, holds whole rows, or whole units of rows that have several."""
-    rows = jnp.atleast_1d(clamp)
+    rows = np.atleast_1d(clamp)
     rows = rows.reshape(*rows.shape[:-1], -1, unit) if unit and rows.shape[-1] % unit == 0 else rows
     return (rows.all(-1) | ~rows.any(-1)).all()
 

@@ -7,6 +7,7 @@ as its own. They go into `jit`, `scan`, `vmap` and `grad` as they are.
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, ScalarLike
 
@@ -36,14 +37,17 @@ def hebbian_step(
     **Arguments:** `weights` (Dv, Dk); `key` (Dk,) and `value` (Dv,): any real numbers; without a value the
     key is written as its own, into square weights; `rate`: at least 0, 1/Dk unless given (`forget` erases);
     `decay`: one number. The diagonal is written like every other entry: `hebbian` removes it, fast weights
-    (Ba et al. 2016) keep it. Whole numbers are taken as floats. Raises `ValueError` for other shapes, and for
-    a rate or decay that is not one finite number.
+    (Ba et al. 2016) keep it. Whole numbers are taken as floats. Raises `ValueError` for other shapes, a rate
+    or decay that is not one finite number, a negative rate, and a key of 0s and 1s alone without a value
+    (neurons would be joined and none held apart).
 
         >>> eam.learning.hebbian_step(jnp.zeros((2, 2)), jnp.array([1.0, -1.0]))
         Array([[ 0.5, -0.5],
                [-0.5,  0.5]], dtype=float32)
     """
     W, k, v = _pair(weights, key, value)
+    if value is None:
+        must_have_signs("key", k)
     return as_number("decay", decay, W) * W + rate_or(rate, k) * jnp.outer(v, k)
 
 
@@ -138,6 +142,7 @@ def storkey_step(
     if value is not None:
         raise ValueError("value must be None, as Storkey's rule writes states (hebbian_step writes pairs)")
     W, x, _ = _pair(weights, key, None)
+    must_have_signs("key", x)
     h = dot(W, x) - jnp.diagonal(W) * x
     row, column, h_row, h_column = x[:, None], x[None, :], h[:, None], h[None, :]
     change = row * column - (row * h_column + h_row * column) + W * (row**2 + column**2)
@@ -145,7 +150,7 @@ def storkey_step(
 
 
 def forget(weights: ArrayLike, state: ArrayLike, rate: Rate = None) -> Weights:
-    """Erase a state (D,): one Hebbian step of the opposite sign, zero diagonal.
+    """Erase a state (D,), or unlearn it: one Hebbian step of the opposite sign, zero diagonal.
 
         W_ij <- W_ij - rate · x_i x_j,    i ≠ j
 
@@ -160,6 +165,7 @@ def forget(weights: ArrayLike, state: ArrayLike, rate: Rate = None) -> Weights:
     """
     W = checks.as_square("weights", weights)
     x = _vector("state", state, W.shape[0], W)
+    must_have_signs("state", x)
     return hollow(W - rate_or(rate, x) * jnp.outer(x, x))
 
 
@@ -184,8 +190,27 @@ def _vector(name, vector, size, like):
 
 
 def rate_or(rate: Rate, like: Float[Array, " N"]) -> Float[Array, ""]:
-    """A rate as a float like a vector's; 1/N where there is none."""
-    return as_number("rate", 1 / like.shape[0] if rate is None else rate, like)
+    """A rate as a float like a vector's, 1/N where there is none; raises `ValueError` for negative ones."""
+    rate = as_number("rate", 1 / like.shape[0] if rate is None else rate, like)
+    must_not_erase(rate)
+    return rate
+
+
+def must_not_erase(rate: Float[Array, "..."]) -> None:
+    """Raises `ValueError` for rates below 0, as far as they are known."""
+    if checks.is_known(rate) and jax.device_get(rate).min() < 0:
+        got = f"{jax.device_get(rate).min():g} (energyam.learning.forget takes a state away)"
+        raise ValueError(f"rate must not be negative; got {got}")
+
+
+def must_have_signs(name: str, states: Float[Array, "..."]) -> None:
+    """Raises `ValueError` for entries 0 and 1 alone, as far as they are known: ±1 was meant."""
+    if not checks.passes(_no_bits, states):
+        wanted = "entries −1 and 1, or real ones of both signs"
+        raise ValueError(f"{name} must have {wanted}; got 0 and 1 alone (x becomes ±1 by 2 * x - 1)")
+
+
+_no_bits = jax.jit(lambda x: ((x != 0) & (x != 1)).any() | ~x.any() | (x != 0).all())
 
 
 def _stable_rate(rate, vector, name):

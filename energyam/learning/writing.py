@@ -16,7 +16,10 @@ from energyam.learning.steps import (
     Weights,
     as_number,
     delta_step,
+    hebbian_step,
     must_be_stable,
+    must_have_signs,
+    must_not_erase,
     oja_step,
     rate_or,
     storkey_step,
@@ -67,7 +70,8 @@ def store(
 
     `step` is `hebbian_step`, `storkey_step` or your own. With a decay below 1 old patterns fade and new ones
     always fit. Raises `ValueError` for patterns that are not (K, D), empty or not finite, for weights that
-    are not (D, D), for a step that is no function, and for a rate or decay that is not one finite number.
+    are not (D, D), for a step that is no function, for a rate or decay that is not one finite number, a
+    negative rate, and patterns of 0s and 1s alone.
 
         >>> patterns = eam.datasets.random_patterns(50, 32, key=jr.key(0))
         >>> weights = eam.learning.store(jnp.zeros((32, 32)), patterns, decay=0.7)
@@ -76,6 +80,7 @@ def store(
     """
     weights = checks.as_square("weights", weights)
     states = checks.as_floats("patterns", patterns, f"K {weights.shape[0]}").astype(weights.dtype)
+    must_have_signs("patterns", states)
     options = {"rate": rate_or(rate, states[0]), "decay": as_number("decay", decay, weights)}
     return write(weights, states, step=checks.function("step", step), **options)
 
@@ -107,6 +112,10 @@ def per_pair(options: dict[str, Any], keys: Any, values: Any, step: Step) -> dic
 
     options = {name: value if value is None else each(name, value) for name, value in options.items()}
     rate = options.get("rate")
+    if step in (hebbian_step, storkey_step) and rate is not None:
+        must_not_erase(rate)
+    if step in (hebbian_step, storkey_step) and values is None:
+        must_have_signs("keys", keys)
     if step is delta_step and rate is not None:
         must_be_stable(rate, jnp.sum(keys**2, axis=1), "‖key‖²")
     if step is oja_step and rate is not None and values is not None:

@@ -1,7 +1,7 @@
 """Tokenizers from the files that come with a model."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -113,13 +113,20 @@ def _opened(read: Any, *files: Path) -> Any:
     except BaseException as error:  # the package tokenizers raises nothing narrower, and panics
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
-        raise ValueError(f"{' and '.join(map(str, files))}: not a tokenizer: {error}") from None
+        raise ValueError(f"{' and '.join(map(str, files))} can't be read as a tokenizer: {error}") from None
 
 
 def _from_gguf(path: Path) -> Any:
-    tokenizers, fields = require("tokenizers"), open_gguf(path).fields
+    fields = open_gguf(path).fields
     if "tokenizer.ggml.tokens" not in fields:
         raise ValueError(f"{path} has no tokenizer: load it from a folder with the model's tokenizer.json")
+    return _opened(lambda _: _from_fields(fields), path)
+
+
+def _from_fields(fields: Mapping[str, Any]) -> Any:
+    """The tokenizer that the fields of a GGUF file describe; raises an error, of any kind, if they are
+    damaged."""
+    tokenizers = require("tokenizers")
 
     def read(name: str, default: Any) -> Any:
         field = fields.get(f"tokenizer.ggml.{name}")
@@ -129,13 +136,26 @@ def _from_gguf(path: Path) -> Any:
     if kind != "gpt2" or split not in ("gpt-2", "smollm"):
         wanted = "of the kind gpt2, split as gpt-2 or smollm do"
         hint = "Load it from a folder with the model's tokenizer.json"
-        raise ValueError(f"{path}: the tokenizer must be {wanted}; got {kind}, {split}. {hint}")
-    tokens, merges = read("tokens", []), [tuple(merge.split(" ")) for merge in read("merges", [])]
+        raise ValueError(f"it must be {wanted}; got {kind!s:.20}, {split!s:.20}. {hint}")
+    tokens = _listed("tokens", str, read("tokens", []))
+    merges = [tuple(merge.split(" ")) for merge in _listed("merges", str, read("merges", []))]
+    types = _listed("token_type", int, read("token_type", [1] * len(tokens)))
     vocabulary = {token: i for i, token in enumerate(tokens)}
+    if not len(vocabulary) == len(tokens) == len(types):
+        raise ValueError("tokenizer.ggml.tokens must name each token once, and token_type have one for each")
+    if any(len(pair) != 2 for pair in merges):
+        raise ValueError("tokenizer.ggml.merges must have pairs of tokens, as in 'h e'")
     tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE(vocabulary, merges))
     digits = [tokenizers.pre_tokenizers.Digits(individual_digits=True)] if split == "smollm" else []
-    types = read("token_type", [1] * len(tokens))
     special = [token for token, kind in zip(tokens, types, strict=True) if kind == _CONTROL]
     tokenizer = _on_bytes(tokenizer, digits)
     tokenizer.add_special_tokens(special)
     return tokenizer
+
+
+def _listed(name: str, kind: type, content: Any) -> list[Any]:
+    """The content of a field that is a list of texts, or of whole numbers."""
+    if not isinstance(content, list) or not all(isinstance(one, kind) for one in content):
+        wanted = "texts" if kind is str else "whole numbers"
+        raise ValueError(f"tokenizer.ggml.{name} must be a list of {wanted}; got {content!s:.40}")
+    return content

@@ -11,6 +11,8 @@ from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 from energyam import checks
 from energyam.memories.neurons import AbstractNeurons, Layer, Number, Shape, Wide, as_zero_one
 
+_have_one_1 = jax.jit(lambda units: (units.sum(-1) == 1).all())
+
 
 class Categorical(AbstractNeurons):
     """Units of q values, one-hot along the last axis: R = 0, and the largest field of a unit wins.
@@ -50,7 +52,7 @@ class Categorical(AbstractNeurons):
                 f"{name} must have a last axis of q = {self.q} values, or of a multiple; got shape "
                 f"{states.shape}"
             )
-        if not checks.passes(lambda x: (self._by_unit(x).sum(-1) == 1).all(), states):
+        if not checks.passes(_have_one_1, self._by_unit(states)):
             raise ValueError(
                 f"{name} must be one-hot in each unit of {self.q} values; got units with none or several 1s "
                 "(jax.nn.one_hot(labels, q) makes such rows)"

@@ -8,7 +8,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Num, PRNGKeyArray, Shaped
 
 from energyam import checks
-from energyam.memories.neurons import AbstractNeurons, Layer, Number, Shape, Wide
+from energyam.memories.neurons import AbstractNeurons, Layer, Number, Shape, Wide, near_one
 from energyam.on_disk import AnyArray, RowsLike
 
 
@@ -90,7 +90,7 @@ class Spherical(AbstractNeurons):
     def check(self, name: str, states: RowsLike, dims: str) -> Shaped[AnyArray, "..."]:
         states = checks.as_floats(name, states, dims)
         norms = checks.now(lambda x: jnp.linalg.norm(x.astype(float), axis=-1), states)
-        if not checks.passes(lambda r: (jnp.abs(r - 1) < 1e-2).all(), norms):
+        if not checks.passes(near_one, norms):
             raise ValueError(
                 f"{name} must be unit vectors; got norms from {norms.min():.4g} to {norms.max():.4g} "
                 "(divide by the norm first)"

@@ -168,8 +168,7 @@ class LayerNorm(AbstractNeurons):
             raise ValueError(
                 f"{name} must be (..., {jnp.size(self.offset)}), as offset is; got shape {shape}"
             )
-        sizes = checks.now(lambda x: self._sizes(x.astype(float)), states)
-        if not checks.passes(lambda sizes: (sizes < 1 + 1e-2).all(), sizes):
+        if not checks.passes(bool, checks.now(_reachable, self, states)):
             wanted = "mean 0 and length at most √D · gain"
             hint = "(neurons.retract(state) is the nearest such state)"
             raise ValueError(f"{name} minus the offset must have {wanted}; got others {hint}")
@@ -221,6 +220,9 @@ class LayerNorm(AbstractNeurons):
         g = self._from_offset(states)
         gain, mean = _like(self.gain, g), jnp.abs(jnp.mean(g, axis=-1))
         return jnp.where(mean < 1e-2 * gain, jnp.sqrt(jnp.mean(g**2, axis=-1)) / gain, jnp.inf)
+
+
+_reachable = jax.jit(lambda norm, states: (norm._sizes(states.astype(float)) < 1 + 1e-2).all())
 
 
 def _like(number, array):

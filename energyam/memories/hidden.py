@@ -87,7 +87,7 @@ class DrawnPatterns(AbstractHiddenUnits):
     scale: Float[Array, ""]
 
     def check(self, temperatures: Float[Array, " n"]) -> None:
-        if not checks.passes(lambda scale, T: _is_whole(scale / T).all(), self.scale, temperatures):
+        if not checks.passes(_all_whole, self.scale, temperatures):
             first = checks.now(lambda scale, T: T[jnp.argmin(_is_whole(scale / T))], self.scale, temperatures)
             wanted = f"{float(self.scale):g} divided by 1, 2, 3, …"
             why = "where exp(−E/T) of this log-sum-exp memory is a mixture"
@@ -122,6 +122,9 @@ def can_be_drawn(neurons: Any) -> bool:
 
 def _is_whole(copies):
     return (copies > 0.5) & (jnp.abs(copies - jnp.round(copies)) <= _WHOLE * copies)
+
+
+_all_whole = jax.jit(lambda scale, T: _is_whole(scale / T).all())
 
 
 class PatternRedraws(AbstractRedraws):

@@ -54,7 +54,7 @@ class HierarchicalMemory(eqx.Module):
 
     def __init__(self, neurons: Mapping[str, AbstractNeurons], synapses: Sequence[Pair]):
         self.neurons = _checked_neurons(neurons)
-        if isinstance(synapses, Mapping) or not isinstance(synapses, Sequence):
+        if isinstance(synapses, Mapping | str | bytes) or not isinstance(synapses, Sequence):
             got = type(synapses).__name__
             raise ValueError(f"synapses must be a list of pairs (synapse, names of its layers); got {got}")
         pairs = [_checked_pair(i, pair, self.neurons) for i, pair in enumerate(synapses)]

@@ -274,6 +274,7 @@ def _drawn_of_two(drive, values, temperature, *, key):
 
 
 _are_bits = jax.jit(lambda x: ((x == 0) | (x == 1)).all())
+near_one = jax.jit(lambda x: (jnp.abs(x - 1) < 1e-2).all())
 
 
 def as_zero_one(name: str, value: Any, dims: str) -> Shaped[Array, "..."]:

@@ -12,7 +12,7 @@ from jaxtyping import Array, Shaped
 
 from energyam import checks
 from energyam.memories.graded import Real, in_range, moved_into
-from energyam.memories.neurons import AbstractNeurons, Layer, Number, Shape
+from energyam.memories.neurons import AbstractNeurons, Layer, Number, Shape, near_one
 from energyam.roots import entmax, held_field, increasing_root
 
 
@@ -36,7 +36,7 @@ class Softmax(AbstractNeurons):
     def check(self, name: str, states: ArrayLike, dims: str) -> Shaped[Array, "..."]:
         states = in_range(name, states, dims, 0, 1)
         totals = checks.now(lambda x: jnp.sum(x.astype(float), axis=-1), states)
-        if not checks.passes(lambda total: (jnp.abs(total - 1) < 1e-2).all(), totals):
+        if not checks.passes(near_one, totals):
             got = f"sums from {totals.min():.4g} to {totals.max():.4g} (divide by the sum first)"
             raise ValueError(f"{name} must sum to 1 along the last axis; got {got}")
         return states
