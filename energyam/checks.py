@@ -43,7 +43,7 @@ def passes(test: Callable, *values: Any) -> bool:
 
     A `test` that is not compiled sends its numbers to the device at each call (see `jax.transfer_guard`).
     """
-    return not all(map(is_known, values)) or bool(now(test, *values))
+    return not all(map(is_known, values)) or bool(jax.device_get(now(test, *values)))
 
 
 def as_array(name: str, value: Any, dims: str) -> Shaped[AnyArray, "..."]:
@@ -157,7 +157,7 @@ def positive_float(name: str, value: Any) -> Array:
     """`value` as a float above 0; raises `ValueError` for others, also for numbers that round to 0."""
     positive(name, value)
     number = as_floats(name, value, "")
-    if is_known(number) and not np.asarray(number) > 0:
+    if is_known(number) and not jax.device_get(number) > 0:
         least = jnp.finfo(number.dtype).tiny
         raise ValueError(f"{name} must be at least {least:.3g} as a float; got {value}")
     return number

@@ -12,7 +12,7 @@ import jax
 import jax.random as jr
 import jaxtyping
 import pytest
-from jax._src import compiler  # private, and the one place where options of all programs are made
+from jax._src import compiler  # private: see `quickly_made`
 from sampled_rows import sampled
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -51,7 +51,12 @@ as_made = getattr(compiler, "get_compile_options", None)
 
 
 def quickly_made(*args, **kwargs):
-    """The options of a program, with the older of XLA's two emitters of fused loops: half of the work."""
+    """The options of a program, with the older of XLA's two emitters of fused loops: half of the work.
+
+    No public setting does it for all programs: `jax.jit(compiler_options=…)` is of one function, while the
+    library's are made where they stand, and the option is none of the flags that `XLA_FLAGS` reads. Where
+    the private function has gone, tests compile as users do (`has_older_emitter`).
+    """
     options = as_made(*args, **kwargs)
     options.env_option_overrides = [*options.env_option_overrides, ("xla_cpu_use_fusion_emitters", False)]
     return options

@@ -10,6 +10,7 @@ XLA_FLAGS=--xla_force_host_platform_device_count=8.
 
 import inspect
 import json
+import pathlib
 import re
 import sys
 
@@ -133,9 +134,22 @@ def sampled(mesh):
     return bool(moved and (host(spread.states) == np.asarray(alone)).all())
 
 
+def refused(memory):
+    """Whether `save` refuses a memory of which each process holds a part, and leaves no file."""
+    path = pathlib.Path(FOLDER).parent / "one file"
+    try:
+        eam.save(path, memory)
+    except ValueError as error:
+        return bool(re.search(r"keys must be an array.*energyam\.sharding\.save_shards", str(error)))
+    finally:
+        assert not path.exists()
+
+
 def shards(mesh):
     """Whether a memory saved in shards and loaded again is the same."""
     memory = sharding.shard_patterns(NEAREST, mesh, "patterns")
+    if jax.process_count() > 1:
+        assert refused(memory)
     sharding.save_shards(FOLDER, memory)
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices("saved")

@@ -163,6 +163,22 @@ def test_memories_are_callable_only_where_a_call_reads():
         assert not callable(job()[1][0]), name
 
 
+@pytest.mark.parametrize("name", ["read/key_value", "read/padded", "layers/attention"])
+def test_what_is_called_is_frozen_by_a_function_that_gives_its_labels(name):
+    """optax calls labels that can be called, so those of the shape of such a memory go in a function."""
+    model, arguments = JOBS[name]()
+    model = eqx.filter(model.func, eqx.is_inexact_array)
+    labels = jax.tree_util.tree_map_with_path(
+        lambda path, _: "freeze" if jax.tree_util.keystr(path).endswith("beta") else "learn", model
+    )
+    rules = {"learn": optax.sgd(0.1), "freeze": optax.set_to_zero()}
+    optimizer = optax.multi_transform(rules, lambda model: labels)
+    updates, _ = optimizer.update(jax.tree.map(jnp.ones_like, model), optimizer.init(model))
+    for label, update in zip(jax.tree.leaves(labels), jax.tree.leaves(updates), strict=True):
+        assert (update == (0 if label == "freeze" else jnp.float32(-0.1))).all()
+    assert "freeze" in jax.tree.leaves(labels) and callable(labels)
+
+
 @pytest.mark.parametrize("optimizer", [optax.lbfgs(), optax.chain(optax.sgd(0.1), reduce_on_plateau())])
 def test_training_hands_the_value_to_optimizers_that_ask_for_it(optimizer):
     model, target = jnp.zeros(2), jnp.array([1.0, -2.0])
@@ -191,6 +207,23 @@ def test_exact_signs_of_powers_need_little_beside_the_patterns(n):
 
 def recalled(memory, query, key):
     return eam.recall(memory, query, max_steps=2, key=key, record=False).state
+
+
+@pytest.mark.parametrize("record", [True, False])
+def test_a_record_of_many_queries_takes_six_bytes_for_each_neuron_tried(record):
+    """An energy and a flip of each; and about as much again while the steps are put in order."""
+    B, D, steps = 1000, 100, 20
+    memory = eam.CHN(jobs.signs(4, D))
+
+    def recalled(queries, key):
+        result = eam.recall(memory, queries, max_steps=steps, key=key, record=record)
+        return (result.state, result.energies, result.record) if record else result.state
+
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    compiled = jax.jit(recalled).lower(jax.ShapeDtypeStruct((B, D), jnp.int8), key).compile()
+    needs, tried = compiled.memory_analysis(), B * D * steps
+    assert needs.output_size_in_bytes <= 6 * tried * record + 2 * B * D
+    assert needs.temp_size_in_bytes <= 6 * tried * record + 50 * B * D
 
 
 def test_a_record_takes_two_bytes_for_each_flip_where_they_hold_it():

@@ -196,11 +196,11 @@ SEARCHED = eam.KeyValueMemory(*PAIRS, eam.LogSumExp(1.0))
         (lambda: eam.nearest(SEARCHED, np.ones(5), 1, approximate=1), "approximate must be True or False"),
         (
             lambda: eam.nearest(eam.HopfieldNetwork(np.eye(4)), np.ones(4), 1),
-            "memory must be a memory with pat",
+            "memory must hold patterns or keys.*got HopfieldNetwork.*KeyValueMemory",
         ),
         (
             lambda: eam.nearest(np.ones((3, 5)), np.ones(5), 1),
-            "memory must be a memory with patterns.*got ndarr",
+            "memory must hold patterns or keys.*got ndarray",
         ),
         (lambda: eam.KeyValueMemory(*PAIRS, eam.ReLU(), eam.Cosine), "similarity must be an instance"),
     ],

@@ -218,7 +218,7 @@ def _with_progress(run, query, axes, max_steps, key, record):
     def advance(at, first, count):
         # `first` as an array: a Python number would compile each chunk anew.
         at, part = _advance(run, at, checks.sent(first), count, key, record)
-        return at, part, bool((np.asarray(at.status) != loop.RUNNING).all())
+        return at, part, bool((jax.device_get(at.status) != loop.RUNNING).all())
 
     given, start = (run, query, key), None
     if all(map(checks.is_known, jax.tree.leaves(given))):
@@ -273,7 +273,7 @@ def _trimmed(found, axes, max_steps):
     if found["record"] is None or not checks.is_known(found["num_steps"]) or max_steps == 0:
         return found
     all_steps = jax.tree.leaves(found["record"])[0].shape[axes]
-    steps = int(np.asarray(found["num_steps"]).max(initial=0))
+    steps = int(jax.device_get(found["num_steps"]).max(initial=0))
     if steps == all_steps:
         return found
     energies = found["energies"]

@@ -123,7 +123,7 @@ def _given(problem, layers, start, random):
         rows = [problem.row(answer, "start") for answer in ([start] if one else start)]
         start = problem.states(np.stack(rows))
     states, axes = checked_states(layers, start, "start")
-    if len(axes) > 1:
+    if len(axes) > 1 or 0 in axes:
         raise ValueError(f"start must be one state or (n, D) of them; got leading axes {axes}")
 
     def spread(leaf, like):
@@ -151,10 +151,11 @@ def _chosen(lower, new, old):
 def _temperatures(memory, state, schedule, ladder):
     if schedule is None:
         return _typical_field(memory, state) * ladder
-    if not callable(schedule):
+    if isinstance(schedule, type) or not callable(schedule):
         hint = "(lambda sweep: T for a constant T)"
-        raise ValueError(f"schedule must be a function of the sweep; got {schedule!r} {hint}")
-    temperatures = checks.as_floats("schedule", jax.vmap(schedule)(jnp.arange(len(ladder))), str(len(ladder)))
+        raise ValueError(f"schedule must be a function of the sweep; got {schedule!r:.60} {hint}")
+    one = lambda sweep: checks.as_array("schedule(sweep)", schedule(sweep), "")  # noqa: E731
+    temperatures = checks.as_floats("schedule", jax.vmap(one)(jnp.arange(len(ladder))), str(len(ladder)))
     if not checks.passes(lambda T: (T >= 0).all(), temperatures):
         first = int(jnp.argmax(temperatures < 0))
         got = f"{float(temperatures[first]):g} at sweep {first}"

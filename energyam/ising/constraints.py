@@ -115,7 +115,10 @@ def _weights(problem, labels):
     if isinstance(labels, str) or not isinstance(labels, Mapping | Sequence | range | set | frozenset):
         raise ValueError(f"labels must be those of several variables; got {labels!r:.80}")
     known = problem.labels if isinstance(problem.labels, range) else set(problem.labels)
-    weights = dict.fromkeys(labels, 1.0)
+    try:
+        weights = dict.fromkeys(labels, 1.0)
+    except TypeError:  # of a list, which can't be the name of a variable
+        raise ValueError(f"labels must be names of variables; got {labels!r:.80}") from None
     if isinstance(labels, Mapping):
         weights = {label: checks.number(f"labels[{label!r}]", a) for label, a in labels.items()}
     for label in weights:

@@ -131,8 +131,10 @@ class MemoryStore(eqx.Module):
         """Read a store back for the model that made it.
 
         Raises `ValueError` for a file that is not a whole store, or the store of another model (stores of
-        energyam 0.1 named their models otherwise, so that theirs is not checked).
+        energyam 0.1 named their models otherwise, so that theirs is not checked), and for what is no model.
         """
+        if not (hasattr(model, "blocks") and hasattr(model, "end_tokens")) or isinstance(model, type):
+            raise ValueError(f"model must be a LanguageModel (energyam.lm.load); got {type(model).__name__}")
         arrays, about, version = _read(as_path(path))
         if version > 1 and about["model"] != fingerprint(model):
             raise ValueError(f"{path} holds the memory of another model than the one given")

@@ -93,8 +93,8 @@ def nearest(
     """
     tables = ask(memory, "tables")
     if not tables:
-        wanted = "a memory with patterns or keys to search"
-        raise ValueError(f"memory must be {wanted}; got {type(memory).__name__}")
+        got = f"{type(memory).__name__}, which has none (store them in an eam.KeyValueMemory)"
+        raise ValueError(f"memory must hold patterns or keys, or have a method tables(); got {got}")
     width = sum(table.patterns.shape[1] for table in tables)
     queries = checks.as_floats("queries", queries, f"... {width}")
     k = checks.count("k", k)
