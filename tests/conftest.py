@@ -53,9 +53,9 @@ as_made = getattr(compiler, "get_compile_options", None)
 def quickly_made(*args, **kwargs):
     """The options of a program, with the older of XLA's two emitters of fused loops: half of the work.
 
-    No public setting does it for all programs: `jax.jit(compiler_options=…)` is of one function, while the
-    library's are made where they stand, and the option is none of the flags that `XLA_FLAGS` reads. Where
-    the private function has gone, tests compile as users do (`has_older_emitter`).
+    No public setting does it for the programs of some files of tests: `jax.jit(compiler_options=…)` is of one
+    function, while the library's stand in the library, and `XLA_FLAGS` is read once, for all files. Where the
+    private function is gone, tests compile as users do (`has_older_emitter`).
     """
     options = as_made(*args, **kwargs)
     options.env_option_overrides = [*options.env_option_overrides, ("xla_cpu_use_fusion_emitters", False)]

@@ -80,7 +80,7 @@ def write_tokenizer(folder):
 
 
 def read_or_refused(path):
-    """Whether the tokenizer at `path` is refused in one line that names it; an error of another kind fails."""
+    """Whether the tokenizer at `path` is refused by an error that names it; others are raised."""
     try:
         lm.load_tokenizer(path)
     except ValueError as error:

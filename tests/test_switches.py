@@ -166,7 +166,7 @@ def test_memories_are_callable_only_where_a_call_reads():
 @pytest.mark.parametrize("name", ["read/key_value", "read/padded", "layers/attention"])
 def test_what_is_called_is_frozen_by_a_function_that_gives_its_labels(name):
     """optax calls labels that can be called, so those of the shape of such a memory go in a function."""
-    model, arguments = JOBS[name]()
+    model, _ = JOBS[name]()
     model = eqx.filter(model.func, eqx.is_inexact_array)
     labels = jax.tree_util.tree_map_with_path(
         lambda path, _: "freeze" if jax.tree_util.keystr(path).endswith("beta") else "learn", model

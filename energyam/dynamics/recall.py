@@ -7,7 +7,6 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import PRNGKeyArray, PyTree
@@ -163,7 +162,7 @@ def checked_run(
     full, clamp_batched = checked_clamp(layers, clamp, batch.axes)
     if update.moves_neurons and None in layers.moves:
         check_layers(layers, full, type(update).__name__)
-    # What holds nothing isn't sent to the device at every call; the rest is, and a transfer guard lets it pass.
+    # What holds nothing isn't sent to the device at every call; the rest is, and transfer guards let it pass.
     held = None if clamp is None else checks.now(jax.device_put, full)
     run = loop.Run(memory, update, held, stop, len(batch.axes) > 0, clamp_batched, stops_early)
     return run, batch, layers
