@@ -62,6 +62,9 @@ class Asynchronous(AbstractUpdate):
         view = view_of(prepared, without_gradient(state))
         return view.flips.energy(view.flips.start(view.neurons.state), view.neurons.state)
 
+    def renewed(self, prepared: Ready, state: PyTree[Array], carry: Any, tick: Tick) -> Float[Array, ""]:
+        return self.init(prepared, state, tick)
+
     def energy(self, carry: Float[Array, ""]) -> Float[Array, ""]:
         return carry
 

@@ -62,6 +62,9 @@ class DiscreteLangevin(AbstractUpdate):
         view = self._view(prepared, state, None)
         return _slope(prepared, view.rebuild, view.neurons.state)
 
+    def renewed(self, prepared: Any, state: PyTree[Array], carry: Slope, tick: Tick) -> Slope:
+        return self.init(prepared, state, tick)
+
     def energy(self, carry: Slope) -> Float[Array, ""]:
         return carry.energy
 

@@ -42,6 +42,9 @@ class GradientDescent(AbstractUpdate):
     def init(self, prepared: Any, state: PyTree[Array], tick: Tick) -> Slope:
         return slope_of(prepared, state)
 
+    def renewed(self, prepared: Any, state: PyTree[Array], carry: Slope, tick: Tick) -> Slope:
+        return slope_of(prepared, state)
+
     def energy(self, carry: Slope) -> Float[Array, ""]:
         return carry.energy
 

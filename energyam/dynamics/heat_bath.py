@@ -62,6 +62,9 @@ class AbstractFlipsAtRandom(AbstractUpdate):
         kept = view.flips.start(view.neurons.state)
         return Chain(view.flips.energy(kept, view.neurons.state), kept)
 
+    def renewed(self, prepared: Ready, state: PyTree[Array], carry: Chain, tick: Tick) -> Chain:
+        return self.init(prepared, state, tick)
+
     def energy(self, carry: Chain) -> Float[Array, ""]:
         return carry.energy
 

@@ -69,6 +69,9 @@ class Langevin(AbstractUpdate):
     def init(self, prepared: Any, state: PyTree[Array], tick: Tick) -> Slope:
         return slope_of(prepared, state)
 
+    def renewed(self, prepared: Any, state: PyTree[Array], carry: Slope, tick: Tick) -> Slope:
+        return self.init(prepared, state, tick)
+
     def energy(self, carry: Slope) -> Float[Array, ""]:
         return carry.energy
 

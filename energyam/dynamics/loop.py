@@ -1,7 +1,7 @@
 """The one loop: steps of any rule on any memory, for one state or a batch of them, until all are done.
 
 Everything here is traced; what users pass in is checked before (`energyam.dynamics.states`), and what a
-rule's step returns is checked when it is traced.
+rule's step returns is checked when it is traced (`energyam.dynamics.update`).
 """
 
 import functools
@@ -16,8 +16,9 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from energyam import checks
+from energyam.dynamics.driven import driven
 from energyam.dynamics.states import whole_clamp
-from energyam.dynamics.update import AbstractUpdate, Flips, States, Step, Tick
+from energyam.dynamics.update import AbstractUpdate, Tick, checked_step, one_bool
 from energyam.flips.derived import scalar_energy
 from energyam.flips.sweep import for_queries
 
@@ -26,7 +27,6 @@ SETTLED, STOPPED, OUT_OF_STEPS, NOT_FINITE, CYCLE = range(5)
 RUNNING = -1
 _OWN, _START = 0x6F776E, 0x737472  # folded into the keys of a batch's queries, and of a rule's start
 
-Recordable = jax.Array | np.ndarray | np.generic | bool | int | float
 Stop = Callable[[PyTree[Array], Float[Array, ""] | None], Any]
 
 
@@ -40,6 +40,8 @@ class Run(NamedTuple):
     batched: bool
     clamp_batched: bool
     stops_early: bool  # recall does, sampling never
+    inputs: PyTree[Array] | None = None  # (steps, …), of each step its own
+    inputs_batched: bool = False
 
 
 class Watch(NamedTuple):
@@ -73,15 +75,17 @@ def begin(run: Run, state: PyTree[Array], *, key: PRNGKeyArray | None) -> Progre
     prepared, has_energy = run.update.prepare(run.memory), checks.has_method(run.memory, "energy")
     shared = None if key is None else jr.fold_in(key, _START)
 
-    def begin_one(tick, state, clamp):
-        carry = run.update.init(prepared, state, tick)
+    def begin_one(tick, state, clamp, given):
+        memory = run.memory if given is None else driven(run.memory, given)
+        ready = prepared if given is None else run.update.prepare(memory)
+        carry = run.update.init(ready, state, tick)
         energy = run.update.energy(carry) if has_energy else None
-        energy = scalar_energy(run.memory)(state) if energy is None and has_energy else energy
+        energy = scalar_energy(memory)(state) if energy is None and has_energy else energy
         status, zero = jnp.full((), RUNNING, jnp.int32), jnp.zeros((), jnp.int32)
         if run.stop is not None:  # an energy that is not finite here may become so: that ends no run
             ended = _status(run, state, energy, status)
             status = jnp.where(_stops(run, state, energy), ended, status)
-        watches = run.stops_early and run.update.repeats
+        watches = run.stops_early and run.update.repeats and given is None
         watch = Watch(state, carry, zero, zero + 1, zero) if watches else None
         return Progress(state, carry, energy, status, jnp.zeros((), int), watch)
 
@@ -98,8 +102,8 @@ def advance(
     run = run._replace(clamp=whole_clamp(run.clamp, progress.state, run.batched))
     prepared = run.update.prepare(run.memory)
 
-    def step_one(tick, progress, clamp):
-        kept, step = _moved(run, prepared, progress, tick, clamp)
+    def step_one(tick, progress, clamp, given):
+        kept, step = _moved(run, prepared, progress, tick, clamp, given)
         if not record:
             return kept, None
         energies = step.energies
@@ -143,9 +147,9 @@ def repeat(
     prepared = run.update.prepare(run.memory)
     reports: list[bool] = []  # known once a step is traced
 
-    def step_one(tick, at, clamp):
+    def step_one(tick, at, clamp, given):
         progress, accepted = at
-        progress, step = _moved(run, prepared, progress, tick, clamp)
+        progress, step = _moved(run, prepared, progress, tick, clamp, given)
         reports.append(step.accepted is not None)
         share = step.accepted if reports[-1] else jnp.zeros(())
         return progress, accepted + jnp.where(tick.index < counted, 0, share)
@@ -158,9 +162,14 @@ def repeat(
     return progress, accepted if all(reports) else None
 
 
-def _moved(run, prepared, progress, tick, clamp):
-    """The progress after one step, where it still runs, and the step."""
-    step = run.update.step(prepared, progress.state, progress.carry, tick, clamp)
+def _moved(run, prepared, progress, tick, clamp, given):
+    """The progress after one step, where it still runs, and the step. Before the last input none settles."""
+    carry, last = progress.carry, True
+    if given is not None:
+        prepared = run.update.prepare(driven(run.memory, given))
+        carry = run.update.renewed(prepared, progress.state, carry, tick)
+        last = tick.index == jax.tree.leaves(run.inputs)[0].shape[0] - 1
+    step = run.update.step(prepared, progress.state, carry, tick, clamp)
     step = checked_step(run.update, progress, step)
     energies: Any = step.energies
     energy = None if progress.energy is None else energies[-1]
@@ -170,7 +179,7 @@ def _moved(run, prepared, progress, tick, clamp):
         ended = jnp.full((), RUNNING, status.dtype)
         if watch is not None and checks.has_method(run.memory, "energy"):  # sequences are meant to go on
             ended = jnp.where(watch.period > 0, CYCLE, ended)
-        ended = _status(run, step.state, energy, jnp.where(step.settled, SETTLED, ended))
+        ended = _status(run, step.state, energy, jnp.where(step.settled & last, SETTLED, ended))
         status = ended.astype(status.dtype)
     new = Progress(step.state, step.carry, energy, status, progress.num_steps + 1, watch)
     keep = functools.partial(jnp.where, progress.status == RUNNING)
@@ -208,92 +217,21 @@ def _stops(run, state, energy):
 
 
 def _for_all(run, function, index, shared, of_each):
-    """`function(tick, of_each, clamp)` for every query, each with a key of its own.
+    """`function(tick, of_each, clamp, its input)` for every query, each with a key of its own.
 
     That key depends on the place in the batch alone: a query by itself has that of place 0.
     """
     own = None if shared is None else jr.fold_in(shared, _OWN)
 
-    def of_one(place, of_each, clamp):
+    given = None if run.inputs is None else jax.tree.map(lambda leaf: leaf[index], run.inputs)
+
+    def of_one(place, of_each, clamp, given):
         tick = Tick(index, shared, None if own is None else jr.fold_in(own, place))
-        return function(tick, of_each, clamp)
+        return function(tick, of_each, clamp, given)
 
     number = jax.tree.leaves(of_each)[0].shape[0] if run.batched else 1
     with for_queries(number):
         if not run.batched:
-            return of_one(0, of_each, run.clamp)
-        in_axes = (0, 0, 0 if run.clamp_batched else None)
-        return jax.vmap(of_one, in_axes=in_axes)(jnp.arange(number), of_each, run.clamp)
-
-
-def checked_step(update: AbstractUpdate, before: Any, step: Any) -> Step:
-    """The step with states and carries in their dtypes; raises `ValueError` for other shapes."""
-    name = type(update).__name__
-    if not isinstance(step, Step):
-        raise ValueError(f"{name}.step must return an energyam.Step; got {type(step).__name__}")
-    if step.energies is None and before.energy is not None:
-        raise ValueError(f"energies of {name}.step must be (t,), as the memory has an energy; got None")
-    energies: Any = None if step.energies is None else jnp.asarray(step.energies)
-    if energies is not None and (energies.ndim != 1 or energies.shape[0] == 0):
-        raise ValueError(f"energies of {name}.step must be (t,), t at least 1; got shape {energies.shape}")
-    if energies is not None and jnp.issubdtype(energies.dtype, jnp.complexfloating):
-        raise ValueError(f"energies of {name}.step must be real; got dtype {energies.dtype}")
-    settled = one_bool(step.settled, f"settled of {name}.step must be one bool")
-    _check_record(step.record, before.state, energies, f"record of {name}.step")
-    return step._replace(
-        state=_like(before.state, step.state, f"state of {name}.step"),
-        carry=_like(before.carry, step.carry, f"carry of {name}.step"),
-        energies=energies if before.energy is None else energies.astype(before.energy.dtype),
-        settled=settled,
-    )
-
-
-def _check_record(record, state, energies, name):
-    """Raise `ValueError` unless flips are (t,), states (t, …) like the state, and all else arrays."""
-    leaves = jax.tree.leaves(record)
-    updates = jnp.shape(leaves[0])[:1] if energies is None and leaves else jnp.shape(energies)
-    if isinstance(record, Flips):
-        indices = jnp.asarray(record.indices)
-        if indices.shape != updates or not jnp.issubdtype(indices.dtype, jnp.integer):
-            raise ValueError(
-                f"{name} must hold one whole number for each of the energies, {updates}; got flips of shape "
-                f"{indices.shape}, dtype {indices.dtype}"
-            )
-    elif isinstance(record, States):
-        got = jax.tree.map(jnp.shape, record.states)
-        wanted = jax.tree.map(lambda leaf: updates + leaf.shape, state)
-        if wanted != got:
-            raise ValueError(
-                f"{name} must hold one state for each of the energies, {wanted}; got states of {got}"
-            )
-    elif not all(isinstance(leaf, Recordable) for leaf in jax.tree.leaves(record)):
-        raise ValueError(f"{name} must be Flips, States or a pytree of arrays; got {record!r}")
-
-
-def _like(old, new, name):
-    """`new` in the dtypes of `old`; raises `ValueError` unless structure, shapes and kinds agree."""
-    wanted, got = jax.tree.structure(old), jax.tree.structure(new)
-    if wanted != got:  # type: ignore[operator]
-        raise ValueError(f"{name} must keep its structure, {wanted}; got {got}")
-
-    kept = []
-    for (path, before), after in zip(jax.tree.leaves_with_path(old), jax.tree.leaves(new), strict=True):
-        before, after = jnp.asarray(before), jnp.asarray(after)
-        floats = jnp.issubdtype(before.dtype, jnp.floating) and jnp.issubdtype(after.dtype, jnp.floating)
-        if before.shape != after.shape or not (floats or before.dtype == after.dtype):
-            raise ValueError(
-                f"{name}{jax.tree_util.keystr(path)} must keep shape {before.shape} and dtype "
-                f"{before.dtype}; got shape {after.shape}, dtype {after.dtype}"
-            )
-        kept.append(after.astype(before.dtype))
-    return jax.tree.unflatten(wanted, kept)
-
-
-def one_bool(value: Any, message: str) -> Bool[Array, ""]:
-    """`value` as one bool; raises `ValueError` with this message for anything else."""
-    if not isinstance(value, bool | np.bool_ | jax.Array | np.ndarray):
-        raise ValueError(f"{message}; got {value!r}")
-    value = jnp.asarray(value)
-    if value.shape != () or value.dtype != bool:
-        raise ValueError(f"{message}; got shape {value.shape}, dtype {value.dtype}")
-    return value
+            return of_one(0, of_each, run.clamp, given)
+        in_axes = (0, 0, 0 if run.clamp_batched else None, 0 if run.inputs_batched else None)
+        return jax.vmap(of_one, in_axes=in_axes)(jnp.arange(number), of_each, run.clamp, given)

@@ -15,6 +15,7 @@ from energyam import checks
 from energyam.dynamics import loop
 from energyam.dynamics.asynchronous import Asynchronous
 from energyam.dynamics.blockwise import Blockwise, tokens_of
+from energyam.dynamics.driven import checked_inputs
 from energyam.dynamics.fields import has_field
 from energyam.dynamics.moves import check_layers
 from energyam.dynamics.states import (
@@ -44,6 +45,7 @@ def recall(
     *,
     key: PRNGKeyArray | None = None,
     clamp: Any = None,
+    inputs: PyTree[ArrayLike] | None = None,
     record: bool = True,
     stop: loop.Stop | None = None,
     progress: bool = False,
@@ -67,6 +69,10 @@ def recall(
       (*batch, D) for each its own; for several layers a pytree of them, True for a whole layer. `"known"`
       holds the known entries of each query; inside `jit`, where values can't be looked at, it is what makes
       entries 0 of ±1, or NaN, unknown.
+    - `inputs` (max_steps, *batch, …): the input u of each step, in the shape of a state (with or without the
+      batch axes, and for several layers a dictionary that may leave some out): the step is one on
+      E(x) − u · x. A memory that takes its inputs in another way writes `driven(inputs)`, which answers the
+      memory that a step sees, and says their `input_shape`. No query settles before the last step.
     - `record`: whether to keep energies and record. Asynchronous recall keeps 6 bytes per neuron
       tried (8 beyond 32,768 neurons): for 10,000 queries of 1,000 neurons, 60 MB per step.
     - `stop`: `stop(state, energy)` → bool, for one query: ends it before the first step or after any;
@@ -81,7 +87,7 @@ def recall(
     Raises `ValueError` for a query of another shape, not of the memory's kind of neurons, or NaN; a rule
     that does not suit the memory, or returns what it must not; a missing key; a negative `max_steps`; a
     clamp of other layers or shapes, or that holds unknown entries; a query with unknown entries alone, or for
-    a memory without a field; `progress` inside `jit`.
+    a memory without a field; inputs of another shape or number of steps; `progress` inside `jit`.
 
         >>> memory = eam.CHN(jnp.array([[1, 1, 1, 1, -1, -1, -1, -1], [1, -1, 1, -1, 1, -1, 1, -1]]))
         >>> result = eam.recall(memory, jnp.array([-1, 1, 1, 1, -1, -1, -1, -1]), key=jr.key(0))
@@ -100,6 +106,9 @@ def recall(
         checks.function("stop", stop)
     record, progress = checks.flag("record", record), checks.flag("progress", progress)
     run, batch, layers = checked_run(memory, query, "query", update, max_steps, clamp, stop, True)
+    if inputs is not None:
+        given, batched = checked_inputs(memory, layers, inputs, batch.axes, max_steps)
+        run = run._replace(inputs=given, inputs_batched=batched)
     runner = _with_progress if progress else _run
     found = runner(run, batch.states, batch.axes, max_steps, key, record)
     found = _trimmed(found, len(batch.axes), max_steps)

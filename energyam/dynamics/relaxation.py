@@ -69,6 +69,9 @@ class Relaxation(AbstractUpdate):
         inputs = inputs_of(prepared, state) if self.leak == "input" else None
         return self._relaxed(prepared, state, inputs)
 
+    def renewed(self, prepared: Any, state: PyTree[Array], carry: Relaxed, tick: Tick) -> Relaxed:
+        return self._relaxed(prepared, state, carry.inputs)
+
     def energy(self, carry: Relaxed) -> Float[Array, ""] | None:
         return carry.energy
 

@@ -54,9 +54,9 @@ def layers_of(memory: Any, state: PyTree[ArrayLike], flipping: bool, name: str =
     shapes = getattr(memory, "state_shape", None)
     if shapes is None:
         shapes = _flat_shape(memory, state, name)
-    named, structure = jax.tree_util.tree_flatten_with_path(shapes, is_leaf=_is_shape)
+    named, structure = jax.tree_util.tree_flatten_with_path(shapes, is_leaf=is_shape)
     for path, shape in named:
-        if not _is_shape(shape):
+        if not is_shape(shape):
             raise ValueError(
                 f"state_shape{keystr(path)} must be a tuple of whole numbers of at least 1; got {shape!r}"
             )
@@ -105,7 +105,8 @@ def _flat_shape(memory, state, name):
     return shape[-1:]
 
 
-def _is_shape(node):
+def is_shape(node: Any) -> bool:
+    """Whether `node` is a shape: a tuple of whole numbers of at least 1."""
     if not isinstance(node, tuple):
         return False
     for n in node:

@@ -47,6 +47,9 @@ class Synchronous(AbstractUpdate):
     def init(self, prepared: Any, state: PyTree[Array], tick: Tick) -> Felt:
         return felt(prepared, state)
 
+    def renewed(self, prepared: Any, state: PyTree[Array], carry: Felt, tick: Tick) -> Felt:
+        return felt(prepared, state)
+
     def energy(self, carry: Felt) -> Float[Array, ""] | None:
         return carry.energy
 

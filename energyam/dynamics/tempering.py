@@ -87,6 +87,9 @@ class Tempering(AbstractUpdate):
         states = jax.tree.map(lambda leaf: jnp.stack([leaf] * self.temperatures.shape[0]), state)
         return Replicas(states, carries, jax.vmap(scalar_energy(prepared.memory))(states))
 
+    def renewed(self, prepared: Prepared, state: PyTree[Array], carry: Replicas, tick: Tick) -> Replicas:
+        raise ValueError("inputs must be None under Tempering, whose replicas are of one energy")
+
     def energy(self, carry: Replicas) -> Float[Array, ""]:
         return carry.energies[0]
 

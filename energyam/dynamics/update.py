@@ -4,8 +4,10 @@ import abc
 from typing import Any, NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
@@ -13,6 +15,7 @@ from energyam.abilities import check_written, optional
 from energyam.shown import shown
 
 ORDERS = ("colours", "permutation", "uniform", "sequential")  # in which the neurons of a step are tried
+Recordable = jax.Array | np.ndarray | np.generic | bool | int | float
 _MOST_PLACE_BITS = 20  # 12 bits of a word remain random
 
 
@@ -191,6 +194,12 @@ class AbstractUpdate(eqx.Module):
         return None
 
     @optional
+    def renewed(self, prepared: Any, state: PyTree[Array], carry: Any, tick: Tick) -> Any:
+        """What the rule keeps, once the memory has another input. Write it for a rule that keeps what it has
+        computed of the memory, say the field or the energy at the state."""
+        return carry
+
+    @optional
     def check(self, memory: Any, num_steps: int) -> None:
         """Raise `ValueError`, before a run of so many steps, for schedules that don't suit it or the memory.
         Write it for rules with schedules."""
@@ -200,3 +209,76 @@ class AbstractUpdate(eqx.Module):
         """The same rule at another temperature, which may be traced. Write it for a rule that samples
         exp(−E/T), so that `Tempering` can run it."""
         return None
+
+
+def checked_step(update: AbstractUpdate, before: Any, step: Any) -> Step:
+    """The step with states and carries in their dtypes; raises `ValueError` for other shapes."""
+    name = type(update).__name__
+    if not isinstance(step, Step):
+        raise ValueError(f"{name}.step must return an energyam.Step; got {type(step).__name__}")
+    if step.energies is None and before.energy is not None:
+        raise ValueError(f"energies of {name}.step must be (t,), as the memory has an energy; got None")
+    energies: Any = None if step.energies is None else jnp.asarray(step.energies)
+    if energies is not None and (energies.ndim != 1 or energies.shape[0] == 0):
+        raise ValueError(f"energies of {name}.step must be (t,), t at least 1; got shape {energies.shape}")
+    if energies is not None and jnp.issubdtype(energies.dtype, jnp.complexfloating):
+        raise ValueError(f"energies of {name}.step must be real; got dtype {energies.dtype}")
+    settled = one_bool(step.settled, f"settled of {name}.step must be one bool")
+    _check_record(step.record, before.state, energies, f"record of {name}.step")
+    return step._replace(
+        state=_like(before.state, step.state, f"state of {name}.step"),
+        carry=_like(before.carry, step.carry, f"carry of {name}.step"),
+        energies=energies if before.energy is None else energies.astype(before.energy.dtype),
+        settled=settled,
+    )
+
+
+def _check_record(record, state, energies, name):
+    """Raise `ValueError` unless flips are (t,), states (t, …) like the state, and all else arrays."""
+    leaves = jax.tree.leaves(record)
+    updates = jnp.shape(leaves[0])[:1] if energies is None and leaves else jnp.shape(energies)
+    if isinstance(record, Flips):
+        indices = jnp.asarray(record.indices)
+        if indices.shape != updates or not jnp.issubdtype(indices.dtype, jnp.integer):
+            raise ValueError(
+                f"{name} must hold one whole number for each of the energies, {updates}; got flips of shape "
+                f"{indices.shape}, dtype {indices.dtype}"
+            )
+    elif isinstance(record, States):
+        got = jax.tree.map(jnp.shape, record.states)
+        wanted = jax.tree.map(lambda leaf: updates + leaf.shape, state)
+        if wanted != got:
+            raise ValueError(
+                f"{name} must hold one state for each of the energies, {wanted}; got states of {got}"
+            )
+    elif not all(isinstance(leaf, Recordable) for leaf in jax.tree.leaves(record)):
+        raise ValueError(f"{name} must be Flips, States or a pytree of arrays; got {record!r}")
+
+
+def _like(old, new, name):
+    """`new` in the dtypes of `old`; raises `ValueError` unless structure, shapes and kinds agree."""
+    wanted, got = jax.tree.structure(old), jax.tree.structure(new)
+    if wanted != got:  # type: ignore[operator]
+        raise ValueError(f"{name} must keep its structure, {wanted}; got {got}")
+
+    kept = []
+    for (path, before), after in zip(jax.tree.leaves_with_path(old), jax.tree.leaves(new), strict=True):
+        before, after = jnp.asarray(before), jnp.asarray(after)
+        floats = jnp.issubdtype(before.dtype, jnp.floating) and jnp.issubdtype(after.dtype, jnp.floating)
+        if before.shape != after.shape or not (floats or before.dtype == after.dtype):
+            raise ValueError(
+                f"{name}{jax.tree_util.keystr(path)} must keep shape {before.shape} and dtype "
+                f"{before.dtype}; got shape {after.shape}, dtype {after.dtype}"
+            )
+        kept.append(after.astype(before.dtype))
+    return jax.tree.unflatten(wanted, kept)
+
+
+def one_bool(value: Any, message: str) -> Bool[Array, ""]:
+    """`value` as one bool; raises `ValueError` with this message for anything else."""
+    if not isinstance(value, bool | np.bool_ | jax.Array | np.ndarray):
+        raise ValueError(f"{message}; got {value!r}")
+    value = jnp.asarray(value)
+    if value.shape != () or value.dtype != bool:
+        raise ValueError(f"{message}; got shape {value.shape}, dtype {value.dtype}")
+    return value

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
@@ -88,6 +89,11 @@ class HopfieldNetwork(AbstractMemory):
         drive, bias = dot(state, self.weights), 0 if self.bias is None else self.bias.astype(state.dtype)
         potential = dot(state, 0.5 * drive + bias)
         return Pull(potential, drive + bias, jnp.zeros((), drive.dtype))
+
+    def driven(self, inputs: Float[Array, " D"]) -> "HopfieldNetwork":
+        """The network under an input: what is added to the bias."""
+        bias = inputs if self.bias is None else self.bias + inputs.astype(self.bias.dtype)
+        return eqx.tree_at(lambda network: network.bias, self, bias, is_leaf=lambda leaf: leaf is None)
 
     def flips(self, exact: bool = True) -> CouplingFlips | None:
         return coupling_flips(self.weights, self.bias) if cost_nothing(self.neurons) else None

@@ -1,5 +1,6 @@
 """The Hopfield network of a sparse graph: E(x) = −Σ_(i,j) w_ij x_i x_j − bᵀx over its edges."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -78,6 +79,11 @@ class SparseNetwork(AbstractMemory):
     @property
     def num_neurons(self) -> int:
         return self.colouring.order.shape[0]
+
+    def driven(self, inputs: Float[Array, " D"]) -> "SparseNetwork":
+        """The network under an input: what is added to the bias."""
+        bias = inputs if self.bias is None else self.bias + inputs.astype(self.bias.dtype)
+        return eqx.tree_at(lambda network: network.bias, self, bias, is_leaf=lambda leaf: leaf is None)
 
     def flips(self, exact: bool = True) -> SparseFlips | None:
         if self.neurons.values is None or not cost_nothing(self.neurons):
