@@ -98,7 +98,7 @@ def of_sums(
 
 
 def of_powers(
-    beta: Float[Array, ""], similarities: Float[Array, " K"], step: ArrayLike, scale: ArrayLike
+    beta: Float[Array, ""], similarities: Float[Array, " K"], step: ArrayLike, scale: ArrayLike, sink: bool
 ) -> Bounds:
     """The bounds of scale · log Σ exp(β s), by p_μ = exp(b (s_μ − max s)) with b = β, or less where β is
     large.
@@ -110,6 +110,8 @@ def of_powers(
     N(b) < e^{−bh} means that the largest similarity goes away, A(β) ≥ 1, and N(β) < e^{−βh}: no gain.
     A(b) < 1 means that it comes nearer, N(β) ≥ 1, and A(β) < 1: a gain. The unit is then infinite: only
     the sign is known. (Nothing is known there of moves in which the largest may stay.)
+
+    A `sink` is one more power, of a similarity 0 that stays: it enters the sum alone, and changes no sign.
     """
     top = similarities.max()
     b = jnp.minimum(beta, -jnp.log(jnp.finfo(similarities.dtype).eps) / 3 / step)
@@ -122,9 +124,10 @@ def of_powers(
     low = jnp.where(mild, middle, 1 - 0.5 * total) - slack
     high = jnp.where(mild, middle, 0.5 * total - least) + slack
     share = jnp.where(mild, 0.5 * (1 + least), 0.5)  # of p in v, which stands in the unit: p is used as it is
-    unit = jnp.where(mild, jnp.expm1(b * step) / total, jnp.inf) * share
-    scale = jnp.asarray(scale, p.dtype)
-    potential = scale * (beta * top + jnp.log(at_beta))
+    whole = total + jnp.exp(-b * top) if sink else total
+    unit = jnp.where(mild, jnp.expm1(b * step) / whole, jnp.inf) * share
+    scale, potential = jnp.asarray(scale, p.dtype), beta * top + jnp.log(at_beta)
+    potential = scale * (jnp.logaddexp(potential, 0) if sink else potential)
     unknown = jnp.where(mild, slack / share, jnp.inf)
     still = Still((1 - least) / (1 + least) * p, -unknown, unknown)
     return Bounds(p, low / share, high / share, unit, potential, scale, still)

@@ -110,12 +110,17 @@ class LogSumExp(AbstractSeparation):
     potential(s) = logsumexp(β s) / β and weights(s) = softmax(β s); with `divided=False` both are β times
     that (energies in nats: −log Σ exp). β is an array leaf, so that a sweep over β compiles once.
 
+    With `sink=True` one more similarity, of 0, is in the sums: potential(s) = log(1 + Σ exp(β s)) / β and
+    weights(s) = exp(β s) / (1 + Σ exp(β s)). These sum to less than 1, and nearly to 0 where nothing is
+    similar, so that a read may answer nothing.
+
     A change of the potential below the rounding of its sums, about (16 + √K) units, counts as a tie.
 
     Raises `ValueError` for β that is not positive and finite as a float.
 
     Demircigil et al., J. Stat. Phys. 168 (2017); Ramsauer et al., "Hopfield networks is all you need",
-    ICLR 2021.
+    ICLR 2021. The sink: Hu et al., "Outlier-efficient Hopfield layers for large transformer-based models",
+    ICML 2024.
 
         >>> np.asarray(eam.LogSumExp(1.0).weights(jnp.log(jnp.array([1.0, 3.0])))).round(3)
         array([0.25, 0.75], dtype=float32)
@@ -123,11 +128,13 @@ class LogSumExp(AbstractSeparation):
 
     beta: Float[Array, ""]
     divided: bool = eqx.field(static=True)
+    sink: bool = eqx.field(static=True, default=False)
     growing = True
 
-    def __init__(self, beta: ArrayLike, divided: bool = True):
+    def __init__(self, beta: ArrayLike, divided: bool = True, sink: bool = False):
         self.beta = checks.positive_float("beta", beta)
         self.divided = checks.flag("divided", divided)
+        self.sink = checks.flag("sink", sink)
 
     def potential(self, similarities: Similarities) -> Float[Array, ""]:
         return by_blocks(self, similarities)[0]
@@ -135,11 +142,13 @@ class LogSumExp(AbstractSeparation):
     def blocks(self) -> "LogSumExp":
         return self
 
-    def hidden(self) -> AbstractHiddenUnits:
+    def hidden(self) -> AbstractHiddenUnits | None:
+        if self.sink:
+            return None
         return DrawnPatterns(self.beta, 1 / self.beta if self.divided else jnp.ones_like(self.beta))
 
     def scale(self, similarities: Similarities) -> Float[Array, ""]:
-        return similarities.max()
+        return jnp.maximum(similarities.max(), 0) if self.sink else similarities.max()
 
     def relative(self, similarities: Float[Array, "..."], scale: Float[Array, ""]) -> Pair:
         powers = jnp.exp(self._beta(similarities) * (similarities - scale))
@@ -147,6 +156,7 @@ class LogSumExp(AbstractSeparation):
 
     def total(self, scale: Float[Array, ""], total: Float[Array, ""]) -> Pair:
         beta = self._beta(total)
+        total = total + jnp.exp(-beta * scale) if self.sink else total
         if self.divided:
             return scale + jnp.log(total) / beta, 1 / total
         return beta * scale + jnp.log(total), beta / total
@@ -155,6 +165,10 @@ class LogSumExp(AbstractSeparation):
         # Patterns that come nearer, go away and stay: each group's largest similarity and log-sum apart,
         # so that nothing underflows. Raised iff Σ_near exp(βs) (e^{βh} − 1) > Σ_away exp(βs) (1 − e^{−βh}).
         beta = self._beta(similarities)
+        if self.sink:  # a similarity that stays
+            similarities, direction = (
+                jnp.append(x, jnp.zeros((), x.dtype)) for x in (similarities, direction)
+            )
         groups = jnp.stack([direction > 0, direction < 0, direction == 0])
         own = jnp.where(groups, similarities[None], -jnp.inf)
         tops = jnp.max(own, axis=1)
@@ -173,7 +187,7 @@ class LogSumExp(AbstractSeparation):
     def bounds(self, similarities: Similarities, step: ArrayLike) -> Bounds:
         beta = self._beta(similarities)
         scale = 1 / beta if self.divided else 1.0
-        return of_powers(beta, similarities, step, scale)
+        return of_powers(beta, similarities, step, scale, self.sink)
 
     def _beta(self, like):
         """β in the dtype of the numbers that it meets."""
