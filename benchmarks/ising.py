@@ -6,8 +6,12 @@ those of the processor can be compared between runs beside other work, those of 
 """
 
 import importlib.util
+import math
 import os
 import pathlib
+import resource
+import subprocess
+import sys
 import time
 
 import jax
@@ -17,6 +21,7 @@ import numpy as np
 
 import energyam as eam
 
+ROOT = pathlib.Path(__file__).parents[1]
 CHAINS = 64
 GRAPHS = {"G1": (800, 19176, 11624), "G22": (2000, 19990, 13359), "G39": (2000, 11778, 2408)}
 
@@ -29,6 +34,7 @@ def run(quick: bool) -> list[dict]:
         rows += lattice(side, 5 if quick else max(20, 2 * 10**6 // side**2))
     for name in ["G1"] if quick else GRAPHS:
         rows += cut(name, 3 if quick else 1500, small=quick)
+    rows += memory_rows(quick)
     for n, ratio in ((24, 1.6),) if quick else ((200, 0.7), (200, 1.6), (500, 1.6), (1000, 1.6)):
         rows.append(plant(n, ratio, 20 if quick else 1000))
     return rows
@@ -100,9 +106,9 @@ def lattice(side, sweeps):
     return [*rows, row("thrml", peer, sweeps)] if peer else rows
 
 
-def square(side):
-    """The edges of a square lattice, closed in both directions."""
-    at = np.arange(side**2).reshape(side, side)
+def square(side, other=None):
+    """The edges of a rectangular lattice, by default a square one, closed in both directions."""
+    at = np.arange(side * (other or side)).reshape(side, -1)
     return np.concatenate([np.stack([at, np.roll(at, -1, axis)], -1).reshape(-1, 2) for axis in (0, 1)])
 
 
@@ -175,16 +181,27 @@ def reached(values, best=np.min):
 
 def graph(name, small):
     """Weights of a graph with its name and best known cut; of a random one where the file is not there."""
-    folder = pathlib.Path(os.environ.get("ENERGYAM_GSET", "."))
-    found = [folder / f"{name}.txt{end}" for end in ("", ".gz") if (folder / f"{name}.txt{end}").exists()]
+    found = file_of(name)
     if found and not small:
-        return eam.ising.read_gset(found[0]), name, GRAPHS[name][2]
+        return eam.ising.read_gset(found), name, GRAPHS[name][2]
     n, m, _ = (40, 100, 0) if small else GRAPHS[name]
-    pairs = np.stack(np.triu_indices(n, 1))
-    chosen = pairs[:, np.random.default_rng(0).choice(pairs.shape[1], m, replace=False)]
+    return jnp.asarray(random_graph(n, m)), f"random, as large as {name}", "unknown"
+
+
+def random_graph(n, m):
+    """The weights of a graph of m edges among n neurons."""
+    chosen = np.stack(np.triu_indices(n, 1))
+    chosen = chosen[:, np.random.default_rng(0).choice(chosen.shape[1], m, replace=False)]
     weights = np.zeros((n, n), np.float32)
     weights[chosen[0], chosen[1]] = weights[chosen[1], chosen[0]] = 1
-    return jnp.asarray(weights), f"random, as large as {name}", "unknown"
+    return weights
+
+
+def file_of(name):
+    """The file of a graph of the G-set; None where it isn't there."""
+    folder = pathlib.Path(os.environ.get("ENERGYAM_GSET", "."))
+    found = [folder / f"{name}.txt{end}" for end in ("", ".gz")]
+    return next((path for path in found if path.exists()), None)
 
 
 def annealed_by_dwave(memory, reads, sweeps):
@@ -194,12 +211,46 @@ def annealed_by_dwave(memory, reads, sweeps):
     from dwave.samplers import SimulatedAnnealingSampler
 
     model = eam.ising.to_bqm(memory)
+    samples = SimulatedAnnealingSampler().sample(model, num_reads=reads, num_sweeps=sweeps, seed=1)
+    seconds = samples.info["timing"]["sampling_ns"] / 1e9  # of one thread, without reading the model
+    shown = speed(len(model) * reads * sweeps, (seconds, seconds))
+    return np.asarray(samples.record.energy), {"by": "dwave-samplers", "chains": reads} | shown
 
-    def anneal(s):
-        start = np.array([time.process_time(), time.perf_counter()])
-        samples = SimulatedAnnealingSampler().sample(model, num_reads=reads, num_sweeps=s, seed=1)
-        return np.asarray(samples.record.energy), [time.process_time(), time.perf_counter()] - start
 
-    (_, set_up), (energies, seconds) = anneal(1), anneal(sweeps)
-    shown = speed(len(model) * reads * sweeps, np.maximum(seconds - set_up, 1e-9))
-    return energies, {"by": "dwave-samplers", "chains": reads} | shown
+def memory_rows(quick):
+    """What large graphs need beyond a process that has run one small recall, each in a process of its own."""
+    large = ("G55", "torus 100 × 200", "lattice 160 × 160", "lattice 1000 × 1000")
+    rows = []
+    for case in ("lattice 8 × 8",) if quick else large:
+        program = f"from benchmarks.ising import needed; needed({case!r}, {2 if quick else 20})"
+        done = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
+        )
+        row = {"case": f"memory of {case}", "by": "energyam, edges", "chains": CHAINS, "sweeps": 20}
+        rows.append(row | {"MB beyond a small recall": float(done.stdout)})
+    return rows
+
+
+def needed(case: str, sweeps: int) -> None:
+    """Print the MB by which the largest size of this process grows in a search, or a run at T = 2.27."""
+    peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000  # noqa: E731 (in kB on Linux)
+    jax.block_until_ready(eam.recall(eam.CHN(np.ones((1, 20))), jnp.ones(20), key=jr.key(0)).state)
+    before = peak()
+    if case in GRAPHS or case == "G55":
+        problem = eam.ising.max_cut(file_of(case) or random_graph(5000, 12498))
+        eam.ising.minimize(problem, CHAINS, sweeps, key=jr.key(0))
+    else:
+        sides = [int(side) for side in case.split() if side.isdigit()]
+        edges = square(*sides)
+        signs = (
+            np.random.default_rng(0).choice([-1, 1], len(edges)) if "torus" in case else np.ones(len(edges))
+        )
+        memory = eam.SparseNetwork(edges, signs.astype(np.float32))
+        if "torus" in case:
+            eam.ising.minimize(memory, CHAINS, sweeps, key=jr.key(0))
+        else:
+            start = np.ones((CHAINS, math.prod(sides)), np.int8)
+            jax.block_until_ready(
+                eam.sample(memory, start, eam.HeatBath(2.27), 1, key=jr.key(0), every=sweeps).states
+            )
+    print(peak() - before)

@@ -107,7 +107,7 @@ def minimize(
         states = _annealed(memory, first, temperatures, of_sweeps)
     if start is not None:
         states = _lower(problem, memory, states, first)
-    flips = ready(memory).declared
+    flips = eqx.filter_eval_shape(ready, memory).declared
     order: Literal["colours", "sequential"] = "colours" if flips and flips.coloured else "sequential"
     states = recall(memory, states, Asynchronous(order), _DESCENT, record=False).state
     return answer_of(problem, memory, states)

@@ -166,4 +166,4 @@ def energies_of(problem: Problem | None, memory: Any, states: PyTree[Array]) -> 
 
 @eqx.filter_jit
 def _energies(memory, states):
-    return jax.vmap(memory.energy)(states)
+    return jax.lax.map(memory.energy, states, batch_size=8)  # all at once, each edge would be held 64 times

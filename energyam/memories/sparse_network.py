@@ -145,4 +145,6 @@ def _each_once(pairs, weights):
     which = which.reshape(-1)
     if len(unique) < len(pairs):
         return unique, jax.ops.segment_sum(weights, which, len(unique))
+    if checks.is_known(weights):  # on the host, where nothing is compiled for it
+        return unique, jnp.asarray(np.asarray(weights)[np.argsort(which)])
     return unique, weights[np.argsort(which)]
