@@ -1,5 +1,6 @@
 """A classifier for scikit-learn: it stores what it is fitted to, and reads the classes from its memory."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
@@ -32,9 +33,9 @@ class MemoryClassifier(ClassifierMixin, BaseEstimator):
 
     **Arguments:** `beta` β > 0: how sharply it reads; `k`: how many of the nearest rows count, None for all;
     `similarity`: "distance", "cosine" or "dot". They are checked by `fit`, which raises `ValueError` for
-    others. After it there are `classes_`, `n_features_in_` and `memory_`, the `KeyValueMemory` itself.
+    others. After it there are `classes_` and `memory_`, the `KeyValueMemory` itself.
 
-    The features should have like scales (say by `sklearn.preprocessing.StandardScaler`). The sums are those
+    The features should have like scales (say by scikit-learn's StandardScaler). The sums are those
     of energyam, in float32 unless JAX has its 64 bits switched on.
 
         >>> features = np.array([[0.0, 0.0], [0.1, 0.0], [1.0, 1.0]])
@@ -49,7 +50,7 @@ class MemoryClassifier(ClassifierMixin, BaseEstimator):
         self.k = k
         self.similarity = similarity
 
-    def fit(self, X: ArrayLike, y: Shaped[ArrayLike, " n"]) -> "MemoryClassifier":
+    def fit(self, X: ArrayLike, y: Shaped[ArrayLike, " n"] | Sequence[Any]) -> "MemoryClassifier":
         """Store rows X (n, D) and their classes y (n,). Raises `ValueError` as scikit-learn's do."""
         rows, classes = validate_data(self, X, y)
         check_classification_targets(classes)

@@ -77,7 +77,7 @@ def imported(path):
     cells = [cell for cell in json.loads(path.read_text("utf-8"))["cells"] if cell["cell_type"] == "code"]
     lines = [line.strip() for cell in cells for line in "".join(cell["source"]).splitlines()]
     found = {name for line in lines for name in re.findall(r"^(?:import|from) (\w+)", line)}
-    other = {"PIL": "pillow", "IPython": "jupyterlab", "sklearn": "scikit-learn"}
+    other = {"PIL": "pillow", "IPython": "jupyterlab", "sklearn": "scikit-learn", "faiss": "faiss-cpu"}
     return {other.get(name, name) for name in found - sys.stdlib_module_names}
 
 
