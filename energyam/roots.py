@@ -1,6 +1,7 @@
 """Roots of increasing functions, and weights on the simplex that are such roots: exact to the last digits."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -9,25 +10,33 @@ from jax import lax
 from jaxtyping import Array, ArrayLike, Float
 
 _MOST_STEPS = 200
+_MANY, _GROUP = 4096, 32  # of so many scores the best of groups are taken first: they can only ask for more
 
 Values = Float[Array, "..."]
 Slope = Callable[[Values], tuple[Values, Values]]
 
 
-def increasing_root(function: Slope, low: Values, high: Values, start: Values) -> Values:
+def increasing_root(
+    function: Slope, low: Values, high: Values, start: Values, halving: ArrayLike = True
+) -> Values:
     """Where increasing functions, one for each entry, pass through 0 between `low` and `high`.
 
     `function(x)` gives values and slopes. Newton's steps, and halves of the bracket where these leave it or
     don't halve (the first after a half may go as far as the bracket does), until no entry moves by more than
-    the rounding of the bracket. Not differentiable: callers differentiate implicitly.
+    the rounding of the bracket. Not `halving`, where the function is convex, steps need not halve: they come
+    from above one by one. Not differentiable: callers differentiate implicitly.
     """
+
+    halved = jnp.asarray(halving)
 
     def narrow(at):
         x, low, high, last, _, count = at
         value, slope = lax.stop_gradient(function(x))
         low, high = jnp.where(value <= 0, x, low), jnp.where(value >= 0, x, high)
         newton = x - value / jnp.where(slope > 0, slope, 1)
-        good = (slope > 0) & (newton >= low) & (newton <= high) & (2 * jnp.abs(newton - x) <= last)
+        good = (
+            (slope > 0) & (newton >= low) & (newton <= high) & ((2 * jnp.abs(newton - x) <= last) | ~halved)
+        )
         new = jnp.where(good, newton, low + 0.5 * (high - low))
         step = jnp.abs(new - x)
         return new, low, high, jnp.where(good, step, 2 * step), step > least, count + 1
@@ -65,7 +74,9 @@ def entmax(scores: Float[Array, "*B K"], alpha: Float[Array, ""]) -> Float[Array
     """The p on the simplex of the last axis that maximises p · scores − (Σ p^α − 1) / (α (α − 1)).
 
     p = [(α−1) scores − τ]_+^{1/(α−1)}, for 1 < α ≤ 3. The root is found in y = log max p, in which it is well
-    scaled for all α, with p = exp(y + log1p(−(α−1) (max scores − scores) / e^{(α−1) y}) / (α−1)).
+    scaled for all α, with p = exp(y) (1 − (α−1) (max scores − scores) / e^{(α−1) y})^{1/(α−1)}. Of many
+    scores, the best of each group alone give an upper bound of y, which is nearly y where the support is
+    narrow. The powers of α = 3/2 and 2 are taken without logarithms.
     Derivatives are those of the exact p, and 0 outside its support.
 
     Peters, Niculae & Martins, "Sparse sequence-to-sequence models", ACL 2019; α = 2: Martins & Astudillo,
@@ -73,21 +84,58 @@ def entmax(scores: Float[Array, "*B K"], alpha: Float[Array, ""]) -> Float[Array
     """
     behind = jnp.max(scores, axis=-1, keepdims=True) - scores
     a = jnp.asarray(alpha - 1, scores.dtype)
-
-    def weights(y):
-        reach = jnp.exp(a * y)  # of the best score beyond τ
-        inside = a * behind < reach
-        ratio = jnp.where(inside, a * behind / reach, 0)
-        return jnp.where(inside, jnp.exp(y + jnp.log1p(-ratio) / a), 0), reach
-
-    def log_total(y):
-        p, reach = weights(y)
-        total = jnp.sum(p, axis=-1, keepdims=True)
-        return jnp.log(total), reach * jnp.sum(_slopes(p, a), axis=-1, keepdims=True) / total
-
-    low = jnp.full_like(behind[..., :1], -jnp.log(scores.shape[-1]))
-    p = weights(increasing_root(log_total, low, jnp.zeros_like(low), low))[0]
+    if scores.shape[-1] < _MANY:
+        p = _entmax_by(_any_power, behind, a)
+    else:
+        which = jnp.where(a == 0.5, 1, jnp.where(a == 1, 2, 0))
+        p = lax.switch(which, [partial(_entmax_by, power) for power in _POWERS], behind, a)
     return p / jnp.sum(p, axis=-1, keepdims=True)
+
+
+def _entmax_by(power, behind, a):
+    """`entmax` but for the last rounding, from how far scores lie behind the largest.
+
+    `power(behind, y, a)` gives p, and p over its share 1 − (α−1) behind / e^{(α−1) y} of the reach.
+    """
+
+    def to_go(y, behind):
+        # For α ≤ 2 the norm (Σ p)^a is convex in the reach, so that Newton's steps come from above.
+        total, slope = (jnp.sum(part, axis=-1, keepdims=True) for part in power(behind, y, a))
+        share = jnp.expm1(-a * jnp.log(total)) * total / slope
+        return -jnp.log1p(jnp.maximum(share, jnp.finfo(y.dtype).eps - 1)) / a, jnp.ones_like(y)
+
+    def root(behind, high):
+        return increasing_root(partial(to_go, behind=behind), low, high, high, halving=a > 1)
+
+    K = behind.shape[-1]
+    low = jnp.full_like(behind[..., :1], -jnp.log(K))
+    high = jnp.zeros_like(low)
+    if K >= _MANY:
+        groups = behind[..., : K - K % _GROUP].reshape(*behind.shape[:-1], _GROUP, -1)
+        high = root(jnp.min(groups, axis=-2), high)
+    return power(behind, root(behind, high), a)[0]
+
+
+def _any_power(behind, y, a):
+    reach = jnp.exp(a * y)  # of the best score beyond τ
+    inside = a * behind < reach
+    ratio = jnp.where(inside, a * behind / reach, 0)
+    p = jnp.where(inside, jnp.exp(y + jnp.log1p(-ratio) / a), 0)
+    return p, p / (1 - ratio)
+
+
+def _second_power(behind, y, a):
+    reach = jnp.exp(a * y)
+    root = jax.nn.relu(reach - a * behind)
+    return root**2, reach * root
+
+
+def _first_power(behind, y, a):
+    p = jax.nn.relu(jnp.exp(y) - behind)
+    return p, jnp.where(p > 0, jnp.exp(y), 0)
+
+
+_POWERS = _any_power, _second_power, _first_power
 
 
 @entmax.defjvp

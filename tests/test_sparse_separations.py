@@ -43,7 +43,7 @@ def test_values_of_the_literature():
 
 
 @pytest.mark.parametrize("alpha", ALPHAS)
-@pytest.mark.parametrize(("K", "beta"), [(2, 0.3), (40, 1.7), (3000, 400.0)])
+@pytest.mark.parametrize(("K", "beta"), [(2, 0.3), (40, 1.7), (5000, 400.0), (5000, 0.5)])
 def test_entmax_is_what_bisection_finds(alpha, K, beta):
     s = np.asarray(3 * jr.normal(jr.key(K), (K,)))
     separation = eam.Entmax(beta, alpha)
@@ -55,7 +55,9 @@ def test_entmax_is_what_bisection_finds(alpha, K, beta):
     assert abs(float(separation.weights(s).sum()) - 1) < 1e-6
 
 
-@pytest.mark.parametrize(("K", "k", "beta"), [(3, 1, 0.5), (5, 5, 1.0), (40, 7, 0.9), (3000, 3, 60.0)])
+@pytest.mark.parametrize(
+    ("K", "k", "beta"), [(3, 1, 0.5), (5, 5, 1.0), (40, 7, 0.9), (3000, 3, 60.0), (5000, 700, 0.9)]
+)
 def test_subsets_are_what_bisection_finds(K, k, beta):
     s = np.asarray(3 * jr.normal(jr.key(K), (K,)))
     p, potential = subsets_by_bisection(s, beta, k)
@@ -187,3 +189,19 @@ def test_flips_under_entmax_are_those_of_its_energy():
     assert result.converged.all() and eam.is_local_minimum(memory, result.state).all()
     changes = [memory.energy(result.state[0].at[i].multiply(-1)) for i in range(12)]
     assert min(changes) >= memory.energy(result.state[0]) - 1e-5
+
+
+@pytest.mark.parametrize("K", [5000, 5001])
+@pytest.mark.parametrize("alpha", [1.5, 2.0, 2.6])
+def test_the_threshold_of_many_is_that_of_the_sorted_form(alpha, K):
+    """Ties, one leader, and scores far apart, beside the exact sums over each number of the largest."""
+    rows = [
+        np.repeat([3.0, 1.0], [1, K - 1]),
+        np.zeros(K),
+        np.linspace(0, 0.01, K),
+        np.geomspace(1e-6, 1e4, K),
+    ]
+    for s in rows:
+        s = s.astype(np.float32)
+        p, _ = entmax_by_bisection(s, 1.0, float(np.float32(alpha)))
+        np.testing.assert_allclose(eam.Entmax(1.0, alpha).weights(jnp.asarray(s)), p, rtol=1e-4, atol=2e-6)

@@ -16,7 +16,7 @@ from energyam.memories.separation import AbstractSeparation
 from energyam.memories.similarity import AbstractSimilarity, Dot
 from energyam.on_disk import AnyArray, OnDisk
 
-_SCREENS = 64, 1024  # similarities that a sparse separation looks at first, and then
+_SCREEN = 64  # similarities that a sparse separation looks at first
 
 Rows = tuple[Num[AnyArray, "K _"], ...]
 _NEAREST_BLOCK = 8192  # rows of which the nearest are found at a time
@@ -153,16 +153,15 @@ def _read_at_once(separation, found, gather, rows):
     # Of sharded values XLA gathers all for a top_k.
     if separation.fewest is None or jax.device_count() > 1:
         return read_all()
-    sizes = [max(least, 2 * separation.fewest) for least in _SCREENS]
-    read = read_all
-    for size in reversed([size for size in sizes if 4 * size <= found.size]):
-        read = partial(_read_screened, separation, found, gather, rows, size, read)
-    return read()
+    size = max(_SCREEN, 2 * separation.fewest)
+    if 4 * size > min(found.size, 16 * _SCREEN + found.size // 64):
+        return read_all()
+    return _read_screened(separation, found, gather, rows, size, read_all)
 
 
 def _read_screened(separation, found, gather, rows, size, otherwise):
     """From the largest similarities where the last of them weighs nothing, for all queries."""
-    largest, indices = lax.top_k(found, size)
+    largest, indices = _top_k_by_groups(found, size)
     weights = separation.weights(largest)
     missed = unvmap_any(lax.stop_gradient(weights[-1]) > 0)
 

@@ -1,8 +1,9 @@
 """Separations that give exact zeros: most patterns weigh nothing, and retrieval can be exact.
 
 Of `Entmax` and `KSubsets` the weights of one pattern need the similarities of all, so a read takes two
-passes: the similarities of all patterns, 4 bytes for each and for each query, and then the weighted sum, of
-the few largest where these prove to be all that count. The sums of `LogSumReLU` join block by block.
+passes: the similarities of all patterns, 4 bytes for each and for each query, among which a few looks find
+the threshold, and then the weighted sum, of the few largest where these prove to be all that count. The sums
+of `LogSumReLU` join block by block.
 """
 
 from functools import partial
@@ -17,6 +18,8 @@ from jaxtyping import Array, Float
 from energyam import checks
 from energyam.memories.separation import AbstractSeparation, Pair, Similarities, by_blocks
 from energyam.roots import entmax, increasing_root
+
+_SORTED = 64  # the k-th largest of similarities is found by sorting up to this k
 
 
 def _as_alpha(alpha):
@@ -97,12 +100,14 @@ class KSubsets(AbstractSeparation):
         return _clipped(beta * (similarities - lax.stop_gradient(least)), k)
 
     def _numbers(self, similarities):
-        """β, k and the k-th largest of the similarities, s_(k)."""
+        """β, k and the k-th largest of the similarities, s_(k), or for many k a level near τ / β."""
         K = similarities.shape[0]
         if self.k > K:
             raise ValueError(f"k must be at most K = {K}, the number of patterns; got {self.k}")
         beta, k = (jnp.asarray(x, similarities.dtype) for x in (self.beta, self.k))
-        return beta, k, lax.top_k(similarities, self.k)[0][-1]
+        if self.k <= _SORTED:
+            return beta, k, lax.top_k(similarities, self.k)[0][-1]
+        return beta, k, _level(similarities, beta, k)
 
 
 class LogSumReLU(AbstractSeparation):
@@ -169,17 +174,37 @@ def _cost(p, alpha):
     return jnp.sum(p * jnp.expm1((alpha - 1) * logs)) / (alpha * (alpha - 1))
 
 
+def _level(s, beta, k):
+    """Where Σ clip(β (s − level), 0, 1) is k, as nearly as a float can say it."""
+    s, beta = lax.stop_gradient(s), lax.stop_gradient(beta)
+    reach = 1 / beta
+
+    def excess(negative):
+        raised = beta * (s + negative)
+        inside = (raised > 0) & (raised < 1)
+        return jnp.sum(jnp.clip(raised, 0, 1)) - k, beta * jnp.sum(inside, dtype=s.dtype)
+
+    low, high = -jnp.max(s), reach - jnp.min(s)
+    middle = -jnp.mean(s)
+    return -increasing_root(excess, low, high, middle)
+
+
 @jax.custom_jvp
 def _clipped(scores, total):
-    """clip(β s − τ, 0, 1) of scores β (s − s_(k)), by t = β s_(k) − τ from 0 to 1."""
+    """clip(β s − τ, 0, 1) of scores β (s − c), by t = β c − τ, where c is s_(k) or a level near τ / β.
+
+    For s_(k) the t lies between 0 and 1, and for a level its rounding is that of the largest of the scores.
+    """
 
     def excess(t):
         raised = scores + t
         inside = (raised > 0) & (raised < 1)
         return jnp.sum(jnp.clip(raised, 0, 1)) - total, jnp.sum(inside, dtype=scores.dtype)
 
-    zero, one = jnp.zeros((), scores.dtype), jnp.ones((), scores.dtype)
-    return jnp.clip(scores + increasing_root(excess, zero, one, 0.5 * one), 0, 1)
+    one = jnp.ones((), scores.dtype)
+    off = 8 * jnp.finfo(scores.dtype).eps * jnp.max(jnp.abs(scores))
+    low = jnp.where(total > _SORTED, -1 - off, 0)
+    return jnp.clip(scores + increasing_root(excess, low, one + off, 0.5 * (low + one)), 0, 1)
 
 
 @_clipped.defjvp
