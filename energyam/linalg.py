@@ -25,12 +25,21 @@ def float_dtype(*dtypes: DTypeLike, least: DTypeLike = float) -> Any:
     return max((jnp.result_type(least), *floats), key=lambda dtype: jnp.dtype(dtype).itemsize)
 
 
+def is_narrow(dtype: DTypeLike) -> bool:
+    """Whether numbers of this dtype are floats of 16 bits."""
+    return jnp.issubdtype(dtype, jnp.floating) and jnp.dtype(dtype).itemsize == 2
+
+
 def dot(a: Shaped[Array, "..."], b: Shaped[Array, "..."]) -> Float[Array, "..."]:
     """a @ b in full precision on every platform (accelerators round the factors unless asked not to).
 
-    Integers (int8 patterns) and 16-bit floats are read as floats of jax's default width or wider.
+    Factors that are both bfloat16, or both float16, stay what they are: float32 holds their products exactly,
+    and the sums are in float32. Integers (int8 patterns), and 16-bit floats beside other numbers, are read as
+    floats of jax's default width or wider.
     """
     dtype = float_dtype(a.dtype, b.dtype)
+    if a.dtype == b.dtype and is_narrow(a.dtype):
+        return jnp.matmul(a, b, preferred_element_type=jnp.float32).astype(dtype)
     return jnp.matmul(a.astype(dtype), b.astype(dtype), precision="highest")
 
 

@@ -8,7 +8,7 @@ from jax import lax
 from jaxtyping import Array, ArrayLike, Float, Int, Num
 
 from energyam import checks
-from energyam.linalg import dot
+from energyam.linalg import dot, float_dtype, is_narrow
 from energyam.memories.padded import check_reads_padded, moved_up, padded, read_padded, room_for
 from energyam.memories.reads import read_pairs
 from energyam.memories.rows import Indices, as_wide, kept_rows
@@ -83,7 +83,11 @@ class KeyValueMemory(eqx.Module):
         return self.keys.shape[0]
 
     def __call__(self, query: ArrayLike) -> Float[Array, " Dv"]:
-        """The value (Dv,) read for one query (Dk,); raises `ValueError` for another shape."""
+        """The value (Dv,) read for one query (Dk,); raises `ValueError` for another shape.
+
+        In the dtype of the query if that has 16 bits. Products with keys and values of the same dtype then
+        have factors of 16 bits and sums in float32; weights are found in float32 always.
+        """
         query = checks.as_vector("query", query, self.keys.shape[1])
         return _read(self, query)
 
@@ -197,5 +201,8 @@ def more_pairs(memory: Any, keys: ArrayLike, values: ArrayLike) -> list[Float[Ar
 @eqx.filter_jit
 def _read(memory, query):
     if memory.num_pairs is not None:
-        return read_padded(memory, query)
-    return read_pairs(memory.separation, memory.keys, memory.values, query, similarity=memory.similarity)[1]
+        found = read_padded(memory, query.astype(float_dtype(query.dtype)))
+    else:
+        parts = memory.separation, memory.keys, memory.values, query
+        found = read_pairs(*parts, similarity=memory.similarity)[1]
+    return found.astype(query.dtype) if is_narrow(query.dtype) else found

@@ -11,7 +11,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int, Num
 
 from energyam import checks
-from energyam.linalg import BLOCK, by_lane, dot
+from energyam.linalg import BLOCK, by_lane, dot, float_dtype, is_narrow, power_of_two
 from energyam.memories.separation import AbstractSeparation
 from energyam.memories.similarity import AbstractSimilarity, Dot
 from energyam.on_disk import AnyArray, OnDisk
@@ -86,10 +86,20 @@ def read_pairs(
 ) -> tuple[Float[Array, ""], Float[Array, " Dv"]]:
     """The potential of K q, and the values read, Vᵀ weights(K q): `read` of keys and values.
 
-    Where a `similarity` is given, of the similarities in place of K q.
+    Where a `similarity` is given, of the similarities in place of K q. Overlaps of a query and keys of one
+    16-bit dtype are products in this dtype with sums in float32, and so are the values that are read, where
+    they have it too; what lies between is in float32. All other numbers meet as floats of 32 bits or more.
     """
+    if not (similarity.overlaps and query.dtype == keys.dtype):
+        query = query.astype(float_dtype(query.dtype))
     similar = lambda keys, values: similarity.of_all(keys, query)  # noqa: E731
-    gather = lambda weights, keys, values: dot(weights, values)  # noqa: E731
+
+    def gather(weights, keys, values):
+        if not is_narrow(query.dtype) or values.dtype != query.dtype:
+            return dot(weights, values)
+        scale = power_of_two(weights)  # float16 would not hold large weights
+        return scale * dot((weights / scale).astype(values.dtype), values)
+
     return read(separation, similar, gather, (keys, values), block)
 
 

@@ -18,13 +18,15 @@ from energyam import checks
 from energyam.dynamics.fields import as_tol
 from energyam.dynamics.recall import recall
 from energyam.dynamics.synchronous import Synchronous
-from energyam.linalg import dot, float_dtype
+from energyam.linalg import dot, float_dtype, is_narrow
 from energyam.memories.associator import KeyValueMemory
 from energyam.memories.continuous import Continuous
 from energyam.memories.dense import DenseAM
 from energyam.memories.separation import AbstractSeparation
 from energyam.memories.separations import LogSumExp
 from energyam.nn.masked import Masked
+
+_CHUNK = 512  # queries that read together; gradients then make their similarities anew
 
 Given = ArrayLike | None
 Size = int | None
@@ -157,8 +159,11 @@ class HopfieldAttention(eqx.Module):
         """What the queries (T, D) read from the stored patterns (K, Ds): (T, Dout).
 
         `values` (K, Dv) are read in place of the stored patterns; `mask` bool, (K,) or (T, K) with one for
-        each query, says which of these take part (a query that none is left for reads 0). Computed in float32
-        at least, returned in the dtype of the queries. Raises `ValueError` for other shapes.
+        each query, says which of these take part (a query that none is left for reads 0). Returned in the
+        dtype of the queries. Where queries, stored patterns and values are all bfloat16, or all float16, the
+        products have factors of that dtype and sums in float32; all else, and retrieval steps before the
+        last, is in float32 at least. More than 512 queries are taken 512 at a time, in gradients too,
+        so that no array has an entry for each query and stored pattern. Raises `ValueError` for other shapes.
         """
         heads, mask = self._heads(queries, stored, values, mask)
         return self._joined(self._read(heads, mask)[1], queries)
@@ -178,14 +183,14 @@ class HopfieldAttention(eqx.Module):
         masks = None if mask is None else jnp.broadcast_to(mask, similarities.shape[1:])
         of_head = jax.vmap(of_one, in_axes=(0, None, None if mask is None else 0))
         weights, potentials = jax.vmap(of_head, in_axes=(0, 0, None))(similarities, self.beta, masks)
-        energies = 0.5 * jnp.sum(states**2, axis=-1) - potentials
+        energies = 0.5 * jnp.sum(states.astype(potentials.dtype) ** 2, axis=-1) - potentials
         return Association(self._joined(read, queries), weights, energies)
 
     def _heads(self, queries, stored, values, mask):
         """Queries, keys and values of every head, (H, ., .), and the mask."""
         x, patterns, given, mask = self._checked(queries, stored, values, mask)
         patterns = _map(self.stored_norm, patterns)
-        starts = _map(self.to_query, _map(self.query_norm, _at_least_single(x)))
+        starts = _map(self.to_query, _map(self.query_norm, x))
         keys = _map(self.to_key, patterns)
         if self.to_value is not None:
             given = _map(self.to_value, patterns if given is None else given)
@@ -197,10 +202,18 @@ class HopfieldAttention(eqx.Module):
         """Where the queries of every head end up before the last read, and what this reads."""
 
         def of_head(queries, keys, values, beta):
-            if mask is None or mask.ndim == 1:
+            if queries.shape[0] <= _CHUNK and (mask is None or mask.ndim == 1):
                 return self._associate(queries, keys, values, self._separation(beta, mask))
-            each = lambda x, mask: self._associate(x[None], keys, values, self._separation(beta, mask))  # noqa: E731
-            return jax.tree.map(lambda rows: rows[:, 0], jax.vmap(each)(queries, mask))
+
+            def of_one(x, own=mask):
+                found = self._associate(x[None], keys, values, self._separation(beta, own))
+                return jax.tree.map(lambda rows: rows[0], found)
+
+            rows = (queries,) if mask is None or mask.ndim == 1 else (queries, mask)
+            if queries.shape[0] <= _CHUNK:
+                return jax.vmap(of_one)(*rows)
+            again = jax.checkpoint(of_one, prevent_cse=False)
+            return jax.lax.map(lambda rows: again(*rows), rows, batch_size=_CHUNK)
 
         queries, keys, values = heads
         return jax.vmap(of_head)(queries, keys, values, self.beta)
@@ -224,11 +237,15 @@ class HopfieldAttention(eqx.Module):
         return in_dtype_of(queries, _map(self.to_out, jnp.concatenate(read, axis=-1)))
 
     def _checked(self, queries, stored, values, mask):
-        """The arguments as floats; stored patterns and values in float32 at least."""
+        """The arguments as floats: of one 16-bit dtype, or all in float32 at least."""
         queries = checks.as_floats("queries", queries, f"T {self.size}")
-        stored = _at_least_single(checks.as_floats("stored", stored, f"K {self.stored_size}"))
+        stored = checks.as_floats("stored", stored, f"K {self.stored_size}")
         K = stored.shape[0]
         values = None if values is None else self._checked_values(values, K)
+        given = [array.dtype for array in (queries, stored, values) if array is not None]
+        if not (is_narrow(given[0]) and len(set(given)) == 1):
+            queries, stored = _at_least_single(queries), _at_least_single(stored)
+            values = None if values is None else _at_least_single(values)
         if mask is not None:
             mask, T = jnp.asarray(mask), queries.shape[0]
             if mask.shape not in ((K,), (T, K)) or mask.dtype != bool:
@@ -239,7 +256,7 @@ class HopfieldAttention(eqx.Module):
         return queries, stored, values, mask
 
     def _checked_values(self, values, K):
-        values = _at_least_single(checks.as_floats("values", values, "K Dv"))
+        values = checks.as_floats("values", values, "K Dv")
         size = values.shape[1] if self.to_value is None else self.stored_size
         if values.shape != (K, size) or (self.to_value is None and size % self.num_heads):
             raise ValueError(
@@ -268,8 +285,12 @@ def _linear(in_size: int, out_size: int | None, key: PRNGKeyArray | None) -> eqx
 
 
 def _map(function: Callable | None, rows: Float[Array, "T Din"]) -> Float[Array, "T Dout"]:
-    """A layer over the rows of a matrix, or the matrix where there is no layer."""
-    return rows if function is None else jax.vmap(function)(rows)
+    """A layer over the rows of a matrix, in their dtype, or the matrix where there is no layer."""
+    if function is None:
+        return rows
+    if is_narrow(rows.dtype) and isinstance(function, eqx.nn.Linear):
+        return dot(rows, function.weight.T.astype(rows.dtype)).astype(rows.dtype)
+    return jax.vmap(function)(rows)
 
 
 def _at_least_single(array: Float[Array, "..."]) -> Float[Array, "..."]:
