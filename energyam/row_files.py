@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import sys
 import threading
 import weakref
 from collections.abc import Sequence
@@ -19,6 +20,13 @@ from jax.typing import ArrayLike
 _GAP = 8  # rows that are read along where those between two that count do not
 _CODES = {"BOOL": "bool", "BF16": "bfloat16"} | {f"F{8 * n}": f"float{8 * n}" for n in (2, 4, 8)}
 _CODES |= {f"{a}{8 * n}": f"{b}int{8 * n}" for a, b in (("I", ""), ("U", "u")) for n in (1, 2, 4, 8)}
+
+
+def _holders(rows, i):
+    return sys.getrefcount(rows[i])
+
+
+_UNHELD = _holders([np.empty(0)], 0)  # of what a list alone holds
 
 
 class Part(NamedTuple):
@@ -58,6 +66,8 @@ class RowsInFiles:
         self.passed: set[str] = set()
         self.helper: ThreadPoolExecutor | None = None
         self.ahead: tuple[tuple[int, int], Future] | None = None
+        self.room: list[np.ndarray] = []
+        self.room_lock = threading.Lock()
 
     def __repr__(self) -> str:
         return str(self.parts[0].path)
@@ -85,9 +95,18 @@ class RowsInFiles:
         return found.reshape(*indices.shape, self.width)
 
     def read(self, start: int, size: int) -> np.ndarray:
-        rows = np.empty((size, self.width), self.dtype)
+        rows = self._room_for(size)
         self.read_into(rows, start)
         return rows
+
+    def _room_for(self, size):
+        """Memory that nobody holds any more, or new: pages that were never touched take as long as the read."""
+        with self.room_lock:
+            for i in range(len(self.room)):
+                if len(self.room[i]) == size and _holders(self.room, i) == _UNHELD:
+                    return self.room[i]
+            self.room = [*self.room[-2:], np.empty((size, self.width), self.dtype)]
+            return self.room[-1]
 
     def read_into(self, rows: np.ndarray, start: int) -> None:
         filled = 0

@@ -131,6 +131,18 @@ def test_the_next_block_is_on_its_way(on_file):
     assert rows.file.ahead is None
 
 
+def test_memory_of_a_block_is_used_again_once_nobody_holds_it(on_file):
+    file = on_file(REALS).file
+    held = [file.block(start, 800) for start in range(0, 4800, 800)]
+    for i, rows in enumerate(held):
+        np.testing.assert_array_equal(rows, REALS[800 * i : 800 * i + 800])
+    part, places = held.pop()[:3], {rows.ctypes.data for rows in held}
+    del held, rows
+    again = [file.block(start, 800).ctypes.data for start in (2000, 0, 2000, 0)]
+    assert len(set(again) | places) < 4 + len(places)
+    np.testing.assert_array_equal(part, REALS[4000:4003])
+
+
 def test_all_kinds_of_files_hold_the_same_rows(tmp_path):
     np.save(tmp_path / "rows.npy", SIGNS)
     mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
