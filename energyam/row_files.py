@@ -100,7 +100,7 @@ class RowsInFiles:
         return rows
 
     def _room_for(self, size):
-        """Memory that nobody holds any more, or new: pages that were never touched take as long as the read."""
+        """Memory that nobody holds any more, or new: its first use would take as long as the read."""
         with self.room_lock:
             for i in range(len(self.room)):
                 if len(self.room[i]) == size and _holders(self.room, i) == _UNHELD:
