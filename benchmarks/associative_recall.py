@@ -9,7 +9,6 @@ Each start is kept in benchmarks/checkpoints/ once it is finished, so that a run
 """
 
 import functools
-import platform
 
 import equinox as eqx
 import jax
@@ -119,7 +118,7 @@ def run(quick):
         if row is not None:
             rows.append(row)
             print(*row.values(), sep="  ", flush=True)
-    return {"machine": platform.machine(), "chance": 1 / VALUES, "rows": rows}
+    return {"chance": 1 / VALUES, "rows": rows}
 
 
 def figure(results):

@@ -188,7 +188,7 @@ ONE_CALL = {
     "learning.gradient_step": dict(
         memory=eam.learning.GradientMemory(LAYER), key=np.ones(2), value=np.ones(1), rate=0.1
     ),
-    "learning.write": dict(memory=SQUARE, keys=REAL, step=eam.learning.delta_step),
+    "learning.write": dict(memory=SQUARE, keys=REAL, step=lambda: eam.learning.delta_step),
     "learning.stream": dict(memory=SQUARE, keys=REAL, values=REAL, queries=REAL),
     "lm.Lookup": dict(
         mem_frac=1.0, bookkeeping_frac=0.5, softmax_scale=1.0, include_own=True, residual_frac=0.0

@@ -72,7 +72,8 @@ def gradient_step(
     """
     memory = checks.instance("memory", memory, GradientMemory, " (say GradientMemory(network))")
     options = _options(rate, decay, momentum)
-    gradient = gradient_at((memory if at is None else at).network, key, value)
+    at = memory if at is None else checks.instance("at", at, GradientMemory)
+    gradient = gradient_at(at.network, key, value)
     weights, fixed = eqx.partition(memory.network, eqx.is_inexact_array)
 
     def moved(velocity, gradient):
