@@ -129,6 +129,10 @@ BY_NAME = dict(
     energies=np.ones(3),
     alpha=1.5,
     q=3,
+    sleep=1.0,
+    load=0.5,
+    activity=0.1,
+    num_active=3,
 )
 
 RULE_OF_LAYERS = dict(memory=LAYERS, queries=HALF, clamp=CLAMPED)

@@ -13,6 +13,7 @@ from benchmarks.atlas import (
     learning_rules as learning_rules,
     pictures as pictures,
     sdm as sdm,
+    sparse_codes as sparse_codes,
 )
 from benchmarks.atlas.claim import (
     CLAIMS as CLAIMS,

@@ -8,7 +8,7 @@ from scipy.optimize import nnls
 
 import energyam as eam
 from benchmarks.atlas.claim import claim
-from benchmarks.atlas.equations import FIELD, gardner
+from benchmarks.atlas.equations import FIELD
 from benchmarks.atlas.learned import kept
 from benchmarks.atlas.physics import (
     AGS_FEW,
@@ -69,7 +69,7 @@ def cover_half(quick):
 )
 def gardner_margin(quick):
     def margin(N, random):
-        patterns = random.choice([-1.0, 1.0], (round(gardner(1.0) * N), N))
+        patterns = random.choice([-1.0, 1.0], (round(eam.theory.gardner_capacity(1.0) * N), N))
         return 1 / np.linalg.norm(widest(patterns))
 
     sizes = (20, 50) if quick else (50, 100, 200, 400)

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import erf, log_ndtr
 
+import energyam as eam
 from benchmarks.atlas.capacity import critical_y, load_of
 from benchmarks.atlas.claim import claim
 from benchmarks.atlas.physics import AGS_FEW, AGS_FULL, AMARI, DERRIDA, GARDNER, KRAUTH, SHERRINGTON
@@ -30,13 +31,7 @@ def normal_mean(function):
     0.005,
 )
 def gardner_load(quick):
-    return gardner(0.0)
-
-
-def gardner(margin):
-    """α_c(κ), the integral in closed form."""
-    below = 0.5 * (1 + math.erf(margin / math.sqrt(2)))
-    return 1 / ((1 + margin**2) * below + margin * math.exp(-(margin**2) / 2) / math.sqrt(2 * math.pi))
+    return eam.theory.gardner_capacity(0.0)
 
 
 @claim(

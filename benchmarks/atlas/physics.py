@@ -86,11 +86,23 @@ KANTER = Source(
     "Phys. Rev. A 35, 380, doi:10.1103/PhysRevA.35.380",
     1987,
 )
+KANTER_1988 = Source(
+    "Kanter",
+    "Potts-glass models of neural networks",
+    "Phys. Rev. A 37, 2739, doi:10.1103/PhysRevA.37.2739",
+    1988,
+)
 KRAUTH = Source(
     "Krauth & Mézard",
     "Storage capacity of memory networks with binary couplings",
     "J. Physique 50, 3057, doi:10.1051/jphys:0198900500200305700",
     1989,
+)
+KRAUTH_1987 = Source(
+    "Krauth & Mézard",
+    "Learning algorithms with optimal stability in neural networks",
+    "J. Phys. A 20, L745, doi:10.1088/0305-4470/20/11/013",
+    1987,
 )
 LUCIBELLO = Source(
     "Lucibello & Mézard",
@@ -121,4 +133,10 @@ SOMPOLINSKY = Source(
     "Temporal association in asymmetric neural networks",
     "Phys. Rev. Lett. 57, 2861, doi:10.1103/PhysRevLett.57.2861",
     1986,
+)
+TSODYKS = Source(
+    "Tsodyks & Feigel'man",
+    "The enhanced storage capacity in neural networks with low activity level",
+    "Europhys. Lett. 6, 101, doi:10.1209/0295-5075/6/2/002",
+    1988,
 )

@@ -89,6 +89,12 @@ HOPFIELD_1984 = Source(
     "PNAS 81, 3088, doi:10.1073/pnas.81.10.3088",
     1984,
 )
+HOPFIELD_1983 = Source(
+    "Hopfield, Feinstein & Palmer",
+    "‘Unlearning’ has a stabilizing effect in collective memories",
+    "Nature 304, 158, doi:10.1038/304158a0",
+    1983,
+)
 HU = Source(
     "Hu, Yang, Wu, Xu, Chen & Liu", "On sparse modern Hopfield model", "NeurIPS, arXiv:2309.12673", 2023
 )

@@ -14,6 +14,7 @@ Each takes a `decay` of what was there before. `write` runs a step over many pai
 query after each of them, one after another or in chunks that are computed at once.
 """
 
+from energyam.learning.margins import dreaming as dreaming, minover as minover, stability as stability
 from energyam.learning.matrices import (
     correlation_matrix_memory as correlation_matrix_memory,
     hebbian as hebbian,

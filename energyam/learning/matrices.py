@@ -4,9 +4,11 @@
     hebbian            XᵀX / D                                        0.138 D
     storkey            one Storkey step a pattern                     D / √(2 ln D)
     pseudo_inverse     X⁺X, the projection onto the patterns          D (independent ones)
+    dreaming           from hebbian to pseudo_inverse, as it sleeps   0.138 D to D
+    minover            of the largest margin                          up to 2 D, if not symmetric
     sequence_weights   XᵀX / D + transitions; not symmetric           states that follow one another
 
-All four have a zero diagonal. For ±1 states the diagonal adds a constant to the energy -1/2 xᵀWx, but in
+All have a zero diagonal. For ±1 states the diagonal adds a constant to the energy -1/2 xᵀWx, but in
 a synchronous update it holds every neuron at the value it has.
 """
 
@@ -23,21 +25,32 @@ Weights = Float[Array, "D D"]
 Map = Float[Array, "Dv Dk"]
 
 
-def hebbian(patterns: ArrayLike) -> Weights:
-    """The Hebbian weights of patterns (K, D) with entries ±1.
+def hebbian(
+    patterns: ArrayLike, strengths: ArrayLike | None = None, activity: ScalarLike | None = None
+) -> Weights:
+    """The Hebbian weights of patterns (K, D) with entries ±1, or 0 and 1 if an activity is given.
 
-        W = XᵀX / D, zero diagonal
+        W = Σ_μ s_μ ξ_μ ξ_μᵀ / D, zero diagonal
+        W = Σ_μ s_μ (ξ_μ - a) (ξ_μ - a)ᵀ / (a (1 - a) D), zero diagonal, with the activity a
 
     A Hopfield network with these weights and `CHN(patterns)` take the same asynchronous decisions: their
     energies are -1/2 xᵀWx and -1/2 Σ_μ (ξ_μ·x)² = -D/2 xᵀWx - K D/2, so they differ by a factor and by what
-    the missing diagonal would add, which is the same for every ±1 state. Raises `ValueError` for patterns
-    that are not (K, D) or not ±1. (Hopfield 1982.)
+    the missing diagonal would add, which is the same for every ±1 state. (Hopfield 1982.)
+
+    **Arguments:** `strengths` s (K,): how strongly each pattern is written, 1 unless given; `activity` a,
+    between 0 and 1: the share of active neurons, for neurons `ZeroOne()`. A pattern then pulls its neurons
+    by 1 - a, and the others by -a, so that a bias near a - 1/2 decides between them. (Tsodyks & Feigelman
+    1988.) Raises `ValueError` for patterns that are not (K, D) or have other entries, strengths that are not
+    (K,) finite numbers, and an activity that does not lie between 0 and 1.
 
         >>> eam.hebbian(jnp.array([[1, 1], [1, 1]]))
         Array([[0., 1.],
                [1., 0.]], dtype=float32)
     """
-    x = _states(patterns)
+    x = _states(patterns) if activity is None else _centred(patterns, activity)
+    if strengths is not None:
+        s = checks.as_vector("strengths", strengths, x.shape[0]).astype(x.dtype)
+        return hollow(correlation_matrix_memory(x, s[:, None] * x) / x.shape[1])
     return hollow(correlation_matrix_memory(x, x) / x.shape[1])
 
 
@@ -170,3 +183,14 @@ def as_transitions(transitions: ArrayLike, num_patterns: int) -> Float[Array, "K
 
 def _states(patterns: ArrayLike) -> Float[Array, "K D"]:
     return checks.as_binary("patterns", patterns, "K D").astype(float)
+
+
+def _centred(patterns: ArrayLike, activity: ScalarLike) -> Float[Array, "K D"]:
+    """Patterns 0/1 about their activity, and of variance 1 if they have it."""
+    x, a = checks.as_floats("patterns", patterns, "K D"), checks.as_floats("activity", activity, "")
+    x, a = x.astype(float), a.astype(float)
+    if not checks.passes(lambda x: ((x == 0) | (x == 1)).all(), x):
+        raise ValueError("patterns must have entries 0 and 1 where an activity is given; got others")
+    if not checks.passes(lambda a: (a > 0) & (a < 1), a):
+        raise ValueError(f"activity must lie between 0 and 1, exclusive; got {activity}")
+    return (x - a) / jnp.sqrt(a * (1 - a))

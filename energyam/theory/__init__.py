@@ -20,15 +20,20 @@ from energyam.theory.capacity import (
     bit_error as bit_error,
     dense_transition_capacity as dense_transition_capacity,
     exponential_load as exponential_load,
+    gardner_capacity as gardner_capacity,
+    gardner_margin as gardner_margin,
     hopfield_capacity as hopfield_capacity,
     log_exponential_capacity as log_exponential_capacity,
     log_exponential_load as log_exponential_load,
     log_exponential_sequence_capacity as log_exponential_sequence_capacity,
     log_exponential_transition_capacity as log_exponential_transition_capacity,
     polynomial_capacity as polynomial_capacity,
+    potts_capacity as potts_capacity,
     pseudo_inverse_capacity as pseudo_inverse_capacity,
     replica_capacity as replica_capacity,
+    sparse_capacity as sparse_capacity,
     storkey_capacity as storkey_capacity,
+    willshaw_capacity as willshaw_capacity,
 )
 
 __all__, __dir__ = public_names(__name__)

@@ -14,6 +14,7 @@ LARGEST = 10**300  # of whole numbers that are turned into floats
 
 ORDER = 10**15
 LOG_BASE = 2 - math.log(math.cosh(2))  # ln b of the exponential sequence
+LARGEST_MARGIN = 1e6  # of Gardner's that a float can tell from others
 REPLICA_LOAD = 0.138  # K/D up to which Hebb's retrieval states exist, about 1.6 % of bits wrong
 
 
@@ -101,6 +102,77 @@ def pseudo_inverse_capacity(num_neurons: Whole) -> float:
         1000.0
     """
     return float(_neurons(num_neurons))
+
+
+def gardner_capacity(margin: Number = 0.0) -> float:
+    """The most patterns per neuron, K/D, that any couplings hold with a margin κ; 2 at κ = 0.
+
+        α_c(κ) = 1 / ∫_{-κ}^∞ (t + κ)² e^{-t²/2} dt/√(2π) = 1 / ((1 + κ²) Φ(κ) + κ φ(κ))
+
+    κ is the least stability ξ_i Σ_j W_ij ξ_j / ‖W_i‖ of any neuron of any pattern (`learning.stability`);
+    couplings need not be symmetric. **Arguments:** `margin` κ, at least 0. Raises `ValueError` for others.
+    (Gardner 1988.)
+    """
+    k = checks.number("margin", margin, 0, LARGEST_MARGIN)
+    normal = NormalDist()
+    return 1 / ((1 + k * k) * normal.cdf(k) + k * normal.pdf(k))
+
+
+def gardner_margin(load: Number) -> float:
+    """The largest margin κ of K = load · D patterns, the inverse of `gardner_capacity`: 1.03 at load .5.
+
+    **Arguments:** `load` K/D, above 0 and at most 2, where no margin is left. Raises `ValueError` for others.
+    (Gardner 1988.)
+    """
+    load = checks.number("load", load, 0, 2)
+    least = gardner_capacity(LARGEST_MARGIN)
+    if load < least:
+        raise ValueError(
+            f"load must be at least {least:.3g}, where the margin is {LARGEST_MARGIN:g}; got {load}"
+        )
+    low, high = 0.0, float(LARGEST_MARGIN)
+    for _ in range(100):
+        middle = (low + high) / 2
+        low, high = (middle, high) if gardner_capacity(middle) > load else (low, middle)
+    return low
+
+
+def willshaw_capacity(num_neurons: Whole, num_active: Number) -> float:
+    """Sparse patterns after which half of Willshaw's binary couplings are on, where each bit tells the most.
+
+        K = ln 2 · (D / k)²
+
+    A neuron outside of a pattern is then active with probability 2^{-k}, so that k = log₂ D active neurons
+    leave one wrong neuron. **Arguments:** `num_neurons` D; `num_active` k, from 1 to D. Raises `ValueError`
+    for others. (Willshaw, Buneman & Longuet-Higgins 1969.)
+    """
+    D = _neurons(num_neurons)
+    return math.log(2) * (D / checks.number("num_active", num_active, 1, D)) ** 2
+
+
+def sparse_capacity(num_neurons: Whole, activity: Number) -> float:
+    """Patterns of few active neurons that couplings by covariance hold, as the activity goes to 0.
+
+        K = D / (2 a ln(1/a))
+
+    **Arguments:** `num_neurons` D; `activity` a, the share of active neurons, between 0 and 1 (the formula is
+    a limit; at a = .01 it is some times too large). Raises `ValueError` for others. (Tsodyks & Feigelman
+    1988.)
+    """
+    D, a = _neurons(num_neurons), checks.number("activity", activity)
+    if not 0 < a < 1:
+        raise ValueError(f"activity must lie between 0 and 1, exclusive; got {activity}")
+    return D / (-2 * a * math.log(a))
+
+
+def potts_capacity(num_neurons: Whole, q: Whole) -> float:
+    """K = 0.138 q (q - 1) / 2 · D for D units of q values; 0.138 D at q = 2.
+
+    Hebb's rule of centred one-hot units, an estimate from signal and noise. **Arguments:** `num_neurons` D,
+    the units; `q`, at least 2. Raises `ValueError` for others. (Kanter 1988.)
+    """
+    q = checks.count("q", q, 2)
+    return REPLICA_LOAD * q * (q - 1) / 2 * _neurons(num_neurons)
 
 
 def log_exponential_capacity(num_neurons: Whole, noise: Number = 0) -> float:

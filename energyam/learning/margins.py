@@ -1,0 +1,89 @@
+"""Learning rules that look at how safely each neuron of a pattern stays: margins, and spectra of patterns."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, ScalarLike
+
+from energyam import checks
+from energyam.learning.steps import hollow
+from energyam.least_squares import dot
+
+Weights = Float[Array, "D D"]
+
+
+def stability(weights: ArrayLike, patterns: ArrayLike) -> Float[Array, "K D"]:
+    """How far each neuron of each pattern is from being turned, (K, D).
+
+        κ_μi = ξ_μi Σ_{j ≠ i} W_ij ξ_μj / √(Σ_{j ≠ i} W_ij²)
+
+    A pattern is a fixed point where all its entries are positive, and the larger the least of them, the more
+    wrong neurons it repairs in one step. 0 for a neuron without weights. **Arguments:** `weights` (D, D),
+    whose diagonal is left out; `patterns` (K, D) with entries ±1. Raises `ValueError` for others.
+    (Krauth & Mézard 1987; Gardner 1988.)
+    """
+    W, x = hollow(checks.as_square("weights", weights)), checks.as_binary("patterns", patterns, "K D")
+    if x.shape[1] != W.shape[0]:
+        raise ValueError(f"patterns must be (K, {W.shape[0]}), as the weights; got shape {x.shape}")
+    x, sizes = x.astype(W.dtype), jnp.linalg.norm(W, axis=1)[None]
+    fields = dot(x, W.T)
+    return x * jnp.where(sizes > 0, fields / jnp.where(sizes > 0, sizes, 1), 0)
+
+
+def minover(
+    patterns: ArrayLike, num_steps: int = 1000, margin: ScalarLike | None = None, symmetric: bool = True
+) -> Weights:
+    """Weights of the largest margin: each step teaches each neuron the pattern that is least stable there.
+
+        W_i <- W_i + ξ_μi ξ_μ,    μ = argmin_μ ξ_μi Σ_j W_ij ξ_μj
+
+    The least `stability` of each neuron approaches the largest that any weights have, with an error of the
+    order of 1/√num_steps; for random patterns that is `theory.gardner_margin(K / D)`, up to K = 2D. With a
+    `margin` a neuron stops learning once its least stability is beyond it, which is the perceptron rule;
+    `stability(weights, patterns)` says what was reached.
+
+    Symmetric weights, for `HopfieldNetwork`, write each change to both sides; they hold fewer patterns, and
+    no margin is the largest there. Those that are not go into `SequenceNetwork`. The diagonal is zero, and
+    the rows have the norm 1 in the mean square.
+
+    **Arguments:** `patterns` (K, D) with entries ±1; `num_steps`: at most so many; `margin`: at least 0;
+    `symmetric`: True or False. Raises `ValueError` for others. (Krauth & Mézard 1987, "Learning algorithms
+    with optimal stability in neural networks"; Gardner 1988 for symmetric weights.)
+    """
+    x = checks.as_binary("patterns", patterns, "K D").astype(float)
+    steps, both = checks.count("num_steps", num_steps), checks.flag("symmetric", symmetric)
+    least = None if margin is None else checks.not_negative("margin", margin, "").astype(x.dtype)
+
+    def unsure(W):  # which pattern is least stable at each neuron, and whether the neuron still learns
+        aligned = x * dot(x, W.T)
+        wanted = jnp.inf if least is None else least * jnp.linalg.norm(W, axis=1)
+        return jnp.argmin(aligned, axis=0), jnp.min(aligned, axis=0) <= wanted
+
+    def teach(at):
+        W, (worst, learns), count = at
+        change = jnp.where(learns, x[worst, jnp.arange(x.shape[1])], 0)[:, None] * x[worst]
+        W = W + hollow(change + change.T if both else change)
+        return W, unsure(W), count + 1
+
+    start = jnp.zeros((x.shape[1], x.shape[1]), x.dtype)
+    going = lambda at: at[1][1].any() & (at[2] < steps)  # noqa: E731
+    W = jax.lax.while_loop(going, teach, (start, unsure(start), 0))[0]
+    size = jnp.linalg.norm(W) / jnp.sqrt(x.shape[1])
+    return W / jnp.where(size > 0, size, 1)
+
+
+def dreaming(patterns: ArrayLike, sleep: ScalarLike) -> Weights:
+    """Hebb's weights after so much sleep, which takes from them what patterns have in common.
+
+        W = Xᵀ (1 + t) (1 + t C)⁻¹ X / D, zero diagonal,    C = XXᵀ/D
+
+    Without sleep, t = 0, they are those of `hebbian`; the longer the sleep, the nearer they come to
+    `pseudo_inverse`: an eigenvalue c of the correlations becomes (1 + t) c / (1 + t c). The network holds
+    0.138 D random patterns awake, and D after a long sleep. **Arguments:** `patterns` (K, D) with entries ±1;
+    `sleep` t, at least 0, a number that may be traced. Raises `ValueError` for others. (Fachechi, Agliari &
+    Barra 2019; Hopfield, Feinstein & Palmer 1983 for unlearning, whose one step is `forget`.)
+    """
+    x = checks.as_binary("patterns", patterns, "K D").astype(float)
+    t = checks.not_negative("sleep", sleep, "").astype(x.dtype)
+    _, sizes, axes = jnp.linalg.svd(x, full_matrices=False)
+    c = sizes**2 / x.shape[1]
+    return hollow(dot(axes.T * ((1 + t) * c / (1 + t * c))[None], axes))
