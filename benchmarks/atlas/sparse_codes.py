@@ -103,13 +103,13 @@ def _between(D, q):
 def potts_load(couplings_of, D, q, seed):
     """The load up to which half of the patterns are recalled, from themselves; by bisection."""
     random = np.random.default_rng([D, q, seed])
-    labels, low, high = random.integers(0, q, (D * q, D)), 1, D * q
-    while high - low > max(1, D // 50):
+    labels, low, high = random.integers(0, q, (D, D)), D // 5, D
+    while high - low > max(1, D // 100):
         K = (low + high) // 2
         one_hot = np.eye(q)[labels[:K]]
         memory = eam.HopfieldNetwork(couplings_of(one_hot), neurons=eam.Categorical(q))
         some = jnp.asarray(np.resize(one_hot, (20, D, q)).reshape(20, D * q), float)
-        ends = eam.recall(memory, some, eam.Asynchronous("sequential"), 30, record=False).state
+        ends = eam.recall(memory, some, eam.Synchronous(), 60, record=False).state
         kept = (np.asarray(ends).reshape(20, D, q).argmax(-1) == np.resize(labels[:K], (20, D))).mean(axis=1)
         low, high = (K, high) if np.mean(kept > 0.8) > 0.5 else (low, K)
     return (low + high) / 2 / D
