@@ -23,6 +23,7 @@ from energyam.memories.product import ProductDenseAM as ProductDenseAM
 from energyam.memories.hopfield import HopfieldNetwork as HopfieldNetwork
 from energyam.memories.sparse_network import SparseNetwork as SparseNetwork
 from energyam.memories.sequence import DenseSequence as DenseSequence, SequenceNetwork as SequenceNetwork
+from energyam.memories.scaffold import Scaffold as Scaffold
 from energyam.memories.hierarchical import HierarchicalMemory as HierarchicalMemory
 
 # sparse distributed memory, and pairs of keys and values

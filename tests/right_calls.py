@@ -172,6 +172,7 @@ ONE_CALL = {
         build=eam.CHN, draw=lambda key, K: X[:K], sizes=[1], noise=[0.1], repeats=1, max_steps=2
     ),
     "OnDisk": None,
+    "Scaffold": dict(periods=(3, 4), num_hidden=9),
     "SparseNetwork": dict(edges=[[0, 1], [1, 2]], weights=[1.0, 1.0]),
     "datasets.bars_and_stripes": dict(side=2),
     "ising.Problem": None,

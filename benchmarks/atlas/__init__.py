@@ -12,6 +12,7 @@ from benchmarks.atlas import (
     learned as learned,
     learning_rules as learning_rules,
     pictures as pictures,
+    scaffolds as scaffolds,
     sdm as sdm,
     sparse_codes as sparse_codes,
 )

@@ -41,6 +41,12 @@ CARREIRA = Source(
     "Scale Space Methods in Computer Vision, LNCS 2695, 625, doi:10.1007/3-540-44935-3_44",
     2003,
 )
+CHANDRA = Source(
+    "Chandra, Sharma, Chaudhuri & Fiete",
+    "Episodic and associative memory from spatial scaffolds in the hippocampus",
+    "Nature 638, 739, doi:10.1038/s41586-024-08392-y",
+    2025,
+)
 CHAUDHRY = Source(
     "Chaudhry, Zavatone-Veth, Krotov & Pehlevan",
     "Long sequence Hopfield memory",
@@ -180,6 +186,13 @@ SCHLAG = Source(
     "Linear transformers are secretly fast weight programmers",
     "ICML, arXiv:2102.11174",
     2021,
+)
+SHARMA = Source(
+    "Sharma, Chandra & Fiete",
+    "Content addressable memory without catastrophic forgetting by heteroassociation with a fixed internal "
+    "scaffold",
+    "ICML, arXiv:2202.00159",
+    2022,
 )
 STORKEY = Source(
     "Storkey",

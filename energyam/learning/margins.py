@@ -20,6 +20,10 @@ def stability(weights: ArrayLike, patterns: ArrayLike) -> Float[Array, "K D"]:
     wrong neurons it repairs in one step. 0 for a neuron without weights. **Arguments:** `weights` (D, D),
     whose diagonal is left out; `patterns` (K, D) with entries ±1. Raises `ValueError` for others.
     (Krauth & Mézard 1987; Gardner 1988.)
+
+        >>> eam.learning.stability(np.array([[0.0, 2.0], [2.0, 0.0]]), jnp.array([[1, 1], [1, -1]]))
+        Array([[ 1.,  1.],
+               [-1., -1.]], dtype=float32)
     """
     W, x = hollow(checks.as_square("weights", weights)), checks.as_binary("patterns", patterns, "K D")
     if x.shape[1] != W.shape[0]:
@@ -48,6 +52,11 @@ def minover(
     **Arguments:** `patterns` (K, D) with entries ±1; `num_steps`: at most so many; `margin`: at least 0;
     `symmetric`: True or False. Raises `ValueError` for others. (Krauth & Mézard 1987, "Learning algorithms
     with optimal stability in neural networks"; Gardner 1988 for symmetric weights.)
+
+        >>> patterns = eam.datasets.random_patterns(20, 40, key=jr.key(0))
+        >>> network = eam.HopfieldNetwork(eam.learning.minover(patterns, 200))
+        >>> bool(eam.is_local_minimum(network, patterns).all())
+        True
     """
     x = checks.as_binary("patterns", patterns, "K D").astype(float)
     steps, both = checks.count("num_steps", num_steps), checks.flag("symmetric", symmetric)
@@ -81,6 +90,10 @@ def dreaming(patterns: ArrayLike, sleep: ScalarLike) -> Weights:
     0.138 D random patterns awake, and D after a long sleep. **Arguments:** `patterns` (K, D) with entries ±1;
     `sleep` t, at least 0, a number that may be traced. Raises `ValueError` for others. (Fachechi, Agliari &
     Barra 2019; Hopfield, Feinstein & Palmer 1983 for unlearning, whose one step is `forget`.)
+
+        >>> patterns = eam.datasets.random_patterns(3, 40, key=jr.key(0))
+        >>> bool(jnp.allclose(eam.learning.dreaming(patterns, 0.0), eam.hebbian(patterns), atol=1e-6))
+        True
     """
     x = checks.as_binary("patterns", patterns, "K D").astype(float)
     t = checks.not_negative("sleep", sleep, "").astype(x.dtype)

@@ -112,6 +112,9 @@ def gardner_capacity(margin: Number = 0.0) -> float:
     κ is the least stability ξ_i Σ_j W_ij ξ_j / ‖W_i‖ of any neuron of any pattern (`learning.stability`);
     couplings need not be symmetric. **Arguments:** `margin` κ, at least 0. Raises `ValueError` for others.
     (Gardner 1988.)
+
+        >>> eam.theory.gardner_capacity(), round(eam.theory.gardner_capacity(1.0), 4)
+        (2.0, 0.5196)
     """
     k = checks.number("margin", margin, 0, LARGEST_MARGIN)
     normal = NormalDist()
@@ -123,6 +126,9 @@ def gardner_margin(load: Number) -> float:
 
     **Arguments:** `load` K/D, above 0 and at most 2, where no margin is left. Raises `ValueError` for others.
     (Gardner 1988.)
+
+        >>> round(eam.theory.gardner_margin(0.5), 4)
+        1.0343
     """
     load = checks.number("load", load, 0, 2)
     least = gardner_capacity(LARGEST_MARGIN)
@@ -145,6 +151,9 @@ def willshaw_capacity(num_neurons: Whole, num_active: Number) -> float:
     A neuron outside of a pattern is then active with probability 2^{-k}, so that k = log₂ D active neurons
     leave one wrong neuron. **Arguments:** `num_neurons` D; `num_active` k, from 1 to D. Raises `ValueError`
     for others. (Willshaw, Buneman & Longuet-Higgins 1969.)
+
+        >>> round(eam.theory.willshaw_capacity(1024, 10))
+        7268
     """
     D = _neurons(num_neurons)
     return math.log(2) * (D / checks.number("num_active", num_active, 1, D)) ** 2
@@ -158,6 +167,9 @@ def sparse_capacity(num_neurons: Whole, activity: Number) -> float:
     **Arguments:** `num_neurons` D; `activity` a, the share of active neurons, between 0 and 1 (the formula is
     a limit; at a = .01 it is some times too large). Raises `ValueError` for others. (Tsodyks & Feigelman
     1988.)
+
+        >>> round(eam.theory.sparse_capacity(1000, 0.02))
+        6391
     """
     D, a = _neurons(num_neurons), checks.number("activity", activity)
     if not 0 < a < 1:
@@ -170,6 +182,9 @@ def potts_capacity(num_neurons: Whole, q: Whole) -> float:
 
     Hebb's rule of centred one-hot units, an estimate from signal and noise. **Arguments:** `num_neurons` D,
     the units; `q`, at least 2. Raises `ValueError` for others. (Kanter 1988.)
+
+        >>> round(eam.theory.potts_capacity(1000, 3))
+        414
     """
     q = checks.count("q", q, 2)
     return REPLICA_LOAD * q * (q - 1) / 2 * _neurons(num_neurons)

@@ -1,0 +1,139 @@
+"""Memories on a scaffold: features hang on places that modules of grid cells name."""
+
+import math
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from energyam import checks
+from energyam.learning import optimal_linear_associator
+from energyam.linalg import dot
+from energyam.memories.neurons import AbstractNeurons, Binary
+from energyam.shown import shown
+
+
+@shown()
+class Scaffold(eqx.Module):
+    """Features on a scaffold of places: recall looks for the place, and then for what hangs there.
+
+        places = argmax within each module of  A h,   h = read_in · features
+        features = sign(read_out · h(place)),         h(place) = max(0, W g(place))
+
+    A place p is named by its remainders by the periods λ_m, one-hot in each module: g(p). The periods have no
+    common factor, so that Σ λ_m grid cells name Π λ_m places. Hidden cells see them through fixed random
+    weights W; A, by Hebb's rule between the two, leads back, and with enough hidden cells every place is a
+    fixed point, whether something hangs there or not. Patterns hang at the first K places by least squares.
+    Beyond as many patterns as there are hidden cells, what comes back fades little by little, where a
+    Hopfield network forgets everything at once.
+
+    `recall(memory, query, eam.Synchronous())` runs it; there is no energy. `place` and `at` are the two
+    halves of a step: `at(place(x) + velocity)` is what hangs so many places further on.
+
+    **Arguments:** `patterns` (K, D): the features, K at most Π λ_m; `periods`: whole numbers of at least 2,
+    no two with a common factor; `num_hidden`: the number of hidden cells; `key`: for W; `neurons`: of the
+    features, `Binary()` unless given. Raises `ValueError` for others.
+
+    Chandra, Sharma, Chaudhuri & Fiete, Nature 638 (2025); Sharma, Chandra & Fiete, ICML 2022.
+
+        >>> patterns = eam.datasets.random_patterns(40, 100, key=jr.key(0))
+        >>> memory = eam.Scaffold(patterns, periods=(3, 4, 5), num_hidden=200, key=jr.key(1))
+        >>> memory.place(patterns[7]).tolist(), bool((memory.at(7 + 3) == patterns[10]).all())
+        ([1, 3, 2], True)
+    """
+
+    outward: Float[Array, "H G"]  # W, grid to hidden
+    inward: Float[Array, "G H"]  # A, hidden to grid
+    read_in: Float[Array, "H D"]
+    read_out: Float[Array, "D H"]
+    neurons: AbstractNeurons
+    periods: tuple[int, ...] = eqx.field(static=True)
+
+    def __init__(
+        self,
+        patterns: ArrayLike,
+        periods: Sequence[int],
+        num_hidden: int,
+        neurons: AbstractNeurons | None = None,
+        *,
+        key: PRNGKeyArray,
+    ):
+        self.periods = _as_periods(periods)
+        self.neurons = checks.instance("neurons", Binary() if neurons is None else neurons, AbstractNeurons)
+        features = self.neurons.check("patterns", patterns, "K D").astype(float)
+        features = checks.as_floats("patterns", features, "K D")
+        if features.shape[0] > self.num_places:
+            has = f"{self.num_places} places that periods {self.periods} name"
+            raise ValueError(f"patterns must be at most as many as the {has}; got {features.shape[0]}")
+        checks.key("key", key)
+        shape = checks.count("num_hidden", num_hidden), sum(self.periods)
+        self.outward = jr.normal(key, shape, features.dtype)
+        hidden = jax.vmap(self.hidden)(jnp.arange(self.num_places))
+        # Hebb's rule of one-hot grid cells: each sums up the hidden cells of the places where it is active.
+        self.inward = jnp.concatenate(
+            [jnp.stack([hidden[r::period].sum(axis=0) for r in range(period)]) for period in self.periods]
+        )
+        # As if each feature came with half its variance of noise, and without what all places have in common:
+        # worn features then lead to their place more often.
+        ridge, common = 0.5 * jnp.sum(features**2) / features.shape[1], hidden.mean(axis=0, keepdims=True)
+        self.read_in = optimal_linear_associator(features, hidden[: len(features)] - common, ridge)
+        self.read_out = optimal_linear_associator(hidden[: len(features)], features)
+
+    @property
+    def num_places(self) -> int:
+        """Π λ_m, how many places there are."""
+        return math.prod(self.periods)
+
+    @property
+    def state_shape(self) -> tuple[int]:
+        """(D,), the shape of features."""
+        return (self.read_out.shape[0],)
+
+    def hidden(self, place: Int[ArrayLike, "..."]) -> Float[Array, " H"]:
+        """The hidden cells (H,) at a place: a whole number, or its remainders (n,), one for each module."""
+        modules = zip(self._remainders(place), self.periods, strict=True)
+        grid = [jax.nn.one_hot(r, period, dtype=self.outward.dtype) for r, period in modules]
+        return jax.nn.relu(dot(self.outward, jnp.concatenate(grid)))
+
+    def nearest_place(self, hidden: Float[ArrayLike, " H"]) -> Int[Array, " n"]:
+        """The place that hidden cells (H,) name, as its remainders (n,): the winner in each module."""
+        grid = dot(self.inward, checks.as_vector("hidden", hidden, self.outward.shape[0]))
+        ends = np.cumsum(self.periods)[:-1]
+        return jnp.stack([jnp.argmax(module) for module in jnp.split(grid, ends)])
+
+    def place(self, features: Float[ArrayLike, " D"]) -> Int[Array, " n"]:
+        """Where features (D,) hang, as remainders (n,); raises `ValueError` for another shape."""
+        features = checks.as_vector("features", features, self.read_out.shape[0])
+        return self.nearest_place(dot(self.read_in, features.astype(self.read_in.dtype)))
+
+    def at(self, place: Int[ArrayLike, "..."]) -> Float[Array, " D"]:
+        """The features (D,) at a place: a whole number or remainders (n,). Raises `ValueError` for others."""
+        drive = dot(self.read_out, self.hidden(place))
+        return self.neurons.respond(drive, self.neurons.retract(drive))
+
+    def field(self, state: Float[Array, " D"]) -> Float[Array, " D"]:
+        """What pulls at features (D,): what hangs at their place."""
+        return dot(self.read_out, self.hidden(self.place(state))).astype(state.dtype)
+
+    def _remainders(self, place):
+        place, n = checks.as_array("place", place, "..."), len(self.periods)
+        if place.shape not in ((), (n,)) or not jnp.issubdtype(place.dtype, jnp.integer):
+            wanted = f"a whole number, or one for each of {n} modules"
+            raise ValueError(f"place must be {wanted}; got shape {place.shape}, dtype {place.dtype}")
+        return jnp.broadcast_to(place, (n,)) % np.asarray(self.periods, place.dtype)
+
+
+def _as_periods(periods):
+    """Periods as a tuple of whole numbers; raises `ValueError` where two have a common factor."""
+    try:
+        found = tuple(checks.count("periods", period, least=2) for period in periods)
+    except TypeError:
+        raise ValueError(f"periods must be whole numbers, such as (3, 4, 5); got {periods!r:.80}") from None
+    if not found or math.lcm(*found) != math.prod(found):
+        raise ValueError(f"periods must be at least one, and have no common factor; got {found}")
+    return found
