@@ -35,7 +35,7 @@ class Bounds(NamedTuple):
     0, as between patterns with entries 0; None where that is not known.
 
         >>> bounds = eam.Quadratic().bounds(jnp.array([2.0, -4.0]), 2.0)
-        >>> low, high = bounds.enclose(jnp.array([1.0, 1.0]) @ bounds.weights)
+        >>> low, high = bounds.enclose(jnp.array([[1.0, 1.0]]) @ bounds.weights)
         >>> bool(low <= (4**2 + 2**2) / 2 - (2**2 + 4**2) / 2 <= high)  # both similarities rise by 2
         True
     """

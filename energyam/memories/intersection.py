@@ -49,7 +49,7 @@ class CircleIntersection(AbstractSeparation):
         >>> eam.hypercube.circle_intersection(8, 2)  # neurons within 2 of both, by distance 0 … 8
         [37, 16, 16, 6, 6, 0, 0, 0, 0]
         >>> circle = eam.CircleIntersection(8, 2)
-        >>> weights = eqx.filter_jit(circle.weights)(jnp.array([8, 4, 0]))  # at distances 0, 2 and 4
+        >>> weights = eqx.filter_jit(circle.weights)(jnp.array([8.0, 4.0, 0.0]))  # at 0, 2 and 4
         >>> (37 * np.asarray(weights)).round(2)
         array([37., 16.,  6.], dtype=float32)
     """
