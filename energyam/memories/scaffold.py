@@ -94,24 +94,24 @@ class Scaffold(eqx.Module):
         """(D,), the shape of features."""
         return (self.read_out.shape[0],)
 
-    def hidden(self, place: Int[ArrayLike, "..."]) -> Float[Array, " H"]:
+    def hidden(self, place: ArrayLike) -> Float[Array, " H"]:
         """The hidden cells (H,) at a place: a whole number, or its remainders (n,), one for each module."""
         modules = zip(self._remainders(place), self.periods, strict=True)
         grid = [jax.nn.one_hot(r, period, dtype=self.outward.dtype) for r, period in modules]
         return jax.nn.relu(dot(self.outward, jnp.concatenate(grid)))
 
-    def nearest_place(self, hidden: Float[ArrayLike, " H"]) -> Int[Array, " n"]:
+    def nearest_place(self, hidden: ArrayLike) -> Int[Array, " n"]:
         """The place that hidden cells (H,) name, as its remainders (n,): the winner in each module."""
         grid = dot(self.inward, checks.as_vector("hidden", hidden, self.outward.shape[0]))
         ends = np.cumsum(self.periods)[:-1]
         return jnp.stack([jnp.argmax(module) for module in jnp.split(grid, ends)])
 
-    def place(self, features: Float[ArrayLike, " D"]) -> Int[Array, " n"]:
+    def place(self, features: ArrayLike) -> Int[Array, " n"]:
         """Where features (D,) hang, as remainders (n,); raises `ValueError` for another shape."""
         features = checks.as_vector("features", features, self.read_out.shape[0])
         return self.nearest_place(dot(self.read_in, features.astype(self.read_in.dtype)))
 
-    def at(self, place: Int[ArrayLike, "..."]) -> Float[Array, " D"]:
+    def at(self, place: ArrayLike) -> Float[Array, " D"]:
         """The features (D,) at a place: a whole number or remainders (n,). Raises `ValueError` for others."""
         drive = dot(self.read_out, self.hidden(place))
         return self.neurons.respond(drive, self.neurons.retract(drive))
