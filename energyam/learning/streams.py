@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, ArrayLike, Float
 
 from energyam import checks
@@ -51,11 +50,12 @@ def stream(
 
         memory <- step(memory, key_t, value_t, **options_t);    read_t = memory(query_t)    for t = 1 … T
 
-    With a `chunk`, C pairs are computed at once, to rounding with the same result: by a triangular solve for
-    `delta_step` and `oja_step` (the WY form of Yang et al. 2024, "Parallelizing linear transformers with the
-    delta rule over sequence length"), by sums with cumulative decays for `hebbian_step`. The gradients of
-    `gradient_step` are all taken at the weights that a chunk starts from, so that there the chunk is part of
-    the rule, and a chunk of 1 is the same as none. The chunk need not divide T.
+    With a `chunk`, C pairs are computed at once, to rounding with the same result: by inverting a
+    triangular matrix for `delta_step` and `oja_step` (the WY form of Yang et al. 2024, "Parallelizing
+    linear transformers with the delta rule over sequence length"), by sums with cumulative decays for
+    `hebbian_step`. The gradients of `gradient_step` are all taken at the weights that a chunk starts
+    from, so that there the chunk is part of the rule, and a chunk of 1 is the same as none. The chunk
+    need not divide T.
 
     **Arguments:** `memory`: a matrix (Dv, Dk), which reads W q, or a memory that is called with a query;
     `queries` (T, Dq): real numbers; `step`: as for `write`; `options`: what the step takes by name (`rate`,
@@ -169,8 +169,30 @@ def _solved(keys, values, rate, kept, since):
         rate = jnp.where(squares > 0, 1 / jnp.where(squares > 0, squares, 1), 0)
     system = rate[..., None] * jnp.tril(since * dot(keys, keys.mT), -1)
     targets = rate[..., None] * jnp.concatenate([values, kept[..., None] * keys], axis=-1)
-    solved = solve_triangular(system, targets, lower=True, unit_diagonal=True)  # reads no diagonal
-    return jnp.split(solved, [values.shape[-1]], axis=-1)
+    return jnp.split(dot(_inverse_of_unit_and(system), targets), [values.shape[-1]], axis=-1)
+
+
+def _inverse_of_unit_and(lower):
+    """(I + L)⁻¹ for strictly lower triangular L (N, C, C), by log₂ C rounds of products.
+
+    Two inverses next to each other on the diagonal, A⁻¹ and C⁻¹, and what lies below them, B, make the
+    inverse of twice their size: its lower left is −C⁻¹ B A⁻¹. (Products are used because a CPU takes far
+    longer for many small triangular solves, and accelerators prefer products, too.)
+    """
+    N, size, width = len(lower), lower.shape[-1], 1
+    padded = 2 ** (size - 1).bit_length()
+    lower = jnp.pad(lower, [(0, 0), (0, padded - size), (0, padded - size)])
+    inverse = jnp.ones((N, padded, 1, 1), lower.dtype)  # of each block on the diagonal
+    while width < padded:
+        pairs = padded // (2 * width)
+        blocks = lower.reshape(N, pairs, 2 * width, pairs, 2 * width)
+        below = jnp.moveaxis(jnp.diagonal(blocks[:, :, width:, :, :width], axis1=1, axis2=3), -1, 1)
+        first, second = inverse[:, ::2], inverse[:, 1::2]
+        corner = -dot(second, dot(below, first))
+        top = jnp.concatenate([first, jnp.zeros_like(first)], axis=-1)
+        inverse = jnp.concatenate([top, jnp.concatenate([corner, second], axis=-1)], axis=-2)
+        width *= 2
+    return inverse[:, 0, :size, :size]
 
 
 def _across_chunks(weights, keys, of_values, of_keys, kept, since):
