@@ -17,20 +17,6 @@ from PIL import Image
 from energyam.datasets import downloads
 
 
-class Model:
-    """As much of dimod's BinaryQuadraticModel as is read and written, spins only."""
-
-    def __init__(self, linear, quadratic, offset=0.0, vartype="SPIN"):
-        assert vartype == "SPIN"
-        self.vartype = vartype
-        self.linear, self.quadratic, self.offset = linear, quadratic, offset
-        self.variables = list(linear)
-
-    def energy(self, sample):
-        pairs = sum(J * sample[u] * sample[v] for (u, v), J in self.quadratic.items())
-        return pairs + sum(h * sample[v] for v, h in self.linear.items()) + self.offset
-
-
 def models(folder: Path):
     """The folders tiny_gpt2, with a tokenizer, and tiny_llama."""
     for name, source in FOLDERS.items():

@@ -4,8 +4,6 @@ import doctest
 import inspect
 import math
 import re
-import sys
-import types
 
 import equinox as eqx
 import example_files
@@ -54,8 +52,6 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("ENERGYAM_CACHE", str(tmp_path / "energyam"))
     (tmp_path / "smollm2.gguf").touch()
     monkeypatch.setenv("ENERGYAM_SMOLLM2", str(tmp_path / "smollm2.gguf"))
-    dimod = types.SimpleNamespace(BinaryQuadraticModel=example_files.Model)
-    monkeypatch.setitem(sys.modules, "dimod", dimod)
 
 
 def test_every_public_callable_has_an_example():

@@ -1,8 +1,6 @@
 """What `minimize` answers: all chains in order, in the user's names, with exact energies."""
 
-import sys
-import types
-
+import dimod
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -201,22 +199,20 @@ def test_the_answer_prints_as_a_table():
     assert repr(problem).endswith("; 24 couplings, 4 constraints)")
 
 
-def test_answers_become_a_sample_set_of_dimod(monkeypatch):
-    class SampleSet:
-        @staticmethod
-        def from_samples(samples, **rest):
-            return samples, rest
-
-    monkeypatch.setitem(sys.modules, "dimod", types.SimpleNamespace(SampleSet=SampleSet))
-    problem = eam.ising.from_ising({("a", 1): 0.5, "b": -1.0}, {(("a", 1), "b"): 2.0})
-    found = eam.ising.minimize(problem, 6, 5, key=jr.key(0))
-    (rows, labels), rest = found.to_sampleset()
-    assert labels == list(problem.labels) and set(np.unique(rows)) <= {-1, 1} and rest["vartype"] == "SPIN"
-    assert rest["num_occurrences"].sum() == 6 and len(np.unique(rows, axis=0)) == len(rows)
-    for row, energy in zip(rows, rest["energy"], strict=True):
-        assert problem.value(row) == energy
+@pytest.mark.parametrize("vartype", ["SPIN", "BINARY"])
+def test_a_model_of_dimod_is_answered_in_its_own_names_values_and_energies(vartype):
+    linear, quadratic = {("a", 1): 0.5, "b": -1.0, 7: 0.25}, {(("a", 1), "b"): 2.0, ("b", 7): -0.75}
+    model = dimod.BinaryQuadraticModel(linear, quadratic, 1.5, vartype)
+    found = eam.ising.minimize(eam.ising.from_bqm(model), 6, 5, key=jr.key(0))
+    answer = found.to_sampleset()
+    assert answer.vartype is model.vartype and list(answer.variables) == list(model.variables)
+    np.testing.assert_array_equal(answer.record.energy, model.energies(answer))
+    rows, times = answer.record.sample, answer.record.num_occurrences
+    assert times.sum() == 6 and len(np.unique(rows, axis=0)) == len(rows)
+    assert answer.first.energy == found.energy == dimod.ExactSolver().sample(model).first.energy
+    assert answer.first.sample == found.best and eam.ising.to_bqm(found.problem) == model
     with pytest.raises(ValueError, match="minimize must be given a Problem"):
-        eam.ising.minimize(problem.memory, 2, 2, key=jr.key(0)).to_sampleset()
+        eam.ising.minimize(found.problem.memory, 2, 2, key=jr.key(0)).to_sampleset()
 
 
 def test_a_memory_is_answered_by_the_numbers_of_its_neurons():

@@ -3,9 +3,11 @@
 import gzip
 import itertools
 
+import dimod
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import networkx
 import numpy as np
 import pytest
 import scipy.sparse
@@ -14,17 +16,6 @@ from zoo import all_states
 import energyam as eam
 
 EDGES = {("a", "b"): 3.0, ("b", ("c", 1)): -1.0, ("a", ("c", 1)): 2.0, (("c", 1), 7): 0.5}
-
-
-class Graph:
-    """As much of a networkx graph as is read: its nodes, and edges with an attribute."""
-
-    def __init__(self, nodes, edges):
-        self.nodes, self._edges = nodes, edges
-        self.edges = self.find
-
-    def find(self, data):
-        return [(u, v, attributes.get(data)) for u, v, attributes in self._edges]
 
 
 def cut(edges, answer):
@@ -48,13 +39,13 @@ def check_energies(problem, expected):
 
 def test_a_cut_of_a_dictionary_or_a_graph_has_the_edges_that_it_parts():
     labels = ["a", "b", ("c", 1), 7]
-    graph = Graph(labels, [(u, v, {"cost": w, "weight": 1}) for (u, v), w in EDGES.items()])
+    graph = networkx.Graph((u, v, {"cost": w, "weight": 1}) for (u, v), w in EDGES.items())
     for problem in (eam.ising.max_cut(EDGES), eam.ising.max_cut(graph, weight="cost")):
         assert set(problem.labels) == set(labels) and problem.vartype == "SPIN"
         check_energies(problem, lambda answer: -cut(EDGES, answer))
     plain = eam.ising.max_cut(graph)
     check_energies(plain, lambda answer: -cut(dict.fromkeys(EDGES, 1.0), answer))
-    bare = eam.ising.max_cut(Graph(labels, [(u, v, {}) for u, v in EDGES]))
+    bare = eam.ising.max_cut(networkx.Graph(list(EDGES)))
     assert bare.value(dict.fromkeys(labels, 1)) == 0 and bare.given.quadratic.tolist() == [0.5] * 4
 
 
@@ -82,6 +73,20 @@ def test_an_ising_problem_has_fields_couplings_and_an_offset():
     for given in (matrix, scipy.sparse.csr_array(matrix), scipy.sparse.coo_matrix(matrix), matrix.tolist()):
         problem = eam.ising.from_ising([1, 0, 0.5], given)
         check_energies(problem, lambda s: s[0] + 0.5 * s[2] + 2 * s[0] * s[1] - s[1] * s[2])
+
+
+@pytest.mark.parametrize("vartype", ["SPIN", "BINARY"])
+def test_models_of_dimod_of_every_kind_keep_their_energies(vartype):
+    linear, quadratic = {("a", 1): 0.5, "b": -1.0, 7: 0.25}, {(("a", 1), "b"): 2.0, ("b", 7): -0.75}
+    model = dimod.BinaryQuadraticModel(linear, quadratic, 1.5, vartype)
+    single = dimod.BinaryQuadraticModel(model, dtype=np.float32)
+    constrained = dimod.ConstrainedQuadraticModel.from_bqm(model)
+    terms = {(v,): h for v, h in linear.items()} | quadratic | {(): 1.5}
+    polynomial = dimod.BinaryPolynomial(terms, vartype)
+    for one in (model, single, dimod.QuadraticModel.from_bqm(model), constrained, polynomial):
+        problem = eam.ising.from_bqm(one)
+        assert set(problem.labels) == set(model.variables) and problem.vartype == vartype
+        check_energies(problem, model.energy)
 
 
 @pytest.mark.parametrize("kind", [np.float16, np.int64, bool, "jax", "scipy"])

@@ -1,5 +1,6 @@
 """Wrong input of problems, constraints, files and starts is said in one line that names it."""
 
+import dimod
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -206,10 +207,7 @@ def test_bifurcation_is_refused_for_bits():
 
 
 def test_models_of_dimod_that_are_no_quadratic_ones_of_a_kind_are_named():
-    class Polynomial(dict):
-        degree, vartype = 3, None
-
     with pytest.raises(ValueError, match=r"bqm must be of degree 2 at most; got terms of 3"):
-        eam.ising.from_bqm(Polynomial({("a", "b", "c"): 1.0}))
+        eam.ising.from_bqm(dimod.BinaryPolynomial({"abc": 1.0}, "SPIN"))
     with pytest.raises(ValueError, match=r"memory must have neurons ±1 or 0/1; got Categorical"):
         eam.ising.to_bqm(eam.HopfieldNetwork(np.zeros((4, 4)), None, eam.Categorical(2)))

@@ -39,7 +39,7 @@ def from_bqm(bqm: Any) -> Problem:
     labels = tuple(model.variables)
     vartype = _vartype(model, labels, kind)
     linear, quadratic = dict(model.linear.items()), model.quadratic.items()
-    return _problem(labels, vartype, [((v, v), h) for v, h in linear.items()], quadratic, model.offset)
+    return _problem(labels, vartype, [((v, v), h) for v, h in linear.items()], quadratic, float(model.offset))
 
 
 def to_bqm(memory: HopfieldNetwork | SparseNetwork | Problem, offset: ArrayLike = 0.0) -> Any:
@@ -52,7 +52,7 @@ def to_bqm(memory: HopfieldNetwork | SparseNetwork | Problem, offset: ArrayLike 
     Raises `ValueError` for another memory, and `ImportError` without dimod (the extra `ising`).
 
         >>> model = eam.ising.to_bqm(eam.ising.from_ising(None, {("a", "b"): 2.0}))
-        >>> model.energy({"a": 1, "b": 1})
+        >>> float(model.energy({"a": 1, "b": 1}))
         2.0
     """
     offset = checks.number("offset", offset)
@@ -81,7 +81,7 @@ def _of_polynomial(model):
     terms = [(tuple(term), float(value)) for term, value in model.items()]
     linear = [((*term, *term), value) for term, value in terms if len(term) == 1]
     quadratic = [(term, value) for term, value in terms if len(term) == 2]
-    constant = sum(value for term, value in terms if not term)
+    constant = sum((value for term, value in terms if not term), 0.0)
     return _problem(labels, model.vartype.name, linear, quadratic, constant)
 
 
@@ -94,10 +94,10 @@ def _problem(labels: tuple, vartype: str, linear: Iterable, quadratic: Iterable,
     terms = list(quadratic)
     pairs = np.array([(index[u], index[v]) for (u, v), _ in terms], np.int64).reshape(-1, 2)
     values = np.array([value for _, value in terms], np.float64)
-    if not (np.isfinite(h).all() and np.isfinite(values).all() and np.isfinite(float(constant))):
+    if not (np.isfinite(h).all() and np.isfinite(values).all() and np.isfinite(constant)):
         raise ValueError("bqm must be finite; got NaN or infinity")
     named = range(len(labels)) if labels == tuple(range(len(labels))) else labels
-    return Problem(Coefficients(h, *merge(pairs, values, len(labels)), float(constant)), named, vartype)
+    return Problem(Coefficients(h, *merge(pairs, values, len(labels)), constant), named, vartype)
 
 
 def _vartype(model, labels, kind):
