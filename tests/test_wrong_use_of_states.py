@@ -99,7 +99,7 @@ def test_declarations_that_do_not_fit(memory, query, message):
         ({"a": np.ones((4, 2), bool)}, r"clamp\['a'\] must be \(2,\) bool; got shape \(4, 2\)"),
         ({"a": np.ones(2)}, r"clamp\['a'\] must be \(2,\) bool; .*dtype float"),
         ({"a": None}, r"clamp\['a'\] must be bools; got None"),
-        ("a", r"clamp\['a'\] must be bools; got 'a'"),
+        ("a", r"clamp must be bools, or \"known\" to hold the known entries; got 'a'"),
         (1, r"clamp\['a'\] must be \(2,\) bool; .*dtype int"),
     ],
 )

@@ -96,7 +96,7 @@ def _parts(layers, states, name):
         try:
             masked = np.ma.getmaskarray(leaf) if isinstance(leaf, np.ma.MaskedArray) else None
             values = np.asarray(np.ma.getdata(leaf)) if checks.is_known(leaf) else leaf
-        except ValueError:  # rows of several lengths
+        except (ValueError, TypeError):  # rows of several lengths, and keys
             values = np.asarray(None)
         if values.dtype.kind not in "biufV" or values.ndim < len(shape):
             checked_states(layers, states, name)  # raises
