@@ -30,8 +30,13 @@ def test_equilibrium_propagation_has_its_closed_form(w, x, y, b):
     def loss(w):
         return nn.equilibrium_propagation(pair(w), query, target, squares, clamp={"x": True}, strength=b)
 
-    slope = jax.jit(jax.grad(loss))(w)
+    def lowest(b):  # of E + b C over s
+        return x**2 / 2 - (w * x + b * y) ** 2 / (2 * (1 + b)) + b * y**2 / 2
+
+    value, slope = jax.jit(jax.value_and_grad(loss))(w)
     np.testing.assert_allclose(slope, x * (w * x - y) / (1 - b**2), rtol=1e-4)
+    np.testing.assert_allclose(value, (lowest(b) - lowest(-b)) / (2 * b), rtol=1e-4)
+    np.testing.assert_allclose(value, (w * x - y) ** 2 / 2, rtol=1.5 * b**2)  # the cost at rest
 
 
 def test_equilibrium_propagation_agrees_with_autodiff_through_recall():
@@ -67,6 +72,8 @@ def test_contrastive_hebbian_learning_is_the_difference_of_two_products():
     # ∂E/∂w is −s x: with s right, less that with s = w x.
     wanted = np.mean([0.7 * x * x - s * x for x, s in ((2.0, 0.5), (1.0, 3.0))])
     np.testing.assert_allclose(jax.jit(jax.grad(loss))(0.7), wanted, rtol=1e-5)
+    spelt_out = dict(inputs={"x": True, "s": False}, outputs={"x": False, "s": True})
+    np.testing.assert_array_equal(nn.contrastive_hebbian(pair(0.7), query, **spelt_out), loss(0.7))
 
 
 def chain(weights):

@@ -94,8 +94,9 @@ def equilibrium_propagation(
 
     **Arguments:** `memory`, `update`, `max_steps`, `clamp` (of the inputs): as for `recall`; `queries`: a
     batch of states (B, …), from which both recalls start; `targets` (B, …); `cost(state, target)` → scalar,
-    for one of them; `strength`: b > 0. The loss is the mean of (E(s_b) − E(s_−b)) / 2b over the batch, which
-    is an estimate of the cost's mean at small b. Raises `ValueError` as `recall` does, and for ±1 neurons.
+    for one of them; `strength`: b > 0. The loss is the mean of (F_b − F_−b) / 2b over the batch, where F_b
+    is E + b C at its rest s_b: the mean cost at rest, up to O(b²). Raises `ValueError` as `recall` does, and
+    for ±1 neurons.
 
     Scellier & Bengio, Frontiers in Computational Neuroscience 11 (2017); Laborieux et al., Frontiers in
     Neuroscience 15 (2021), for both signs.
@@ -106,8 +107,9 @@ def equilibrium_propagation(
         >>> cost = lambda state, target: jnp.sum((state["b"] - target) ** 2)
         >>> clamp = {"a": True, "b": False}
         >>> loss = lambda memory: eam.nn.equilibrium_propagation(memory, queries, targets, cost, clamp=clamp)
-        >>> jax.tree.leaves(eqx.filter_grad(loss)(memory).synapses)[0].shape  # one number for each coupling
-        (2, 2)
+        >>> rest = eam.recall(memory, queries, clamp=clamp).state
+        >>> f"{loss(memory):.3f} near {jax.vmap(cost)(rest, targets).mean():.3f}"
+        '0.207 near 0.200'
     """
     b = checks.positive_float("strength", strength)
     _check_moves(memory, "equilibrium_propagation")
@@ -115,8 +117,9 @@ def equilibrium_propagation(
     checks.function("cost", cost)
 
     def of_one(query, target):
-        ends = [_at_rest(Nudged(memory, cost, target, s), query, update, max_steps, clamp) for s in (b, -b)]
-        return (memory.energy(ends[0]) - memory.energy(ends[1])) / (2 * b)
+        nudged = [Nudged(memory, cost, target, s) for s in (b, -b)]
+        up, down = (one.energy(_at_rest(one, query, update, max_steps, clamp)) for one in nudged)
+        return (up - down) / (2 * b)
 
     return _mean(of_one, memory, queries=queries, targets=targets)
 
@@ -133,19 +136,20 @@ def contrastive_hebbian(
     """A loss with the gradient ∂E(s⁺) − ∂E(s⁻): what is right gets less energy, what was recalled gets more.
 
     **Arguments:** `queries`: a batch of states (B, …) that hold the right outputs; `inputs` and `outputs`:
-    dictionaries of clamps, of what is held in both recalls, and in the first alone; the second starts where
-    the first ended. Others as for `recall`. Raises `ValueError` as it does.
+    dictionaries of clamps: of what both recalls hold, and of what only the first one holds as well. The
+    second recall starts where the first ended. Others as for `recall`. Raises `ValueError` as it does.
 
     Movellan (1991); Xie & Seung, Neural Computation 15 (2003).
 
         >>> layers = {"a": eam.Tanh(1.0, (2,)), "b": eam.Tanh(1.0, (2,))}
         >>> memory = eam.HierarchicalMemory(layers, [(eam.synapses.Dense(jnp.eye(2) / 2), ("a", "b"))])
         >>> queries = {"a": jnp.array([[0.5, -0.5]]), "b": jnp.array([[-0.5, 0.5]])}  # b should be −a
-        >>> held = dict(inputs={"a": True, "b": False}, outputs={"a": False, "b": True})
+        >>> held = dict(inputs={"a": True}, outputs={"b": True})
         >>> loss = lambda memory: eam.nn.contrastive_hebbian(memory, queries, **held)
         >>> slope = eqx.filter_grad(loss)(memory)
-        >>> jax.tree.leaves(slope.synapses)[0].shape  # one number for each coupling
-        (2, 2)
+        >>> [weights] = jax.tree.leaves(slope.synapses)
+        >>> (weights > 0).tolist()  # descent lowers what joins a to b, and raises what joins a to −b
+        [[True, False], [False, True]]
     """
     check_memory(memory)
     for name, clamp in (("inputs", inputs), ("outputs", outputs)):
@@ -157,8 +161,12 @@ def contrastive_hebbian(
         if unknown:
             raise ValueError(f"{name} must name layers of the queries; got {unknown[0]!r}")
 
+    both = {**inputs, **outputs}
+    for layer in inputs.keys() & outputs.keys():
+        both[layer] = jnp.logical_or(inputs[layer], outputs[layer])
+
     def of_one(query):
-        right = _at_rest(memory, query, update, max_steps, {**inputs, **outputs})
+        right = _at_rest(memory, query, update, max_steps, both)
         free = _at_rest(memory, right, update, max_steps, inputs)
         return memory.energy(right) - memory.energy(free)
 
