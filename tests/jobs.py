@@ -228,6 +228,9 @@ SAMPLE = {
     "discrete_langevin": lambda: kept(
         sample, eam.CHN(signs()), signs()[:B], eam.DiscreteLangevin(0.2, 2.0), 3, key=key()
     ),
+    "by_colours": lambda: kept(
+        sample, zoo.OWN_BINARY["sparse"](signs()), signs()[:B], eam.HeatBath(1.0), 2, key=key()
+    ),
     "tempering": lambda: kept(
         sample, eam.CHN(signs()), signs()[:B], eam.Tempering([1.0, 3.0], eam.HeatBath(1.0)), 3, key=key()
     ),

@@ -82,7 +82,8 @@ def test_padding_is_never_found():
 def test_inside_jit_and_of_narrow_patterns_and_queries():
     memory = eam.ModernHopfield(REALS.astype(jnp.bfloat16), 1.0)
     queries = QUERIES.astype(jnp.bfloat16)
-    found = jax.jit(lambda memory, queries: eam.nearest(memory, queries, 3))(memory, queries)
+    with jax.numpy_dtype_promotion("strict"):
+        found = jax.jit(lambda memory, queries: eam.nearest(memory, queries, 3))(memory, queries)
     assert found.scores.dtype == jnp.float32 and found.indices.shape == (2, 3, 3)
     wide = eam.nearest(eam.ModernHopfield(memory.patterns.astype(float), 1.0), queries.astype(float), 3)
     np.testing.assert_array_equal(found.indices, wide.indices)

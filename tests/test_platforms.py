@@ -10,7 +10,7 @@ import jax.random as jr
 import numpy as np
 import pytest
 from jax import export
-from zoo import BINARY, CONTINUOUS, patterns
+from zoo import BINARY, CONTINUOUS, OWN_BINARY, patterns
 
 import energyam as eam
 
@@ -48,10 +48,26 @@ def test_batched_sampling_lowers_for_accelerators(name, rule, platform):
     assert export.export(jax.jit(run), platforms=[platform])(*shapes).platforms == (platform,)
 
 
+def test_a_network_of_edges_lowers_for_every_platform_at_once():
+    """What the program answers where it runs is what the functions answer that it was made of."""
+    memory = OWN_BINARY["sparse"](patterns(0, 4, 16))
+
+    def run(states, key_data):
+        key = jr.wrap_key_data(key_data)
+        chains = eam.sample(memory, states, eam.HeatBath(1.0, "colours"), 2, key=key)
+        cooled = eam.recall(memory, states, eam.HeatBath(lambda step: 1.0 - step / 3), 4, key=key)
+        return eam.recall(memory, states, key=key).state, chains.states, cooled.state, cooled.energies
+
+    given = patterns(1, 5, 16).astype(jnp.float32), jr.key_data(jr.key(0))
+    exported = export.export(jax.jit(run), platforms=["cpu", "cuda", "tpu"])(*given)
+    for found, wanted in zip(exported.call(*given), run(*given), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
 def test_double_precision_recalls_the_same():
     X = patterns(1, 6, 32)
     queries = np.array(eam.datasets.flip_bits(X, 0.2, key=jr.key(1)))
-    for make in (*BINARY.values(), *CONTINUOUS.values()):
+    for make in (*BINARY.values(), *CONTINUOUS.values(), OWN_BINARY["sparse"]):
         single = eam.recall(
             make(X), X[:3] / 32**0.5 if make is CONTINUOUS["sphere"] else queries, key=jr.key(2)
         )

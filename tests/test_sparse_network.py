@@ -196,6 +196,28 @@ def test_an_edge_that_comes_twice_counts_twice_and_minimize_finds_the_ground_sta
     assert found.energy == -128 and found.is_minimum
 
 
+@pytest.mark.parametrize(("dtype", "rtol"), [("float16", 3e-6), ("bfloat16", 3e-6), ("float64", 1e-13)])
+def test_energies_of_chains_and_searches_are_those_of_weights_of_any_width(dtype, rtol):
+    """Weights of 16 bits are summed in 32, and no number of any width is promoted unasked."""
+    with jax.enable_x64(dtype == "float64"), jax.numpy_dtype_promotion("strict"), jax.debug_nans(True):
+        edges, rng = random_edges(6, 60, 20), np.random.default_rng(6)
+        edges = edges[np.lexsort(edges.T[::-1])]
+        weights, bias = (jnp.asarray(rng.normal(size=n), dtype) for n in (60, 20))
+        memory = eam.SparseNetwork(edges, weights, bias)
+        assert memory.weights.dtype == dtype
+        start = jr.rademacher(KEY, (3, 20), dtype="int8")
+        samples = eam.sample(memory, start, eam.HeatBath(1.5, "colours"), 4, key=KEY)
+        found = eam.ising.minimize(memory, 4, 10, key=KEY)
+        star = eam.SparseNetwork(GRAPHS["star"][0], jnp.full(40, 2000, dtype))
+        assert star.energy(jnp.ones(41)) == -80_000  # beyond float16
+    weights, bias = np.asarray(weights, np.float64), np.asarray(bias, np.float64)
+    for states, energies in ((samples.states, samples.energies), (found.states, found.energies)):
+        x = np.asarray(states, np.float64)
+        exact = -(x[..., edges[:, 0]] * x[..., edges[:, 1]]) @ weights - x @ bias
+        assert energies.dtype == ("float64" if dtype == "float64" else "float32")
+        np.testing.assert_allclose(energies, exact, rtol=rtol, atol=20 * rtol)
+
+
 def test_edges_must_be_known_when_the_network_is_made():
     with pytest.raises(ValueError, match="edges must be known"):
         jax.jit(lambda edges: eam.SparseNetwork(edges, jnp.ones(1)).energy(jnp.ones(2)))(jnp.array([[0, 1]]))

@@ -42,6 +42,8 @@ def test_neurons_of_a_qubo_are_those_of_bits_or_signs():
 def test_problems_are_made_outside_jit():
     with pytest.raises(ValueError, match="Q must be known; got a traced array"):
         jax.jit(lambda Q: eam.ising.from_qubo(Q).offset)(jnp.eye(3))
+    with pytest.raises(ValueError, match="memory and key must be known"):
+        jax.jit(lambda key: eam.ising.minimize(PROBLEM, 2, 2, key=key).states)(jr.key(0))
 
 
 def test_couplings_of_spins_must_be_pairs_in_both_places():

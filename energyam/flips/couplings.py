@@ -90,7 +90,8 @@ def _with_rows(fields, steps, weights, neurons):
     def add_next(at):
         fields, steps = at
         b = jnp.argmax(steps != 0)
-        return fields + steps[b] * weights[neurons[b]], steps.at[b].set(0)
+        row = weights[neurons[b]].astype(fields.dtype)
+        return fields + steps[b] * row, steps.at[b].set(0)
 
     return lax.while_loop(lambda at: (at[1] != 0).any(), add_next, (fields, steps))[0]
 

@@ -18,7 +18,7 @@ from energyam.flips.abstract import AbstractFlips, Change, Entries, Moving, Turn
 from energyam.flips.colouring import Colouring
 from energyam.flips.noise import Noise
 from energyam.flips.sweep import exceeds
-from energyam.linalg import dot, power_of_two
+from energyam.linalg import dot, float_dtype, power_of_two
 
 _WORD = 32  # chains that share a word
 _ROUNDINGS = 4  # units of rounding of a field, beside half a one for each of its terms
@@ -104,13 +104,13 @@ def sparse_flips(
     values: tuple[float | int, float | int],
 ) -> SparseFlips:
     """The flips of a network of edges, for neurons of two values."""
-    dtype = jnp.promote_types(weights.dtype, jnp.result_type(float))
+    dtype = float_dtype(weights.dtype)
     order, D, m = colouring.order, colouring.order.shape[0], colouring.starts.shape[0]
     bias = jnp.zeros(D, dtype) if bias is None else bias.astype(dtype)
     weights, (low, high) = jnp.append(weights.astype(dtype), 0), map(float, values)
     pulls = weights[colouring.edges]
     in_blocks = lambda sums: jax.ops.segment_sum(jnp.sum(sums, axis=1), colouring.blocks, m)  # noqa: E731
-    at = colouring.starts[:, None] + jnp.arange(pulls.shape[2])[None]
+    at = colouring.starts[:, None] + jnp.arange(pulls.shape[2], dtype=order.dtype)[None]
     own, terms = bias[order].at[at].get(mode="fill", fill_value=0), in_blocks((pulls != 0).astype(dtype))
     sizes = jnp.abs(own) + (abs(low) + high - low) * in_blocks(jnp.abs(pulls))
     errors = (_ROUNDINGS + 0.5 * terms) * jnp.finfo(dtype).eps * sizes
@@ -149,7 +149,7 @@ class _Block(NamedTuple):
 
     def inside(self) -> Bool[Array, " n"]:
         """Which of these places are its own."""
-        return jnp.arange(self.base.shape[0]) < self.size
+        return jnp.arange(self.base.shape[0], dtype=self.size.dtype) < self.size
 
 
 def _packed(flips, states):
@@ -159,7 +159,9 @@ def _packed(flips, states):
     L = -(-B // W)
     bits = (jnp.pad(states, [(0, W * L - B), (0, 0)], constant_values=low) - low) / (high - low)
     # Sums of powers of two, 16 bits each, which floats hold; as products of matrices they fill whole rows.
-    halves = jnp.zeros((W, 2, L)).at[:, jnp.arange(L) // 16, jnp.arange(L)].set(2.0 ** (jnp.arange(L) % 16))
+    lanes = jnp.arange(L)
+    powers = (1 << lanes % 16).astype(float)  # by a shift: accelerators round 2 to the power of a float
+    halves = jnp.zeros((W, 2, L)).at[:, lanes // 16, lanes].set(powers)
     upper_and_lower = dot(halves, bits.reshape(W, L, -1)).astype(jnp.uint32)
     words = upper_and_lower[:, 0] | upper_and_lower[:, 1] << np.uint32(16)
     return _Words(
@@ -237,7 +239,9 @@ def _moves(threshold, flips, states, free, keys=None, temperatures=None):
         change = jnp.where(_split(old, at.lanes), -up, up) * fields
         least = jnp.zeros((), change.dtype)
         if noise is not None:
-            least = noise.at(block.start + jnp.arange(fields.shape[-1])[None, None], change.dtype)
+            least = noise.at(
+                block.start + jnp.arange(fields.shape[-1], dtype=block.start.dtype)[None, None], change.dtype
+            )
         falls = exceeds(Change(change, up * block.errors[None, None]), least)
         falls = falls & block.of(free) & block.inside()[None, None]
         gained = jnp.where(falls, change, 0)

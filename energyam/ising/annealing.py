@@ -69,7 +69,8 @@ def minimize(
       ratios. It needs at least 2 chains, and no cooling to be chosen for problems with many traps.
 
     Raises `ValueError` for a memory of other neurons or without `state_shape`, for numbers below 1, for a
-    schedule that is not a function, goes below 0 or is not finite, and for other starts and methods.
+    schedule that is not a function, goes below 0 or is not finite, for other starts and methods, and inside
+    `jit`, as answers are sorted and counted on the host.
 
     Kirkpatrick, Gelatt & Vecchi, Science 220 (1983); Hukushima & Nemoto, J. Phys. Soc. Jpn. 65 (1996).
 
@@ -85,6 +86,8 @@ def minimize(
     if tempers and num_chains < 2:
         raise ValueError(f"num_chains must be at least 2 for tempering; got {num_chains}")
     checks.key("key", key)
+    if not all(map(checks.is_known, jax.tree.leaves((memory, key)))):
+        raise ValueError("memory and key must be known, as answers are sorted and counted; got traced ones")
     problem = memory if isinstance(memory, Problem) else None
     memory = memory.memory if isinstance(memory, Problem) else memory
     check_moves(memory, "annealing", "use eam.sample(memory, start, eam.Langevin(step_size, schedule), …)")

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Num
 
-from energyam.linalg import dot
+from energyam.linalg import dot, float_dtype
 from energyam.memories.reads import read
 from energyam.memories.search import nearest_in
 from energyam.memories.separation import AbstractSeparation
@@ -40,7 +40,7 @@ def check_reads_padded(separation: AbstractSeparation) -> None:
 
 def read_padded(memory: Any, query: Float[Array, " Dk"]) -> Float[Array, " Dv"]:
     """What a `KeyValueMemory` with room for more reads: the rows behind its pairs count 0 times."""
-    query = query.astype(jnp.promote_types(query.dtype, jnp.result_type(float)))
+    query = query.astype(float_dtype(query.dtype))
     similar = lambda keys, values, present: memory.similarity.of_all(keys, query)  # noqa: E731
     gather = lambda weights, keys, values, present: dot(weights, values)  # noqa: E731
     k, separation = _within(memory.separation)

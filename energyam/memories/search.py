@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Int, Num
 from energyam import checks
 from energyam.abilities import ask
 from energyam.flips.joined import split
+from energyam.linalg import float_dtype
 from energyam.memories.reads import nearest as nearest_rows
 from energyam.memories.similarity import AbstractSimilarity
 from energyam.on_disk import AnyArray
@@ -146,6 +147,6 @@ def _best_of(table, query, k, recall):
 @eqx.filter_jit
 def _nearest(tables, queries, k, recall):
     flat = queries.reshape(-1, queries.shape[-1])
-    flat = flat.astype(jnp.promote_types(flat.dtype, jnp.result_type(float)))
+    flat = flat.astype(float_dtype(flat.dtype))
     found = jax.vmap(lambda query: nearest_in(tables, query, k, recall))(flat)
     return jax.tree.map(lambda rows: rows.reshape(*queries.shape[:-1], *rows.shape[1:]), found)

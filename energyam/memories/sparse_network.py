@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int
 from energyam import checks
 from energyam.flips.colouring import Colouring, coloured, is_of
 from energyam.flips.sparse import SparseFlips, sparse_flips
+from energyam.linalg import float_dtype
 from energyam.memories.base import AbstractMemory, Pull
 from energyam.memories.neurons import AbstractNeurons, Binary, cost_nothing
 
@@ -91,11 +92,11 @@ class SparseNetwork(AbstractMemory):
         return sparse_flips(self.weights, self.bias, self.colouring, self.neurons.values)
 
     def pull(self, state: Float[Array, " D"]) -> Pull:
-        dtype = jnp.promote_types(state.dtype, self.weights.dtype)
+        dtype = float_dtype(state.dtype, self.weights.dtype)
         state, weights = state.astype(dtype), jnp.append(self.weights.astype(dtype), 0)
         order, found = self.colouring.order, self.colouring
         steps = jnp.sum(weights[found.edges] * state[order][found.neighbours], axis=1)
-        by_place = found.starts[found.blocks][:, None] + jnp.arange(steps.shape[1])[None]
+        by_place = found.starts[found.blocks][:, None] + jnp.arange(steps.shape[1], dtype=order.dtype)[None]
         drive = jnp.zeros(state.shape, dtype).at[by_place].add(steps, mode="drop")
         drive = jnp.zeros_like(drive).at[order].set(drive)
         bias = jnp.zeros((), dtype) if self.bias is None else self.bias.astype(dtype)
