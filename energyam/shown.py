@@ -17,7 +17,7 @@ def shown(fields: str = "", **meaning: str | tuple[str, ...]) -> Callable[[type]
     """A decorator: a dataclass or named tuple gets a `repr` that reads like an answer; a table in notebooks.
 
     Nothing is computed on a device, only what is small is read from one, traced arrays show their shapes, and
-    fields that are None are left out.
+    fields that are None, and switches that are off by default, are left out.
 
     **Arguments:** `fields`: the names of those that are shown, all unless given; `meaning`: what a field
     holds, a tuple of words that its numbers stand for, or another name for it.
@@ -33,10 +33,11 @@ def shown(fields: str = "", **meaning: str | tuple[str, ...]) -> Callable[[type]
 
 def _rows(answer, fields=(), meaning=None):
     """Pairs of a field's name and what it holds, in a few letters."""
-    own = getattr(answer, "_fields", None) or [field.name for field in dataclasses.fields(answer)]
-    for name in fields or own:
+    fields_of = dataclasses.fields(answer) if dataclasses.is_dataclass(answer) else ()
+    own, off = getattr(answer, "_fields", None), {field.name for field in fields_of if field.default is False}
+    for name in fields or own or [field.name for field in fields_of]:
         said, value = (meaning or {}).get(name), getattr(answer, name, None)
-        if value is not None:
+        if value is not None and not (value is False and name in off):
             yield (said, _text(value)) if isinstance(said, str) else (name, _text(value, said))
 
 
