@@ -66,6 +66,7 @@ class KeyValueMemory(eqx.Module):
         self.similarity = checks.instance("similarity", similarity, AbstractSimilarity)
         hint = " (say eam.LogSumExp(beta))"
         self.separation = checks.instance("separation", separation, AbstractSeparation, hint)
+        self.num_pairs = None
         if capacity is not None:
             K = self.keys.shape[0]
             rows = room_for(max(K, checks.count("capacity", capacity)))
