@@ -187,9 +187,8 @@ def _draw_demo(glyphs: Array, noisy: Array, answers: list[eam.Recall], names: li
 
 
 def _timed_recall(memory: Any, queries: Array, key: PRNGKeyArray) -> tuple[eam.Recall, float]:
-    """A batch of recalls and their seconds; a first run with every neuron clamped is there to compile."""
-    held = jnp.ones(queries.shape[-1], bool)
-    jax.block_until_ready(eam.recall(memory, queries, key=key, clamp=held, max_steps=_MAX_SWEEPS))
+    """A batch of recalls and their seconds; a first run of the same call is there to compile."""
+    jax.block_until_ready(eam.recall(memory, queries, key=key, max_steps=_MAX_SWEEPS))
     begin = time.perf_counter()
     result = eam.recall(memory, queries, key=key, max_steps=_MAX_SWEEPS)
     jax.block_until_ready(result)
