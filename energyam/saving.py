@@ -111,7 +111,9 @@ def _own_classes(version: int = FORMAT) -> Mapping[str, type]:
     # Classes of their own through 0.2, which are written by their newer names.
     ours: dict[str, type] = {"Linear": energyam.Linear, "PaddedKeyValueMemory": energyam.KeyValueMemory}
     ours["Colouring"] = Colouring
-    ours |= _classes_in(energyam) | _classes_in(energyam.nn) | _classes_in(energyam.synapses, "synapses.")
+    for name in ("synapses", "learning", "ising"):
+        ours |= _classes_in(getattr(energyam, name), f"{name}.")
+    ours |= _classes_in(energyam.nn) | _classes_in(energyam)
     return ours | _classes_in(eqx.nn, "" if version == 1 else "eqx.nn.")
 
 

@@ -63,10 +63,7 @@ class KeyValueMemory(eqx.Module):
         capacity: int | None = None,
     ):
         self.keys, self.values = checks.as_pairs(keys, values)
-        self.similarity = checks.instance("similarity", similarity, AbstractSimilarity)
-        hint = " (say eam.LogSumExp(beta))"
-        self.separation = checks.instance("separation", separation, AbstractSeparation, hint)
-        self.num_pairs = None
+        self.separation, self.similarity, self.num_pairs = separation, similarity, None
         if capacity is not None:
             K = self.keys.shape[0]
             rows = room_for(max(K, checks.count("capacity", capacity)))
@@ -75,8 +72,13 @@ class KeyValueMemory(eqx.Module):
 
     def __check_init__(self):
         checks.as_pairs(self.keys, self.values)
+        hint = " (say eam.LogSumExp(beta))"
+        checks.instance("separation", self.separation, AbstractSeparation, hint)
+        checks.instance("similarity", self.similarity, AbstractSimilarity)
         if self.num_pairs is not None:
             check_reads_padded(self.separation)
+            if checks.is_known(self.num_pairs):
+                checks.count("num_pairs", int(self.num_pairs), most=self.capacity)
 
     @property
     def capacity(self) -> int:

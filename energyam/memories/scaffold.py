@@ -52,7 +52,7 @@ class Scaffold(eqx.Module):
     read_in: Float[Array, "H D"]
     read_out: Float[Array, "D H"]
     neurons: AbstractNeurons
-    periods: tuple[int, ...] = eqx.field(static=True)
+    periods: tuple[int, ...] = eqx.field(static=True, converter=lambda periods: _as_periods(periods))
 
     def __init__(
         self,
@@ -83,6 +83,13 @@ class Scaffold(eqx.Module):
         ridge, common = 0.5 * jnp.sum(features**2) / features.shape[1], hidden.mean(axis=0, keepdims=True)
         self.read_in = optimal_linear_associator(features, hidden[: len(features)] - common, ridge)
         self.read_out = optimal_linear_associator(hidden[: len(features)], features)
+
+    def __check_init__(self):
+        checks.instance("neurons", self.neurons, AbstractNeurons)
+        (D, H), G = checks.as_floats("read_out", self.read_out, "D H").shape, sum(self.periods)
+        checks.as_floats("outward", self.outward, f"{H} {G}")
+        checks.as_floats("inward", self.inward, f"{G} {H}")
+        checks.as_floats("read_in", self.read_in, f"{H} {D}")
 
     @property
     def num_places(self) -> int:

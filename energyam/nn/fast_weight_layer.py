@@ -29,6 +29,10 @@ _RULES: dict[str, Callable[..., Any]] = {
 _RATE_OF_NETWORKS = 0.1  # the largest, times the sizes of the gradients of a small network
 
 
+def _as_chunk(chunk):
+    return None if chunk is None else checks.count("chunk", chunk)
+
+
 class FastWeightLayer(eqx.Module):
     """A causal layer whose heads write the past into a memory of fixed size, and read it at every position.
 
@@ -63,7 +67,7 @@ class FastWeightLayer(eqx.Module):
     networks: PyTree  # what each head's network starts from, or None
     num_heads: int = eqx.field(static=True, converter=partial(checks.count, "num_heads"))
     rule: str = eqx.field(static=True, converter=partial(checks.one_of, "rule", choices=_RULES))
-    chunk: int | None = eqx.field(static=True)
+    chunk: int | None = eqx.field(static=True, converter=_as_chunk)
 
     def __init__(
         self,
@@ -79,7 +83,7 @@ class FastWeightLayer(eqx.Module):
     ):
         D, self.num_heads = checks.count("size", size), checks.count("num_heads", num_heads)
         self.rule = checks.one_of("rule", rule, _RULES)
-        self.chunk = None if chunk is None else checks.count("chunk", chunk)
+        self.chunk = chunk
         Dk = D if key_size is None else checks.count("key_size", key_size)
         Dv = D if value_size is None else checks.count("value_size", value_size)
         for name, number in (("key_size", Dk), ("value_size", Dv)):
