@@ -25,7 +25,8 @@ import numpy as np
 
 import energyam
 
-PACKAGES = ("energyam", "jax", "jaxlib", "equinox", "numpy", "torch", "faiss-cpu", "torch-hd", "hopfieldkit")
+PACKAGES = ("energyam", "jax", "jaxlib", "equinox", "numpy")
+PACKAGES += ("torch", "faiss-cpu", "torch-hd", "hopfieldkit", "dwave-samplers", "thrml")  # compared with
 
 
 @dataclasses.dataclass
@@ -111,7 +112,9 @@ def _command():
 
 def shown(value: Any) -> str:
     """A value as it stands in a table."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.0f}" if 1000 <= abs(value) < 1e7 else f"{value:.4g}"
 
 
 def _version(package):

@@ -9,7 +9,6 @@ import importlib.util
 import math
 import os
 import pathlib
-import resource
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ import jax.random as jr
 import numpy as np
 
 import energyam as eam
+from benchmarks.peak import peak_mb
 
 ROOT = pathlib.Path(__file__).parents[1]
 CHAINS = 64
@@ -233,9 +233,8 @@ def memory_rows(quick):
 
 def needed(case: str, sweeps: int) -> None:
     """Print the MB by which the largest size of this process grows in a search, or a run at T = 2.27."""
-    peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000  # noqa: E731 (in kB on Linux)
     jax.block_until_ready(eam.recall(eam.CHN(np.ones((1, 20))), jnp.ones(20), key=jr.key(0)).state)
-    before = peak()
+    before = peak_mb()
     if case in GRAPHS or case == "G55":
         problem = eam.ising.max_cut(file_of(case) or random_graph(5000, 12498))
         eam.ising.minimize(problem, CHAINS, sweeps, key=jr.key(0))
@@ -253,4 +252,4 @@ def needed(case: str, sweeps: int) -> None:
             jax.block_until_ready(
                 eam.sample(memory, start, eam.HeatBath(2.27), 1, key=jr.key(0), every=sweeps).states
             )
-    print(peak() - before)
+    print(peak_mb() - before)

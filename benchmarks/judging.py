@@ -4,8 +4,6 @@ A callable takes patterns (K, D) and queries (Q, D), both ±1 in float64, and re
 the signs count, or a pair of these and (Q,) truth values: whether it holds each of its answers for right.
 """
 
-import resource
-import sys
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -13,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.intervals import Ours, share_of
+from benchmarks.peak import peak_mb
 
 D = 64
 UNIT_OF_ADMITS = "of its answers judged truly"
@@ -157,8 +156,8 @@ def admits(recall: Recall) -> dict[str, Any]:
 
 def memory(recall: Recall) -> dict[str, Any]:
     """Megabytes that six calls need at most beside what was there before: 256 patterns of 256 bits."""
-    before, _ = _peak(), _seconds(recall)
-    return {"score": round(_peak() - before, 1), "unit": "MB"}
+    before, _ = peak_mb(), _seconds(recall)
+    return {"score": round(peak_mb() - before, 1), "unit": "MB"}
 
 
 def speed(recall: Recall) -> dict[str, Any]:
@@ -176,11 +175,6 @@ def _seconds(recall):
         ask(recall, X, queries)
         seconds.append(time.perf_counter() - start)
     return seconds
-
-
-def _peak():
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def _scored(share: Ours) -> dict[str, Any]:

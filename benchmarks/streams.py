@@ -19,6 +19,7 @@ import json, resource, sys
 import jax, jax.numpy as jnp, jax.random as jr, numpy as np
 import energyam as eam
 from benchmarks.harness import time_all
+from benchmarks.peak import peak_mb
 from benchmarks.streams import BATCHES, BETA, LIMIT, NEAREST
 
 path, way, repeats = sys.argv[1], sys.argv[2], int(sys.argv[3])
@@ -39,7 +40,7 @@ for B in BATCHES:
 ways["retrieved, B = 1"] = lambda: [retrieved(queries[:1])]
 answers = {name: [np.asarray(leaf, float).tolist() for leaf in way()] for name, way in ways.items()}
 timings = {name: timing.best for name, timing in time_all(ways, repeats).items()}
-print(json.dumps([timings, answers, 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss]))
+print(json.dumps([timings, answers, peak_mb() * 1e6]))
 """
 
 
