@@ -31,6 +31,11 @@ def shown(fields: str = "", **meaning: str | tuple[str, ...]) -> Callable[[type]
     return decorate
 
 
+def counted(number: int, thing: str) -> str:
+    """Such as "1 state" and "2 states"."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
 def _rows(answer, fields=(), meaning=None):
     """Pairs of a field's name and what it holds, in a few letters."""
     fields_of = dataclasses.fields(answer) if dataclasses.is_dataclass(answer) else ()

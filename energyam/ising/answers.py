@@ -14,6 +14,7 @@ from energyam.dynamics.asynchronous import is_local_minimum
 from energyam.ising.constraints import Slack
 from energyam.ising.models import sample_set
 from energyam.ising.problem import Problem
+from energyam.shown import counted
 
 _ROWS, _WIDE = 5, 56  # of the table: different states, and letters for one of them
 
@@ -103,7 +104,8 @@ class Minimum(NamedTuple):
         return f"<table><caption>{html.escape(self._title())}</caption>{body}</table>{''.join(more)}"
 
     def _title(self):
-        return f"Minimum of {len(self.energies)} chains, {len(self._different())} different states"
+        chains, states = len(self.energies), len(self._different())
+        return f"Minimum of {counted(chains, 'chain')}, {counted(states, 'different state')}"
 
     def _table(self):
         """The heads, a row for each of the lowest different states, and what there is beside."""

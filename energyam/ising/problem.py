@@ -16,6 +16,7 @@ from energyam.ising.terms import Labels
 from energyam.memories.hopfield import HopfieldNetwork
 from energyam.memories.neurons import AbstractNeurons, Binary, ZeroOne
 from energyam.memories.sparse_network import SparseNetwork
+from energyam.shown import counted
 
 _FRACTION = 1024  # multiples of its inverse are meant as they stand
 _FEW, _SPARSE = 256, 8  # more neurons are held as edges where one in so many pairs, or fewer, is coupled
@@ -152,9 +153,9 @@ class Problem:
 
     def __repr__(self) -> str:
         few = ", ".join(map(repr, self.labels[:4])) + (", …" if len(self.labels) > 4 else "")
-        also = f", {len(self.constraints)} constraints" if self.constraints else ""
-        pairs = f"{len(self.given.pairs)} couplings"
-        return f"Problem({self.vartype}, {len(self.labels)} variables {few}; {pairs}{also})"
+        also = f", {counted(len(self.constraints), 'constraint')}" if self.constraints else ""
+        variables, pairs = counted(len(self.labels), "variable"), counted(len(self.given.pairs), "coupling")
+        return f"Problem({self.vartype}, {variables} {few}; {pairs}{also})"
 
     # As a memory.
 
