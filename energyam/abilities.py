@@ -1,8 +1,8 @@
-"""Abilities: what a part may offer beyond the one method that it must have.
+"""Abilities: the optional methods that a part may have beside its one required method.
 
-A part is one class. Its abstract class states all that the library ever asks of it, and marks what need not
-be written with `optional`; such a method answers None, or what can be derived. Callers ask and look at the
-answer. A memory needs no base class at all, so it is asked by name, with `ask`.
+A part is one class. Its abstract class has all methods that the library ever calls, and marks those that need
+not be written with `optional`; such a method returns None, or something derived. Callers check the result. A
+memory needs no base class, so its methods are looked up by name, with `ask`.
 """
 
 import inspect

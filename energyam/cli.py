@@ -75,7 +75,7 @@ def demo(
     seed: Seed = 0,
     out: Annotated[Path, typer.Option(help="folder for the animation and the figure")] = _DEMO_FOLDER,
 ) -> None:
-    """Store 1,024 glyphs, corrupt some, and recall them with each memory: what runs without a command."""
+    """Store 1,024 glyphs, corrupt some, and recall them with three memories (the default command)."""
     with errors_in_one_line("energyam"):
         key = _key(seed)
         out.mkdir(parents=True, exist_ok=True)

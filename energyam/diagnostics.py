@@ -1,4 +1,4 @@
-"""What chains of samples are worth: R̂, autocorrelations, and the number of independent samples."""
+"""Diagnostics of chains: R̂, autocorrelations, and the effective number of independent samples."""
 
 from statistics import NormalDist
 
@@ -9,10 +9,10 @@ from energyam import checks
 
 
 def effective_sample_size(values: ArrayLike) -> float:
-    """How many independent samples some chains are worth for the mean of a number.
+    """The effective number of independent samples in some chains, for the mean of a number.
 
-    Chains are halved, and their autocorrelations summed while sums of neighbouring pairs stay positive, and
-    made to fall (Geyer's initial monotone sequence). NaN where nothing varies.
+    Chains are halved, and autocorrelations summed as long as sums of neighbouring pairs are positive, each
+    bounded by the one before (Geyer's initial monotone sequence). NaN where nothing varies.
 
     **Arguments:** `values` (chains, S): the number of interest at each sample, say `samples.energies`; S at
     least 8. Raises `ValueError` for other shapes, NaN or infinity.
@@ -38,10 +38,10 @@ def effective_sample_size(values: ArrayLike) -> float:
 
 
 def autocorrelations(values: ArrayLike) -> Float[np.ndarray, " S"]:
-    """How alike samples are that lie k steps apart, for each lag k below half their number: 1 at k = 0.
+    """The correlation of samples k steps apart, for each lag k below half their number: 1 at k = 0.
 
-    Of the chains' halves together, as `effective_sample_size` sums them: where chains disagree it does not
-    fall to 0. Arguments, NaN and errors are those of `effective_sample_size`.
+    It is computed over the halves of all chains together, as in `effective_sample_size`: if chains disagree,
+    it does not fall to 0. Arguments, NaN and errors are those of `effective_sample_size`.
     """
     return _correlations(_halves(values))
 
@@ -51,8 +51,8 @@ def split_rhat(values: ArrayLike) -> float:
 
     √((S−1)/S + B/W) for halves of S samples, B the variance of their means and W the mean of their variances,
     once of the values' normal scores and once of those of |value − median|, the larger of the two. So chains
-    that differ in scale alone, or whose variance is infinite, are found too. Below 1.01 is the usual demand;
-    values that agree prove nothing. NaN where nothing varies.
+    that differ in scale alone, or whose variance is infinite, are found too. Values below 1.01 are usually
+    required, and don't prove that chains have converged. NaN where nothing varies.
 
     **Arguments:** `values` (chains, S), S at least 8. Raises `ValueError` for other shapes, NaN or infinity.
 

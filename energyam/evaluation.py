@@ -1,4 +1,4 @@
-"""Evaluation: what a recall ended in, how often it succeeds, and what chains of samples are worth."""
+"""Evaluation: the outcome of recalls, how often they succeed, and diagnostics of chains of samples."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -55,7 +55,7 @@ class Share(NamedTuple):
 
 @shown()
 class SuccessCurve(NamedTuple):
-    """How recall fares against the number of patterns and the noise: what `success_curve` measures.
+    """The success of recall by the number of patterns and the noise: the answer of `success_curve`.
 
     >>> draw = lambda key, K: eam.datasets.random_patterns(K, 32, key=key)
     >>> curve = eam.evaluation.success_curve(eam.CHN, draw, [1, 16], [0.1], repeats=1, key=jr.key(0))
@@ -71,11 +71,11 @@ class SuccessCurve(NamedTuple):
 
 
 def log_energies(energies: ArrayLike) -> Float[np.ndarray, "..."]:
-    """sign(E) · log(1 + |E|) of energies as a memory or a recall gives them: in their order, and drawable.
+    """sign(E) · log(1 + |E|) of the energies of a memory or a recall: in the same order, and easy to draw.
 
     The energies of `PolynomialDenseAM` span hundreds of decades. Where floats can't hold them a memory gives
     them compressed, which is undone here. **Arguments:** `energies` (...): of `memory.energy` or of a
-    `Recall`, in their dtype. Raises `ValueError` for what is not real numbers.
+    `Recall`, in their dtype. Raises `ValueError` if they are no real numbers.
 
         >>> eam.evaluation.log_energies(np.array([-99.0, 0.0, 1e30])).round(2)
         array([-4.61,  0.  , 69.08])
@@ -98,21 +98,23 @@ def success_curve(
     corrupt: Callable[[PRNGKeyArray, Array, Any], Array] | None = None,
     key: PRNGKeyArray,
 ) -> SuccessCurve:
-    """Store K patterns, ask for each of them from a noisy copy, and count what comes back.
+    """Store K patterns, recall each of them from a noisy copy, and count the successes.
 
     **Arguments:**
 
     - `build`: patterns (K, D) → memory, say `eam.CHN` or `lambda X: eam.HopfieldNetwork(eam.storkey(X))`.
-    - `draw`: key, K → patterns (K, D). Drawn once a repeat for the largest K; smaller ones store the first.
+    - `draw`: key, K → patterns (K, D). Drawn once in each repeat for the largest K; smaller memories store
+    the first of them.
     - `sizes`: the numbers K of patterns to try.
-    - `noise`: the noise levels to try, shares of flipped neurons unless `corrupt` reads them otherwise.
-    - `repeats`: fresh sets of patterns at each point; every one of the K patterns is asked for.
+    - `noise`: the noise levels to try; shares of flipped neurons, unless `corrupt` is given.
+    - `repeats`: the number of pattern sets at each point; each of the K patterns is recalled.
     - `update`, `max_steps`: as in `recall`.
     - `corrupt`: key, patterns, noise → queries; `datasets.flip_bits` unless given.
 
-    The intervals are Wilson's, for as many independent recalls as the spread between repeats speaks for:
-    patterns of one memory fail together. Where all repeats agree, every recall counts. Raises `ValueError`
-    for empty `sizes` or `noise`, counts below 1, and noise outside 0 … 1 unless `corrupt` reads it.
+    The intervals are Wilson's, for the number of independent recalls that the spread between repeats implies,
+    because patterns of one memory tend to fail together. If all repeats agree, every recall counts. Raises
+    `ValueError` for empty `sizes` or `noise`, counts below 1, and noise outside 0 … 1 unless `corrupt` is
+    given.
 
         >>> draw = lambda key, K: eam.datasets.random_patterns(K, 32, key=key)
         >>> curve = eam.evaluation.success_curve(eam.CHN, draw, [1, 16], [0.1], repeats=1, key=jr.key(0))

@@ -1,4 +1,4 @@
-"""Rows that stay in files: memories read them block by block, the next block on its way meanwhile."""
+"""Rows that stay in files: memories read them block by block, and the next block is read ahead."""
 
 import math
 import os
@@ -38,22 +38,21 @@ class OnDisk(eqx.Module):
 
     Reads, `energyam.nearest`, `evaluation.retrieved` and recall by rules that follow the field
     (`Synchronous`, `Relaxation`, `GradientDescent`) then take a block of some 4 MB at a time from the file,
-    for all queries at once, while the next block is being read. They give what the same memory gives from
-    an array, to rounding.
-    What tries single neurons (`Asynchronous` recall, `HeatBath`) needs the patterns in memory, and so do
-    `save` and the sharding of patterns: `np.load(path)` gives them where they fit.
+    for all queries at once, while the next block is being read. The results equal those of the same memory
+    with an array, up to rounding. Rules that try single neurons (`Asynchronous`, `HeatBath`) need the
+    patterns in memory, and so do `save` and the sharding of patterns; use `np.load(path)` if they fit.
 
-    What a file must hold (±1, or finite numbers) is checked as a memory is made, in one pass over the file
-    for each `OnDisk`. The file stays open, and must not be changed as long as it is read. A file that becomes
-    shorter ends a read with an error that says so: a `ValueError`, or what JAX makes of it in a compiled
-    program, a `jax.errors.JaxRuntimeError` with the same words. Programs are compiled anew for each `OnDisk`.
+    The entries (±1, or finite numbers) are checked when a memory is made, in one pass over the file for each
+    `OnDisk`. The file stays open, and must not be changed as long as it is read. A file that becomes shorter
+    ends a read with an error that says so: a `ValueError`, or what JAX makes of it in a compiled program, a
+    `jax.errors.JaxRuntimeError` with the same words. Programs are compiled anew for each `OnDisk`.
 
     **Arguments:** `source`: an `np.memmap`, or the path of a `.npy` file, of a safetensors file, or of a
     folder that `sharding.save_shards` wrote; `name`: of the tensor in a safetensors file or folder,
-    `"patterns"` unless given. Raises `FileNotFoundError` for a missing file, and `ValueError` for what is
-    none of these, does not hold rows one after another, is shorter than it says, or has a dtype that JAX does
-    not hold (numbers whose highest byte comes first; 64 bits without `jax_enable_x64`). The checksums of
-    safetensors files are not looked at.
+    `"patterns"` unless given. Raises `FileNotFoundError` for a missing file, and `ValueError` for other
+    sources, for rows that don't lie one after another, for a truncated file, and for a dtype that JAX does
+    not hold (big-endian numbers; 64 bits without `jax_enable_x64`). The checksums of safetensors files are
+    not checked.
 
         >>> np.save("patterns.npy", np.eye(4, dtype=np.float32))
         >>> memory = eam.ModernHopfield(eam.OnDisk("patterns.npy"), beta=20.0)  # read block by block

@@ -1,4 +1,4 @@
-"""What a recall ended in: which pattern, by how much, and what if it is none."""
+"""The outcome of a recall: which pattern it is, with which weight, or what else if it is none."""
 
 import equinox as eqx
 import jax
@@ -53,7 +53,7 @@ def nearest_pattern(patterns: ArrayLike, state: ArrayLike) -> Index:
 
 
 def outcome(patterns: ArrayLike, state: ArrayLike, target: ArrayLike, tolerance: ScalarLike = 0.05) -> Index:
-    """What a recall of the pattern with index `target` ended in, as an index into `OUTCOMES`.
+    """The outcome of a recall of the pattern with index `target`, as an index into `OUTCOMES`.
 
     0 the pattern; 1 its inverse; 2 another pattern or the inverse of one; 3 a mixture: the sum, or the
     sign of the sum, of up to seven patterns or their inverses; 4 spurious: none of these. "Is" means that
@@ -79,7 +79,7 @@ def outcome(patterns: ArrayLike, state: ArrayLike, target: ArrayLike, tolerance:
 
 @shown(index="pattern", kind=KINDS)
 class Retrieved(eqx.Module):
-    """Which pattern a state is, as the memory weighs it.
+    """Which pattern a state is, by the weights of the memory.
 
     `index` and `runner_up`: the patterns that weigh most (−1 for the runner-up of a single pattern);
     `weight` and `runner_up_weight`: their shares |w_μ| / Σ |w|; `kind`: an index into `KINDS`.
@@ -98,7 +98,7 @@ class Retrieved(eqx.Module):
 
 
 def retrieved(memory: AbstractDenseAM, state: ArrayLike, tolerance: ScalarLike = 0.05) -> Retrieved:
-    """Which pattern of a dense memory a state is, its weight, the runner-up, and what kind of end it is.
+    """Which pattern of a dense memory a state is, its weight, the runner-up, and the kind of state.
 
         share_μ = |w_μ| / Σ_ν |w_ν|,    w = separation.weights(S(Ξ, x)): the softmax, for a log-sum-exp
 
@@ -106,8 +106,8 @@ def retrieved(memory: AbstractDenseAM, state: ArrayLike, tolerance: ScalarLike =
 
     - 0, a pattern, and 1, the inverse of one: of ±1 neurons at most a share `tolerance` differs; a real state
       is nearer than √(2 tolerance) of the distance from there to the nearest other pattern.
-    - 2, a mixture, or metastable: for ±1 neurons as in `outcome`, of up to seven patterns; a real state that
-      the memory answers with itself, a mean of patterns by their weights.
+    - 2, a mixture, or metastable: for ±1 neurons as in `outcome`, of up to seven patterns; for real neurons a
+    fixed point that is a weighted mean of patterns.
     - 3, spurious: none of these, such as a state without weights, or one that still moves.
 
     **Arguments:** `memory`: any `AbstractDenseAM`; `state` (D,), use `jax.vmap` for a batch; `tolerance`,

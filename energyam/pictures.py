@@ -1,4 +1,5 @@
-"""What `energyam recall` does: store one's own pictures, damage one, recall it, and say what came out."""
+"""The work of `energyam recall`: store pictures of the user, damage one, recall it, and describe the
+answer."""
 
 import math
 from pathlib import Path
@@ -34,7 +35,7 @@ def stored_pictures(folder: Path, shape: tuple[int, int], binary: bool) -> Store
 
 
 def evened(picture: Float[np.ndarray, "H W"]) -> Float[np.ndarray, "H W"]:
-    """A grey picture of mean 0 and variance 1: all are then of one length, and none wins by its contrast."""
+    """A grey picture scaled to mean 0 and variance 1, so that none wins by its contrast."""
     return ((picture - picture.mean()) / picture.std()).astype(np.float32)
 
 
@@ -83,7 +84,7 @@ def recalled(
 
 
 def correlations(patterns: ArrayLike, state: ArrayLike) -> Float[np.ndarray, " K"]:
-    """How alike a picture is to each of the stored: the correlation of their pixels, from −1 to 1."""
+    """The correlation of a picture's pixels with those of each stored picture, from −1 to 1."""
     X, x = np.asarray(patterns, np.float64), np.asarray(state, np.float64)
     X, x = X - X.mean(axis=1, keepdims=True), x - x.mean()
     sizes = np.linalg.norm(X, axis=1) * np.linalg.norm(x)
@@ -91,7 +92,7 @@ def correlations(patterns: ArrayLike, state: ArrayLike) -> Float[np.ndarray, " K
 
 
 def told(memory: Any, stored: Stored, result: eam.Recall) -> list[str]:
-    """What the pictures nearest to the query and to the answer are, and what kind of answer it is."""
+    """The pictures nearest to the query and to the answer, and the kind of answer, as text."""
     before, after = (correlations(stored.patterns, state) for state in (result.query, result.state))
     lines = [f"the query is most like {_nearest(before, stored.names)} (correlations)"]
     usual = _usual(stored.patterns)

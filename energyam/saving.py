@@ -18,16 +18,17 @@ _KEY = "energyam"
 
 
 def save(path: str | os.PathLike, memory: eqx.Module) -> None:
-    """Write a memory, or any other `eqx.Module`, to `path`, whole or not at all.
+    """Write a memory, or any other `eqx.Module`, to `path`, completely or not at all.
 
     The file is safetensors: arrays under the path of their field, and in the metadata the format version,
     the class of every part, its other fields, and checksums. Symbolic links are followed.
 
-    `load` gives it back as it was: JAX's arrays as JAX's, NumPy's as NumPy's, and numbers as Python's.
+    `load` restores it: JAX arrays as JAX arrays, NumPy arrays as NumPy arrays, and Python numbers as Python
+    numbers.
 
-    Raises `ValueError` for what is not a module, and for a field that a file can't hold, such as a function,
-    a schedule, or an array spread over several processes (see `energyam.sharding`); `OSError` where the
-    folder is missing or can't be written to, or the disk is full. The old file then stays.
+    Raises `ValueError` if it is no module, and for a field that a file can't hold, such as a function, a
+    schedule, or an array spread over several processes (see `energyam.sharding`); `OSError` if the folder is
+    missing or can't be written to, or the disk is full. An old file then stays.
 
         >>> eam.save("memory.safetensors", eam.CHN(jnp.array([[1, 1, -1, -1]])))
         >>> eam.load("memory.safetensors")
@@ -42,11 +43,11 @@ def save(path: str | os.PathLike, memory: eqx.Module) -> None:
 
 
 def load(path: str | os.PathLike, classes: Sequence[type] = ()) -> Any:
-    """Read what `save` wrote, as the module it was, and check it as its construction would.
+    """Read a module that `save` wrote, and make the same checks as its construction.
 
-    **Arguments:** `classes`: your own classes (of modules, or named tuples) that the file has; they are
-    looked up by name, before energyam's. Fields that a class got after the file was written take their
-    defaults.
+    **Arguments:** `classes`: your own classes (modules or named tuples) that the file contains; they are
+    looked up by name, before energyam's. Fields that were added to a class after the file was written take
+    their defaults.
 
     Raises `FileNotFoundError` for a missing file, and `ValueError` for one that is damaged, was not written
     by `save`, is of a newer format, has a class that is not known or a field without a default, has JAX's

@@ -1,8 +1,8 @@
 """Memories spread over many devices or hosts: the same recalls and reads, and files written in shards.
 
 Patterns lie in rows over one axis of a mesh, queries over another. Nothing else changes: `recall` and the
-reads are compiled for the mesh their arguments lie on, and what travels between devices is what a block
-of patterns leaves behind, D + 2 numbers a query and step.
+reads are compiled for the mesh of their arguments. Only the sums over each device's patterns travel between
+devices, D + 2 numbers for each query and step.
 """
 
 import os
@@ -27,8 +27,8 @@ from energyam.tensor_files import opened_tensors
 def shard_patterns(memory: Any, mesh: Mesh, axis: str) -> Any:
     """The same memory with its patterns, keys and values, or couplings in equal parts over a mesh axis.
 
-    What is not a row of patterns is copied to every device. In a program of several processes each of them
-    calls this with the same memory; `load_shards` spares them to hold it whole.
+    Everything except these rows is copied to every device. In a program of several processes, each of them
+    calls this with the same memory; with `load_shards` no process needs to hold all of it.
 
     **Arguments:** `memory`: any dense memory, a `KeyValueMemory`, or a `HopfieldNetwork`, whose couplings
     lie in rows (D, D); `mesh`: of any devices; `axis`: one of its axis names. Raises `ValueError` for another
@@ -60,13 +60,14 @@ def shard_queries(queries: ArrayLike, mesh: Mesh, axis: str) -> Shaped[Array, "*
 
 
 def save_shards(folder: str | os.PathLike, memory: Any) -> None:
-    """Write a sharded memory to a folder, one file a shard; each process writes those that it holds.
+    """Write a sharded memory to a folder, one file for each shard; each process writes the shards that it
+    holds.
 
-    A file is what `eam.save` writes of the memory with that shard's patterns alone. No file is written
-    over, so that the parts of two memories can't get mixed.
+    Each file is what `eam.save` writes for the memory with only that shard's patterns. No file is
+    overwritten, so that the parts of two memories can't be mixed.
 
-    Raises `ValueError` for a memory without patterns to shard, for the couplings of a network, of which a
-    part is no network, or where such a file is already there.
+    Raises `ValueError` for a memory without patterns to shard, for a network (a part of its couplings is no
+    network), and if such a file already exists.
 
         >>> mesh = jax.make_mesh((1,), ("rows",))
         >>> memory = eam.sharding.shard_patterns(eam.CHN(jnp.array([[1, 1, -1, -1]])), mesh, "rows")
@@ -90,9 +91,10 @@ def save_shards(folder: str | os.PathLike, memory: Any) -> None:
 
 
 def load_shards(folder: str | os.PathLike, mesh: Mesh, axis: str) -> Any:
-    """Read what `save_shards` wrote, spread over a mesh axis of any length; a process reads its own rows.
+    """Read a memory that `save_shards` wrote, and spread it over a mesh axis of any length; each process
+    reads its own rows.
 
-    Raises `FileNotFoundError` where a file is missing, and `ValueError` for files of two memories, damaged
+    Raises `FileNotFoundError` if a file is missing, and `ValueError` for files of two memories, damaged
     ones, an axis that the mesh does not have, or K not a multiple of the devices along it.
 
         >>> mesh = jax.make_mesh((1,), ("rows",))

@@ -1,4 +1,4 @@
-"""A classifier for scikit-learn: it stores what it is fitted to, and reads the classes from its memory."""
+"""A classifier for scikit-learn: it stores its training set, and reads the classes from this memory."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -24,16 +24,17 @@ _BATCH = 64  # queries that are read together, so that one program serves any nu
 
 
 class MemoryClassifier(ClassifierMixin, BaseEstimator):
-    """Classes by what a `KeyValueMemory` of the training set reads, rows being the keys, classes the values.
+    """A classifier that reads a `KeyValueMemory` of the training set, with rows as keys and classes as
+    values.
 
         P(class c | x) = Σ_{μ of class c} softmax_μ(β S(x_μ, x)),  over the k nearest rows where k is given
 
     With distances, S = −½‖x_μ − x‖², this is a kernel estimate with Gaussians of variance 1/β (Nadaraya 1964,
     Watson 1964), which for a large β is the nearest neighbour.
 
-    **Arguments:** `beta` β > 0: how sharply it reads; `k`: how many of the nearest rows count, None for all;
-    `similarity`: "distance", "cosine" or "dot". They are checked by `fit`, which raises `ValueError` for
-    others. After it there are `classes_` and `memory_`, the `KeyValueMemory` itself.
+    **Arguments:** `beta` β > 0: how sharply weights fall with the distance; `k`: how many of the nearest rows
+    count, None for all; `similarity`: "distance", "cosine" or "dot". `fit` checks them, and raises
+    `ValueError` for others. It sets `classes_`, and `memory_`, the `KeyValueMemory`.
 
     The features should have like scales (say by scikit-learn's StandardScaler). The sums are those
     of energyam, in float32 unless JAX has its 64 bits switched on.

@@ -1,4 +1,4 @@
-"""Patterns in a folder, which grow and shrink: each with a number of its own, and perhaps a payload."""
+"""Patterns in a folder that can grow and shrink, each with an id and an optional payload."""
 
 import json
 import math
@@ -37,27 +37,28 @@ _MERGED_BYTES = 2**26  # a write joins the smaller ones before it, as far as the
 
 
 class Store:
-    """Patterns (K, D) in a folder, to which more are added and from which some are deleted.
+    """Patterns (K, D) in a folder, to which you can add patterns and from which you can delete them.
 
         store = eam.Store("notes")
         ids = store.append(embeddings, payloads=[{"title": "…"}, …])
         found = eam.nearest(store, query, 5)
         store.payloads(store.ids[found.indices])
 
-    A pattern has a number, its id, which stays its own as others come and go: 0 for the first one that was
-    ever appended, and so on. Its payload is anything that JSON holds, or None.
+    Each pattern has a number, its id, which never changes: 0 for the first one that was ever appended, and so
+    on. Its payload is anything that JSON can hold, or None.
 
-    What `append`, `delete` and `compact` have done when they return is on the disk and stays there, whatever
-    kills the program; what they had not finished is not there in part. One program at a time writes to a
-    store: from its first write on it keeps others out, until `close` or its end, in whatever way it ends.
-    Others may read meanwhile, what was there when they opened the store.
+    When `append`, `delete` or `compact` returns, its work is on the disk and survives a crash of the program;
+    an unfinished write leaves nothing behind. Only one program at a time can write to a store: from its first
+    write on it locks out others, until `close` or until it ends in any way. Other programs may read
+    meanwhile, and see the store as it was when they opened it.
 
     `patterns` stands for the rows in any memory, as `OnDisk` does, and `energyam.nearest` searches the store
-    itself. Neither the search nor a `KeyValueMemory` with a `capacity` compiles anew for each write. A memory
-    goes on with the patterns that it was made of.
+    itself. Neither the search nor a `KeyValueMemory` with a `capacity` compiles anew for each write. Later
+    writes don't change a memory that was made before.
 
-    **Arguments:** `folder`: of a store, empty, or not there yet; `similarity`: how `energyam.nearest`
-    compares. Raises `ValueError` for a folder of other files, or with a file that is damaged or missing.
+    **Arguments:** `folder`: a store, an empty folder, or one that does not exist yet; `similarity`: how
+    `energyam.nearest` compares. Raises `ValueError` for a folder of other files, or with a file that is
+    damaged or missing.
 
         >>> store = eam.Store("notes")
         >>> ids = store.append(np.eye(3, dtype=np.float32), payloads=["tea", "jam", "bread"])
@@ -104,21 +105,21 @@ class Store:
         return OnDisk(Opened(self._versions, (len(self), part.shape[1]), part.dtype, leaf))
 
     def tables(self) -> tuple[Table, ...]:
-        """The patterns, for `energyam.nearest`: with room for an eighth more, so that it seldom compiles."""
+        """The patterns, for `energyam.nearest`, with room for an eighth more, so that it rarely compiles."""
         step = 1 << max(0, len(self).bit_length() - 4)
         rows = self.patterns.padded(step * math.ceil(len(self) / step))
         patterns: Any = rows
         return (Table(patterns, self.similarity, None, checks.sent(len(self))),)
 
     def append(self, patterns: ArrayLike, payloads: Sequence[Any] | None = None) -> Int[np.ndarray, " n"]:
-        """Add patterns (n, D), and answer with their ids (n,).
+        """Add patterns (n, D), and return their ids (n,).
 
         The first ones decide D and the dtype: whole numbers that are all ±1 become int8. Later ones take
         that dtype, save that an `np.memmap` must have it. `payloads`: n values that JSON holds (None for
         none), such as texts, dictionaries or numbers of rows elsewhere.
 
-        Raises `ValueError` for others, and while another program writes; `OSError` where the disk is full.
-        The store then stays as it was.
+        Raises `ValueError` for others, and while another program writes; `OSError` if the disk is full. The
+        store is then unchanged.
         """
         self._open_to_write()
         rows, ones = as_rows(patterns, self._parts[0] if self._parts else None)
@@ -134,7 +135,7 @@ class Store:
         """Delete the patterns of some ids, with their payloads; the other ids stay.
 
         The bytes stay in their file until `compact`, or until a later write joins it with another. Raises
-        `ValueError` for ids that the store hasn't got or that are deleted already, and as `append` does.
+        `ValueError` for ids that the store doesn't have or that are already deleted, and as `append` does.
         """
         self._open_to_write()
         gone = np.unique(self._found(ids)[0])
@@ -144,10 +145,10 @@ class Store:
             self._write(Content(rows, none, np.empty(0, np.uint8), none, gone, self._next_id, True))
 
     def compact(self) -> None:
-        """Write one file in place of all, without what was deleted, after a check that none is damaged.
+        """Replace all files by one without the deleted patterns, after a check that none is damaged.
 
-        Needs room for it on the disk beside the files there. Raises `ValueError` for damaged files, and as
-        `append` does.
+        The disk needs room for the new file beside the old ones. Raises `ValueError` for damaged files, and
+        as `append` does.
         """
         self._open_to_write()
         if len(self._segments) > 1:
@@ -156,7 +157,7 @@ class Store:
     def payloads(self, ids: ArrayLike | Sequence[int]) -> Any:
         """The payload of an id, or the list of those of many, nested as the ids (*batch, k) are.
 
-        Raises `ValueError` for ids that the store hasn't got, or that are deleted.
+        Raises `ValueError` for ids that the store doesn't have, or that are deleted.
         """
         wanted, which, places = self._found(ids)
         answers = np.empty(len(wanted), object)
@@ -168,7 +169,7 @@ class Store:
         return answers.reshape(np.shape(ids)).tolist()
 
     def close(self) -> None:
-        """Let others write. What is read stays as it is."""
+        """Let other programs write. This store can still be read."""
         if self._lock is not None:
             self._lock()
         self._lock = None

@@ -244,7 +244,7 @@ BAD_CALLS = {
     "labels must lie in 0..2": (PICTURES, jnp.array([0, 1, 3]), PICTURES, 3),
     "name every class": (PICTURES, jnp.array([0, 1, 1]), PICTURES, 3),
     "labels must be .* integers": (PICTURES, jnp.array([0.0, 1, 2]), PICTURES, 3),
-    "labels must be .*one a picture": (PICTURES, jnp.arange(4), PICTURES, 3),
+    "labels must be .*one for each picture": (PICTURES, jnp.arange(4), PICTURES, 3),
     "num_classes": (PICTURES, LABELS, PICTURES, 0),
 }
 

@@ -1,5 +1,6 @@
 """Pictures and animations: what they show, how large they are, and what they refuse."""
 
+import dataclasses
 import io
 
 import jax
@@ -153,7 +154,7 @@ def test_rows_and_columns_have_their_names_and_numbers_a_bar(patterns):
 
 def test_energies_of_many_decades_are_drawn_by_their_logarithm(patterns):
     query = eam.datasets.flip_bits(patterns[0], 0.2, key=jr.key(1))
-    for n, title in ((3, "energy"), (30, "sign(E) · log₁₀(1 + |E|), E the energy")):
+    for n, title in ((3, "energy"), (30, "energy (log axis)")):
         result = eam.recall(eam.PolynomialDenseAM(patterns, n), query, key=jr.key(2))
         ax = show_recall(result, SHAPE).axes[-1]
         heights = ax.lines[0].get_ydata()
@@ -161,6 +162,22 @@ def test_energies_of_many_decades_are_drawn_by_their_logarithm(patterns):
         assert heights[-1] < heights[0] and (np.diff(heights) <= 1e-6 * abs(heights[0])).all()
         assert np.ptp(heights) > 0.1 * abs(heights[-1])  # it falls visibly
     assert heights[-1] == pytest.approx(-30 * np.log10(D) + np.log10(30), rel=1e-3)
+    assert {ax.yaxis.get_major_formatter()(height) for height in (-40, 3)} == {"$-10^{40}$", "$-10^{-3}$"}
+
+
+def test_ticks_of_energies_of_both_signs_are_powers_of_ten(patterns):
+    result = eam.recall(eam.CHN(patterns), patterns[0], max_steps=1, key=jr.key(0))
+    steps = result.energies.shape[-1]
+    falling = dataclasses.replace(
+        result, energies=jnp.linspace(1, -1, steps) * 1e35, initial_energy=jnp.array(2e35)
+    )
+    ax = show_recall(falling, SHAPE).axes[-1]
+    assert [ax.yaxis.get_major_formatter()(height) for height in (-30, 0, 2)] == [
+        "$-10^{30}$",
+        "0",
+        "$10^{2}$",
+    ]
+    assert ax.get_title() == "energy (log axis)"
 
 
 def test_long_recalls_and_large_batches_are_thinned():

@@ -99,10 +99,10 @@ def test_scaffolds_under_transformations_and_other_dtypes(memory):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"periods": (3, 6)}, "periods must be .* no common factor"),
+        ({"periods": (3, 6)}, "periods must be .* without a common factor"),
         ({"periods": (1, 3)}, "periods must be an integer of at least 2"),
         ({"periods": 12}, "periods must be whole numbers"),
-        ({"periods": ()}, "periods must be at least one"),
+        ({"periods": ()}, "periods must be one or more"),
         ({"periods": (2, 3)}, "patterns must be at most as many as the 6 places"),
         ({"num_hidden": 0}, "num_hidden must be an integer"),
         ({"patterns": np.zeros((3, 8))}, "patterns must be .*±1"),

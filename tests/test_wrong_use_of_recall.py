@@ -127,7 +127,7 @@ def test_weights(weights, message):
     [
         (X[0, :5], {}, r"query must be \(\.\.\., 8\).*got shape \(5,\)"),
         (np.float32(1.0), {}, r"query must be \(\.\.\., D\)"),
-        (X[0] * 0, {}, "query must have known entries; got one of which all entries are unknown"),
+        (X[0] * 0, {}, "query must have known entries; got one whose entries are all unknown"),
         (np.full(8, np.nan), {}, "query must be .* got entries nan"),
         (X[0], {"max_steps": -1}, "max_steps must be an integer of at least 0; got -1"),
         (X[0], {"key": None}, "key must be given, as the order is 'colours'"),

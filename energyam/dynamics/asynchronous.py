@@ -1,4 +1,4 @@
-"""Asynchronous recall: one neuron at a time, and what its rest proves."""
+"""Asynchronous recall: one neuron at a time, until a sweep proves a local minimum."""
 
 from typing import Any, Literal
 
@@ -20,17 +20,17 @@ _SMOOTH = "for real neurons look at jax.grad(memory.energy)(state), which is 0 w
 class Asynchronous(AbstractUpdate):
     """One neuron at a time: each moves if, and only if, the energy falls. One step tries D neurons.
 
-    A sweep that visits every neuron and moves none proves a local minimum, where the memory declares exact
-    changes; for an energy alone, within the rounding of the energy. The order is drawn once per step and
-    shared by the queries of a batch, so that a query recalls alike alone and among others. Neurons of two
-    values flip; one-hot units go to the best of their other values. Layers of other neurons must be clamped.
-    A memory with a field and no energy is served too: its neurons follow the field, one at a time.
+    A sweep that visits every neuron and moves none proves a local minimum: exactly if the memory declares
+    exact changes, and within the rounding of the energy if it has only an energy. The order is drawn once per
+    step and shared by the queries of a batch, so that a query gives the same result alone and in a batch.
+    Neurons of two values flip; one-hot units go to the best of their other values. Layers of other neurons
+    must be clamped. In a memory with a field and no energy the neurons follow the field, one at a time.
 
-    **Arguments:** `order`: `"colours"`, every neuron once: those of one colour at once, colour by colour, in
-    a network that has colours (`SparseNetwork`), and in others as `"permutation"`; `"permutation"`, every
-    neuron once in a fresh random order; `"sequential"`, every neuron once from first to last; `"uniform"`, D
-    draws with replacement, which leave a share 1/e of the neurons out of each step (convergence is then
-    certified by testing every neuron).
+    **Arguments:** `order`: `"colours"`, every neuron once, all neurons of a colour together, in a network
+    with colours (`SparseNetwork`), and as `"permutation"` in others; `"permutation"`, every neuron once in a
+    fresh random order; `"sequential"`, every neuron once from first to last; `"uniform"`, D draws with
+    replacement, which leave out a share 1/e of the neurons in each step (convergence is then proved by
+    testing every neuron).
 
     Raises `ValueError` for another order; in `recall` for a memory whose neurons don't move from value to
     value; and where a gradient is taken through it, as flips have none.
@@ -90,8 +90,9 @@ def is_local_minimum(memory: Any, state: PyTree[ArrayLike], clamp: Any = None) -
 
     Layers of neurons that don't move from value to value are held fixed.
 
-    Exact where the memory declares exact changes (all of this library's between patterns ±1), O(K·D) for
-    one state; else within the rounding of the energy. A state whose energy is not finite is no minimum.
+    The answer is exact if the memory declares exact changes, as all memories of this library do for patterns
+    ±1, and costs O(K·D) for one state; otherwise it holds within the rounding of the energy. A state whose
+    energy is not finite is no minimum.
 
     **Arguments:** `state` (*batch, D), or a pytree of layers; `clamp`: neurons that may not flip, as in
     `recall`. Raises `ValueError` for a memory without ±1 neurons, or states of another shape or not ±1.

@@ -22,14 +22,14 @@ class BlockGibbs(AbstractUpdate):
         log-sum-exp:   μ ~ softmax(β Ξx),   x ~ exp(β ξ_μ · x):  attention that is sampled, not averaged
         layers:        each layer given the others, P(x_i = 1) = σ(2 field_i/T) for ±1 neurons
 
-    Chains tend to exp(−E/T). A step costs two products with the patterns for any number of neurons, and is
-    made for accelerators; near a pattern that dominates, chains of any kind stay for long.
+    Chains tend to exp(−E/T). A step costs two products with the patterns for any number of neurons, which
+    suits accelerators. Near a pattern that dominates, chains stay for a long time, as those of any rule do.
 
-    It takes memories whose hidden units are known: dense ones under `Quadratic()`
-    or `LogSumExp`, by overlaps or distances, of neurons that can be drawn by themselves (±1, 0/1, one-hot or
-    real ones); and a `HierarchicalMemory` whose synapses are linear in each layer (`Dense`, `Bias`,
-    `Convolution`): restricted Boltzmann machines. A log-sum-exp memory has hidden units only where 1/T counts
-    whole copies of its sum: T = 1, ½, ⅓, … for an `ExponentialDenseAM`, T = 1/β, 1/2β, … for others.
+    It serves memories whose hidden units are known: dense memories with `Quadratic()` or `LogSumExp`, of
+    overlaps or distances, and ±1, 0/1, one-hot or real neurons; and a `HierarchicalMemory` whose synapses are
+    linear in each layer (`Dense`, `Bias`, `Convolution`), such as a restricted Boltzmann machine. A
+    log-sum-exp memory has hidden units only at some temperatures: T = 1, ½, ⅓, … for an `ExponentialDenseAM`,
+    T = 1/β, 1/2β, … for others.
 
     **Arguments:** `temperature`: T above 0, or a schedule of the step. Raises `ValueError` for others; in
     `sample` and `recall` for another memory, a temperature at which it has no hidden units, or no key.

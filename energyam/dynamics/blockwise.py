@@ -28,7 +28,7 @@ class Visited(NamedTuple):
 
 
 class Block(NamedTuple):
-    """One layer as it is visited: its inputs, activations, and whether it was at rest."""
+    """One layer during its visit: its inputs, activations, and whether it was at rest."""
 
     inputs: Array
     layer: Array
@@ -48,15 +48,15 @@ class Blockwise(AbstractUpdate):
 
     Where the potential is convex in each layer while the others are fixed (couplings between different
     layers, convolutions, patterns under a convex separation that grows), a visit changes the energy by at
-    most (1 − 1/rate) D(g′, g) − D(g, g′)/rate ≤ 0, D the Bregman divergence of R. A rate of 1 goes to the
-    layer's minimum where the potential is linear in it. One step visits all layers, in the order of the
-    memory's layers, else of the state's leaves.
+    most (1 − 1/rate) D(g′, g) − D(g, g′)/rate ≤ 0, D the Bregman divergence of R. A rate of 1 takes a layer
+    to its minimum if the potential is linear in it. One step visits all layers, in the order of the memory's
+    layers, or else of the state's leaves.
 
     **Arguments:** `rate`: in (0, 1], or any above 0 without decay. `tokens`: names of the layers whose
-    tokens, the vectors of their last axis, go one after another, as attention needs it. `decay`: whether x
-    decays; without, x ← x + rate · field, and what never rises is −potential, the energy without the cost R
-    of the neurons, for every rate. `tol`: at rest when no activation moves by more than
-    tol · max(1, max|g|), nor would at a rate of 1 (with decay).
+    tokens, the vectors along their last axis, are visited one after another, as attention requires. `decay`:
+    whether x decays; without decay, x ← x + rate · field, and for every rate −potential never rises, which is
+    the energy without the cost R of the neurons. `tol`: at rest when no activation moves by more than tol ·
+    max(1, max|g|), nor would at a rate of 1 (with decay).
 
     Raises `ValueError` for others; in `recall` for a memory without a potential or neurons, for tokens of
     layers that don't exist or have one axis, and where a synapse declares that it is not convex in a block.
@@ -133,7 +133,8 @@ class Blockwise(AbstractUpdate):
         return Block(x, new, still)
 
     def _visit_tokens(self, field_at, neurons, block):
-        """The tokens of a layer, one after another: each feels the others as they are by then."""
+        """The tokens of a layer, one after another: each answers the field of the others as they are at its
+        turn."""
         shape = block.layer.shape
         x, layer, clamp = (leaf.reshape(-1, shape[-1]) for leaf in block)
 

@@ -15,7 +15,7 @@ from energyam.memories.separation import AbstractSeparation
 
 
 def weights_of(separation: Any, similarities: Float[Array, " K"]) -> Float[Array, " K"]:
-    """`separation.weights(similarities)`. Raises `ValueError` for what is no separation."""
+    """`separation.weights(similarities)`. Raises `ValueError` for an object that is no separation."""
     warnings.warn("weights_of is now a method: separation.weights(similarities)", DeprecationWarning, 2)
     if isinstance(separation, type) or not checks.has_method(separation, "weights"):
         raise ValueError(f"separation must have a potential(similarities); got {separation!r:.80}")
@@ -23,7 +23,7 @@ def weights_of(separation: Any, similarities: Float[Array, " K"]) -> Float[Array
 
 
 def flips_of(memory: Any) -> AbstractFlips:
-    """How single moves change a memory's energy. Raises `ValueError` for what has no energy."""
+    """How single moves change a memory's energy. Raises `ValueError` for an object without an energy."""
     warnings.warn("flips_of is now a method: memory.flips()", DeprecationWarning, 2)
     if isinstance(memory, type) or not checks.has_method(memory, "energy"):
         raise ValueError(f"memory must have an energy(state); got {memory!r:.80}")

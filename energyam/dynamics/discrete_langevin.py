@@ -28,8 +28,8 @@ class DiscreteLangevin(AbstractUpdate):
     d_i is the step to the other value: for ±1 neurons the probability is σ(x_i ∂_iE/T − 2/α).
 
     Accepted with probability min(1, exp(−E(x′)/T) q(x|x′) / exp(−E(x)/T) q(x′|x)), so that chains tend to
-    exp(−E/T) exactly. One gradient serves for the whole step: good where the energy is smooth and D is large.
-    The energy must be differentiable, and make sense between ±1.
+    exp(−E/T) exactly. One gradient serves the whole step, which is efficient if the energy is smooth and D is
+    large. The energy must be differentiable and defined between ±1.
 
     **Arguments:** `step_size`: α > 0: the larger, the more flips are proposed; `temperature`: T above 0, or a
     schedule of the step, which may reach 0. Raises `ValueError` for others, and in `sample` and `recall` for

@@ -16,12 +16,13 @@ from energyam.memories.base import Pull
 
 
 def driven(memory: Any, inputs: PyTree[Array]) -> Any:
-    """A memory under an input u of one step: what it says itself, by `driven(inputs)`, or E(x) − u · x."""
+    """A memory under the input u of one step: its own `driven(inputs)` if it has one, else E(x) − u · x."""
     return memory.driven(inputs) if checks.has_method(memory, "driven") else Driven(memory, inputs)
 
 
 class Driven(eqx.Module):
-    """A memory under an input u: E(x) − u · x, with u added to the field. It has what the memory has."""
+    """A memory under an input u: E(x) − u · x, with u added to the field. It has the methods of the
+    memory."""
 
     memory: Any
     inputs: PyTree[Array]

@@ -1,4 +1,4 @@
-"""What rules that follow fields share: the fields at a state, its energy, and how layers answer."""
+"""Common parts of the rules that follow fields: the fields at a state, its energy, and how layers answer."""
 
 from collections.abc import Callable
 from functools import partial
@@ -21,7 +21,7 @@ Given = Array | None
 
 
 class Felt(NamedTuple):
-    """What a state feels, and its energy (None for a memory without one)."""
+    """The pull on a state, and its energy (None for a memory without one)."""
 
     pull: Pull
     energy: Float[Array, ""] | None
@@ -61,7 +61,7 @@ def felt(memory: Any, state: PyTree[Array]) -> Felt:
 
 
 def _pull(memory, state):
-    """What a state feels; a potential of None where it is not known."""
+    """The pull on a state, with None for a potential that is not known."""
     if checks.has_method(memory, "pull"):
         return memory.pull(state)
     curvature = jax.tree.map(lambda leaf: jnp.zeros((), leaf.dtype), state)
@@ -90,7 +90,7 @@ def check_fields(memory: Any, rule: str, energy: bool = False) -> None:
 
 
 def by_layer(function: Callable, memory: Any, state: PyTree[Array], *others: PyTree) -> PyTree:
-    """`function(neurons, layer, …)` of each layer of a state, and of its place in the other trees."""
+    """`function(neurons, layer, …)` for each layer of a state, with the same layer of the other trees."""
     leaves, structure = jax.tree.flatten(state)
     neurons = layers_of(memory, state, False).neurons
     layers = zip(neurons, leaves, *map(jax.tree.leaves, others), strict=True)
@@ -104,14 +104,15 @@ def cost(memory: Any, state: PyTree[Array]) -> Float[Array, ""]:
 
 
 def answers(memory: Any, inputs: PyTree, state: PyTree[Array], curvature: PyTree | None = None) -> PyTree:
-    """What every layer answers to its input: argmin R(g) + ½ c ‖g‖² − x · g, without curvature c = 0."""
+    """The answer of every layer to its input: argmin R(g) + ½ c ‖g‖² − x · g, with c = 0 if there is no
+    curvature."""
     curvature = jax.tree.map(lambda layer: 0.0, state) if curvature is None else curvature
     answer = lambda neurons, layer, x, c: neurons.respond(x, layer, c)  # noqa: E731
     return by_layer(answer, memory, state, inputs, curvature)
 
 
 def inputs_of(memory: Any, state: PyTree[Array]) -> PyTree[Array]:
-    """Inputs x that layers answer with `state`: x = ∇R(g), at the nearest state where that is finite."""
+    """Inputs x to which layers answer with `state`: x = ∇R(g), at the nearest state where that is finite."""
     slope = lambda neurons, layer: jax.grad(neurons.energy)(neurons.retract(layer))  # noqa: E731
     return by_layer(slope, memory, state)
 
@@ -144,9 +145,8 @@ def normal_like(state: PyTree[Array], *, key: PRNGKeyArray) -> PyTree[Array]:
 
 
 def one_step(state: PyTree, carry: Any, settled: Given = None, accepted: Given = None) -> Step:
-    """A step of one update, with the energy that its carry holds and the state as its record.
-
-    Without `settled` it never is, as for a chain of samples.
+    """A step of one update, with the energy in its carry and the state as its record. It is never settled by
+    default, as for a chain of samples.
     """
     energies = None if carry.energy is None else carry.energy[None]
     settled = jnp.zeros((), bool) if settled is None else settled

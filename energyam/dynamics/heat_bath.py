@@ -20,7 +20,7 @@ AFRESH = 100  # sweeps until what flips keep is computed anew, before rounding a
 
 
 class Chain(NamedTuple):
-    """The energy of a chain's state, and what is kept of it from step to step."""
+    """The energy of a chain's state, and what is carried along from step to step."""
 
     energy: Float[Array, ""]
     kept: Any
@@ -29,8 +29,8 @@ class Chain(NamedTuple):
 class AbstractFlipsAtRandom(AbstractUpdate):
     """One neuron at a time: each moves by the change of energy and by noise, at a temperature.
 
-    The noise is that of each chain, a fresh one for each try. Where a schedule has come to T = 0 a step is a
-    sweep of descent, and one without a move proves a local minimum.
+    Each chain has its own noise, drawn anew for each try. Once a schedule reaches T = 0, a step is a sweep of
+    descent, and a sweep without a move proves a local minimum.
     """
 
     temperature: eqx.AbstractVar[Temperature]
@@ -100,7 +100,8 @@ class AbstractFlipsAtRandom(AbstractUpdate):
         return jnp.where(temperature == 0, 0, some * noise.astype(temperature.dtype))
 
     def _kept(self, view: View, carry: Chain, tick: Tick, temperature: Array) -> Any:
-        """What was kept of the state, now and then made afresh; always where a sweep may prove a minimum."""
+        """What is carried along, computed anew from time to time, and always when a sweep may prove a
+        minimum."""
         afresh = tick.index % AFRESH == 0
         if callable(self.temperature):
             afresh = afresh | (temperature == 0)
@@ -108,19 +109,19 @@ class AbstractFlipsAtRandom(AbstractUpdate):
 
 
 class HeatBath(AbstractFlipsAtRandom):
-    """Heat bath (Glauber dynamics): every neuron takes each of its values as likely as the rest says.
+    """Heat bath (Glauber dynamics): every neuron is drawn from its distribution given all other neurons.
 
         P(flip i) = 1 / (1 + exp(−change_i / T)),   change_i = E(x) − E(x with i flipped)
 
     A one-hot unit of q values takes value k with a probability proportional to exp(change_k / T).
 
     One step tries D neurons. With `sample` its chains tend to exp(−E/T); with `recall` and a schedule that
-    falls to 0 it anneals, and says "settled" only once a sweep at T = 0 has proved a local minimum (for an
-    energy alone, within its rounding). Neurons are tried in an order that all chains share, with noise of
-    each chain's own.
+    falls to 0 it anneals, and the status is "settled" only after a sweep at T = 0 has proved a local minimum
+    (within the rounding of the energy if the memory has only an energy). All chains try neurons in the same
+    order, each with its own noise.
 
     **Arguments:** `temperature`: T above 0, in the units of the energy, or a schedule: a function of the
-    number of the step, as optax has them, which may reach 0; `order`: as in `Asynchronous`. Raises
+    number of the step, as in optax, which may reach 0; `order`: as in `Asynchronous`. Raises
     `ValueError` for others; in `recall` and `sample` for a memory without ±1 neurons, a missing key, and a
     schedule that falls below 0 within the run.
 

@@ -26,15 +26,16 @@ class Langevin(AbstractUpdate):
     being the density of the proposal: chains then tend to exp(−E/T) exactly. Not adjusted (ULA), every x′
     is taken, and the chains are biased: under E = ½x² their variance is T / (1 − η/2) in place of T.
 
-    Any pytree of layers. On a sphere steps go along great circles. Neurons whose values end somewhere (say
-    above 0) refuse an adjusted step that leaves them, and are taken back to the nearest value by another.
+    States may be any pytree of layers. On a sphere steps go along great circles. For bounded neurons (say
+    those of at least 0), an adjusted step out of their range is refused, and an unadjusted one ends at the
+    nearest value in the range.
 
-    Where the energy is steep a step overshoots, and adjusted chains refuse it, for ever if they start there.
-    A mean acceptance does not show it: with 2(x² − 1)² + .3x, T = .3, η = .1 and starts from N(0, 1) it is
-    .58, while 7 % of the chains never move; `Samples.rhat` shows it (1.8). Let the starts descend first, by
-    `recall` with small steps of `GradientDescent`.
+    Where the energy is steep a step overshoots, and adjusted chains refuse it; a chain that starts there may
+    never move. The mean acceptance does not show this: with 2(x² − 1)² + .3x, T = .3, η = .1 and starts from
+    N(0, 1) it is .58, while 7 % of the chains never move; `Samples.rhat` shows it (1.8). Let the starts
+    descend first, by `recall` with small steps of `GradientDescent`.
 
-    **Arguments:** `step_size`: η > 0; best where `Samples.acceptance` is about .57, if adjusted;
+    **Arguments:** `step_size`: η > 0; if adjusted, choose it so that `Samples.acceptance` is about .57;
     `temperature`: T above 0, or a schedule of the step, which may reach 0; `adjusted`. Raises `ValueError`
     for others; in `sample` and `recall` for a memory of ±1 neurons, or a missing key; and, adjusted, for
     coupled neurons that don't say how to move (`tangent` and `geodesic`).
@@ -118,7 +119,7 @@ class _Moves(NamedTuple):
         return by_layer(one, self.memory, state, self.clamp, vector)
 
     def moved(self, state, step):
-        """Where a step leads, and the step as carried there."""
+        """Where a step leads, and the step transported to that point."""
 
         def one(neurons, x, clamp, v):
             if not is_curved(neurons):

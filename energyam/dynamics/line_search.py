@@ -25,8 +25,9 @@ class LineSearch(AbstractUpdate):
         a = respond(field(g)),    g ← g + t (a − g),    t the first of 1, ½, ¼, … with
         E(g + t (a − g)) ≤ E(g) + 10⁻⁴ t Δ and below E(g),    Δ = R(a) − R(g) − field · (a − g) ≤ 0
 
-    Δ bounds the slope of the energy along the way, as R is convex, and is 0 only at rest. Where no t serves,
-    the fall is below the rounding of the energy, and the state is settled. The potential may be of any kind.
+    Δ bounds the slope of the energy along the way, as R is convex, and is 0 only at rest. If there is no such
+    t, the fall is below the rounding of the energy, and the state is settled. The potential may be any
+    function.
 
     **Arguments:** `tol`: at rest when no answer differs from its neuron by more than tol · max(1, max|g|).
     Raises `ValueError` for others; in `recall` for a memory without a potential, or with ±1 neurons.

@@ -31,7 +31,7 @@ Stop = Callable[[PyTree[Array], Float[Array, ""] | None], Any]
 
 
 class Run(NamedTuple):
-    """What is run: all that stays the same from step to step."""
+    """A run: everything that stays the same from step to step."""
 
     memory: Any
     update: AbstractUpdate
@@ -45,10 +45,9 @@ class Run(NamedTuple):
 
 
 class Watch(NamedTuple):
-    """What finds a limit cycle, by Brent's algorithm: an earlier state and carry, and how long ago it was.
-
-    It is taken anew after 1, 2, 4, … steps. Where state and carry are again what they were then, they repeat
-    with the `period` of the steps since.
+    """Finds limit cycles by Brent's algorithm: it holds an earlier state and carry, and the number of steps
+    since then. They are replaced after 1, 2, 4, … steps. Once state and carry equal the earlier ones, they
+    repeat with the `period` of the steps since.
     """
 
     state: PyTree[Array]
@@ -59,7 +58,7 @@ class Watch(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """Where a run is, for each query: `status` is −1 while it goes on; the energy is that of the memory."""
+    """The progress of each query: `status` is −1 while it runs; the energy is that of the memory."""
 
     state: PyTree[Array]
     carry: Any
@@ -95,9 +94,8 @@ def begin(run: Run, state: PyTree[Array], *, key: PRNGKeyArray | None) -> Progre
 def advance(
     run: Run, progress: Progress, indices: Int[Array, " S"], record: bool, *, key: PRNGKeyArray | None
 ) -> tuple[Progress, Any]:
-    """The steps of `indices` while any query goes on, with a history of each step.
-
-    Each step has a key of its own, the same however the steps are cut in chunks.
+    """The steps of `indices` while any query runs, with a history of each step. Each step has its own key,
+    which does not depend on how the steps are divided into chunks.
     """
     run = run._replace(clamp=whole_clamp(run.clamp, progress.state, run.batched))
     prepared = run.update.prepare(run.memory)
@@ -198,7 +196,7 @@ def _watched(watch, step):
 
 
 def _status(run, state, energy, ending):
-    """How a run ends at a state: as `ending` says, unless `stop` holds or a number is not finite."""
+    """How a run ends at a state: with `ending`, unless `stop` holds or a number is not finite."""
     if run.stop is not None:
         ending = jnp.where(_stops(run, state, energy), STOPPED, ending)
     finite = jnp.ones((), bool) if energy is None else jnp.isfinite(energy)

@@ -50,44 +50,43 @@ def recall(
     stop: loop.Stop | None = None,
     progress: bool = False,
 ) -> Recall:
-    """Let a state, or a batch of them, go down a memory's energy from `query` until nothing moves.
+    """Let a state, or a batch of states, go down a memory's energy from `query` until nothing moves.
 
     **Arguments:**
 
     - `memory`: a memory, or any object with a scalar `energy(state)`.
-    - `query` (*batch, D): where to start, with any number of leading axes; for a memory with a
-      `state_shape`, (*batch, *state_shape), or a pytree of such layers. Some entries may be unknown: those
-      that are 0 beside entries ±1, those that a numpy masked array masks, and NaN of real neurons that a
-      clamp leaves free. They start at the answer to the field of the known ones, +1 under a field of 0.
-    - `update`: the rule; by default `Asynchronous()` where all neurons move from value to value (and for an
-    object with an
-      energy alone and flat states), `Blockwise()` for other layers under a potential, `Synchronous()` for
-      others that have a field.
-    - `max_steps`: at most so many steps; a step tries each neuron once, or moves all at once.
+    - `query` (*batch, D): where to start, with any number of leading axes; for a memory with a `state_shape`,
+    (*batch, *state_shape), or a pytree of such layers. Some entries may be unknown: entries 0 beside entries
+    ±1, masked entries of a numpy masked array, and NaN in real neurons that a clamp leaves free. They start
+    at the answer to the field of the known entries, +1 if that field is 0.
+    - `update`: the rule. The default is `Asynchronous()` if all neurons move from value to value (or there is
+      only an energy of flat states), `Blockwise()` for other layers under a potential, and
+      `Synchronous()` for others that have a field.
+    - `max_steps`: the largest number of steps; a step tries each neuron once, or moves all at once.
     - `key`: for rules that draw random orders or noise.
     - `clamp`: True for neurons that stay as they are (pattern completion): bools (D,) for all queries, or
       (*batch, D) for each its own; for several layers a pytree of them, True for a whole layer. `"known"`
       holds the known entries of each query; inside `jit`, where values can't be looked at, it is what makes
       entries 0 of ±1, or NaN, unknown.
     - `inputs` (max_steps, *batch, …): the input u of each step, in the shape of a state (with or without the
-      batch axes, and for several layers a dictionary that may leave some out): the step is one on
-      E(x) − u · x. A memory that takes its inputs in another way writes `driven(inputs)`, which answers the
-      memory that a step sees, and says their `input_shape`. No query settles before the last step.
+      batch axes, and for several layers a dictionary that may leave some out): the step is one on E(x) − u ·
+      x. A memory that takes its inputs in another way has a method `driven(inputs)`, which returns the memory
+      for one step, and an `input_shape`. No query settles before the last step.
     - `record`: whether to keep energies and record. Asynchronous recall keeps 6 bytes per neuron
       tried (8 beyond 32,768 neurons): for 10,000 queries of 1,000 neurons, 60 MB per step.
-    - `stop`: `stop(state, energy)` → bool, for one query: ends it before the first step or after any;
-    `energy` is
-      None for a memory without one. A new function compiles anew, so define it once.
+    - `stop`: `stop(state, energy)` → bool, for one query: ends it before the first step or after any step.
+      `energy` is None for a memory without one. A new function compiles anew, so define it once.
     - `progress`: whether to show a bar; the steps are then run in chunks, with the same result.
 
-    All queries run until each is done or `max_steps` is reached; the test is shared, so call it with the
-    batch rather than under `jax.vmap`. Differentiable in reverse through `Synchronous` and
+    All queries run until each is done or `max_steps` is reached. Pass the batch itself rather than using
+    `jax.vmap`, because one test serves all queries. Differentiable in reverse through `Synchronous` and
     `GradientDescent`.
 
-    Raises `ValueError` for a query of another shape, not of the memory's kind of neurons, or NaN; a rule
-    that does not suit the memory, or returns what it must not; a missing key; a negative `max_steps`; a
-    clamp of other layers or shapes, or that holds unknown entries; a query with unknown entries alone, or for
-    a memory without a field; inputs of another shape or number of steps; `progress` inside `jit`.
+    Raises `ValueError` if the query has another shape, values that the memory's neurons can't take, or NaN;
+    if the rule does not suit the memory or returns something else than a `Step` of it; if a key is missing or
+    `max_steps` is negative; if the clamp has other layers or shapes or holds unknown entries; if all entries
+    of a query are unknown, or some are and the memory has no field; if inputs have another shape or number of
+    steps; and for `progress` inside `jit`.
 
         >>> memory = eam.CHN(jnp.array([[1, 1, 1, 1, -1, -1, -1, -1], [1, -1, 1, -1, 1, -1, 1, -1]]))
         >>> result = eam.recall(memory, jnp.array([-1, 1, 1, 1, -1, -1, -1, -1]), key=jr.key(0))
@@ -116,7 +115,7 @@ def recall(
 
 
 def default_update(memory: Any, query: PyTree[ArrayLike]) -> AbstractUpdate:
-    """The rule that suits a memory; raises `ValueError` where none is known to."""
+    """The rule that suits a memory; raises `ValueError` if there is none."""
     has_energy = checks.has_method(memory, "energy")
     neurons = getattr(memory, "neurons", None)
     if neurons is None and has_energy:

@@ -14,8 +14,8 @@ from energyam.dynamics.update import AbstractUpdate, Step, Tick
 
 
 class Relaxed(NamedTuple):
-    """What relaxation keeps: the inputs x (none where activations leak), the fields at the state, its
-    energy."""
+    """What relaxation carries along: the inputs x (none if activations leak), the fields at the state, and
+    its energy."""
 
     inputs: PyTree[Array] | None
     field: PyTree[Array]
@@ -28,17 +28,17 @@ class Relaxation(AbstractUpdate):
         x ← x + rate (field(g) − x),    g = respond(x)
 
     With `leak="output"` the activations are integrated in place of the inputs: g ← g + rate
-    (respond(field(g)) − g), the Euler steps of dg/dt = −g + respond(field), as rate models of cortex have it.
-    A memory with a field and no energy is served too.
+    (respond(field(g)) − g), the Euler steps of dg/dt = −g + respond(field), as in rate models of cortex. The
+    memory needs a field, and may have no energy.
 
     The energy falls for rates up to 1/(1 + λ‖W‖), where λ bounds how steeply the neurons respond and ‖W‖ is
-    the norm of all couplings taken together; it may rise for others. A rate of 1 is `Synchronous`. x starts
-    at ∇R(g).
+    the norm of all couplings taken together; for larger rates it may rise. With a rate of 1 this is
+    `Synchronous`. x starts at ∇R(g).
 
-    **Arguments:** `rate`: positive. `decay`: whether x decays; without, x ← x + rate · field(g), as in the
-    energy transformer, for layers of bounded values: what then falls, for small rates, is −potential, the
-    energy without the cost R of the neurons. `leak`: `"input"` or `"output"`, what decays. `tol`: at rest
-    when no activation moves by more than tol · max(1, max|g|), nor would at a rate of 1 (with decay).
+    **Arguments:** `rate`: positive. `decay`: whether x decays; without decay, x ← x + rate · field(g), as in
+    the energy transformer, for layers of bounded values: then −potential falls for small rates, which is the
+    energy without the cost R of the neurons. `leak`: `"input"` or `"output"`, which of the two decays. `tol`:
+    at rest when no activation moves by more than tol · max(1, max|g|), nor would at a rate of 1 (with decay).
 
     Raises `ValueError` for others, and in `recall` for a memory without a potential or neurons.
 

@@ -24,10 +24,10 @@ class Samples(eqx.Module):
     """The states that chains visited.
 
     **Fields:** `states` (*chains, S, …): S samples of each chain, in the dtype of the start; `energies`
-    (*chains, S): those of the samples, NaN or infinite where a chain got lost; `acceptance` (*chains): the
+    (*chains, S): of the samples, NaN or infinite where a chain diverged; `acceptance` (*chains): the
     share of proposals accepted after the discarded steps, None for rules that propose nothing.
 
-    An answer prints `rhat` beside these: above 1.01 its energies are not yet those of exp(−E/T).
+    Printing an answer also shows `rhat`: above 1.01, the energies are not yet distributed as under exp(−E/T).
 
         >>> network = eam.HopfieldNetwork(jnp.array([[0.0, 1.0], [1.0, 0.0]]))
         >>> samples = eam.sample(network, jnp.ones((4, 2), int), eam.HeatBath(1.0), 100, key=jr.key(0))
@@ -62,7 +62,7 @@ def sample(
     clamp: Any = None,
     progress: bool = False,
 ) -> Samples:
-    """Let chains wander from `start` by a random update rule, and keep a state every so many steps.
+    """Run chains from `start` by a random update rule, and keep a state of each after every few steps.
 
     **Arguments:**
 
@@ -73,18 +73,17 @@ def sample(
     - `update`: the rule, say `HeatBath(temperature)`, `Langevin(step_size)` or one of your own.
     - `num_samples`: S, how many states of each chain are kept.
     - `every`: steps between two of them; a step of `HeatBath` tries every neuron once.
-    - `discard`: steps before the first `every` (burn-in).
+    - `discard`: steps that are left out at the beginning (burn-in).
     - `clamp`: neurons that stay as they are, as in `recall`: the chains then sample the others given these.
-    - `progress`: whether to show a bar; the same samples come out.
+    - `progress`: whether to show a bar; the samples are the same.
 
-    No chain ever stops early, and none is called converged: look at `Samples.rhat` and at
-    `plotting.chains`. Each has noise of
-    its own, and a chain alone gives the samples of the first of a batch with the same key. Only the S states
-    are stored, whatever `every` and `discard` are.
+    Chains never stop early and never count as converged: look at `Samples.rhat` and at `plotting.chains`.
+    Each chain has its own noise, and a single chain gives the samples that the first of a batch gives with
+    the same key. Only the S states are stored, whatever `every` and `discard` are.
 
-    Raises `ValueError` for a start of another shape, not of the memory's kind of neurons, or NaN; a rule that
-    does not suit the memory; counts below 1 (`discard`: below 0), or more than 2^31 steps; another key or
-    clamp; `progress` inside `jit`.
+    Raises `ValueError` if the start has another shape, values that the memory's neurons can't take, or NaN;
+    if the rule does not suit the memory; if counts are below 1 (`discard`: below 0) or give more than 2^31
+    steps; if the key or the clamp is wrong; and for `progress` inside `jit`.
 
         >>> memory = eam.ModernHopfield(jnp.array([[0.0, 0.0]]), beta=1.0)  # E = ½‖x‖² + constant
         >>> samples = eam.sample(memory, jnp.zeros((50, 2)), eam.Langevin(0.5), 40, key=jr.key(0), discard=10)
@@ -107,7 +106,8 @@ def sample(
 
 
 class _Plan(eqx.Module):
-    """How many samples, and the steps before and between them (arrays: another number compiles nothing)."""
+    """How many samples, and the steps before and between them (arrays, so that another number compiles
+    nothing)."""
 
     num_samples: int = eqx.field(static=True)
     every: Array

@@ -1,4 +1,4 @@
-"""States as pytrees: which shape a memory's states have, which neurons, and what a batch of them is."""
+"""States as pytrees: the shape and neurons of a memory's states, and how a batch of them is checked."""
 
 import functools
 import math
@@ -142,8 +142,8 @@ def _neurons_of(memory, structure, flipping):
 
 
 def random_layer(neurons: AbstractNeurons, shape: Shape, *, key: PRNGKeyArray) -> Array:
-    """A layer that nothing pulls at, at a temperature of 1; of neurons that can't be drawn, normal numbers
-    taken to the nearest values."""
+    """A layer drawn without a field at temperature 1; for neurons that can't be drawn, normal numbers taken
+    to the nearest values."""
     drawn = neurons.draw(jnp.zeros(shape), jnp.zeros(()), jnp.ones(()), key=key)
     return neurons.retract(jr.normal(key, shape)) if drawn is None else drawn
 
@@ -232,7 +232,8 @@ def _clamps_of_layers(layers, clamp):
 
 
 def _clamp_at(clamp, path, layers):
-    """What a clamp says of the layer at `path`; a bool or an array on the way holds for all below it."""
+    """What a clamp holds in the layer at `path`; a bool or an array higher in the tree holds for all layers
+    below."""
     for step in path:
         if isinstance(clamp, dict):
             clamp = clamp.get(getattr(step, "key", None), False)

@@ -15,12 +15,12 @@ from energyam.dynamics.update import AbstractUpdate, Step, Tick
 
 
 class Synchronous(AbstractUpdate):
-    """All neurons at once: each answers the field that the present state makes at it.
+    """All neurons at once: each answers its field in the present state.
 
-    x ← argmin_x R(x) + ½ c ‖x‖² − f · x, with f − c x = ∇potential: sign(Ξᵀ weights(Ξx)) for ±1 neurons,
-    Ξᵀ weights(Ξx) for continuous ones, the mean of the patterns under distances. This is the concave-convex
-    procedure: where the potential is convex the energy never rises. Networks of weights that are not
-    positive semidefinite may end in a cycle of two, which the recall's status says.
+    x ← argmin_x R(x) + ½ c ‖x‖² − f · x, with f − c x = ∇potential: sign(Ξᵀ weights(Ξx)) for ±1 neurons, Ξᵀ
+    weights(Ξx) for continuous ones, the mean of the patterns under distances. This is the concave-convex
+    procedure: where the potential is convex the energy never rises. Networks whose weights are not positive
+    semidefinite may end in a cycle of two states, which the recall's status reports.
 
     **Arguments:** `tol`: converged when no neuron moves by more than tol · max(1, max|x|). Raises
     `ValueError` for others, and in `recall` for a memory without a field.
@@ -59,7 +59,8 @@ class Synchronous(AbstractUpdate):
 
 
 def _rests(memory: Any, before: PyTree[Array], after: PyTree[Array], tol: ArrayLike) -> Bool[Array, ""]:
-    """Whether the state has settled: still within the tolerance, and proved to be where the memory can."""
+    """Whether the state has settled: it moves by less than the tolerance, and the memory proves it if it
+    can."""
     still = is_still(after, before, tol)
     if ask(memory, "proves_rest", before, after) is None:
         return still

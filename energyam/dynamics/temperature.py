@@ -25,8 +25,8 @@ def as_temperature(temperature: ArrayLike | Schedule) -> Temperature:
 def at_step(temperature: Temperature, index: Int[Array, ""]) -> Float[Array, ""]:
     """T at step `index`. A schedule never goes below 0 here: a check before the run finds most that do.
 
-    Of a schedule, what is lost in the rounding of its first temperature is 0: compiled, a ramp ends at
-    a (1 − n/n), where n/n is n times a rounded 1/n and not always 1. At T = 0 sweeps are descent.
+    A scheduled temperature within the rounding of the first one counts as 0: compiled, a ramp ends at a (1 −
+    n/n), where n/n is n times a rounded 1/n and not always 1. At T = 0 sweeps are descent.
     """
     if not callable(temperature):
         return jnp.asarray(temperature)
@@ -38,7 +38,7 @@ def at_step(temperature: Temperature, index: Int[Array, ""]) -> Float[Array, ""]
 def check_schedule(temperature: Temperature, num_steps: int) -> Float[Array, " n"]:
     """The temperatures of a run; raises `ValueError` if a schedule is below 0, or not finite, at a step.
 
-    Of long runs some thousands of steps are looked at, the first and the last among them.
+    In long runs a few thousand steps are checked, including the first and the last.
     """
     if not callable(temperature):
         return jnp.asarray(temperature)[None]

@@ -1,4 +1,4 @@
-"""Tempering: replicas of a chain at several temperatures, which now and then change places."""
+"""Tempering: replicas of a chain at several temperatures, which exchange their states from time to time."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -32,18 +32,18 @@ class Prepared(NamedTuple):
 
 
 class Tempering(AbstractUpdate):
-    """Replica exchange: one step of `update` at each temperature, then neighbours offer to change places.
+    """Replica exchange: one step of `update` at each temperature, then neighbours may exchange their states.
 
         P(exchange of i and j) = min(1, exp((1/T_i − 1/T_j) (E_i − E_j)))
 
-    Even pairs offer after even steps, odd pairs after odd ones (of two replicas, after each). Hot replicas
-    cross the barriers, and what they find comes down: the chain that is returned is the coldest, which tends
-    to exp(−E/T) at the lowest temperature. `Samples.acceptance` is the share of exchanges accepted; aim at
-    .2 to .4 by the spacing.
+    Even pairs are tried after even steps and odd pairs after odd ones (two replicas after every step). Hot
+    replicas cross barriers, and their states pass down to colder ones. The chain that is returned is the
+    coldest, which tends to exp(−E/T) at the lowest temperature. `Samples.acceptance` is the share of
+    exchanges accepted; space the temperatures so that it is .2 to .4.
 
-    **Arguments:** `temperatures` (R,): R ≥ 2, above 0, in any order; `update`: a rule that can be taken `at`
-    other temperatures (its `at`), say `HeatBath(1.0)`; its own temperature isn't read. All
-    replicas start alike; R states are kept per chain. Raises `ValueError` for others.
+    **Arguments:** `temperatures` (R,): R ≥ 2, above 0, in any order; `update`: a rule with a method `at` that
+    sets its temperature, say `HeatBath(1.0)`; its own temperature is not used. All replicas start in the same
+    state; R states are stored for each chain. Raises `ValueError` for others.
 
     Hukushima & Nemoto, J. Phys. Soc. Jpn. 65 (1996).
 
@@ -88,7 +88,7 @@ class Tempering(AbstractUpdate):
         return Replicas(states, carries, jax.vmap(scalar_energy(prepared.memory))(states))
 
     def renewed(self, prepared: Prepared, state: PyTree[Array], carry: Replicas, tick: Tick) -> Replicas:
-        raise ValueError("inputs must be None under Tempering, whose replicas are of one energy")
+        raise ValueError("inputs must be None under Tempering, because its replicas must share one energy")
 
     def energy(self, carry: Replicas) -> Float[Array, ""]:
         return carry.energies[0]

@@ -26,9 +26,10 @@ class Recall(eqx.Module):
 
     **Fields:** `state`, like the query; `energies` (*batch, T) after each of the T updates (a neuron tried,
     or a step of all) and `initial_energy` (*batch), None for a memory without an energy; `status` (*batch):
-    an index into `STATUSES`; `num_steps` (*batch): steps taken, with the one that showed convergence;
+    an index into `STATUSES`; `num_steps` (*batch): steps taken, including the one that showed convergence;
     `period` (*batch): after how many steps state and carry repeat, 0 where no limit cycle was seen; `record`:
-    what the rule recorded, leaves (*batch, steps, …), None without a record; `query`: where it started.
+    what the rule recorded, leaves (*batch, steps, …), None without a record; `query`: where the recall
+    started.
 
     T covers the steps of the slowest query of the batch; inside `jit`, where that number is unknown, it
     covers `max_steps`, and the energies after the end repeat the last. Entries of `record` past `num_steps`
@@ -52,12 +53,13 @@ class Recall(eqx.Module):
 
     @property
     def converged(self) -> Bool[Array, "*batch"]:
-        """Whether no further step would move the state: for asynchronous recall a proof of a local minimum
-        where the memory declares exact changes, else within the tolerance."""
+        """Whether no further step would move the state. For asynchronous recall this proves a local minimum
+        if the memory declares exact changes; otherwise it holds within the tolerance."""
         return _is(self.status, loop.SETTLED)
 
     def frames(self, every: int = 64) -> PyTree[Shaped[Array, "..."]]:
-        """States along the way: the query, one after every `every` updates, and the last, (*batch, F, …).
+        """States along the way: the query, the state after every `every` updates, and the last state,
+        (*batch, F, …).
 
         Raises `ValueError` for `every` below 1, a recall without a record, or a rule that recorded neither
         flips nor states.

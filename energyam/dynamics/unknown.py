@@ -1,7 +1,8 @@
 """Unknown entries of a query: which they are, and where they start.
 
-They start at what their neurons answer to the field of the entries that are known. Nothing here runs for a
-query without any: `recall` comes here once the check of a query has refused it, or where `clamp` is "known".
+They start at the answer of their neurons to the field of the known entries. For queries without unknown
+entries nothing here runs: `recall` uses it only after the ordinary check has refused a query, or if `clamp`
+is "known".
 """
 
 import math
@@ -45,7 +46,7 @@ class _Part(NamedTuple):
 
     @property
     def says_unknown(self) -> bool:
-        """Whether it may be all known all the same: a masked array, or values that can't be looked at."""
+        """Whether all of it may still be known: it is a masked array, or its values can't be read."""
         return self.masked is not None or not self.is_known
 
     def holds(self, value: int) -> bool:
@@ -167,7 +168,7 @@ def _check(parts, masks, held, axes, name):
                 f"last axis, as those of {type(part.neurons).__name__} do; got some of them unknown"
             )
     if all(map(checks.is_known, known)) and not np.any(known, axis=0).all():
-        raise ValueError(f"{name} must have known entries; got one of which all entries are unknown")
+        raise ValueError(f"{name} must have known entries; got one whose entries are all unknown")
 
 
 def _filled(part, mask):

@@ -1,4 +1,4 @@
-"""What an update rule is: how one state moves, with its own carry, randomness and record."""
+"""Update rules: how one state moves, with its own carry, randomness and record."""
 
 import abc
 from typing import Any, NamedTuple
@@ -29,9 +29,9 @@ def checked_order(order: str) -> str:
 class Tick(eqx.Module):
     """When a step happens, and its randomness.
 
-    `index` counts the steps of the recall from 0. `shared` is a key that all queries of the batch share (an
-    order of updates), `own` one of this query's own (noise). Without a key both raise `ValueError`, so a
-    rule that can do without asks `has_key` first.
+    `index` counts the steps of the recall from 0. `shared` is a key that all queries of the batch share (for
+    an order of updates), and `own` is a separate key for each query (for noise). Without a key both raise
+    `ValueError`, so a rule that can run without a key checks `has_key` first.
 
         >>> tick = eam.Tick(jnp.array(3), None, None)  # the fourth step of a recall without a key
         >>> optax.linear_schedule(1.0, 0.0, 6)(tick.index)
@@ -54,7 +54,7 @@ class Tick(eqx.Module):
 
     @property
     def own(self) -> PRNGKeyArray:
-        """The key of this step that is this query's own."""
+        """The key of this step for this query alone."""
         return _given(self._own)
 
     def order(self, kind: str, num: int) -> Int[Array, " num"]:
@@ -141,7 +141,7 @@ class Step(NamedTuple):
 
 @shown()
 class AbstractUpdate(eqx.Module):
-    """An update rule, for one state; `recall` repeats it and takes the batches. Write `step`.
+    """An update rule for one state; `recall` repeats it and handles batches. Write `step`.
 
     A rule may keep anything between its steps (momentum, moments of Adam, replicas) as its carry, any pytree
     of arrays.
@@ -178,13 +178,14 @@ class AbstractUpdate(eqx.Module):
 
     @optional
     def prepare(self, memory: Any) -> Any:
-        """What the steps read of the memory, made once per recall; the memory itself, unless written. Write
-        it to raise `ValueError` for a memory that lacks what the steps need, or to compute something once."""
+        """What the steps need from the memory, computed once per recall; by default the memory itself. Write
+        it to compute something once, or to raise `ValueError` for a memory that the rule can't run on."""
         return memory
 
     @optional
     def init(self, prepared: Any, state: PyTree[Array], tick: Tick) -> Any:
-        """What the rule keeps between steps, at the start. Write it for a rule that keeps something."""
+        """The carry of the rule at the start. Write it for a rule that carries something from step to
+        step."""
         return ()
 
     @optional
@@ -195,13 +196,13 @@ class AbstractUpdate(eqx.Module):
 
     @optional
     def renewed(self, prepared: Any, state: PyTree[Array], carry: Any, tick: Tick) -> Any:
-        """What the rule keeps, once the memory has another input. Write it for a rule that keeps what it has
-        computed of the memory, say the field or the energy at the state."""
+        """The carry of the rule after the memory's input has changed. Write it for a rule whose carry is
+        computed from the memory, such as the field or the energy at the state."""
         return carry
 
     @optional
     def check(self, memory: Any, num_steps: int) -> None:
-        """Raise `ValueError`, before a run of so many steps, for schedules that don't suit it or the memory.
+        """Raise `ValueError`, before a run, for schedules that don't suit its number of steps or the memory.
         Write it for rules with schedules."""
 
     @optional

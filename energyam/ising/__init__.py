@@ -1,4 +1,4 @@
-"""Ising machines: QUBO, Max-Cut and couplings in and out, and searches for the lowest state."""
+"""Ising machines: problems such as QUBO and Max-Cut, and searches for their lowest state."""
 
 from energyam.names import public_names
 from energyam.ising.annealing import minimize as minimize

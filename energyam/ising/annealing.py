@@ -1,4 +1,5 @@
-"""The lowest state of a problem, or of a memory of discrete neurons: many chains, ended by descent."""
+"""Searches for the lowest state of a problem, or of a memory of discrete neurons: many chains, then
+descent."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -42,31 +43,31 @@ def minimize(
     *,
     key: PRNGKeyArray,
 ) -> Minimum:
-    """Search the lowest state of a problem by many chains, ended by descent.
+    """Search for the lowest state of a problem by many chains, which end with descent.
 
-    Each sweep is one of `HeatBath`: every neuron once, in an order that all chains share. In a network a
-    block of neurons costs one matrix product for all chains. Nothing grows with the number of sweeps but the
-    list of temperatures. The chains of a smaller number are among those of a larger one. Of a `Problem`,
-    descent ends in double precision, by the couplings as they were given.
+    Each sweep is one of `HeatBath`: every neuron once, in an order that all chains share. In a network, a
+    block of neurons costs one matrix product for all chains. Only the list of temperatures grows with the
+    number of sweeps. With more chains, the first ones stay the same. For a `Problem`, the descent ends in
+    double precision, with the couplings as you gave them.
 
     **Arguments:**
 
     - `memory`: a `Problem`; or a memory whose neurons move from value to value, ±1, 0/1 or one-hot, with a
       `state_shape`, say a `HopfieldNetwork`.
-    - `num_chains`: how many chains start, each at a random state. They share the matrix products, so 64
-      cost far less than 64 times one.
-    - `num_sweeps`: sweeps of each chain, before those at T = 0 that end it.
+    - `num_chains`: how many chains start, each at a random state. They share the matrix products, so that 64
+    chains cost far less than 64 times one chain.
+    - `num_sweeps`: sweeps of each chain before the final ones at T = 0.
     - `schedule`: `schedule(sweep)` → T, as in optax, from 0 to `num_sweeps` − 1; T = 0 is descent. By
       default T falls evenly from 1.2 to .05 times the size of a typical field: √(mean_i (Σ_j W_ij² + b_i²))
       in a network of ±1 neurons, else half the root mean square of the changes at a random state. With
       `start` it falls from .4.
-    - `start`: where chains start: a `Minimum` found before, states (D,) or (n, D) of the memory, or, of a
-      problem, an answer {label: value} or a list of these. Fewer than `num_chains` are taken in turn. No
-      chain ends above its start.
-    - `method`: "annealing" cools all chains together. "tempering" keeps each at a temperature of its own,
-      which neighbours exchange as `Tempering` does; descent starts at the lowest state that was seen at each,
-      after a sweep. `schedule(chain)` is then the temperature of each, by default from 1.2 to .05 with equal
-      ratios. It needs at least 2 chains, and no cooling to be chosen for problems with many traps.
+    - `start`: where chains start: a `Minimum` found before, states (D,) or (n, D) of the memory, or, for a
+    problem, an answer {label: value} or a list of answers. If there are fewer than `num_chains`, they are
+    used in turn. No chain ends above its start. - `method`: "annealing" cools all chains together.
+    "tempering" keeps each chain at its own temperature and lets neighbours exchange states, as `Tempering`
+    does; descent starts from the lowest state seen after a sweep at each temperature. `schedule(chain)` is
+    then the temperature of each chain, by default from 1.2 to .05 with equal ratios. It needs at least 2
+    chains, and suits problems with many local minima, for which a cooling schedule is hard to choose.
 
     Raises `ValueError` for a memory of other neurons or without `state_shape`, for numbers below 1, for a
     schedule that is not a function, goes below 0 or is not finite, for other starts and methods, and inside

@@ -1,4 +1,4 @@
-"""What a search for the lowest state answers: the states of all chains by their energy, and a table."""
+"""The answer of a search for the lowest state: the states of all chains by their energy, and a table."""
 
 import html
 from collections.abc import Hashable
@@ -20,13 +20,13 @@ _ROWS, _WIDE = 5, 56  # of the table: different states, and letters for one of t
 
 
 class Minimum(NamedTuple):
-    """Where all chains ended, from the lowest energy up.
+    """The final states of all chains, from the lowest energy up.
 
-    `states`: the states of the chains, in the values of the memory; `energies` (num_chains,): of a problem
-    its own, with the offset and in double precision; `counts`: how many chains ended in the same state;
-    `minima`: whether no single move lowers the energy further (see `energyam.is_local_minimum`). That no
-    other state lies lower is for none of these searches to prove. `problem`: what was searched, or None for a
-    memory.
+    `states`: the states of the chains, in the values of the memory; `energies` (num_chains,): for a problem
+    its own energies, with the offset and in double precision; `counts`: how many chains ended in the same
+    state; `minima`: whether no single move lowers the energy further (see `energyam.is_local_minimum`). None
+    of these searches can prove that no other state is lower. `problem`: the problem that was searched, or
+    None for a memory.
 
         >>> network = eam.HopfieldNetwork(jnp.array([[0.0, -1.0], [-1.0, 0.0]]))
         >>> found = eam.ising.minimize(network, 4, 10, key=jr.key(0))
@@ -57,7 +57,8 @@ class Minimum(NamedTuple):
 
     @property
     def best(self) -> dict[Hashable, Any]:
-        """The lowest state as {label: value}, in the user's labels and values; of a memory by its numbers."""
+        """The lowest state as {label: value}, in the user's labels and values; for a memory the labels are
+        numbers."""
         return self.answer(0)
 
     @property
@@ -66,7 +67,8 @@ class Minimum(NamedTuple):
         return [] if self.problem is None else self.problem.broken(self.answer(0, slack=True))
 
     def answer(self, chain: int, slack: bool = False) -> dict[Hashable, Any]:
-        """The state of a chain as {label: value}; with the bits that `at_most` adds only if asked for."""
+        """The state of a chain as {label: value}, without the bits that `at_most` adds unless you ask for
+        them."""
         state = jax.tree.map(lambda leaf: np.asarray(leaf[chain]), self.states)
         if self.problem is not None:
             values, labels = self.problem.values(state).tolist(), self.problem.labels
@@ -79,7 +81,7 @@ class Minimum(NamedTuple):
     def to_sampleset(self) -> Any:
         """The different states as a `dimod.SampleSet`, in the problem's labels and vartype, with counts.
 
-        Raises `ValueError` where a memory was searched, and `ImportError` without dimod (the extra `ising`).
+        Raises `ValueError` if a memory was searched, and `ImportError` without dimod (the extra `ising`).
         """
         if self.problem is None:
             raise ValueError("minimize must be given a Problem, which has labels; it was given a memory")

@@ -1,4 +1,4 @@
-"""Simulated bifurcation: all neurons of a network at once, as positions that a growing force parts."""
+"""Simulated bifurcation: all neurons of a network at once, as positions that a growing force separates."""
 
 from functools import partial
 from typing import Any, NamedTuple
@@ -38,10 +38,10 @@ class SimulatedBifurcation(AbstractUpdate):
 
         v ← v + dt (−(1 − a) u + c (J z + b)),   u ← u + dt v,   c = ½ √(D − 1) / ‖J‖
 
-    while a grows from 0 to 1. Where |u| > 1, u becomes its sign and v becomes 0. z = u (ballistic) or
-    sign u (discrete), and the state of the recall is sign u. The query says which values clamped neurons
-    have, and how many chains there are; the others start anew. It never settles: the last state is the
-    answer, which sweeps of `Asynchronous()` bring to a minimum.
+    while a grows from 0 to 1. Where |u| > 1, u becomes its sign and v becomes 0. z = u (ballistic) or sign u
+    (discrete), and the state of the recall is sign u. The query gives the values of clamped neurons and the
+    number of chains; other neurons start at random. The rule never settles: the last state is the answer, and
+    sweeps of `Asynchronous()` bring it to a minimum.
 
     **Arguments:** `num_steps`: steps until a = 1; give `recall` as many as `max_steps`; `step_size`: dt;
     `discrete`: which of the two. Raises `ValueError` for `num_steps` below 1, a step size not above 0, and in

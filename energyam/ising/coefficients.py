@@ -1,4 +1,4 @@
-"""An energy of pairs as it was given, in double precision on the host: Σ h_i v_i + Σ q_ij v_i v_j + c."""
+"""The pairwise energy that the user gave, in double precision on the host: Σ h_i v_i + Σ q_ij v_i v_j + c."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +13,7 @@ _MOST = 2000  # variables for which a matrix is made at all
 class Coefficients:
     """The energy Σ_i h_i v_i + Σ_pairs q_ij v_i v_j + c of D variables v, each pair i < j once.
 
-    Whatever the machine computes with, answers are weighed by these numbers.
+    Searches may compute with rounded numbers; the energies of answers are computed from these.
     """
 
     linear: np.ndarray  # (D,)

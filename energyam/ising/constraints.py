@@ -1,4 +1,4 @@
-"""Constraints as penalties: each adds what breaking it costs, and can be checked on an answer."""
+"""Constraints as penalties: each adds a cost for breaking it, and can be checked on an answer."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -12,16 +12,16 @@ from energyam.ising.terms import Labels
 
 
 class Slack(NamedTuple):
-    """The label of a bit that `at_most` adds; it stands in no answer by label."""
+    """The label of a bit that `at_most` adds; answers by label leave it out."""
 
     constraint: int
     place: int
 
 
 def one_hot(problem: Problem, labels: Labels, penalty: checks.Number) -> Problem:
-    """The problem in which exactly one of some variables is 1: it adds penalty · (Σ z_i − 1)².
+    """The problem with the constraint that exactly one of some variables is 1: adds penalty · (Σ z_i − 1)².
 
-    **Arguments:** as in `equals`, which it is with a value of 1.
+    **Arguments:** those of `equals`, with a value of 1.
 
         >>> problem = eam.ising.from_qubo({("a", "a"): -1.0, ("b", "b"): -2.0})
         >>> problem = eam.ising.one_hot(problem, ["a", "b"], penalty=10.0)
@@ -34,13 +34,15 @@ def one_hot(problem: Problem, labels: Labels, penalty: checks.Number) -> Problem
 def equals(
     problem: Problem, labels: Labels | Mapping[Hashable, Any], value: checks.Number, penalty: checks.Number
 ) -> Problem:
-    """The problem in which a sum of variables has a value: it adds penalty · (Σ a_i z_i − value)².
+    """The problem with the constraint that a sum of variables has a value: adds penalty · (Σ a_i z_i −
+    value)².
 
-    Spins count as bits z = (1 + s)/2. Take a penalty above what breaking the constraint may gain: too small
-    a one is broken, which `problem.broken(answer)` says, and a large one makes the search slower.
+    Spins count as bits z = (1 + s)/2. Choose a penalty larger than what breaking the constraint may gain. If
+    it is too small, answers break the constraint, as `problem.broken(answer)` shows; if it is very large, the
+    search is slower.
 
-    **Arguments:** `problem`: a `Problem`, which is left as it is; `labels`: those of the variables that are
-    summed, or {label: a} for a weighted sum; `value`: a number; `penalty`: above 0, in units of the energy.
+    **Arguments:** `problem`: a `Problem`, which is not changed; `labels`: the labels of the variables in the
+    sum, or {label: a} for a weighted sum; `value`: a number; `penalty`: above 0, in units of the energy.
     Raises `ValueError` for others, and for labels that the problem doesn't have.
 
         >>> problem = eam.ising.from_qubo({("a", "a"): -1.0, ("b", "b"): -2.0, ("c", "c"): -4.0})
@@ -57,13 +59,13 @@ def equals(
 def at_most(
     problem: Problem, labels: Labels | Mapping[Hashable, Any], count: int, penalty: checks.Number
 ) -> Problem:
-    """The problem in which a sum of variables is at most `count`, as within a budget.
+    """The problem with the constraint that a sum of variables is at most `count`, such as a budget.
 
-    If at most one of them may be 1, it adds penalty · Σ_{i<j} z_i z_j. Otherwise it adds bits that count what
-    is left, whose labels no answer shows, and penalty · (Σ a_i z_i + what is left − count)².
+    If at most one of them may be 1, it adds penalty · Σ_{i<j} z_i z_j. Otherwise it adds bits for the unused
+    part u of the budget, which answers by label leave out, and penalty · (Σ a_i z_i + u − count)².
 
     **Arguments:** as in `equals`, with whole weights a of at least 0; `count`: at least 1. Count in large
-    units, such as thousands: the penalty grows with the square of what is too much. Raises `ValueError` for
+    units, such as thousands, because the penalty grows with the square of the excess. Raises `ValueError` for
     others.
 
         >>> problem = eam.ising.from_qubo({("a", "a"): -1.0, ("b", "b"): -2.0, ("c", "c"): -3.0})

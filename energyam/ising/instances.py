@@ -14,7 +14,7 @@ from energyam.shown import shown
 
 @shown()
 class Planted(NamedTuple):
-    """A network with its ground states, ±`state` (D,), and their `energy`, to the rounding of floats.
+    """A network with its ground states, ±`state` (D,), and their `energy`, up to rounding.
 
     >>> found = eam.ising.planted(16, 32, key=jr.key(0))
     >>> bool(eam.is_local_minimum(found.memory, found.state))
@@ -29,9 +29,9 @@ class Planted(NamedTuple):
 def planted(num_neurons: int, num_columns: int, *, key: PRNGKeyArray) -> Planted:
     """A Wishart instance: a network whose ground states are known by construction.
 
-    For a hidden state t and M columns w ~ N(0, I − ttᵀ/D), so that Wᵀt = 0, the couplings are those of
-    A = −WWᵀ/D without its diagonal, and E(x) = ½ ‖Wᵀx‖²/D + ½ tr A. The lowest are ±t, at ½ tr A. Few
-    columns make it hard: annealing rarely finds t for M/D of about .4 to 1, and easily above 1.6.
+    For a hidden state t and M columns w ~ N(0, I − ttᵀ/D), so that Wᵀt = 0, the couplings are those of A =
+    −WWᵀ/D without its diagonal, and E(x) = ½ ‖Wᵀx‖²/D + ½ tr A. The lowest states are ±t, at ½ tr A. With few
+    columns the search is hard: annealing rarely finds t for M/D of about .4 to 1, and easily above 1.6.
 
     **Arguments:** `num_neurons`: D; `num_columns`: M, both at least 1. Raises `ValueError` for others.
 

@@ -1,4 +1,4 @@
-"""Models of dimod in and out."""
+"""Conversion from and to models of dimod."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -20,7 +20,7 @@ def from_bqm(bqm: Any) -> Problem:
     quadratic model, also a constrained one that has no constraints, whose variables are all bits or all
     spins. Neuron k is the k-th of its variables.
 
-    Raises `ValueError` for others, and says what converts them.
+    Raises `ValueError` for others, with the function that converts them.
 
         >>> import dimod
         >>> model = dimod.BinaryQuadraticModel({"a": 0.5, "b": 0.0}, {("a", "b"): 1.0}, 0.0, "SPIN")
@@ -45,9 +45,9 @@ def from_bqm(bqm: Any) -> Problem:
 def to_bqm(memory: HopfieldNetwork | SparseNetwork | Problem, offset: ArrayLike = 0.0) -> Any:
     """A network, or a problem, as a dimod `BinaryQuadraticModel`.
 
-    Of a `HopfieldNetwork` or a `SparseNetwork` it has spins for neurons ±1 and bits for neurons 0/1,
-    variables 0 … D − 1 and the energy E(x) + `offset`; of a problem the labels, the vartype, and the
-    couplings as they were given.
+    For a `HopfieldNetwork` or a `SparseNetwork` it has spins for neurons ±1 and bits for neurons 0/1,
+    variables 0 … D − 1 and the energy E(x) + `offset`; for a problem it has the labels, the vartype, and the
+    couplings as you gave them.
 
     Raises `ValueError` for another memory, and `ImportError` without dimod (the extra `ising`).
 

@@ -1,4 +1,4 @@
-"""A problem in the user's names, with its couplings as they were given, and the network that searches it."""
+"""A problem in the user's labels, with its couplings as given, and the network that is searched for it."""
 
 import warnings
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
@@ -39,15 +39,15 @@ class Constraint(NamedTuple):
 
 @jax.tree_util.register_pytree_node_class
 class Problem:
-    """A quadratic problem in the user's names: `memory`, `offset`, `labels` and `vartype`.
+    """A quadratic problem in the user's labels: `memory`, `offset`, `labels` and `vartype`.
 
     Its energy is E(x) + offset of the memory, and it unpacks as `memory, offset = problem`. It also serves as
-    a memory itself, whose energies include the offset. The couplings are kept as they were given, in double
-    precision, and `minimize` takes the energies of its answers from these.
+    a memory itself, whose energies include the offset. It keeps the couplings as you gave them, in double
+    precision, and `minimize` computes the energies of its answers from these.
 
     `memory`: a `HopfieldNetwork`, or a `SparseNetwork` where more than 256 neurons have fewer than one in
-    eight of all pairs coupled; `labels` (D,): whose neuron is which; `vartype`: "BINARY" for bits or "SPIN"
-    for ±1, as dimod has them; `constraints`: what `one_hot`, `at_most` and `equals` have added.
+    eight of all pairs coupled; `labels` (D,): the label of each neuron; `vartype`: "BINARY" for bits or
+    "SPIN" for ±1, as in dimod; `constraints`: those that `one_hot`, `at_most` and `equals` have added.
 
     Made by `from_qubo`, `from_ising`, `from_bqm` and `max_cut`. Raises `ValueError` for another `vartype`,
     labels that are not D different ones, and other neurons.
@@ -73,18 +73,18 @@ class Problem:
         self.vartype = checks.one_of("vartype", vartype, ("BINARY", "SPIN"))
         D = given.linear.size
         if not isinstance(labels, Sequence | range) or len(labels) != D or len(set(labels)) != D:
-            raise ValueError(f"labels must be {D} different ones, one a variable; got {labels!r:.80}")
+            raise ValueError(f"labels must be {D} different ones, one for each variable; got {labels!r:.80}")
         self.neurons, self.constraints = neurons, constraints
         self._made: Any = None
 
     @property
     def memory(self) -> Any:
-        """The network, in the values of its neurons; made when it is first asked for."""
+        """The network, in the values of its neurons; made at the first use."""
         return self._parts[0]
 
     @property
     def offset(self) -> Float[Array, ""]:
-        """What the energy of the memory lacks."""
+        """The constant to add to the energy of the memory."""
         return self._parts[1]
 
     @property
@@ -206,7 +206,7 @@ def network(energy: Coefficients, neurons: AbstractNeurons) -> Any:
 
 
 def _check_precision(given: Coefficients, inner: Coefficients) -> None:
-    """Warn where the network's floats can't hold what was given, or sums of it; raise beyond their range."""
+    """Warn if the network's floats round the given numbers or their sums; raise if they are out of range."""
     dtype = jnp.result_type(float)
     info, sizes = jnp.finfo(dtype), np.abs(np.concatenate([inner.linear, inner.quadratic]))
     largest, least = sizes.max(initial=0), sizes.min(where=sizes > 0, initial=np.inf)

@@ -29,8 +29,8 @@ def from_qubo(Q: Graph, neurons: AbstractNeurons | None = None) -> Problem:
     - `neurons`: those of the memory, `eam.Binary()` with z = (1 + x)/2 by default; the states of
       `eam.ZeroOne()` are the bits themselves.
 
-    Raises `ValueError` for a matrix that is not square, or not finite, and for others of the wrong form; of
-    a file with its path and line.
+    Raises `ValueError` for a matrix that is not square or not finite, and for other arguments of the wrong
+    form; for a file, with its path and line.
 
         >>> problem = eam.ising.from_qubo({("tea", "tea"): -1.0, ("jam", "jam"): -2.0, ("tea", "jam"): 3.0})
         >>> eam.ising.minimize(problem, 4, 10, key=jr.key(0)).best
@@ -51,7 +51,7 @@ def from_ising(h: Fields | None, J: Graph, offset: checks.Number = 0.0) -> Probl
     and h = −b.
 
     **Arguments:** `h`: fields by label, {label: h} or (D,), or None for none; `J`: a symmetric matrix (D, D)
-    of numpy, jax or scipy.sparse, in which each pair stands twice and counts once; a dictionary
+    of numpy, jax or scipy.sparse, in which each pair appears twice and counts once; a dictionary
     {(label, label): J}; a networkx graph, whose edges have a `weight` or count 1; or the path of a file, as
     in `max_cut`; `offset`: a number. Raises `ValueError` for others, a coupling of a spin with itself, and a
     matrix that is not symmetric.
@@ -80,11 +80,11 @@ def max_cut(weights: Graph, weight: str = "weight") -> Problem:
     problem serves as a memory, of couplings −w/2.
 
     **Arguments:** `weights`: symmetric weights of the edges (D, D), 0 for none, of numpy, jax or
-    scipy.sparse, whose diagonal counts for nothing; a dictionary {(vertex, vertex): w} of the edges; a
-    networkx graph; or the path of a file: G-set and rudy (`n m`, then `i j w`), unweighted `i j`,
-    MatrixMarket or DIMACS, plain or packed by gzip; `weight`: which attribute of a graph's edges, 1 for those
-    without it. Weights of an edge that comes twice add up. Raises `ValueError` for a matrix that is not
-    square, not symmetric or not finite; of a file with its path and line.
+    scipy.sparse, whose diagonal is ignored; a dictionary {(vertex, vertex): w} of the edges; a networkx
+    graph; or the path of a file: G-set and rudy (`n m`, then `i j w`), unweighted `i j`, MatrixMarket or
+    DIMACS, plain or packed by gzip; `weight`: the attribute of a graph's edges that holds the weight (1 for
+    edges without it). Weights of an edge that appears twice add up. Raises `ValueError` for a matrix that is
+    not square, not symmetric or not finite; for a file, with its path and line.
 
         >>> problem = eam.ising.max_cut({("a", "b"): 1, ("b", "c"): 1, ("a", "c"): 1})  # a triangle
         >>> found = eam.ising.minimize(problem, 4, 10, key=jr.key(0))

@@ -29,12 +29,12 @@ def read_gset(path: str | pathlib.Path) -> Float[Array, "D D"]:
     """The weights (D, D) of a graph file as in the G-set, plain or packed by gzip.
 
     The first line holds the numbers of vertices and edges, `n m`; each further one an edge, `i j w`, with
-    vertices from 1 to n. Weights of an edge that comes twice add up. `max_cut` takes such a path, and files
-    of other kinds, without making a matrix.
+    vertices from 1 to n. Weights of an edge that appears twice add up. `max_cut` reads such files, and other
+    kinds, without making a matrix.
 
-    Raises `ValueError` with the number of the line that is malformed, joins a vertex to itself, names a
-    vertex out of range, or has a weight that floats can't hold; where there are fewer or more than m edges;
-    for more vertices than a matrix is made for; and for damaged archives and what is not text.
+    Raises `ValueError` with the number of a line that is malformed, joins a vertex to itself, names a vertex
+    out of range, or has a weight that floats can't hold; if there are fewer or more than m edges, or too many
+    vertices for a matrix; and for damaged archives and files that are no text.
 
         >>> import pathlib
         >>> _ = pathlib.Path("triangle.txt").write_text("3 3\\n1 2 1\\n2 3 1\\n1 3 -2\\n")
@@ -56,7 +56,7 @@ def read_gset(path: str | pathlib.Path) -> Float[Array, "D D"]:
 def read_terms(name: str, path: str | os.PathLike, loops: bool) -> tuple[Any, ...]:
     """The labels, rows, columns and values of a file, and whether it is a matrix in which pairs stand twice.
 
-    What the file holds says of which kind it is. Raises `ValueError` with the path and the line.
+    The kind of file is recognised from its content. Raises `ValueError` with the path and the line.
     """
     path = as_path(path, name)
     text = _text(path)

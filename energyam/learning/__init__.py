@@ -1,4 +1,4 @@
-"""Learning: whole rules that make weights of patterns, and steps that write one pair at a time.
+"""Learning: rules that compute weights from all patterns, and steps that write one pair at a time.
 
 `hebbian`, `storkey`, `pseudo_inverse` and the like take patterns, or keys and values, and return a matrix.
 A step, `step(memory, key, value, *, rate, …)`, returns a memory with one more pair written into it:
@@ -10,8 +10,8 @@ A step, `step(memory, key, value, *, rate, …)`, returns a memory with one more
     oja_step         rate · v (k − Wᵀ v)ᵀ                                   more of v, W stays bounded
     gradient_step    − rate · ∂ ½‖f(k) − v‖², with momentum, for networks   nearer to v
 
-Each takes a `decay` of what was there before. `write` runs a step over many pairs, and `stream` reads with a
-query after each of them, one after another or in chunks that are computed at once.
+Each takes a `decay`, by which the earlier content is multiplied. `write` runs a step over many pairs, and
+`stream` reads with a query after each of them, one after another or in chunks that are computed at once.
 """
 
 from energyam.learning.margins import dreaming as dreaming, minover as minover, stability as stability

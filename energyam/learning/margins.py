@@ -1,4 +1,4 @@
-"""Learning rules that look at how safely each neuron of a pattern stays: margins, and spectra of patterns."""
+"""Learning rules based on the stability of each neuron in each pattern: margins, and spectra of patterns."""
 
 import jax
 import jax.numpy as jnp
@@ -12,14 +12,14 @@ Weights = Float[Array, "D D"]
 
 
 def stability(weights: ArrayLike, patterns: ArrayLike) -> Float[Array, "K D"]:
-    """How far each neuron of each pattern is from being turned, (K, D).
+    """The margin by which each neuron of each pattern keeps its value, (K, D).
 
         κ_μi = ξ_μi Σ_{j ≠ i} W_ij ξ_μj / √(Σ_{j ≠ i} W_ij²)
 
-    A pattern is a fixed point where all its entries are positive, and the larger the least of them, the more
-    wrong neurons it repairs in one step. 0 for a neuron without weights. **Arguments:** `weights` (D, D),
-    whose diagonal is left out; `patterns` (K, D) with entries ±1. Raises `ValueError` for others.
-    (Krauth & Mézard 1987; Gardner 1988.)
+    A pattern is a fixed point if all its entries are positive, and the larger the smallest of them, the more
+    wrong neurons are corrected in one step. A neuron without weights has 0. **Arguments:** `weights` (D, D),
+    whose diagonal is left out; `patterns` (K, D) with entries ±1. Raises `ValueError` for others. (Krauth &
+    Mézard 1987; Gardner 1988.)
 
         >>> eam.learning.stability(np.array([[0.0, 2.0], [2.0, 0.0]]), jnp.array([[1, 1], [1, -1]]))
         Array([[ 1.,  1.],
@@ -36,22 +36,23 @@ def stability(weights: ArrayLike, patterns: ArrayLike) -> Float[Array, "K D"]:
 def minover(
     patterns: ArrayLike, num_steps: int = 1000, margin: ScalarLike | None = None, symmetric: bool = True
 ) -> Weights:
-    """Weights of the largest margin: each step teaches each neuron the pattern that is least stable there.
+    """Weights of the largest margin: in each step, every neuron learns the pattern that is least stable at
+    it.
 
         W_i <- W_i + ξ_μi ξ_μ,    μ = argmin_μ ξ_μi Σ_j W_ij ξ_μj
 
     The least `stability` of each neuron approaches the largest that any weights have, with an error of the
     order of 1/√num_steps; for random patterns that is `theory.gardner_margin(K / D)`, up to K = 2D. With a
     `margin` a neuron stops learning once its least stability is beyond it, which is the perceptron rule;
-    `stability(weights, patterns)` says what was reached.
+    `stability(weights, patterns)` shows the margin that was reached.
 
-    Symmetric weights, for `HopfieldNetwork`, write each change to both sides; they hold fewer patterns, and
-    no margin is the largest there. Those that are not go into `SequenceNetwork`. The diagonal is zero, and
-    the rows have the norm 1 in the mean square.
+    With `symmetric`, for a `HopfieldNetwork`, each change is written to both W_ij and W_ji; such weights hold
+    fewer patterns, and their margin is not the largest possible. Weights that are not symmetric belong in a
+    `SequenceNetwork`. The diagonal is zero, and the rows have the norm 1 in the mean square.
 
-    **Arguments:** `patterns` (K, D) with entries ±1; `num_steps`: at most so many; `margin`: at least 0;
-    `symmetric`: True or False. Raises `ValueError` for others. (Krauth & Mézard 1987, "Learning algorithms
-    with optimal stability in neural networks"; Gardner 1988 for symmetric weights.)
+    **Arguments:** `patterns` (K, D) with entries ±1; `num_steps`: the largest number of steps; `margin`: at
+    least 0; `symmetric`: True or False. Raises `ValueError` for others. (Krauth & Mézard 1987, "Learning
+    algorithms with optimal stability in neural networks"; Gardner 1988 for symmetric weights.)
 
         >>> patterns = eam.datasets.random_patterns(20, 40, key=jr.key(0))
         >>> network = eam.HopfieldNetwork(eam.learning.minover(patterns, 200))
@@ -81,11 +82,11 @@ def minover(
 
 
 def dreaming(patterns: ArrayLike, sleep: ScalarLike) -> Weights:
-    """Hebb's weights after so much sleep, which takes from them what patterns have in common.
+    """Hebb's weights after an amount of sleep, which removes what the patterns have in common.
 
         W = Xᵀ (1 + t) (1 + t C)⁻¹ X / D, zero diagonal,    C = XXᵀ/D
 
-    Without sleep, t = 0, they are those of `hebbian`; the longer the sleep, the nearer they come to
+    Without sleep, t = 0, these are the weights of `hebbian`; with longer sleep they approach those of
     `pseudo_inverse`: an eigenvalue c of the correlations becomes (1 + t) c / (1 + t c). The network holds
     0.138 D random patterns awake, and D after a long sleep. **Arguments:** `patterns` (K, D) with entries ±1;
     `sleep` t, at least 0, a number that may be traced. Raises `ValueError` for others. (Fachechi, Agliari &

@@ -1,4 +1,4 @@
-"""Whole rules: patterns (K, D) or key-value pairs in, a matrix of weights out.
+"""Rules that compute a matrix of weights from patterns (K, D), or from pairs of keys and values.
 
     rule               weights                                        patterns D neurons hold
     hebbian            XᵀX / D                                        0.138 D
@@ -33,15 +33,15 @@ def hebbian(
         W = Σ_μ s_μ ξ_μ ξ_μᵀ / D, zero diagonal
         W = Σ_μ s_μ (ξ_μ - a) (ξ_μ - a)ᵀ / (a (1 - a) D), zero diagonal, with the activity a
 
-    A Hopfield network with these weights and `CHN(patterns)` take the same asynchronous decisions: their
-    energies are -1/2 xᵀWx and -1/2 Σ_μ (ξ_μ·x)² = -D/2 xᵀWx - K D/2, so they differ by a factor and by what
-    the missing diagonal would add, which is the same for every ±1 state. (Hopfield 1982.)
+    A Hopfield network with these weights and `CHN(patterns)` flip the same neurons in asynchronous recall:
+    their energies are -1/2 xᵀWx and -1/2 Σ_μ (ξ_μ·x)² = -D/2 xᵀWx - K D/2, which differ by a factor and a
+    constant from the missing diagonal. (Hopfield 1982.)
 
     **Arguments:** `strengths` s (K,): how strongly each pattern is written, 1 unless given; `activity` a,
-    between 0 and 1: the share of active neurons, for neurons `ZeroOne()`. A pattern then pulls its neurons
-    by 1 - a, and the others by -a, so that a bias near a - 1/2 decides between them. (Tsodyks & Feigelman
-    1988.) Raises `ValueError` for patterns that are not (K, D) or have other entries, strengths that are not
-    (K,) finite numbers, and an activity that does not lie between 0 and 1.
+    between 0 and 1: the share of active neurons, for neurons `ZeroOne()`. The field of a pattern is then 1 -
+    a at its active neurons and -a at the others, so that a bias near a - 1/2 separates them. (Tsodyks &
+    Feigelman 1988.) Raises `ValueError` for patterns that are not (K, D) or have other entries, strengths
+    that are not (K,) finite numbers, and an activity that does not lie between 0 and 1.
 
         >>> eam.hebbian(jnp.array([[1, 1], [1, 1]]))
         Array([[0., 1.],
@@ -74,11 +74,11 @@ def pseudo_inverse(patterns: ArrayLike) -> Weights:
 
         W = X⁺X, zero diagonal
 
-    P = X⁺X projects onto the span of patterns (K, D) with entries ±1; dependent patterns are no problem.
-    The field at neuron i of a pattern ξ is (1 - P_ii) ξ_i, so that removing the diagonal keeps the fixed
-    points and widens their basins. Where P_ii is 1 the row is exactly 0, and the tie keeps the neuron: the
-    patterns don't say how this one follows from others. When they span all D dimensions that is so of every
-    neuron, the weights are 0, and every state is a fixed point.
+    P = X⁺X projects onto the span of patterns (K, D) with entries ±1; dependent patterns are no problem. The
+    field at neuron i of a pattern ξ is (1 - P_ii) ξ_i, so that removing the diagonal keeps the fixed points
+    and widens their basins. Where P_ii is 1 the row is exactly 0, because the patterns don't determine this
+    neuron from the others, and the tie leaves it as it is. If the patterns span all D dimensions, this holds
+    for every neuron: the weights are 0, and every state is a fixed point.
 
     Symmetric to the bit. A singular value decomposition in double precision, except on TPUs, which have none:
     min(K, D) K D work. Raises `ValueError` for patterns that are not (K, D) or not ±1. (Personnaz, Guyon &
@@ -97,9 +97,9 @@ def transition_weights(patterns: ArrayLike, transitions: ArrayLike) -> Weights:
         W = Σ_ij T_ij ξ_j ξ_iᵀ / D, zero diagonal
 
     `transitions` T (K, K) has T_ij = 1 where pattern i is followed by pattern j; other numbers weigh several
-    followers against each other. Alone they drive a `SequenceNetwork` with a delay. Raises `ValueError` for
-    patterns that are not (K, D) or not ±1 and for transitions that are not (K, K). (Amit 1989, "Modeling
-    Brain Function", section 5.2; Sompolinsky & Kanter 1986.)
+    followers against each other. By themselves they are the delayed weights of a `SequenceNetwork`. Raises
+    `ValueError` for patterns that are not (K, D) or not ±1 and for transitions that are not (K, K). (Amit
+    1989, "Modeling Brain Function", section 5.2; Sompolinsky & Kanter 1986.)
 
         >>> steps = jnp.array([[1, 1, 1, 1], [1, -1, 1, -1]])
         >>> weights = eam.learning.transition_weights(steps, jnp.array([[0, 1], [0, 0]]))
@@ -166,7 +166,7 @@ def optimal_linear_associator(keys: ArrayLike, values: ArrayLike, ridge: ScalarL
     checks.not_negative("ridge", ridge, "")
     k, v = checks.as_pairs(keys, values)
     if not checks.passes(jnp.any, k):
-        raise ValueError("keys must not all be zero; got zeros only, which no value can be read from")
+        raise ValueError("keys must not all be zero, as no value could be read; got zeros only")
     if not checks.is_known(ridge) or np.any(ridge):  # as Dk more pairs: √ridge times an axis, and no value
         k = jnp.concatenate([k, jnp.sqrt(jnp.asarray(ridge, k.dtype)) * jnp.eye(k.shape[1], dtype=k.dtype)])
         v = jnp.pad(v, [(0, k.shape[0] - v.shape[0]), (0, 0)])

@@ -11,13 +11,13 @@ from energyam import checks
 
 
 class GradientMemory(eqx.Module):
-    """A network whose weights are the memory, with the velocity that they have from earlier gradients.
+    """A network whose weights are the memory, with the velocity (momentum) from earlier gradients.
 
         read(q) = network(q)
 
     **Arguments:** `network`: any Equinox module, or pytree of arrays that can be called, from one key (Dk,)
     to one value (Dv,); its floating arrays are what `gradient_step` writes. The velocity starts at 0. Raises
-    `ValueError` for what can't be called.
+    `ValueError` for an object that can't be called.
 
         >>> memory = eam.learning.GradientMemory(eqx.nn.Linear(2, 1, key=jr.key(0)))
         >>> memory(jnp.array([1.0, 0.0])).shape

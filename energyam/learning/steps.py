@@ -1,7 +1,7 @@
 """Steps: rules that write one pair of a key and a value into weights, and the loop over many pairs.
 
-Every step is `step(weights, key, value=None, *, rate=None, decay=1.0)`; without a value the key is written
-as its own. They go into `jit`, `scan`, `vmap` and `grad` as they are.
+Every step is `step(weights, key, value=None, *, rate=None, decay=1.0)`; without a value, the key is also the
+value. Steps can be used inside `jit`, `scan`, `vmap` and `grad`.
 """
 
 from collections.abc import Callable
@@ -35,11 +35,11 @@ def hebbian_step(
     et al. 2020; Yang et al. 2024, "Gated linear attention transformers").
 
     **Arguments:** `weights` (Dv, Dk); `key` (Dk,) and `value` (Dv,): any real numbers; without a value the
-    key is written as its own, into square weights; `rate`: at least 0, 1/Dk unless given (`forget` erases);
-    `decay`: one number. The diagonal is written like every other entry: `hebbian` removes it, fast weights
-    (Ba et al. 2016) keep it. Whole numbers are taken as floats. Raises `ValueError` for other shapes, a rate
-    or decay that is not one finite number, a negative rate, and a key of 0s and 1s alone without a value
-    (neurons would be joined and none held apart).
+    key is also the value, and weights must be square; `rate`: at least 0, 1/Dk by default (use `forget` to
+    erase); `decay`: one number. The diagonal is written like every other entry: `hebbian` removes it, fast
+    weights (Ba et al. 2016) keep it. Whole numbers are taken as floats. Raises `ValueError` for other shapes,
+    a rate or decay that is not one finite number, a negative rate, and, without a value, a key of 0s and 1s
+    only (couplings would only grow).
 
         >>> eam.learning.hebbian_step(jnp.zeros((2, 2)), jnp.array([1.0, -1.0]))
         Array([[ 0.5, -0.5],
@@ -59,7 +59,7 @@ def delta_step(
     rate: Rate = None,
     decay: ScalarLike = 1.0,
 ) -> Weights:
-    """Write one pair by the delta rule: by how much the value read for the key is wrong.
+    """Write one pair by the delta rule: correct the error of the value that is read for the key.
 
         W <- decay · W;    W <- W + rate · (v − W k) kᵀ
 
@@ -69,8 +69,8 @@ def delta_step(
     decay the gated delta rule (Yang, Kautz & Hatamizadeh 2024, "Gated delta networks").
 
     **Arguments:** as for `hebbian_step`; `rate`: 1/‖k‖² unless given, which stores the pair exactly. It is
-    stable for 0 < rate · ‖k‖² < 2, and raises `ValueError` where this is known not to hold (a rate of 0
-    writes nothing, and is taken).
+    stable for 0 < rate · ‖k‖² < 2, and raises `ValueError` if this is known not to hold (a rate of 0 is
+    allowed, and writes nothing).
 
         >>> key = jnp.array([1.0, 2.0])
         >>> weights = eam.learning.delta_step(jnp.ones((1, 2)), key, jnp.array([7.0]))
@@ -91,7 +91,7 @@ def oja_step(
     rate: Rate = None,
     decay: ScalarLike = 1.0,
 ) -> Weights:
-    """Write one pair by Oja's rule: Hebb's, less what keeps the weights bounded.
+    """Write one pair by Oja's rule: Hebb's rule with a term that keeps the weights bounded.
 
         W <- decay · W;    W <- W + rate · v (k − Wᵀ v)ᵀ
 
@@ -122,7 +122,7 @@ def storkey_step(
     rate: Rate = None,
     decay: ScalarLike = 1.0,
 ) -> Weights:
-    """Write one state by Storkey's rule: Hebb's, less what the weights already say about the state.
+    """Write one state by Storkey's rule: Hebb's rule, corrected by the field of the weights so far.
 
         W_ij <- decay · W_ij + rate · (x_i x_j - x_i h_ji - h_ij x_j),    h_ij = Σ_{k ≠ i,j} W_ik x_k
 
@@ -154,8 +154,8 @@ def forget(weights: ArrayLike, state: ArrayLike, rate: Rate = None) -> Weights:
 
         W_ij <- W_ij - rate · x_i x_j,    i ≠ j
 
-    At the default rate 1/D a pattern written by `hebbian` is gone exactly. At a small rate (.01/D), applied
-    to states that random queries end in, it weakens spurious states more than stored ones (Hopfield,
+    At the default rate 1/D, a pattern that `hebbian` has written is removed exactly. At a small rate (.01/D),
+    applied to states that random queries end in, it weakens spurious states more than stored ones (Hopfield,
     Feinstein & Palmer 1983, "'Unlearning' has a stabilizing effect in collective memories"). Raises
     `ValueError` as `hebbian_step` does.
 

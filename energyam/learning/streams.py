@@ -2,9 +2,9 @@
 
     W_t = step(W_{t-1}, k_t, v_t, rate_t, decay_t),    o_t = W_t q_t
 
-One after another this is T small steps. In chunks of C pairs it is T/C large ones: within a chunk, what
-each pair writes depends on those before it through a triangular matrix of overlaps of keys, which is solved
-for all chunks at once, and only the weights go from chunk to chunk.
+One after another, this takes T small steps. In chunks of C pairs it takes T/C large ones: within a chunk,
+what each pair writes depends on those before it through a triangular matrix of overlaps of keys, which is
+solved for all chunks at once, and only the weights go from chunk to chunk.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ from energyam.linalg import float_dtype
 
 
 class Stream(NamedTuple):
-    """The memory after a stream of T pairs, and what its queries read: (T, Dv).
+    """The memory after a stream of T pairs, and the reads of its queries, (T, Dv).
 
     >>> keys, values = jnp.eye(2), jnp.array([[3.0], [5.0]])
     >>> eam.learning.stream(jnp.zeros((1, 2)), keys, values, keys).memory
@@ -50,7 +50,7 @@ def stream(
 
         memory <- step(memory, key_t, value_t, **options_t);    read_t = memory(query_t)    for t = 1 … T
 
-    With a `chunk`, C pairs are computed at once, to rounding with the same result: by inverting a
+    With a `chunk`, C pairs are computed at once, with the same result up to rounding: by inverting a
     triangular matrix for `delta_step` and `oja_step` (the WY form of Yang et al. 2024, "Parallelizing
     linear transformers with the delta rule over sequence length"), by sums with cumulative decays for
     `hebbian_step`. The gradients of `gradient_step` are all taken at the weights that a chunk starts
@@ -58,7 +58,7 @@ def stream(
     need not divide T.
 
     **Arguments:** `memory`: a matrix (Dv, Dk), which reads W q, or a memory that is called with a query;
-    `queries` (T, Dq): real numbers; `step`: as for `write`; `options`: what the step takes by name (`rate`,
+    `queries` (T, Dq): real numbers; `step`: as for `write`; `options`: keyword arguments of the step (`rate`,
     `decay`, `momentum`), each one number, or (T,) with one for each pair. A pair of rate 0 and decay 1 writes
     nothing.
 

@@ -36,13 +36,13 @@ def write(
     One compiled loop (`lax.scan`), whatever T. Without a step it is `memory.write(keys, values)`, which every
     memory that can grow has, and which may write all pairs at once.
 
-    **Arguments:** `memory`: a matrix, or any pytree that the step takes; `keys`, `values`: real numbers,
-    without values the keys are their own; `step`: `delta_step` and the like, a method such as
-    `eam.NeuronSDM.write`, or your own function that returns a memory of the same shapes; `options`: what the
-    step takes by name, each one number, or (T,) with one for each pair.
+    **Arguments:** `memory`: a matrix, or any pytree that the step takes; `keys`, `values`: real numbers;
+    without values, the keys are also the values; `step`: `delta_step` and the like, a method such as
+    `eam.NeuronSDM.write`, or your own function that returns a memory of the same shapes; `options`: keyword
+    arguments of the step, each one number, or (T,) with one for each pair.
 
     Raises `ValueError` for keys and values that are empty, not finite or of different T, for options of
-    another length, and for what the step refuses.
+    another length, and for pairs that the step refuses.
 
         >>> keys, values = jnp.array([[1.0, 0.0], [0.0, 1.0]]), jnp.array([[3.0], [5.0]])
         >>> eam.learning.write(jnp.zeros((1, 2)), keys, values, step=eam.learning.delta_step)
@@ -68,10 +68,10 @@ def store(
 
         W <- step(W, ξ_μ, rate=rate, decay=decay)    for μ = 1 … K
 
-    `step` is `hebbian_step`, `storkey_step` or your own. With a decay below 1 old patterns fade and new ones
-    always fit. Raises `ValueError` for patterns that are not (K, D), empty or not finite, for weights that
-    are not (D, D), for a step that is no function, for a rate or decay that is not one finite number, a
-    negative rate, and patterns of 0s and 1s alone.
+    `step` is `hebbian_step`, `storkey_step` or your own. With a decay below 1, old patterns fade and there is
+    always room for new ones. Raises `ValueError` for patterns that are not (K, D), empty or not finite, for
+    weights that are not (D, D), for a step that is no function, for a rate or decay that is not one finite
+    number, a negative rate, and patterns of 0s and 1s alone.
 
         >>> patterns = eam.datasets.random_patterns(50, 32, key=jr.key(0))
         >>> weights = eam.learning.store(jnp.zeros((32, 32)), patterns, decay=0.7)

@@ -11,7 +11,7 @@ from energyam.lm.layers import precise
 
 
 class Heads(NamedTuple):
-    """What a layer attends with: queries (H, T, d), keys (G, T, d) and values (G, T, d); G divides H.
+    """The heads of a layer: queries (H, T, d), keys (G, T, d) and values (G, T, d); G divides H.
 
     Query head h reads the keys and values of group h // (H / G); without groups, G = H.
 

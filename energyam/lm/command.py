@@ -1,4 +1,4 @@
-"""`energyam lm` continues a prompt, with a text in the model's memory and without."""
+"""`energyam lm` continues a prompt, with and without a text in the model's memory."""
 
 import sys
 from collections.abc import Iterator
@@ -81,7 +81,7 @@ def write(
 
 @app.command()
 def fetch() -> None:
-    """Bring SmolLM2-135M-Instruct (98 MB) into the cache folder, unless it is on this machine."""
+    """Download SmolLM2-135M-Instruct (98 MB) into the cache folder, unless it is already on this machine."""
     with errors_in_one_line("energyam lm"):
         print(fetch_smollm2())
 

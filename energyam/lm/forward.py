@@ -25,7 +25,7 @@ class Access(NamedTuple):
 
 
 class Cache(NamedTuple):
-    """What later tokens need of the C positions before them, layer by layer."""
+    """The keys and values of the C earlier positions that later tokens need, layer by layer."""
 
     keys: Float[Array, "*L G C d"]  # as attention sees them
     values: Float[Array, "*L G C d"]

@@ -1,4 +1,4 @@
-"""Writing on: a faithful full pass for each token, or the causal form with a cache."""
+"""Generation: a full pass for each token as published, or the causal form with a cache."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -33,14 +33,15 @@ def generate(
     stop_at_eos: bool = True,
     key: PRNGKeyArray,
 ) -> Int[Array, " new"]:
-    """The tokens (new,) that follow a prompt (T,), the whole context passed through the model anew for each.
+    """The tokens (new,) that follow a prompt (T,); each takes a new pass of the whole context.
 
-    This is the method as published: the newest token decides what all rows of the context read, so that
-    nothing of an earlier pass can be kept. `jax.vmap` over `key` writes several texts at once.
+    This is the published method: the newest token decides what all rows of the context read, so that nothing
+    can be reused from an earlier pass. Use `jax.vmap` over `key` to write several texts at once.
 
-    **Arguments:** `memory` and `lookup`: both or neither; `temperature` 0 takes the likeliest token; `top_k`:
-    how many tokens are drawn from. With `stop_at_eos` a token that ends a text, one of `model.end_tokens`,
-    is the last; inside `jit` and `vmap`, where the length must be known before, it is repeated from there on.
+    **Arguments:** `memory` and `lookup`: both or neither; `temperature`: 0 takes the most likely token;
+    `top_k`: tokens are drawn from this many. With `stop_at_eos` the text ends with the first of
+    `model.end_tokens`; inside `jit` and `vmap`, where the length must be known in advance, that token is
+    repeated up to the end.
 
     Raises `ValueError` if prompt and new tokens are more than the model's context, or as the model does.
 
@@ -65,10 +66,10 @@ def generate_cached(
     stop_at_eos: bool = True,
     key: PRNGKeyArray,
 ) -> Int[Array, " new"]:
-    """Like `generate`, in the causal form: each token is passed through the model once, and cached.
+    """Like `generate`, in the causal form: each token passes through the model once, and is cached.
 
-    Every row decides for itself what it reads, which is not what the published method does: logits differ
-    (without a memory they are the same). It needs a causal `lookup`, and raises `ValueError` for another.
+    Every row decides for itself what it reads. This differs from the published method, and so do the logits
+    (without a memory they are the same). Raises `ValueError` if `lookup` is not causal.
 
         >>> model, prompt = eam.lm.load("tiny_gpt2"), np.array([1, 2, 3])
         >>> settings = dict(max_new_tokens=2, temperature=0.0, key=jr.key(0))

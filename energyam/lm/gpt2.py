@@ -1,4 +1,4 @@
-"""GPT-2: learned positions, layer norm, one block of attention and one of GELU a layer."""
+"""GPT-2: learned positions, layer norm, and one attention and one GELU block in each layer."""
 
 import equinox as eqx
 import jax

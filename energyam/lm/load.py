@@ -26,13 +26,13 @@ def load(source: str | Path, *, dtype: DTypeLike = jnp.float32) -> LanguageModel
     """A language model, in float32 by default.
 
     **Arguments:** `source`: a folder with `config.json` and `model.safetensors` of a GPT-2, a Llama or a
-    Qwen2 as Hugging Face keeps them, the path of that safetensors file, a `.gguf` file of a Llama or a Qwen2,
-    `"smollm2"` for the file that `energyam lm fetch` brings, or the name of a model on the hub such as
-    `"openai-community/gpt2"`. `dtype`: that of the weights; norms, angles and attention are computed in
+    Qwen2 in the format of Hugging Face, the path of that safetensors file, a `.gguf` file of a Llama or a
+    Qwen2, `"smollm2"` for the file that `energyam lm fetch` downloads, or the name of a model on the hub such
+    as `"openai-community/gpt2"`. `dtype`: that of the weights; norms, angles and attention are computed in
     float32 at least.
 
     Raises `ValueError` for a file that is cut short, quantised safetensors, or a model of another kind or
-    with settings that are not supported; `FileNotFoundError` where there is nothing to load and no network;
+    with settings that are not supported; `FileNotFoundError` if there is nothing to load and no network;
     `ImportError` naming the extra that is missing.
 
         >>> model = eam.lm.load("tiny_gpt2")  # a folder with config.json and model.safetensors

@@ -1,4 +1,4 @@
-"""The look-up: which token-heads read the memory, what they find there, and the values they put in place.
+"""The look-up: which token-heads read the memory, what they find, and the values that replace theirs.
 
 A token-head (h, t) is one head at one context position. Where the newest token attends to it strongly
 enough, its value is replaced by a *memory vector*, an average over the k stored values whose keys lie
@@ -41,17 +41,17 @@ class Lookup(eqx.Module):
         weights: p = softmax(softmax_scale q_ht·K_j / √d), the pair (k_ht, v_ht) among them if include_own
         value:   (1 − residual_frac) Σ_j p_j V_j + residual_frac v_ht   in the place of v_ht
 
-    a is the newest token's attention over the T tokens of the context. `mem_frac` 0 leaves only the first
-    token, the "bookkeeping token" that heads attend to when they have nothing to say; `bookkeeping_frac` 0
-    does without its threshold, and 1 leaves it out. All but k and the three switches are array leaves, so
-    that a sweep compiles once.
+    a is the newest token's attention over the T tokens of the context. With `mem_frac` 0 only the first token
+    reads, the "bookkeeping token" to which heads attend when no other token matters; `bookkeeping_frac` 0
+    removes its threshold, and 1 excludes it. All but k and the three switches are array leaves, so that a
+    sweep compiles once.
 
-    **Arguments:** `k`: how many memories a token-head reads; `mem_frac` M_F ≥ 0; `bookkeeping_frac` B_F in
-    0 … 1; `softmax_scale` T_S > 0; `include_own` and `residual_frac` r in 0 … 1: the paper's type 1 is
-    (True, 0), type 2 (False, r), type 3 (True, r). `causal`: every row of the context decides for itself
-    what it reads. The method as published lets the newest token decide for all rows, so that earlier
-    rows change as the text grows; only the causal form can be decoded with a cache. `approximate`: search
-    with `jax.lax.approx_max_k`, which is faster on TPUs and misses some neighbours.
+    **Arguments:** `k`: how many memories a token-head reads; `mem_frac` M_F ≥ 0; `bookkeeping_frac` B_F in 0
+    … 1; `softmax_scale` T_S > 0; `include_own` and `residual_frac` r in 0 … 1: the paper's type 1 is (True,
+    0), type 2 (False, r), type 3 (True, r). `causal`: whether every row of the context decides for itself
+    what it reads. In the published method the newest token decides for all rows, so that earlier rows change
+    as the text grows; only the causal form can be decoded with a cache. `approximate`: search with
+    `jax.lax.approx_max_k`, which is faster on TPUs and misses some neighbours.
 
     Raises `ValueError` for numbers outside these ranges.
 
@@ -77,7 +77,7 @@ class Lookup(eqx.Module):
     def type1(
         cls, k: int, mem_frac: Real, bookkeeping_frac: Real, softmax_scale: Real, **switches: bool
     ) -> "Lookup":
-        """Type 1: the token's own key and value among the memories, and nothing of its value besides."""
+        """Type 1: the token's own key and value are among the memories, and its value is not added again."""
         return cls(k, mem_frac, bookkeeping_frac, softmax_scale, True, 0.0, **switches)
 
     @classmethod
@@ -90,7 +90,7 @@ class Lookup(eqx.Module):
         residual_frac: Real = 0.1,
         **switches: bool,
     ) -> "Lookup":
-        """Type 2: the memories alone, and a fraction of the token's own value."""
+        """Type 2: only the memories are read, and a fraction of the token's own value is added."""
         return cls(k, mem_frac, bookkeeping_frac, softmax_scale, False, residual_frac, **switches)
 
     @classmethod
@@ -103,7 +103,8 @@ class Lookup(eqx.Module):
         residual_frac: Real = 0.33,
         **switches: bool,
     ) -> "Lookup":
-        """Type 3: both, the own key and value among the memories and a fraction of the own value."""
+        """Type 3: both; the own key and value are among the memories, and a fraction of the own value is
+        added."""
         return cls(k, mem_frac, bookkeeping_frac, softmax_scale, True, residual_frac, **switches)
 
     def chosen(self, attention: Float[Array, "H R T"], context: Int[Array, " R"]) -> Bool[Array, "H R T"]:

@@ -1,4 +1,4 @@
-"""Making a memory: run a text through the model and keep what its layers would attend to."""
+"""Making a memory: run a text through the model and store the keys and values of its layers."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -23,17 +23,17 @@ def remember(
     window: int | None = None,
     overlap: int | None = None,
 ) -> MemoryStore:
-    """The keys and values of a text (T,) in some layers; nothing is looked up meanwhile.
+    """The keys and values of a text (T,) in some layers, computed without any look-up.
 
     **Arguments:** `layers`, counted from 0. `drop`: how many tokens at the start are left out; put a line
-    break first and drop it, so that the first token, whose key is much the same in every text and which
-    most heads attend to, is not what every look-up finds. `name`: what the text is called. `rotated`: keep
-    Llama's keys with their positions (GPT-2's have none of their own). `capacity`: see `MemoryStore`.
-    A text longer than `window` (by default the model's context) is read in windows, each beginning with
-    `overlap` tokens (by default half a window) that the one before has stored already.
+    break first and drop it. The first token has a similar key in every text, and most heads attend to it, so
+    that every look-up would find it. `name`: the name of the text. `rotated`: whether to store Llama's keys
+    with their positions (GPT-2's keys have none). `capacity`: see `MemoryStore`. A text longer than `window`
+    (by default the model's context) is read in windows, each beginning with `overlap` tokens (by default half
+    a window) that the one before has stored already.
 
-    Raises `ValueError` for an empty text or one no longer than `drop`, layers the model hasn't got, and an
-    overlap that is not at least `drop` and below `window`.
+    Raises `ValueError` for a text that is empty or no longer than `drop`, for layers that the model doesn't
+    have, and for an overlap that is below `drop` or not below `window`.
 
         >>> model = eam.lm.load("tiny_gpt2")
         >>> store = eam.lm.remember(model, np.array([1, 2, 3, 4]), layers=[0], name="a text")

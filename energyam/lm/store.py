@@ -42,12 +42,12 @@ class Bank(eqx.Module):
 class MemoryStore(eqx.Module):
     """Keys and values that a model has remembered, made by `energyam.lm.remember`.
 
-    Stores are values: `append`, `forget`, `bounded` and `only` give new ones. A store belongs to the model
-    that made it; using it with another one is an error.
+    `append`, `forget`, `bounded` and `only` return a new store and leave the old one unchanged. A store can
+    only be used with the model that made it.
 
-    `bank`: the arrays; `layers`: the layers they came from, counted from 0; `texts`: a name for each text;
-    `model`: the fingerprint of the model; `capacity`: how many memories it may hold, or None. A store with
-    a capacity keeps its shape as it fills, and then the oldest memories leave first.
+    `bank`: the arrays; `layers`: their layers, counted from 0; `texts`: a name for each text; `model`: the
+    fingerprint of the model; `capacity`: how many memories it may hold, or None. A store with a capacity
+    keeps its shape as it fills; when it is full, the oldest memories are removed first.
 
         >>> model = eam.lm.load("tiny_gpt2")
         >>> store = eam.lm.remember(model, np.array([1, 2, 3, 4]), layers=[0], name="a text")
@@ -85,9 +85,8 @@ class MemoryStore(eqx.Module):
         return replace(self, bank=bank, texts=self.texts + other.texts)
 
     def forget(self, text: int) -> "MemoryStore":
-        """This store without the memories of its text number `text`; the later texts move up by one.
-
-        Raises `ValueError` for a text it hasn't got, or if nothing would be left.
+        """This store without the memories of its text number `text`; later texts get the next lower number.
+        Raises `ValueError` for a number without a text, or if nothing would be left.
         """
         if isinstance(text, bool) or text not in range(len(self.texts)):
             raise ValueError(f"text must be a number from 0 to {len(self.texts) - 1}; got {text!r}")
@@ -100,12 +99,13 @@ class MemoryStore(eqx.Module):
         return replace(self, bank=bank, texts=self.texts[:text] + self.texts[text + 1 :])
 
     def bounded(self, capacity: int) -> "MemoryStore":
-        """This store with room for `capacity` memories: empty rows are added, or the oldest leave."""
+        """This store with room for `capacity` memories: empty rows are added, or the oldest memories are
+        removed."""
         capacity = checks.count("capacity", capacity)
         return replace(self, bank=_fitted(self.bank, capacity), capacity=capacity)
 
     def only(self, layers: Iterable[int]) -> "MemoryStore":
-        """The memories of some of its layers; raises `ValueError` for layers it hasn't got."""
+        """The memories of some of its layers; raises `ValueError` for layers that it doesn't have."""
         chosen = as_layers(layers, self.bank.slots.shape[0])
         missing = set(chosen) - set(self.layers)
         if missing:
@@ -116,9 +116,10 @@ class MemoryStore(eqx.Module):
         return replace(self, bank=bank, layers=chosen)
 
     def save(self, path: str | Path) -> None:
-        """Write one safetensors file, whole or not at all: the arrays, and as metadata what they belong to.
+        """Write one safetensors file, completely or not at all: the arrays, with the rest of the store as
+        metadata.
 
-        Raises `OSError` where the folder is missing or the disk is full; the old file then stays.
+        Raises `OSError` if the folder is missing or the disk is full; an old file then stays.
         """
         about: dict[str, Any] = dict(layers=self.layers, texts=self.texts, tokens=self.token_counts)
         about |= dict(model=self.model, model_layers=self.bank.slots.shape[0])
@@ -130,8 +131,8 @@ class MemoryStore(eqx.Module):
     def load(cls, path: str | Path, model: Any) -> "MemoryStore":
         """Read a store back for the model that made it.
 
-        Raises `ValueError` for a file that is not a whole store, or the store of another model (stores of
-        energyam 0.1 named their models otherwise, so that theirs is not checked), and for what is no model.
+        Raises `ValueError` for a file that is no complete store or belongs to another model (not checked for
+        stores of energyam 0.1, which named models differently), and for a `model` that is none.
         """
         if not (hasattr(model, "blocks") and hasattr(model, "end_tokens")) or isinstance(model, type):
             raise ValueError(f"model must be a LanguageModel (energyam.lm.load); got {type(model).__name__}")

@@ -20,8 +20,8 @@ def load_tokenizer(source: str | Path) -> Any:
     and `merges.txt` (also under GPT-2's names, `encoder.json` and `vocab.bpe`), a file of such a folder, or
     a GGUF file.
 
-    Raises `ValueError` where there are none, for files that are no tokenizer, and for a GGUF file without a
-    tokenizer or with one of another kind than GPT-2's or SmolLM2's.
+    Raises `ValueError` if there is no tokenizer, if files can't be read as one, and for a GGUF file whose
+    tokenizer is missing or neither GPT-2's nor SmolLM2's kind.
 
         >>> tokenizer = eam.lm.load_tokenizer("tiny_gpt2")
         >>> tokenizer.decode(tokenizer.encode("hello").ids)
@@ -42,8 +42,8 @@ def load_tokenizer(source: str | Path) -> Any:
 def decode_after(tokenizer: Any, before: Sequence[int], tokens: Sequence[int]) -> str:
     """The text that `tokens` add to the text of the tokens `before` them.
 
-    Tokenizers of Llama 2's kind leave out the first space of what they decode, so that
-    `tokenizer.decode(tokens)` joins the first word to the prompt. Special tokens are left out.
+    Tokenizers of Llama 2's kind leave out the first space of the decoded text, so that
+    `tokenizer.decode(tokens)` would join the first word to the prompt. Special tokens are left out.
 
         >>> tokenizer = eam.lm.load_tokenizer("tiny_gpt2")
         >>> tokens = tokenizer.encode("hello").ids

@@ -1,4 +1,4 @@
-"""What the language models here share: layers that are scanned, and the memory that is read inside them.
+"""Common parts of the language models: layers that are scanned, and a memory that is read inside them.
 
 x ← embed(tokens);   in each layer  Q, K, V ← project(x),  x ← finish(x, attention);   logits ← unembed(x)
 """
@@ -43,9 +43,9 @@ class AbstractBlock(eqx.Module):
 class LanguageModel(eqx.Module):
     """A causal transformer that `energyam.lm.load` makes: `model(token_ids)` gives the logits (T, V).
 
-    It is for one text; callers `jax.vmap` for several. A GPT-2 adds a vector for each position to the
-    embedding of the token there, where a Llama turns queries and keys in its blocks. A model without a `head`
-    of its own reads its logits off the embedding.
+    It takes one text; use `jax.vmap` for several. GPT-2 adds a vector for each position to the embedding of
+    the token, whereas Llama rotates queries and keys in its blocks. A model without a `head` computes its
+    logits from the embedding.
 
     Radford et al., "Language models are unsupervised multitask learners", 2019. Touvron et al., "LLaMA: open
     and efficient foundation language models", 2023.
@@ -81,7 +81,7 @@ class LanguageModel(eqx.Module):
     def __call__(
         self, token_ids: Tokens, memory: Memory = None, lookup: Reading = None, length: Length = None
     ) -> Float[Array, "T V"]:
-        """The logits (T, V) of the token after each of `token_ids` (T,), compiled once a shape.
+        """The logits (T, V) of the token after each of `token_ids` (T,), compiled once for each shape.
 
         **Arguments:** `memory` and `lookup`, both or neither: what is read inside the layers, and how.
         `length`: how many of the tokens count, where the text is padded at its end; then only the first

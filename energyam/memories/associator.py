@@ -1,4 +1,4 @@
-"""Heteroassociative memories: a query for a key reads a value. No energy, one read, no loop."""
+"""Heteroassociative memories: a query reads the values of the keys that it resembles, in one step."""
 
 from typing import Any
 
@@ -25,20 +25,21 @@ class KeyValueMemory(eqx.Module):
 
         read(q) = Vᵀ · separation.weights(S(K, q))
 
-    S is the overlap K q unless another similarity is given. The separation makes the memory: `Linear()` is
-    the correlation matrix, `LogSumExp(beta)` attention (softmax), `ReLU()` drops negative similarities,
-    `TopK(separation, k)` reads the k nearest keys alone, those that `energyam.nearest` finds.
+    S is the overlap K q unless another similarity is given. The separation decides which memory this is: with
+    `Linear()` it is the correlation matrix and with `LogSumExp(beta)` attention (softmax); `ReLU()` drops
+    negative similarities, and `TopK(separation, k)` reads only the k nearest keys, which are those that
+    `energyam.nearest` finds.
 
     **Arguments:** `keys` (K, Dk) and `values` (K, Dv): real numbers, one pair in each row; `separation`: how
     similarities become weights; `similarity`: how a query is compared with the keys, `Dot()` unless given,
-    `Cosine()` or `NegativeDistance()`; `capacity`: room for at least so many pairs. Raises `ValueError` for
-    keys and values of different K, empty or not finite.
+    `Cosine()` or `NegativeDistance()`; `capacity`: room for at least this many pairs. Raises `ValueError` if
+    keys and values differ in K, are empty, or are not finite.
 
-    Without a capacity each number of pairs compiles a read of its own. With one, only each doubling of the
-    room does: it is a power of two, and `num_pairs`, None without a capacity, says how many of its rows
-    are pairs. The rows behind them repeat the first one and count 0 times, so that a read is what it is
-    without a capacity, for the time that a read of all the room takes. The separation must then take its
-    patterns in blocks (`blocks`, or `TopK` of one); `ValueError` otherwise.
+    Without a capacity, each number of pairs compiles its own read. With a capacity, a read is compiled again
+    only when the room doubles: its number of rows is a power of two, and `num_pairs` (None without a
+    capacity) says how many of them are pairs. The other rows repeat the first one and count 0 times. A read
+    gives the same values as without a capacity, and takes as long as a read of all rows. The separation must
+    then take its patterns in blocks (`blocks`, or `TopK` of one); `ValueError` otherwise.
 
     Kohonen & Ruohonen 1973; Vaswani et al. 2017 for the softmax.
 
@@ -82,14 +83,14 @@ class KeyValueMemory(eqx.Module):
 
     @property
     def capacity(self) -> int:
-        """How many pairs there is room for; without a capacity of its own, how many there are."""
+        """How many pairs there is room for; without a capacity, how many pairs there are."""
         return self.keys.shape[0]
 
     def __call__(self, query: ArrayLike) -> Float[Array, " Dv"]:
         """The value (Dv,) read for one query (Dk,); raises `ValueError` for another shape.
 
-        In the dtype of the query if that has 16 bits. Products with keys and values of the same dtype then
-        have factors of 16 bits and sums in float32; weights are found in float32 always.
+        The value has the dtype of the query if that has 16 bits. Products with keys and values of the same
+        dtype then have factors of 16 bits and sums in float32; weights are always computed in float32.
         """
         query = checks.as_vector("query", query, self.keys.shape[1])
         return _read(self, query)
@@ -99,10 +100,10 @@ class KeyValueMemory(eqx.Module):
         return (Table(self.keys, self.similarity, self.values, self.num_pairs),)
 
     def with_pairs(self, keys: ArrayLike, values: ArrayLike) -> "KeyValueMemory":
-        """The same memory with more pairs, keys (n, Dk) and values (n, Dv), after those there.
+        """The same memory with more pairs, keys (n, Dk) and values (n, Dv), behind those that it has.
 
-        Raises `ValueError` for what the construction refuses, another Dk or Dv, and with a capacity inside
-        `jit`, where it is not known whether there is room.
+        Raises `ValueError` for pairs that the construction refuses, for another Dk or Dv, and inside `jit` if
+        the memory has a capacity, because it is not known there whether there is room.
         """
         more = more_pairs(self, keys, values)
         if self.num_pairs is None:
@@ -120,9 +121,8 @@ class KeyValueMemory(eqx.Module):
         return self.with_pairs(keys, values)
 
     def without(self, indices: Indices) -> "KeyValueMemory":
-        """The same memory without the pairs of these indices, one or several, from 0 to K − 1.
-
-        The capacity stays. Raises `ValueError` for others, for traced ones, and if no pair is left.
+        """The same memory, of the same capacity, without the pairs of these indices (one or several, from 0
+        to K − 1). Raises `ValueError` for other or traced indices, and if no pair would be left.
         """
         rows = checks.in_memory(self.keys), checks.in_memory(self.values)
         if self.num_pairs is None:
@@ -133,7 +133,7 @@ class KeyValueMemory(eqx.Module):
 
     def _known_number(self) -> int:
         if not checks.is_known(self.num_pairs):
-            raise ValueError("num_pairs must be known to write or forget; got a traced one (don't jit this)")
+            raise ValueError("num_pairs must be known; got a traced number (write and forget outside jit)")
         return int(self.num_pairs)  # type: ignore[arg-type]
 
     def _replaced(self, rows, num_pairs):
@@ -147,10 +147,10 @@ class OnlineAssociator(eqx.Module):
 
         W <- W + (v - W k) gᵀ
 
-    The gain g is c / ‖c‖² for a key with a part c that no earlier key had, and G k / (1 + kᵀ G k) for a key
-    that depends on earlier ones, where G = (K Kᵀ)⁺. After any number of writes `weights` is
-    `optimal_linear_associator` of all pairs, up to rounding; a write costs Dk² + Dk·Dv, whatever their
-    number.
+    The gain g is c / ‖c‖² for a key with a part c outside the span of the earlier keys, and G k / (1 + kᵀ G
+    k) for a key within that span, where G = (K Kᵀ)⁺. After any number of writes `weights` is
+    `optimal_linear_associator` of all pairs, up to rounding; a write costs Dk² + Dk·Dv, however many pairs
+    there are.
 
     **Arguments:** `key_dim` Dk and `value_dim` Dv, integers of at least 1 (`ValueError` otherwise).
 
@@ -195,7 +195,7 @@ class OnlineAssociator(eqx.Module):
 
 
 def more_pairs(memory: Any, keys: ArrayLike, values: ArrayLike) -> list[Float[Array, "n _"]]:
-    """Keys and values as rows like those of a memory; raises `ValueError` for others."""
+    """Keys and values as rows that fit those of a memory; raises `ValueError` if they don't."""
     old = {"keys": checks.in_memory(memory.keys), "values": checks.in_memory(memory.values)}
     new = zip(old.items(), checks.as_pairs(keys, values), strict=True)
     return [as_wide(name, rows, of.shape[1], of.dtype) for (name, of), rows in new]

@@ -1,4 +1,4 @@
-"""What memories have in common: an energy of one state, from neurons, and a potential that patterns make."""
+"""What memories have in common: the energy of a state, from the cost of its neurons and a potential."""
 
 import abc
 from typing import Any, NamedTuple, TypeVar
@@ -29,9 +29,9 @@ Memory = TypeVar("Memory", bound="AbstractDenseAM")
 
 
 class Pull(NamedTuple):
-    """What a state feels: the potential at it, and field f and curvature c with ∇potential = f − c x.
+    """The pull on a state: the potential there, and the field f and curvature c with ∇potential = f − c x.
 
-    Arrays for a state of one layer, else pytrees like the state (the potential is a scalar always).
+    Arrays for a state of one layer, else pytrees like the state (the potential is always a scalar).
 
         >>> pull = eam.CHN(jnp.array([[1, 1, 1, 1]])).pull(jnp.ones(4))
         >>> float(pull.potential), pull.field
@@ -47,8 +47,8 @@ class Pull(NamedTuple):
 class AbstractMemory(eqx.Module):
     """A memory of one layer of D neurons: E(x) = R(x) − potential(x). Write `pull` and `num_neurons`.
 
-    Nothing in `recall` asks for this class: any object with an `energy(state)` serves, and is asked for the
-    same optional methods by name. Everything is for one state; callers `jax.vmap`.
+    `recall` doesn't require this class: any object with an `energy(state)` will do, and may have the same
+    optional methods. All methods take one state; use `jax.vmap` for a batch.
 
         >>> class Field(eam.AbstractMemory):  # E(x) = −b · x
         ...     bias: jax.Array
@@ -70,35 +70,36 @@ class AbstractMemory(eqx.Module):
 
     @abc.abstractmethod
     def pull(self, state: Float[Array, " D"]) -> Pull:
-        """Potential, field and curvature at a state, together, as one pass over the patterns makes them."""
+        """Potential, field and curvature at a state, computed together in one pass over the patterns."""
 
     @optional
     def pull_of_known(self, state: Float[Array, " D"], known: Bool[Array, " D"]) -> Pull:
-        """What a state feels of which only some neurons are `known`, the others being 0. Write it where a 0
-        is more than nothing, as in a distance."""
+        """The pull on a state of which only some neurons are `known`, while the others are 0. Write it if an
+        entry of 0 would count, as it does in a distance."""
         return self.pull(state)
 
     @optional
     def flips(self, exact: bool = True) -> AbstractFlips | None:
-        """How single moves change the energy; None where the neurons have none. Write it where that is faster
-        or more exact than differences of energies. Not `exact`: by arithmetic that has derivatives."""
+        """How single moves change the energy; None for neurons without single moves. Write it if that is
+        faster or more exact than differences of energies. With `exact=False` the arithmetic has
+        derivatives."""
         return None
 
     @optional
     def redraws(self) -> AbstractRedraws | None:
-        """How all neurons are drawn at once, given hidden units. Write it so that `BlockGibbs` serves it."""
+        """How all neurons are drawn at once, given hidden units. Write it to make `BlockGibbs` available."""
         return None
 
     @optional
     def proves_rest(self, before: Float[Array, " D"], after: Float[Array, " D"]) -> Bool[Array, ""] | None:
-        """Whether `after`, one synchronous step from `before`, is a fixed point. Write it where states that
-        move little need not rest, and the memory can tell."""
+        """Whether `after`, one synchronous step from `before`, is a fixed point. Write it if a state that
+        moves little may still be moving and the memory can tell."""
         return None
 
     @optional
     def tables(self) -> tuple[Table, ...] | None:
-        """The patterns that a query is compared with; several tables stand for all combinations of their
-        rows. Write it so that `energyam.nearest` searches the memory."""
+        """The patterns with which a query is compared; several tables stand for all combinations of their
+        rows. Write it so that `energyam.nearest` can search the memory."""
         return None
 
     @property
@@ -111,20 +112,21 @@ class AbstractMemory(eqx.Module):
         return _energy(self, as_state(state, self.num_neurons))
 
     def potential(self, state: ArrayLike) -> Float[Array, ""]:
-        """R(x) − E(x): the part of the energy, its sign turned, that the patterns make."""
+        """R(x) − E(x): minus the part of the energy that comes from the patterns."""
         return _pull(self, as_state(state, self.num_neurons)).potential
 
     def field(self, state: ArrayLike) -> Float[Array, " D"]:
-        """What pulls at each neuron: ∇potential, (D,) for one state (D,)."""
+        """The field at each neuron: ∇potential, (D,) for one state (D,)."""
         state = as_state(state, self.num_neurons)
         pull = _pull(self, state)
         return pull.field - pull.curvature * state
 
 
 class AbstractDenseAM(AbstractMemory):
-    """A memory that sees a state through its similarities: E(x) = R(x) − potential(S(Ξ, x)).
+    """A memory that depends on a state through its similarities to patterns: E(x) = R(x) − potential(S(Ξ,
+    x)).
 
-    A new one is a choice of parts in an `__init__`; the similarity is the overlap, unless it says another.
+    A subclass chooses the parts in its `__init__`; the similarity is the overlap by default.
 
         >>> class Quartic(eam.AbstractDenseAM):
         ...     patterns: jax.Array
@@ -159,7 +161,7 @@ class AbstractDenseAM(AbstractMemory):
         )
 
     def _pull(self, state, seen):
-        """The pull at a state that is compared with what is `seen` of each pattern."""
+        """The pull on a state that is compared with the `seen` entries of each pattern."""
         similar = lambda patterns: self.similarity.of_all(seen(patterns), state)  # noqa: E731
         weighted = lambda w, patterns: self.similarity.field(patterns, w, state)  # noqa: E731
         if weighted(jnp.zeros(1, state.dtype), jnp.zeros((1, self.num_neurons), self.patterns.dtype)) is None:
@@ -199,11 +201,11 @@ class AbstractDenseAM(AbstractMemory):
         return PatternRedraws(self.patterns, similarity, self.separation, hidden, self.neurons)
 
     def with_patterns(self: Memory, patterns: ArrayLike) -> Memory:
-        """The same memory with more patterns (n, D), after those there and in their dtype.
+        """The same memory with more patterns (n, D), behind those that it has and in their dtype.
 
-        Each number of patterns compiles its own recall (for a memory that grows at every write, see
-        a `KeyValueMemory` with a capacity). Raises `ValueError` for patterns that the construction refuses,
-        or another D.
+        Each number of patterns compiles its own recall (for a memory that grows at every write, see a
+        `KeyValueMemory` with a capacity). Raises `ValueError` for patterns that the construction refuses, and
+        for another D.
         """
         own, more = checks.in_memory(self.patterns), self._checked(patterns)
         more = as_wide("patterns", more, self.num_neurons, self.patterns.dtype)
@@ -214,9 +216,8 @@ class AbstractDenseAM(AbstractMemory):
         return self.with_patterns(patterns)
 
     def without(self: Memory, indices: Indices) -> Memory:
-        """The same memory without the patterns of these indices, one or several, from 0 to K − 1.
-
-        Raises `ValueError` for others, for traced ones, and if no pattern is left.
+        """The same memory without the patterns of these indices (one or several, from 0 to K − 1). Raises
+        `ValueError` for other or traced indices, and if no pattern would be left.
         """
         kept = kept_rows(indices, self.patterns.shape[0])
         return eqx.tree_at(lambda m: m.patterns, self, checks.in_memory(self.patterns)[kept])
@@ -231,7 +232,7 @@ class AbstractDenseAM(AbstractMemory):
         return Pull(self.separation.potential(similarities), field, jnp.zeros((), field.dtype))
 
     def _checked(self, patterns: ArrayLike) -> Num[AnyArray, "K D"]:
-        """Patterns as the construction takes them, whole ones where those there are."""
+        """Patterns as the construction takes them, whole numbers if the memory's own patterns are."""
         if self.states_only:
             return self.neurons.check("patterns", patterns, "K D")
         array = checks.as_array("patterns", patterns, "K D")
@@ -264,5 +265,5 @@ def as_state(state: ArrayLike, num_neurons: int) -> Float[Array, " D"]:
 
 
 def as_patterns(patterns: RowsLike, neurons: AbstractNeurons) -> Num[AnyArray, "K D"]:
-    """Patterns (K, D) such as the neurons allow; raises `ValueError` for others."""
+    """Patterns (K, D) that the neurons allow; raises `ValueError` for others."""
     return neurons.check_patterns(checks.as_array("patterns", patterns, "K D"))

@@ -17,11 +17,11 @@ _have_one_1 = jax.jit(lambda units: (units.sum(-1) == 1).all())
 class Categorical(AbstractNeurons):
     """Units of q values, one-hot along the last axis: R = 0, and the largest field of a unit wins.
 
-    A layer is (…, q), or (D,) with D a multiple of q: units one after another, as a `DenseAM` or a
-    `HopfieldNetwork` has them. The units of Potts networks.
+    These are the units of Potts networks. A layer is (…, q), or (D,) with D a multiple of q: units one after
+    another, as a `DenseAM` or a `HopfieldNetwork` has them.
 
-    **Arguments:** `q`: how many values a unit has, at least 2; `shape`: that of the layer. Raises
-    `ValueError` for others.
+    **Arguments:** `q`: how many values a unit has, at least 2; `shape`: the shape of the layer. Raises
+    `ValueError` for other values.
 
     Kanter, Phys. Rev. A 37 (1988).
 

@@ -42,9 +42,10 @@ class Continuous(AbstractNeurons):
 
 
 class Free(AbstractNeurons):
-    """Real neurons that cost nothing, R = 0: for energies that hold their states by themselves.
+    """Real neurons that cost nothing, R = 0: for energies that are bounded below without a cost of the
+    neurons.
 
-    The answer to a field is field / curvature; where the curvature is 0 they stay.
+    The answer to a field is field / curvature; where the curvature is 0, the neurons stay as they are.
 
         >>> eam.GaussianDenseAM(jnp.array([[1.0, 2.0]]), beta=1.0).neurons  # its energy holds the state
         Free()

@@ -18,13 +18,13 @@ from energyam.on_disk import AnyArray, RowsLike
 class DenseAM(AbstractDenseAM):
     """E(x) = R(x) − potential(S(Ξ, x)) for any choice of the parts.
 
-    **Arguments:** `patterns` (K, D): the stored patterns Ξ, the rows: whole numbers ±1, or real numbers
-    (trainable ones, under ±1 neurons too); `separation`: the potential; `neurons`: `Binary()`,
-    `Continuous()`, `Free()`, `Spherical()` or your own; `similarity`: `Dot()`, `NegativeDistance()` or
-    your own.
+    **Arguments:** `patterns` (K, D): the stored patterns Ξ, one in each row: whole numbers ±1, or real
+    numbers, which can be trained, also under ±1 neurons; `separation`: the potential; `neurons`: `Binary()`,
+    `Continuous()`, `Free()`, `Spherical()` or your own; `similarity`: `Dot()`, `NegativeDistance()` or your
+    own.
 
-    Raises `ValueError` for patterns of another rank, empty or not finite, whole-number patterns that are
-    not ±1 under `Binary()`, patterns that the neurons of a sphere can't take, or parts of another kind.
+    Raises `ValueError` if patterns have another rank, are empty or not finite, are whole numbers other than
+    ±1 under `Binary()`, or are no unit vectors under `Spherical()`, and for parts of the wrong kind.
 
     Krotov & Hopfield, ICLR 2021.
 
@@ -62,8 +62,8 @@ class DenseAM(AbstractDenseAM):
 class CHN(AbstractDenseAM):
     """The classical Hopfield network as a dense memory: E(x) = −½ Σ_μ (ξ_μ · x)², x ∈ {±1}^D.
 
-    The same decisions as `HopfieldNetwork(hebbian(patterns))`: the diagonal that Hebb's rule leaves out
-    adds the constant ½ K D here, and the weights' 1/D scales the energy.
+    It flips the same neurons as `HopfieldNetwork(hebbian(patterns))`. The two energies differ by a constant,
+    −½ K D, from the diagonal that Hebb's rule leaves out, and by the factor D, from the 1/D in its weights.
 
     **Arguments:** `patterns` (K, D): the stored patterns, entries ±1. Raises `ValueError` for others.
 
@@ -91,7 +91,7 @@ class PolynomialDenseAM(AbstractDenseAM):
 
     F_n(s) = max(s, 0)ⁿ / n, or sⁿ / n with `rectified=False`. Energies that floats can't hold are compressed,
     −L (1 + log(|E| / L)) beyond L = 2^110, so that states keep their order; `evaluation.log_energies` gives
-    −log |E| of all.
+    −log |E| for all energies.
 
     **Arguments:** `patterns` (K, D): entries ±1; `n`: the order, at least 1; `rectified`. Raises
     `ValueError` for other patterns, n below 1, or n not whole where not rectified.
@@ -124,10 +124,9 @@ class PolynomialDenseAM(AbstractDenseAM):
 class ExponentialDenseAM(AbstractDenseAM):
     """The exponential memory: E(x) = −log Σ_μ exp(β ξ_μ · x), x ∈ {±1}^D.
 
-    **Arguments:** `patterns` (K, D): entries ±1; `beta`: β, per unit of overlap, 1 unless given, as
-    published: more than `theory.suggest_beta` asks for 1,000 random patterns of 100 neurons, a fifth of
-    them flipped. Raises `ValueError` for other
-    patterns or β ≤ 0.
+    **Arguments:** `patterns` (K, D): entries ±1; `beta`: β, per unit of overlap; the default 1 is that of the
+    paper, and more than `theory.suggest_beta` gives for 1,000 random patterns of 100 neurons with a fifth of
+    them flipped. Raises `ValueError` for other patterns or β ≤ 0.
 
     Demircigil et al., J. Stat. Phys. 168 (2017).
 

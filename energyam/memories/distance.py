@@ -16,9 +16,10 @@ from energyam.on_disk import AnyArray, RowsLike
 class GaussianDenseAM(AbstractDenseAM):
     """The memory of mean shift: E(x) = −1/β log Σ_μ exp(−β/2 ‖x − ξ_μ‖²).
 
-    The energy is that of a mixture of Gaussians of variance 1/β. One synchronous step is mean shift,
-    x ← Ξᵀ softmax(−β/2 ‖x − ξ‖²): that of `ModernHopfield` with a bias −½‖ξ‖² for each pattern, so that the
-    length of a pattern lends it no weight. Recall is never exact: every pattern pulls a little.
+    The energy is minus the log density of a mixture of Gaussians of variance 1/β, divided by β. One
+    synchronous step is mean shift, x ← Ξᵀ softmax(−β/2 ‖x − ξ‖²). It is the step of `ModernHopfield` with a
+    bias −½‖ξ‖² for each pattern, so that long patterns have no advantage. Recall is never exact, because
+    every pattern pulls a little.
 
     **Arguments:** `patterns` (K, D): real numbers; `beta`: β, one over the variance. Raises `ValueError` for
     patterns that are not finite or β ≤ 0.
@@ -47,14 +48,15 @@ class EpanechnikovDenseAM(AbstractDenseAM):
     """The memory of compact support: E(x) = −1/β log Σ_μ max(0, 1 − β/2 ‖x − ξ_μ‖²).
 
     A pattern is in reach of x if it is nearer than the radius ρ = √(2/β). One synchronous step goes to the
-    mean of the patterns in reach. The energy never rises and there are finitely many sets, so recall ends;
-    that it has ended is proved by equality of the sets before and after. A set S of patterns makes a minimum,
-    its mean m, if max_S ‖ξ − m‖ < ρ < min_{not S} ‖ξ − m‖. So a pattern alone in reach of itself is recalled
-    exactly, but for the rounding of one division, in one step from every x nearer to it than min(ρ, r − ρ), r
-    the distance of its nearest neighbour. And there are minima that nobody stored.
+    mean of the patterns in reach. The energy never rises and there are finitely many sets, so that recall
+    ends. It has ended when the set is the same before and after a step, and this is checked exactly. A set S
+    of patterns makes a minimum, its mean m, if max_S ‖ξ − m‖ < ρ < min_{not S} ‖ξ − m‖. So a pattern with no
+    other in its reach is recalled exactly, up to the rounding of one division, in one step from every x that
+    is nearer to it than min(ρ, r − ρ), where r is the distance to its nearest neighbour. There are also
+    minima that nobody stored.
 
-    With no pattern in reach the energy is +∞ and flat: the state stays where it is, and recall says that it
-    ended "not finite".
+    Where no pattern is in reach the energy is +∞ and flat: the state stays where it is, and the recall ends
+    with the status "not finite".
 
     **Arguments:** `patterns` (K, D): real numbers; `beta`: β = 2/ρ². Raises `ValueError` for patterns that
     are not finite or β ≤ 0.
@@ -83,7 +85,7 @@ class EpanechnikovDenseAM(AbstractDenseAM):
         return jnp.sqrt(2 / self.separation.beta)
 
     def in_reach(self, state: ArrayLike) -> Bool[Array, " K"]:
-        """Which patterns are in reach of a state (D,): those that its energy and its step see."""
+        """Which patterns are in reach of a state (D,); only these enter its energy and its step."""
         state = as_state(state, self.num_neurons)
         similarities = of_rows(lambda rows: self.similarity.of_all(rows, state), (self.patterns,))
         return self.separation.relative(similarities, jnp.zeros((), similarities.dtype))[1] > 0

@@ -20,7 +20,7 @@ Number = Float[Array, ""]
 
 
 class Estimate(NamedTuple):
-    """An estimate, and its standard error as the memory itself sees it."""
+    """An estimate, and its standard error as estimated from the memory itself."""
 
     value: Float[Array, ""]
     error: Float[Array, ""]
@@ -33,15 +33,15 @@ class DistributedDenseAM(eqx.Module):
         Ĥ(x) = (1/Y) Σ_y Σ_μ cos ω_y · (x − ξ_μ) = φ(x) · m / Y,    ω_y = √β w_y,  w_y ~ N(0, 1),
         φ(x) = (cos ω_y · x, sin ω_y · x)_y,                        m = Σ_μ φ(ξ_μ)
 
-    The memory is the one vector m of 2Y numbers, whatever the number K of patterns: writing adds to it in
-    O(Y D), and forgetting subtracts the same. What it saves is room for many patterns only as far as errors
-    allow: for patterns far from each other the relative error of H at one of them is about √(K / 2Y). With
-    the room of the patterns themselves, 2Y = K D, that is 1/√D whatever K is, so at equal errors it saves
-    nothing there. The frequencies take Y D numbers besides.
+    The memory is one vector m of 2Y numbers, however many patterns there are: writing adds to it in O(Y D),
+    and forgetting subtracts the same. How much room this saves depends on the error that you allow: for
+    patterns far from each other the relative error of H at one of them is about √(K / 2Y). If m takes as much
+    room as the patterns, 2Y = K D, the error is 1/√D for every K; for smaller errors the patterns themselves
+    take less room. The frequencies take another Y D numbers.
 
-    Nothing is clipped. Far from all patterns the estimate is noise and may be negative: `estimate` says so,
-    and the energy is +∞ there, so that a recall from there ends as "not finite". Recall is by
-    `GradientDescent`. β belongs to what was written; don't change it afterwards.
+    Nothing is clipped. Far from all patterns the estimate is noise and may be negative, as `estimate` shows;
+    the energy is +∞ there, and a recall from there ends with the status "not finite". Recall by
+    `GradientDescent`. Don't change β after writing, because m depends on it.
 
     **Arguments:** see `random`; `written` (2Y,) is m.
 
@@ -75,7 +75,7 @@ class DistributedDenseAM(eqx.Module):
         """An empty memory of D = `dim` real neurons with Y = `num_features` random frequencies.
 
         **Arguments:** `beta`: β, per squared distance; `key`: for the frequencies. Raises `ValueError` for
-        counts below 1, β that is not positive, or what is not a key.
+        counts below 1, a β that is not positive, or a `key` that is none.
         """
         checks.key("key", key)
         shape = checks.count("num_features", num_features), checks.count("dim", dim)
@@ -98,15 +98,15 @@ class DistributedDenseAM(eqx.Module):
     def forget(self, patterns: ArrayLike) -> "DistributedDenseAM":
         """The memory without patterns (n, D) that were written, up to rounding; raises as `write` does.
 
-        It can't be known whether they were: what was not written is subtracted all the same.
+        The memory can't know whether they were written: it subtracts them in any case.
         """
         return self._added(-1, patterns)
 
     def estimate(self, state: ArrayLike) -> Estimate:
         """Ĥ(x) for one state (D,), with its standard error from the spread of the Y features.
 
-        The value is unbiased over the draw of the frequencies, and may be negative where H is below the
-        error. The square of the error is unbiased too; `error` is the exact one, for known patterns.
+        The value is unbiased over the draw of the frequencies, and may be negative where H is smaller than
+        the error. The square of the error is unbiased too; `error` gives the exact error for known patterns.
         """
         terms = _terms(self, as_state(state, self.frequencies.shape[1]))
         spread = jnp.sum((terms - jnp.mean(terms)) ** 2) / max(self.num_features - 1, 1)
@@ -117,8 +117,8 @@ class DistributedDenseAM(eqx.Module):
 
             Var = { ½ Σ_{μν} [k(ξ_μ, ξ_ν) + k(2x, ξ_μ + ξ_ν)] − H² } / Y,    k(a, b) = exp(−β/2 ‖a − b‖²)
 
-        Of the energy it is about error / (β Ĥ), where that is small. O(K² D). Raises `ValueError` for
-        another shape.
+        The error of the energy is about error / (β Ĥ), where that is small. Costs O(K² D). Raises
+        `ValueError` for another shape.
         """
         state = as_state(state, self.frequencies.shape[1])
         return jnp.sqrt(kernel_variance(state, self._rows(patterns), self.beta) / self.num_features)

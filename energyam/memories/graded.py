@@ -1,7 +1,7 @@
 """Graded neurons: layers whose energy R is the Legendre dual of a Lagrangian L, and which answer with ∇L.
 
-For the answer g = ∇L(x) to a field x, R(g) = x · g − L(x) (Fenchel and Young). The numbers of a layer, its β
-or its gain, are leaves, so that they can be trained.
+For the answer g = ∇L(x) to a field x, R(g) = x · g − L(x) (Fenchel and Young). The parameters of a layer,
+such as its β or its gain, are array leaves, so that they can be trained.
 
 Krotov & Hopfield, ICLR 2021; Krotov, "Hierarchical associative memory" (2021).
 """
@@ -55,8 +55,8 @@ class Tanh(AbstractNeurons):
     """Neurons from −1 to 1: the answer to a field is tanh(β · field), as in Hopfield's graded network.
 
     R(g) = Σ [(1+g) ln(1+g) + (1−g) ln(1−g)] / 2β and L(x) = Σ ln cosh(βx) / β. With temperature T = 1/β this
-    is mean-field annealing: R is −T times the entropy of independent ±1 neurons of mean g, save D T ln 2.
-    At ±1 the slope of R is taken to be that of the next number inside.
+    is mean-field annealing: R is −T times the entropy of independent ±1 neurons of mean g, up to the constant
+    D T ln 2. At ±1, where the slope of R is infinite, the slope at the next float inside is used.
 
     **Arguments:** `beta`: β, the steepness; `shape`: that of the layer. Raises `ValueError` for β ≤ 0.
 
@@ -98,8 +98,8 @@ class Tanh(AbstractNeurons):
 class Sigmoid(AbstractNeurons):
     """Neurons from 0 to 1: the answer to a field is the logistic function σ(β · field).
 
-    R(g) = Σ [g ln g + (1−g) ln(1−g)] / β and L(x) = Σ softplus(βx) / β. At 0 and 1 the slope of R is taken to
-    be that of the next number inside.
+    R(g) = Σ [g ln g + (1−g) ln(1−g)] / β and L(x) = Σ softplus(βx) / β. At 0 and 1, where the slope of R is
+    infinite, the slope at the next float inside is used.
 
     **Arguments:** `beta`: β, the steepness; `shape`: that of the layer. Raises `ValueError` for β ≤ 0.
 

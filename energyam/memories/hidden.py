@@ -1,4 +1,5 @@
-"""Hidden units: what makes the neurons of a memory independent of each other, so that all are drawn at once.
+"""Hidden units: given these, the neurons of a memory are independent of each other and can all be drawn at
+once.
 
 Where exp(potential(s)/T) = ∫ exp(w · s/T) dν(w), the weights w are hidden units: given a state they are drawn
 from exp(w · s/T) dν(w), and given them the neurons x from exp((w · S(Ξ, x) − R(x))/T), each by itself.
@@ -44,15 +45,16 @@ class AbstractHiddenUnits(eqx.Module):
 
 
 class AbstractRedraws(eqx.Module):
-    """How all neurons of a memory are drawn anew. `kept` is what a state is remembered by between draws."""
+    """How all neurons of a memory are drawn anew. `kept` is what is carried along from draw to draw, such as
+    similarities."""
 
     @abc.abstractmethod
     def check(self, temperatures: Float[Array, " n"]) -> None:
-        """Raise `ValueError` for temperatures at which they can't be."""
+        """Raise `ValueError` for temperatures at which they can't be drawn."""
 
     @abc.abstractmethod
     def start(self, state: PyTree[Array]) -> Any:
-        """What is kept of a state."""
+        """What is carried along for a state."""
 
     @abc.abstractmethod
     def energy(self, kept: Any, state: PyTree[Array]) -> Float[Array, ""]:

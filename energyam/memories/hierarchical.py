@@ -32,8 +32,8 @@ class HierarchicalMemory(eqx.Module):
     `synapses`: pairs of a synapse and the names of its layers, `(synapse, ("image", "hidden"))`. A synapse
     is any function or module from the activations of its layers, in that order, to a scalar.
 
-    Raises `ValueError` for neurons without a shape, names of layers that don't exist, and a synapse that does
-    not take layers of these shapes or gives anything but a scalar.
+    Raises `ValueError` for neurons without a shape, for names of layers that don't exist, and for a synapse
+    that does not take layers of these shapes or does not give a scalar.
 
     Krotov, "Hierarchical associative memory" (2021); Hoover et al., "A universal abstraction for hierarchical
     Hopfield networks" (2022).
@@ -81,7 +81,8 @@ class HierarchicalMemory(eqx.Module):
 
     @property
     def tokens(self) -> dict[str, bool]:
-        """The layers in which P is not convex as a whole, and whether it is in each of their tokens."""
+        """The layers in which P is not convex as a whole, each with whether P is convex in each of its
+        tokens."""
         found: dict[str, bool] = {}
         for synapse, names in zip(self.synapses, self.connections, strict=True):
             convex = getattr(synapse, "convex_in_tokens", None)
@@ -110,12 +111,12 @@ class HierarchicalMemory(eqx.Module):
         return _potential(self, self._checked(state))
 
     def field(self, state: Mapping[str, ArrayLike]) -> dict[str, Float[Array, "..."]]:
-        """∂P/∂g, what pulls at each neuron, a dictionary like the state."""
+        """∂P/∂g, the field at each neuron, as a dictionary like the state."""
         return _field(self, self._checked(state))
 
     def sums_out(self, *names: str) -> bool:
         """Whether `free_energy` sums over these layers in closed form: given the other layers, their neurons
-        are independent of one another, and of a kind whose sum is known."""
+        are independent of one another, and the sum over the values of a neuron is known."""
         for synapse, joined in zip(self.synapses, self.connections, strict=True):
             touched = sum(name in names for name in joined)
             if touched > 1 or (touched and not getattr(synapse, "multilinear", False)):

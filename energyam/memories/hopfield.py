@@ -21,8 +21,8 @@ from energyam.memories.neurons import AbstractNeurons, Binary, cost_nothing
 class HopfieldNetwork(AbstractMemory):
     """A network with symmetric weights: E(x) = R(x) − ½ xᵀWx − bᵀx.
 
-    Where most weights are 0 (lattices, graphs of low degree) use `SparseNetwork`: its memory grows with the
-    weights that are not, and it decides many neurons at once.
+    If most weights are 0 (lattices, graphs of low degree) use `SparseNetwork`: its size grows with the number
+    of other weights, and it decides many neurons at once.
 
     The diagonal adds the constant −½ tr W for neurons ±1, and a field −½ W_ii for neurons 0/1; learning rules
     leave it 0.
@@ -77,10 +77,10 @@ class HopfieldNetwork(AbstractMemory):
     def write(
         self, patterns: ArrayLike, *, step: Callable[..., Any] = storkey_step, **options: ArrayLike
     ) -> "HopfieldNetwork":
-        """The network after patterns (K, D) were written into its weights one by one, without a diagonal.
-
-        `step`: `learning.storkey_step` unless given, or another that leaves the weights symmetric; `options`:
-        what it takes by name. Raises `ValueError` as `learning.write` does, and for weights not symmetric.
+        """The network after patterns (K, D) were written into its weights one by one; the diagonal is set to
+        0. `step`: `learning.storkey_step` by default, or another rule that leaves the weights symmetric;
+        `options`: keyword arguments of the rule. Raises `ValueError` as `learning.write` does, and if the
+        weights are no longer symmetric.
         """
         weights = write(self.weights, patterns, step=step, **options)
         return HopfieldNetwork(hollow(weights), self.bias, self.neurons)
@@ -91,7 +91,7 @@ class HopfieldNetwork(AbstractMemory):
         return Pull(potential, drive + bias, jnp.zeros((), drive.dtype))
 
     def driven(self, inputs: Float[Array, " D"]) -> "HopfieldNetwork":
-        """The network under an input: what is added to the bias."""
+        """The network under an input, which is added to the bias."""
         bias = inputs if self.bias is None else self.bias + inputs.astype(self.bias.dtype)
         return eqx.tree_at(lambda network: network.bias, self, bias, is_leaf=lambda leaf: leaf is None)
 

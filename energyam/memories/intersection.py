@@ -32,15 +32,15 @@ class CircleIntersection(AbstractSeparation):
 
     With the Hamming distance h = (dim − s)/2 of overlap s, weights(s) = I(h), linear between whole h, and
     potential(s) = Σ_μ C(h_μ) with C(h) = Σ_{j > h} I(j) + I(j−1), the running sum. C is convex, since I falls
-    with h. The unit of both is I(0), the neurons of one circle, unless their number is given.
+    with h. Both are in units of I(0), the neurons of one circle, unless `num_neurons` is given.
 
-    Intersections reach 2^1000 and fall by as much, so the tables hold powers of 2 beside the floats. A gain
-    counts, as whole numbers, how often each step of C is gained and lost; a change within rounding is a tie.
+    Intersections range over a factor of 2^1000, so the tables hold powers of 2 beside the floats. A gain
+    counts in whole numbers how often each step of C is gained and lost; a change within rounding is a tie.
 
     **Arguments:** `dim`: D; `radius`: 0..dim; `num_neurons`: r, for weights r I(h)/2^D (expected numbers of
     neurons); `cosines`: similarities are cosines, s = dim · cos, instead of overlaps; `key`: draw the numbers
-    of r random neurons once, as a table over h that keeps them falling: each is binomial, exactly as that of
-    random neurons at one distance. A sweep over radii compiles once.
+    of neurons in common once, as a falling table over h, in which each number is binomial, as it is for r
+    random neurons at that distance. A sweep over radii compiles once.
 
     Raises `ValueError` for a radius outside 0..dim, `num_neurons` below 1, or a key without `num_neurons`.
 
@@ -194,9 +194,9 @@ def _relative(mantissas, exponents, rows, k, top=None):
 class CapIntersection(AbstractSeparation):
     """The continuous form of Kanerva's weights: how much of the sphere lies within both of two caps.
 
-    weights(c) = F(c)/F(1), with F the fraction of the sphere within both caps at cosine c, and potential(c)
-    = Σ_μ ∫_{−1}^{c_μ} F/F(1), both as one integral a pattern. The caps' edge is at cosine 1 − 2 radius/dim.
-    Similarities are cosines: keys and queries are unit vectors.
+    weights(c) = F(c)/F(1), with F the fraction of the sphere within both caps at cosine c, and potential(c) =
+    Σ_μ ∫_{−1}^{c_μ} F/F(1); both need one integral for each pattern. The edge of a cap is at cosine 1 − 2
+    radius/dim. Similarities are cosines: keys and queries are unit vectors.
 
     **Arguments:** `dim`: D, at least 2; `radius`: above 0 (a cap of radius 0 is a point) and at most dim, the
     Hamming radius with that cosine, any real number; an array leaf, so that a sweep compiles once. Raises

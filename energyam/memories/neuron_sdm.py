@@ -31,14 +31,14 @@ class NeuronSDM(eqx.Module):
     to the counters of all active locations; reading sums their counters, and the signs are the word read.
     A query that activates nothing reads itself.
 
-    With `selected`, a location looks at these coordinates alone, and its distance counts the others as equal.
-    That is Jaeckel's selected-coordinate design at radius 0: k coordinates make it active at 2⁻ᵏ of all
-    addresses, and at both of two addresses h bits apart with probability 2⁻ᵏ C(D − h, k) / C(D, k). His
-    hyperplane design for addresses with few +1 is the same with locations of +1 alone.
+    With `selected`, a location compares only these coordinates, and its distance counts the others as equal.
+    At radius 0 this is Jaeckel's selected-coordinate design: a location of k coordinates is active at 2⁻ᵏ of
+    all addresses, and at both of two addresses h bits apart with probability 2⁻ᵏ C(D − h, k) / C(D, k). His
+    hyperplane design, for addresses with few +1, is the same with locations whose entries are all +1.
 
     There is no energy: the read is a gradient (that of `PatternSDM` with as many neurons) only on average
     over where the locations are. `eam.recall` iterates the read of an autoassociative memory; the energies
-    of its answer are NaN, and `converged` says whether it came to rest.
+    of its answer are NaN, and `converged` says whether the state has stopped changing.
 
     Addresses take D/8 bytes per location (1/32 of float32), counters 4 bytes each, or 1 or 2 with a
     `counter_limit` up to 127 or 32,767. Reads and writes go block by block over the locations: a million of
@@ -113,8 +113,8 @@ class NeuronSDM(eqx.Module):
     ) -> "NeuronSDM":
         """An empty memory with `num_locations` hard locations at random addresses of `dim` bits.
 
-        With `selected`, each looks at so many coordinates of its own, drawn without replacement. Raises
-        `ValueError` for numbers below 1, `selected` above `dim`, or as the class does.
+        With `selected`, each location compares that many coordinates of its own, drawn without replacement.
+        Raises `ValueError` for numbers below 1, for `selected` above `dim`, and as the class does.
         """
         checks.key("key", key)
         shape = checks.count("num_locations", num_locations), -(-checks.count("dim", dim) // _BITS)
@@ -138,12 +138,12 @@ class NeuronSDM(eqx.Module):
         return (self.dim,)
 
     def write(self, addresses: ArrayLike, words: ArrayLike | None = None) -> "NeuronSDM":
-        """The memory after writing words (K, Dw) at addresses (K, D), or (Dw,) at (D,); by default, addresses
-        as words.
+        """The memory after writing words (K, Dw) at addresses (K, D), or (Dw,) at (D,). By default, the words
+        are the addresses.
 
-        Goes by batches of up to 256 words, the counters stopped at their limit after each; compiles once for
-        1, 2, 4, … 256 and not for every K. Raises `ValueError` for entries that are not ±1, other widths, or
-        numbers of addresses and words that differ.
+        Words are written in batches of up to 256, and the counters are cut off at their limit after each
+        batch. The batch sizes are powers of two, so that few of them are compiled. Raises `ValueError` for
+        entries that are not ±1, other widths, or numbers of addresses and words that differ.
         """
         places = self._checked("addresses", addresses, self.dim)
         rows = self._checked("words", places if words is None else words, self.counters.shape[1])
@@ -160,8 +160,8 @@ class NeuronSDM(eqx.Module):
     def read(self, address: ArrayLike) -> Float[Array, " Dw"]:
         """The word (Dw,) read at one address (D,): the signs of the active locations' counters summed.
 
-        Where a sum is 0, or no location is active, an autoassociative memory gives the address itself back,
-        and a heteroassociative one (Dw ≠ D) gives 0. Raises `ValueError` for another width or entries not ±1.
+        Where a sum is 0, or no location is active, an autoassociative memory returns the address itself, and
+        a heteroassociative one (Dw ≠ D) returns 0. Raises `ValueError` for another width or entries not ±1.
         """
         return _read(self, self._one_address(address))
 

@@ -26,12 +26,12 @@ Wide = Float[Array | np.ndarray, "..."]  # of numpy in double precision, where t
 class AbstractNeurons(eqx.Module):
     """The neurons of one layer: their values, their energy R(x), and argmin_x R(x) − field · x.
 
-    With a convex Lagrangian L of the literature, R is its Legendre dual and `respond` is ∇L. `shape` is that
-    of the layer, a field where a memory of several layers needs it, else None. R is a sum over the neurons,
-    unless they are `coupled`.
+    With a convex Lagrangian L of the literature, R is its Legendre dual and `respond` is ∇L. `shape` is the
+    shape of the layer if a memory of several layers needs it, else None. R is a sum over the neurons, unless
+    they are `coupled`.
 
     **Optional values:** `values`, the two values of a two-valued neuron, the lower one first: single neurons
-    then flip, and asynchronous recall, heat baths, local minima and exact sums serve them. `unit`, how many
+    can then flip, which asynchronous recall, heat baths, local minima and exact sums need. `unit`, how many
     entries of the last axis move together, q for one-hot units, where a last axis may hold several units.
     `coupled`, True where neurons constrain one another along the last axis, as on a sphere: a clamp that
     holds some of them and leaves others is then refused.
@@ -72,7 +72,7 @@ class AbstractNeurons(eqx.Module):
 
     @abc.abstractmethod
     def respond(self, field: Layer, state: Layer, curvature: ArrayLike = 0.0) -> Layer:
-        """argmin_x R(x) + ½ curvature ‖x‖² − field · x; neurons that nothing pulls at stay as in `state`."""
+        """argmin_x R(x) + ½ curvature ‖x‖² − field · x; neurons without a pull stay as in `state`."""
 
     @abc.abstractmethod
     def retract(self, state: Layer) -> Layer:
@@ -81,30 +81,30 @@ class AbstractNeurons(eqx.Module):
     @optional
     def others(self, state: Layer | np.ndarray) -> Layer | np.ndarray | None:
         """The other values: of two-valued neurons elementwise, of a one-hot unit of q values the q − 1 other
-        rows (q − 1, q) for its row (q,). Write it for units; of two-valued neurons it is derived."""
+        rows (q − 1, q) for its row (q,). Write it for units; for two-valued neurons it is derived."""
         return None if self.values is None else sum(self.values) - state
 
     @optional
     def check_patterns(self, patterns: Num[AnyArray, "K D"]) -> Num[AnyArray, "K D"]:
-        """Patterns such as memories of these neurons compare states with; any finite numbers, unless written,
-        and whole ones −1 and 1, or −1, 0 and 1, for neurons of values −1 and 1, or 0 and 1. Write it where a
-        pattern must be a state, as on a sphere."""
+        """Patterns as an array, for memories of these neurons. By default any finite floats are allowed, and
+        whole numbers −1 and 1 (for neurons 0/1 also 0). Write it if a pattern must be a state, as on a
+        sphere."""
         if self.values in ((-1, 1), (0, 1)) and jnp.issubdtype(patterns.dtype, jnp.integer):
             return whole_patterns(patterns, self)
         return checks.as_floats("patterns", patterns, "K D")
 
     @optional
     def lagrangian(self, field: Layer) -> Number | None:
-        """L(x), a scalar for the field of one layer, whose gradient is the answer to it. Write it where it is
-        known in closed form."""
+        """L(x), a scalar for the field of one layer, whose gradient is the answer to the field. Write it if
+        it is known in closed form."""
         return None
 
     @optional
     def draw(
         self, field: Layer, curvature: Number, temperature: Number, *, key: PRNGKeyArray
     ) -> Layer | None:
-        """Neurons x from exp((field · x − ½ curvature ‖x‖² − R(x))/T), each by itself. Write it so that
-        `BlockGibbs` draws whole layers, and annealing knows where to start."""
+        """Neurons x drawn from exp((field · x − ½ curvature ‖x‖² − R(x))/T), independently of each other.
+        Write it so that `BlockGibbs` can draw whole layers and annealed sums have a start."""
         return None
 
     @optional
@@ -164,7 +164,7 @@ class Binary(AbstractNeurons):
 class ZeroOne(AbstractNeurons):
     """Neurons 0 or 1: R = 0, and the answer to a field is 1 where it is positive.
 
-    The activity codes of Willshaw's and of sparse memories, and of Boltzmann machines.
+    Sparse memories such as Willshaw's use them, and Boltzmann machines.
 
         >>> network = eam.HopfieldNetwork(-jnp.ones((2, 2)), jnp.array([2.0, 1.0]), eam.ZeroOne())
         >>> eam.recall(network, jnp.array([0, 1]), key=jr.key(0)).state  # one of the two may be 1
@@ -207,8 +207,8 @@ def is_curved(neurons: AbstractNeurons) -> bool:
 
 
 def is_movable(neurons: AbstractNeurons) -> bool:
-    """Whether neurons have single moves; raises `ValueError` for other values that are none, or of another
-    shape."""
+    """Whether neurons have single moves; raises `ValueError` if their `values` or `others` are not what they
+    must be."""
     two, unit = neurons.values is not None, neurons.unit or 3
     called = f"others of {type(neurons).__name__}"
     dtype: Any = jnp.result_type(float)

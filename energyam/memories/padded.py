@@ -27,19 +27,20 @@ def padded(rows: Num[AnyArray, "K D"], num_rows: int) -> Num[AnyArray, "R D"]:
 
 
 def moved_up(rows: Num[Array, "R D"], kept: np.ndarray) -> Num[Array, "R D"]:
-    """The rows that are kept, and repeats of the first of them in place of the others."""
+    """The remaining rows, followed by repeats of the first of them."""
     return rows[np.concatenate([kept, np.full(rows.shape[0] - len(kept), kept[0])])]
 
 
 def check_reads_padded(separation: AbstractSeparation) -> None:
-    """Raise `ValueError` for a separation in whose potential rows that count 0 times can't be told apart."""
+    """Raise `ValueError` for a separation that can't leave out rows that count 0 times."""
     if _within(separation)[1].blocks() is None:
         wanted = "its patterns in blocks (eam.LogSumExp(beta), or eam.TopK of one) where there is a capacity"
         raise ValueError(f"separation must take {wanted}; got {type(separation).__name__}")
 
 
 def read_padded(memory: Any, query: Float[Array, " Dk"]) -> Float[Array, " Dv"]:
-    """What a `KeyValueMemory` with room for more reads: the rows behind its pairs count 0 times."""
+    """The read of a `KeyValueMemory` that has room for more pairs: the rows behind its pairs count 0
+    times."""
     query = query.astype(float_dtype(query.dtype))
     similar = lambda keys, values, present: memory.similarity.of_all(keys, query)  # noqa: E731
     gather = lambda weights, keys, values, present: dot(weights, values)  # noqa: E731

@@ -1,4 +1,4 @@
-"""The polynomial separation, whose gains are exact."""
+"""The polynomial separation, with exact gains."""
 
 import equinox as eqx
 import jax
@@ -23,11 +23,12 @@ class Polynomial(AbstractSeparation):
     """F(s) = max(s, 0)ⁿ/n (rectified) or sⁿ/n: dense associative memory of order n.
 
     potential(s) = Σ_μ F(s_μ), weights(s) = max(s, 0)ⁿ⁻¹ or sⁿ⁻¹. Powers are taken relative to the largest
-    similarity. Sums beyond L = 2^110 (in 32-bit floats) are given as L (1 + log(sum / L)): finite, and in
-    their order. A whole `n` decides gains of whole similarities exactly, in integers where floats can't.
+    similarity. Sums beyond L = 2^110 (in 32-bit floats) are given as L (1 + log(sum / L)), which is finite
+    and keeps their order. A whole `n` decides gains of whole similarities exactly, in integers where floats
+    can't.
 
     **Arguments:** `n`: the order, from 1 to 1000, and whole unless rectified; an array leaf, so that a sweep
-    over n compiles seldom (once for each doubling of the integers' size). `rectified`: whether negative
+    over n rarely compiles anew (once for each doubling of the integers' size). `rectified`: whether negative
     similarities count as 0.
 
     Raises `ValueError` for n out of range, not whole where it must be, or a whole n that is only known

@@ -1,4 +1,5 @@
-"""Products of memories: all pairs of two tables' patterns, read, ranked and recalled from the tables."""
+"""Products of memories: all pairs of the patterns of two tables, read, ranked and recalled from the
+tables."""
 
 from typing import NamedTuple
 
@@ -33,14 +34,13 @@ class ProductDenseAM(AbstractMemory):
 
         log Σ_{ab} exp β(c_a · x₁ + d_b · x₂) = log Σ_a exp(β c_a · x₁) + log Σ_b exp(β d_b · x₂)
 
-    So K₁ · K₂ patterns are held by K₁ + K₂ rows, and energy, field, softmax read, flips and ranking are those
-    of the patterns written out, at the cost of the tables. A state is the parts' states, one after another.
-    What it can't do: store some of the pairs alone, or let one part say which pattern the other takes.
+    So K₁ + K₂ rows stand for K₁ · K₂ patterns. Energy, field, softmax read, flips and ranking equal those of
+    all these patterns, at the cost of the tables. A state is the states of the parts, one after another. It
+    can't store only some of the pairs, or let one part determine the pattern of the other.
 
-    **Arguments:** `memories`: two or more with a `LogSumExp` of one β, of one kind:
-    `ExponentialDenseAM` (±1), `ModernHopfield` (real), or `DenseAM` with such
-    parts. Raises `ValueError` for others, and for neurons
-    that constrain one another, as those of a sphere.
+    **Arguments:** `memories`: two or more with a `LogSumExp` of one β, of one kind: `ExponentialDenseAM`
+    (±1), `ModernHopfield` (real), or `DenseAM` with such parts. Raises `ValueError` for others, and for
+    neurons that constrain one another, such as those of a sphere.
 
         >>> shapes = eam.ExponentialDenseAM(jnp.array([[1, 1, 1, 1], [1, 1, -1, -1]]))
         >>> colours = eam.ExponentialDenseAM(jnp.array([[1, -1, 1, -1], [1, -1, -1, 1]]))
@@ -105,8 +105,8 @@ class ProductDenseAM(AbstractMemory):
     def ranked(self, state: ArrayLike, k: int) -> Ranked:
         """The k patterns most similar to a state (D,), out of all combinations.
 
-        They are those that `energyam.nearest` finds, with their weights beside them. All patterns where there
-        are fewer than k. Raises `ValueError` for another shape and k below 1.
+        These are the ones that `energyam.nearest` finds, with their weights. If there are fewer than k
+        patterns, all are returned. Raises `ValueError` for another shape and k below 1.
         """
         return _ranked(self, as_state(state, self.num_neurons), checks.count("k", k))
 

@@ -86,7 +86,7 @@ def read_pairs(
 ) -> tuple[Float[Array, ""], Float[Array, " Dv"]]:
     """The potential of K q, and the values read, Vᵀ weights(K q): `read` of keys and values.
 
-    Where a `similarity` is given, of the similarities in place of K q. Overlaps of a query and keys of one
+    With a `similarity`, its values take the place of K q. Overlaps of a query and keys of one
     16-bit dtype are products in this dtype with sums in float32, and so are the values that are read, where
     they have it too; what lies between is in float32. All other numbers meet as floats of 32 bits or more.
     """

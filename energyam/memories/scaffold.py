@@ -1,4 +1,4 @@
-"""Memories on a scaffold: features hang on places that modules of grid cells name."""
+"""Memories on a scaffold: features are attached to places, which modules of grid cells represent."""
 
 import math
 from collections.abc import Sequence
@@ -20,24 +20,25 @@ from energyam.shown import shown
 
 @shown()
 class Scaffold(eqx.Module):
-    """Features on a scaffold of places: recall looks for the place, and then for what hangs there.
+    """A memory of features at places: recall finds the place that a query belongs to, and then the features
+    there.
 
         places = argmax within each module of  A h,   h = read_in · features
         features = sign(read_out · h(place)),         h(place) = max(0, W g(place))
 
-    A place p is named by its remainders by the periods λ_m, one-hot in each module: g(p). The periods have no
-    common factor, so that Σ λ_m grid cells name Π λ_m places. Hidden cells see them through fixed random
-    weights W; A, by Hebb's rule between the two, leads back, and with enough hidden cells every place is a
-    fixed point, whether something hangs there or not. Patterns hang at the first K places by least squares.
-    Beyond as many patterns as there are hidden cells, what comes back fades little by little, where a
-    Hopfield network forgets everything at once.
+    A place p is represented by its remainders modulo the periods λ_m, one-hot in each module: g(p). No two
+    periods have a common factor, so that Σ λ_m grid cells represent Π λ_m places. Hidden cells are driven by
+    the grid cells through fixed random weights W. The weights A back to the grid cells follow Hebb's rule,
+    and with enough hidden cells every place is a fixed point, with or without features. Least squares attach
+    the patterns to the first K places. With more patterns than hidden cells, recall becomes worse gradually,
+    whereas a Hopfield network beyond its capacity loses all patterns at once.
 
-    `recall(memory, query, eam.Synchronous())` runs it; there is no energy. `place` and `at` are the two
-    halves of a step: `at(place(x) + velocity)` is what hangs so many places further on.
+    Run it by `recall(memory, query, eam.Synchronous())`; there is no energy. `place` and `at` are the two
+    halves of a step, and `at(place(x) + velocity)` gives the features that many places further on.
 
     **Arguments:** `patterns` (K, D): the features, K at most Π λ_m; `periods`: whole numbers of at least 2,
-    no two with a common factor; `num_hidden`: the number of hidden cells; `key`: for W; `neurons`: of the
-    features, `Binary()` unless given. Raises `ValueError` for others.
+    no two of which have a common factor; `num_hidden`: the number of hidden cells; `key`: for W; `neurons`:
+    the neurons of the features, `Binary()` by default. Raises `ValueError` for other values.
 
     Chandra, Sharma, Chaudhuri & Fiete, Nature 638 (2025); Sharma, Chandra & Fiete, ICML 2022.
 
@@ -108,13 +109,13 @@ class Scaffold(eqx.Module):
         return jax.nn.relu(dot(self.outward, jnp.concatenate(grid)))
 
     def nearest_place(self, hidden: ArrayLike) -> Int[Array, " n"]:
-        """The place that hidden cells (H,) name, as its remainders (n,): the winner in each module."""
+        """The place that hidden cells (H,) lead to, as its remainders (n,): the winner in each module."""
         grid = dot(self.inward, checks.as_vector("hidden", hidden, self.outward.shape[0]))
         ends = np.cumsum(self.periods)[:-1]
         return jnp.stack([jnp.argmax(module) for module in jnp.split(grid, ends)])
 
     def place(self, features: ArrayLike) -> Int[Array, " n"]:
-        """Where features (D,) hang, as remainders (n,); raises `ValueError` for another shape."""
+        """The place of features (D,), as remainders (n,); raises `ValueError` for another shape."""
         features = checks.as_vector("features", features, self.read_out.shape[0])
         return self.nearest_place(dot(self.read_in, features.astype(self.read_in.dtype)))
 
@@ -124,7 +125,7 @@ class Scaffold(eqx.Module):
         return self.neurons.respond(drive, self.neurons.retract(drive))
 
     def field(self, state: Float[Array, " D"]) -> Float[Array, " D"]:
-        """What pulls at features (D,): what hangs at their place."""
+        """The field at features (D,): the stored features at their place."""
         return dot(self.read_out, self.hidden(self.place(state))).astype(state.dtype)
 
     def _remainders(self, place):
@@ -142,5 +143,5 @@ def _as_periods(periods):
     except TypeError:
         raise ValueError(f"periods must be whole numbers, such as (3, 4, 5); got {periods!r:.80}") from None
     if not found or math.lcm(*found) != math.prod(found):
-        raise ValueError(f"periods must be at least one, and have no common factor; got {found}")
+        raise ValueError(f"periods must be one or more, without a common factor; got {found}")
     return found

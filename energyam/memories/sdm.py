@@ -1,4 +1,5 @@
-"""Sparse distributed memory by its patterns: dense memories that weigh them as the neurons in common do."""
+"""Sparse distributed memory by its patterns: a dense memory weighs them by the number of neurons in
+common."""
 
 from typing import Literal
 
@@ -17,12 +18,12 @@ class PatternSDM(AbstractDenseAM):
     """Sparse distributed memory by its patterns: E(x) = −Σ_μ C(h(ξ_μ, x)), x ∈ {±1}^D.
 
     C is the running sum of the circle intersection I over the Hamming distance h (see `CircleIntersection`),
-    so that the field is Σ_μ I(h_μ) ξ_μ, what neurons at all 2^D addresses would read. A query that meets no
-    neuron, farther than 2 radius from every pattern, stays as it is.
+    so that the field is Σ_μ I(h_μ) ξ_μ, what neurons at all 2^D addresses would read. A query farther than 2
+    radius from every pattern shares no neuron with any, and stays as it is.
 
     **Arguments:** `patterns` (K, D): entries ±1; `radius`: 0..D; `num_neurons`: infinitely many by default;
     a number r makes weights the expected numbers r I/2^D of shared neurons (the same recalls, energies in
-    neurons), and with a `key` the numbers are drawn once, so that distant patterns may share none.
+    neurons), and with a `key` these numbers are drawn once, so that distant patterns may share no neuron.
 
     Raises `ValueError` for other patterns, a radius outside 0..D, `num_neurons` below 1, or a key without it.
 
@@ -50,7 +51,8 @@ class ContinuousSDM(AbstractDenseAM):
 
     Φ' = F, the fraction of the sphere within the caps of both (see `CapIntersection`); with
     `weighting="circle"` the circle intersection at the Hamming distance D (1 − cos)/2 instead. A step goes to
-    the direction of Σ_μ F(ξ_μ · x) ξ_μ and never raises the energy; a query that meets no neuron stays.
+    the direction of Σ_μ F(ξ_μ · x) ξ_μ and never raises the energy; a query that shares no neuron with any
+    pattern stays.
 
     **Arguments:** `patterns` (K, D): unit vectors; `radius`: the Hamming radius whose cosine
     1 − 2 radius/D bounds a cap, above 0 and at most D (for circles a whole number from 0); `weighting`:

@@ -1,4 +1,5 @@
-"""The patterns nearest to a query: of any memory that has them, by its own similarity, block by block."""
+"""The stored patterns nearest to a query, for any memory with patterns, by its own similarity, block by
+block."""
 
 import math
 from collections.abc import Sequence
@@ -22,10 +23,10 @@ from energyam.shown import shown
 
 
 class Table(NamedTuple):
-    """Patterns (K, D) that queries are compared with, and how.
+    """Patterns (K, D) with which queries are compared, and the similarity that compares them.
 
     `similarity`: how a query is compared with them; `values` (K, Dv): what belongs to each, or None;
-    `number`: how many of the rows count, the first ones, None where all do.
+    `number`: how many rows count, from the first one on; None if all do.
 
         >>> class Shelf(eqx.Module):  # a memory of your own, which `nearest` then searches
         ...     rows: jax.Array
@@ -74,10 +75,10 @@ def nearest(
     """The k patterns of a memory that are most similar to each query (*batch, D), best first.
 
     The scores are the similarities of the memory itself: overlaps, cosines, or −½ of the squared distances.
-    Equal ones are in the order of their patterns. The search takes one pass over the patterns for all queries
-    together, a block at a time, so that its working memory is that of a block of similarities (8,192 for each
-    query) whatever K is. It is the search by which a read with `TopK` finds its patterns. Of a
-    `ProductDenseAM` it finds the best combinations; its `ranked` also gives their weights.
+    Equal scores are in the order of their patterns. The search takes one pass over the patterns for all
+    queries together, a block at a time, so that its working memory is one block of similarities (8,192 for
+    each query), whatever K is. A read with `TopK` finds its patterns by the same search. For a
+    `ProductDenseAM` it finds the best combinations; the method `ranked` also gives their weights.
 
     **Arguments:** `memory`: a dense memory, a key-value memory, a product of memories, or your own with a
     method `tables`; `queries` (*batch, D); `k`: from 1 to the number of patterns; `approximate`: whether

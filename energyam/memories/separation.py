@@ -1,4 +1,4 @@
-"""Separations: how a memory weighs its similarities, as a potential and what else it may declare.
+"""Separations: how a memory weighs its similarities, as a potential and some optional methods.
 
 A separation has a `potential(s) = Q(Σ_μ F(s_μ))`. The potential makes an energy, E(x) = R(x) − potential(Ξx).
 Its gradient, the weights, makes the update, and the read-out of a heteroassociative memory,
@@ -49,7 +49,7 @@ class Blocks(Protocol):
 
 @shown()
 class AbstractSeparation(eqx.Module):
-    """A potential over similarities: the one method that must be written. All others are optional.
+    """A function of all similarities. Only `potential` must be written; all other methods are optional.
 
     **Optional values:** `growing`, True where |F'| grows with the similarity: beside `gain` and `bounds`, a
     pattern that outweighs all others then decides whole sweeps. `squares`, True where the potential is

@@ -24,8 +24,8 @@ from energyam.memories.separation import AbstractSeparation, Directions, Pair, S
 class Quadratic(AbstractSeparation):
     """F(s) = s²/2: the classical Hopfield energy. potential(s) = ½ Σ_μ s_μ², weights(s) = s.
 
-    As the separation of a `KeyValueMemory` it is the read-out of a correlation matrix (Kohonen, 1972), where
-    it goes by the name of `Linear`.
+    As the separation of a `KeyValueMemory` it is the read-out of a correlation matrix (Kohonen, 1972); it is
+    also called `Linear`.
 
     Hopfield, PNAS 79 (1982).
 
@@ -110,9 +110,9 @@ class LogSumExp(AbstractSeparation):
     potential(s) = logsumexp(β s) / β and weights(s) = softmax(β s); with `divided=False` both are β times
     that (energies in nats: −log Σ exp). β is an array leaf, so that a sweep over β compiles once.
 
-    With `sink=True` one more similarity, of 0, is in the sums: potential(s) = log(1 + Σ exp(β s)) / β and
-    weights(s) = exp(β s) / (1 + Σ exp(β s)). These sum to less than 1, and nearly to 0 where nothing is
-    similar, so that a read may answer nothing.
+    With `sink=True` the sums have one more similarity, which is 0: potential(s) = log(1 + Σ exp(β s)) / β and
+    weights(s) = exp(β s) / (1 + Σ exp(β s)). These weights sum to less than 1, and nearly to 0 if no pattern
+    is similar, so that a read may return almost nothing.
 
     A change of the potential below the rounding of its sums, about (16 + √K) units, counts as a tie.
 
@@ -199,8 +199,8 @@ class TopK(AbstractSeparation):
 
     potential(s) = separation.potential(top_k(s)); weights are those of the k, and 0 elsewhere.
 
-    **Arguments:** `separation`: the one applied to the k largest; `k`: how many, at least 1 (all, where
-    there are fewer). Raises `ValueError` for another k, or a separation that has no potential.
+    **Arguments:** `separation`: applied to the k largest similarities; `k`: at least 1 (if there are fewer
+    similarities, all are taken). Raises `ValueError` for another k, or a separation without a potential.
 
         >>> np.asarray(eam.TopK(eam.LogSumExp(1.0), 2).weights(jnp.array([1.0, 0.0, -1.0, 1.0]))).round(3)
         array([0.5, 0. , 0. , 0.5], dtype=float32)

@@ -1,4 +1,4 @@
-"""Networks whose states follow one another. What drives them is not symmetric, so they have no energy."""
+"""Networks that move from state to state. Their couplings are not symmetric, so that they have no energy."""
 
 import abc
 from collections.abc import Callable
@@ -25,7 +25,7 @@ from energyam.shown import shown
 
 @shown()
 class AbstractSequence(eqx.Module):
-    """A network of D neurons ±1 whose next state hangs on the present one and the one `delay` steps ago.
+    """A network of D neurons ±1 whose next state depends on the present one and on the one `delay` steps ago.
 
     The state of `recall` is a window of (delay + 1)·D entries, x(t) first and x(t − delay) last.
     """
@@ -52,7 +52,8 @@ class AbstractSequence(eqx.Module):
         return (self.num_neurons,)
 
     def window(self, state: Shaped[Array, "*batch D"]) -> Shaped[Array, "*batch N"]:
-        """The window (*batch, (delay + 1)·D) of a state (*batch, D) that has been there for long."""
+        """The window (*batch, (delay + 1)·D) of a state (*batch, D) that has not changed for `delay`
+        steps."""
         return jnp.concatenate([jnp.asarray(state)] * (self.delay + 1), axis=-1)
 
     def field(self, state: Float[Array, " N"]) -> Float[Array, " N"]:
@@ -65,15 +66,15 @@ class SequenceNetwork(AbstractSequence):
     """A network of ±1 neurons that hops from state to state: x(t+1) = sign(W x(t) + V x(t − delay)).
 
     There is no `energy`: for weights that are not symmetric, no function of the state falls at every step.
-    `recall` runs it with `Synchronous()`; it has no energies, and a sequence that goes on has not converged.
-    A sequence that repeats says so by its `period`.
+    `recall` runs it with `Synchronous()`. The answer has no energies, and a sequence that is still moving has
+    not converged; if it repeats, `period` says after how many steps.
 
-    Without V, `weights` are those of `sequence_weights` and each step is a hop. With V, say
-    `strength * learning.transition_weights(patterns, transitions)` beside `weights=hebbian(patterns)`, the
-    past pushes on: the network dwells `delay + 1` steps in each state before it hops.
+    Without V, `weights` are those of `sequence_weights` and each step is a hop. With V, say `strength *
+    learning.transition_weights(patterns, transitions)` beside `weights=hebbian(patterns)`, the past state
+    drives the transitions: the network dwells `delay + 1` steps in each state before it hops.
 
     The state of `recall` is a window of (delay + 1)·D entries, x(t) first and x(t − delay) last:
-    `window(x)` makes one from a state that has been there for long, and `[..., :D]` is the present.
+    `window(x)` makes one from a state that has not changed for `delay` steps, and `[..., :D]` is the present.
 
     **Arguments:** `weights` W (D, D); `delayed_weights` V (D, D), 0 unless given; `delay`: in steps, an
     integer of at least 0. Raises `ValueError` for other shapes, NaN, or a delay without delayed weights.
@@ -112,7 +113,7 @@ class SequenceNetwork(AbstractSequence):
     ) -> "SequenceNetwork":
         """The network after transitions from keys (K, D) to values (K, D) were written one by one.
 
-        They go into the delayed weights where there are any. `step`: `learning.delta_step` and the like;
+        They go into the delayed weights if there are any. `step`: `learning.delta_step` and the like;
         `options`: what it takes by name. Raises `ValueError` as `learning.write` does.
         """
         if self.delayed_weights is None:

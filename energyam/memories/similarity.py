@@ -46,8 +46,8 @@ class AbstractSimilarity(eqx.Module):
 
     @optional
     def of_all(self, patterns: Patterns, state: State) -> Similarities:
-        """The similarity of each pattern with the state. Write it where all at once are faster than one by
-        one, say as a matrix product."""
+        """The similarity of each pattern with the state. Write it if all at once are faster than one by one,
+        as in a matrix product."""
         similarities = jax.vmap(self.of, in_axes=(0, None))(patterns.astype(state.dtype), state)
         if similarities.shape != patterns.shape[:1]:
             raise ValueError(
@@ -60,8 +60,9 @@ class AbstractSimilarity(eqx.Module):
     def moved(
         self, patterns: Patterns, state: State, i: Entries, step: Step, before: Similarities
     ) -> Similarities:
-        """By how much the similarities, now `before`, change as the neurons `i` of `state` move by `step`.
-        Write it where that costs less than all similarities anew: a flip then costs K in place of K·D."""
+        """By how much the similarities, now `before`, change when the neurons `i` of `state` move by `step`.
+        Write it if that costs less than computing all similarities anew: a flip then costs K instead of
+        K·D."""
         return self.of_all(patterns, state.at[i].add(step)) - before
 
     @optional
@@ -125,8 +126,8 @@ class NegativeDistance(AbstractSimilarity):
 class Cosine(AbstractSimilarity):
     """The cosine of the angle between pattern and state, ξ · x / (‖ξ‖ ‖x‖); 0 where either is 0.
 
-    Between ±1 patterns and states it orders as `Dot` does, and under `Spherical()` it makes the memory of the
-    patterns scaled to length 1.
+    For ±1 patterns and states it ranks patterns as `Dot` does, and under `Spherical()` the memory is that of
+    the patterns scaled to length 1.
 
         >>> eam.Cosine().of(jnp.array([3.0, 4.0]), jnp.array([10.0, 0.0]))
         Array(0.6, dtype=float32)

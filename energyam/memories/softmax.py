@@ -17,10 +17,11 @@ from energyam.roots import entmax, held_field, increasing_root
 
 
 class Softmax(AbstractNeurons):
-    """Neurons that share 1 among them, along the last axis: the answer to a field is softmax(β · field).
+    """Neurons whose values are positive and sum to 1 along the last axis: the answer to a field is softmax(β
+    · field).
 
-    R(g) = Σ g ln g / β and L(x) = Σ ln Σ exp(βx) / β, the outer sum over all axes but the last. At 0 the
-    slope of R is taken to be that of the smallest number above.
+    R(g) = Σ g ln g / β and L(x) = Σ ln Σ exp(βx) / β, the outer sum over all axes but the last. At 0, where
+    the slope of R is infinite, the slope at the smallest float above is used.
 
     **Arguments:** `beta`: β, the inverse temperature; `shape`: that of the layer. Raises `ValueError` for
     β ≤ 0.

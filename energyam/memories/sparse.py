@@ -1,9 +1,9 @@
 """Separations that give exact zeros: most patterns weigh nothing, and retrieval can be exact.
 
-Of `Entmax` and `KSubsets` the weights of one pattern need the similarities of all, so a read takes two
-passes: the similarities of all patterns, 4 bytes for each and for each query, among which a few looks find
-the threshold, and then the weighted sum, of the few largest where these prove to be all that count. The sums
-of `LogSumReLU` join block by block.
+With `Entmax` and `KSubsets` the weight of one pattern depends on the similarities of all, so that a read
+takes two passes. The first computes the similarities of all patterns (4 bytes for each pattern and query) and
+finds the threshold; the second sums the weighted patterns, only the few largest if these are proved to be all
+that count. The sums of `LogSumReLU` join block by block.
 """
 
 from functools import partial
@@ -25,12 +25,12 @@ _SORTED = 64  # the k-th largest of similarities is found by sorting up to this 
 def _as_alpha(alpha):
     number = checks.as_floats("alpha", alpha, "")
     if not checks.passes(lambda alpha: (alpha > 1) & (alpha <= 3), number):
-        raise ValueError(f"alpha must be above 1 and at most 3; got {alpha} (1 is eam.LogSumExp(beta))")
+        raise ValueError(f"alpha must be above 1 and at most 3; got {alpha} (for 1 use eam.LogSumExp(beta))")
     return number
 
 
 class Entmax(AbstractSeparation):
-    """Softmax with exact zeros: the patterns that lie far behind the nearest weigh nothing.
+    """Softmax with exact zeros: patterns that are much less similar than the nearest have weight 0.
 
         potential(s) = max_p p · s − Ω(p) / β,   Ω(p) = (Σ p^α − 1) / (α (α − 1)),   p on the simplex
         weights(s) = [(α−1) β s − τ]_+^{1/(α−1)}, with the τ for which they sum to 1
@@ -68,7 +68,8 @@ class Entmax(AbstractSeparation):
 
 
 class KSubsets(AbstractSeparation):
-    """Associations of k patterns: weights from 0 to 1 that sum to k, and are k ones where k patterns lead.
+    """Associations of k patterns: weights from 0 to 1 that sum to k, and are 1 for k patterns that are
+    clearly ahead.
 
         potential(s) = max_p p · s − ‖p‖² / 2β,   0 ≤ p ≤ 1, Σ p = k
         weights(s) = clip(β s − τ, 0, 1), with the τ for which they sum to k
@@ -111,7 +112,8 @@ class KSubsets(AbstractSeparation):
 
 
 class LogSumReLU(AbstractSeparation):
-    """A logarithm of sums with compact support: patterns beyond reach weigh nothing, those within alike.
+    """A log-sum with compact support: patterns beyond its reach have weight 0, and those within have equal
+    weights.
 
         potential(s) = 1/β log Σ_μ max(0, 1 + β s_μ),   weights(s) = 1[1 + β s > 0] / Σ_μ max(0, 1 + β s_μ)
 

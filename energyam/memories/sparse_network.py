@@ -18,15 +18,15 @@ from energyam.memories.neurons import AbstractNeurons, Binary, cost_nothing
 class SparseNetwork(AbstractMemory):
     """A network whose couplings are the edges of a graph: E(x) = R(x) − Σ_e w_e x_i x_j − bᵀx.
 
-    The same energy as that of `HopfieldNetwork`, whose W_ij = W_ji = w_e, in memory that grows with the edges
-    rather than with D². Neurons without an edge between them, those of one colour, are decided at once,
-    exactly as one after another would be. A lattice has two colours, and most sparse graphs have few.
+    The energy is that of the `HopfieldNetwork` with W_ij = W_ji = w_e, but the size grows with the number of
+    edges rather than with D². Neurons without an edge between them have one colour and are updated together,
+    with the same result as one after another. A lattice has two colours, and most sparse graphs have few.
 
-    **Arguments:** `edges` (E, 2): pairs of neurons i ≠ j, each pair once (the weights of one that comes twice
-    add up); `weights` (E,): their couplings; `bias` (D,): a field at each neuron, none by default; `neurons`:
-    as in `HopfieldNetwork`; `dim`: D, by default the length of the bias, or what the edges need. Raises
-    `ValueError` for other shapes, neurons out of range, an edge from a neuron to itself, NaN, and edges that
-    are traced: the colours are found at construction.
+    **Arguments:** `edges` (E, 2): pairs of neurons i ≠ j (if a pair is given twice, its weights add up);
+    `weights` (E,): their couplings; `bias` (D,): a field at each neuron, none by default; `neurons`: as in
+    `HopfieldNetwork`; `dim`: D, by default the length of the bias, or what the edges need. Raises
+    `ValueError` for other shapes, neurons out of range, an edge from a neuron to itself, NaN, and traced
+    edges, because the colours are found at construction.
 
         >>> ring = eam.SparseNetwork(jnp.array([[0, 1], [1, 2], [2, 3], [3, 0]]), jnp.ones(4))
         >>> float(ring.energy(jnp.array([1, 1, 1, -1])))  # two edges agree and two do not
@@ -82,7 +82,7 @@ class SparseNetwork(AbstractMemory):
         return self.colouring.order.shape[0]
 
     def driven(self, inputs: Float[Array, " D"]) -> "SparseNetwork":
-        """The network under an input: what is added to the bias."""
+        """The network under an input, which is added to the bias."""
         bias = inputs if self.bias is None else self.bias + inputs.astype(self.bias.dtype)
         return eqx.tree_at(lambda network: network.bias, self, bias, is_leaf=lambda leaf: leaf is None)
 
@@ -107,7 +107,7 @@ class SparseNetwork(AbstractMemory):
 def _as_edges(edges):
     """Pairs of neurons as numbers of the host."""
     if not checks.is_known(edges):
-        raise ValueError("edges must be known when the network is made, as it is coloured; got traced ones")
+        raise ValueError("edges must be known, as the network is coloured when it is made; got traced ones")
     try:
         pairs = np.asarray(edges)
     except (TypeError, ValueError) as error:

@@ -2,10 +2,11 @@
 
     E(g) = Σ_layers R_l(g_l) − Σ_synapses P_s(g_a, g_b, …)
 
-Any function or module that gives a scalar is a synapse. It may say `multilinear = True`, that P is linear in
-each of its layers, so that `BlockGibbs` draws whole layers; and `convex_in_tokens`, True or False, that P is
-not convex in a whole layer but is, or is not, in each of its tokens, which `Blockwise` must know. Hoover et
-al., "A universal abstraction for hierarchical Hopfield networks" (2022), whose energies of synapses are −P.
+Any function or module that gives a scalar is a synapse. It may say `multilinear = True` if P is linear in
+each of its layers, so that `BlockGibbs` can draw whole layers. It must say `convex_in_tokens` if P is not
+convex in a whole layer: True if P is convex in each of its tokens, else False. `Blockwise` needs to know
+this. Hoover et al., "A universal abstraction for hierarchical Hopfield networks" (2022), whose energies of
+synapses are −P.
 """
 
 from collections.abc import Callable
@@ -25,7 +26,7 @@ from energyam.names import public_names
 
 
 class Dense(eqx.Module):
-    """All neurons of two layers with each other: P = g₁ᵀ W g₂.
+    """Every neuron of one layer coupled with every neuron of another: P = g₁ᵀ W g₂.
 
     **Arguments:** `weights` (*shape of the first layer, *shape of the second), for layers of one axis
     (D₁, D₂). Raises `ValueError` for NaN, and for layers of other shapes. A layer coupled with itself counts
@@ -71,7 +72,7 @@ class Bias(eqx.Module):
 
 
 class Convolution(eqx.Module):
-    """Neighbourhoods of one layer with the neurons of another: P = ⟨g₂, kernel ∗ g₁⟩.
+    """Neighbourhoods in one layer coupled with neurons of another: P = ⟨g₂, kernel ∗ g₁⟩.
 
     The first layer is (channels, *space), the second (features, *space), as `jax.lax.conv` has them; the
     field at the first is the transposed convolution of the second.
@@ -116,7 +117,8 @@ class Convolution(eqx.Module):
 
 
 class Patterns(eqx.Module):
-    """A dense associative memory of a layer: P = Σ potential(Ξ g), summed over the vectors of its last axis.
+    """A dense associative memory in a layer: P = Σ potential(Ξ g), summed over the vectors along its last
+    axis.
 
     The potential is convex in the layer if the separation's is convex and grows with each similarity.
 
@@ -177,10 +179,10 @@ class Prediction(eqx.Module):
 
 
 class Attention(eqx.Module):
-    """Tokens that find one another: P = 1/β Σ_h Σ_C log Σ_B exp(β K_hB · Q_hC), K = W_k g, Q = W_q g.
+    """Tokens that attend to one another: P = 1/β Σ_h Σ_C log Σ_B exp(β K_hB · Q_hC), K = W_k g, Q = W_q g.
 
-    Token C looks at all tokens B ≠ C, or at its neighbours in a graph; a token without any adds 0. P is
-    convex in each token while the others are fixed, but not with `own`, and not in all tokens at once.
+    Token C attends to all tokens B ≠ C, or to its neighbours in a graph; a token without neighbours adds 0. P
+    is convex in each token while the others are fixed, but not with `own`, and not in all tokens at once.
 
     **Arguments:** `query_weights` and `key_weights` (H, Y, D): heads, size of a head, size of a token;
     `beta`: positive, by default 1/√Y; `own`: whether tokens see themselves too, B = C; `adjacency` (N, N)
@@ -216,7 +218,7 @@ class Attention(eqx.Module):
         self.beta = checks.positive_float("beta", beta)
         self.adjacency = None if adjacency is None else as_graph(adjacency)
         if own is True and adjacency is not None:
-            raise ValueError("own must be False with an adjacency, whose diagonal says it; got True")
+            raise ValueError("own must be False with an adjacency, whose diagonal stands for it; got True")
         self.own = checks.flag("own", own) or _has_loops(self.adjacency)
 
     @property

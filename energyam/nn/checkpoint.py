@@ -17,7 +17,7 @@ _KIND = "training checkpoint"
 
 
 class History(NamedTuple):
-    """What a run has gone through: its key, the loss of every step, and the metrics of every evaluation."""
+    """The history of a run: its key, the loss of every step, and the metrics of every evaluation."""
 
     key: np.ndarray
     losses: np.ndarray
@@ -46,9 +46,9 @@ class History(NamedTuple):
 
 @contextmanager
 def reserved_checkpoint(path: str | Path | None) -> Iterator[None]:
-    """Keep a checkpoint to this run until the block ends; its folder is made where it is missing.
+    """Reserve a checkpoint for this run until the block ends; its folder is created if it is missing.
 
-    Raises `ValueError` where another run writes to it, and `OSError` where it can't be written to.
+    Raises `ValueError` if another run writes to it, and `OSError` if it can't be written.
     """
     if path is None:
         yield
@@ -59,7 +59,8 @@ def reserved_checkpoint(path: str | Path | None) -> Iterator[None]:
 
 
 def write_checkpoint(path: str | Path, state: PyTree, history: History) -> None:
-    """Replace the file by one of this state and history: a kill at any moment leaves the old or the new."""
+    """Replace the file by one with this state and history; if the process is killed, either the old or the
+    new file is left."""
     tensors = {f"state{name}": _plain(leaf) for name, leaf in _leaves(state)}
     tensors |= {f"metrics.{name}": values for name, values in history.metrics.items()}
     tensors |= {"key": history.key, "losses": history.losses, "evaluated_at": history.evaluated_at}
@@ -69,7 +70,7 @@ def write_checkpoint(path: str | Path, state: PyTree, history: History) -> None:
 def read_checkpoint(path: str | Path, state: PyTree, *, key: PRNGKeyArray) -> tuple[PyTree, History]:
     """The state and history in a checkpoint, for a run that starts from such a state and with this key.
 
-    Raises `ValueError` for a file that is no whole checkpoint, or one of another model, optimizer or key.
+    Raises `ValueError` for a file that is no complete checkpoint, or of another model, optimizer or key.
     """
     with opened_tensors(path) as file:
         file.version_of(_KIND)

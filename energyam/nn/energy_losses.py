@@ -1,4 +1,4 @@
-"""Losses that train an energy: differentiable in whatever float arrays the memory is made of."""
+"""Losses that train an energy; they are differentiable in all float arrays of the memory."""
 
 import math
 from collections.abc import Mapping
@@ -32,8 +32,8 @@ def pseudo_likelihood(memory: Any, states: Batch, temperature: ArrayLike = 1.0) 
 
     For neurons of two values this is Σ_i softplus(change_i / T); a one-hot unit counts as one neuron.
 
-    It needs no samples and no partition function, and where the data are exp(−E/T) of some parameters these
-    are its minimum. Divide a loss of this kind by the number of neurons to compare sizes.
+    It needs no samples and no partition function. If the data are distributed as exp(−E/T) for some
+    parameters, these minimise it. Divide by the number of neurons to compare memories of different sizes.
 
     **Arguments:** `memory`: one of ours with ±1 neurons, or an object with a differentiable `energy(state)`
     (patterns must be floats to be trained, `DenseAM(patterns * 1.0, …)`); `states` (*batch, D), or a pytree
@@ -60,13 +60,13 @@ def pseudo_likelihood(memory: Any, states: Batch, temperature: ArrayLike = 1.0) 
 
 
 def probability_flow(memory: Any, states: Batch, temperature: ArrayLike = 1.0) -> Scalar:
-    """How fast probability would flow from the states to their neighbours: minimum probability flow.
+    """The rate at which probability would flow from the states to their neighbours: minimum probability flow.
 
         mean_x Σ_ik exp(change_ik / 2T),   change_ik = E(x) − E(x with neuron i at its other value k)
 
-    It asks that each state lie below all its neighbours, with a margin: trained by it a `HopfieldNetwork`
-    stores more patterns than by Storkey's rule or the pseudo-inverse. Arguments and errors are those of
-    `pseudo_likelihood`.
+    It is small if each state has a lower energy than all its neighbours, with a margin. Trained by it, a
+    `HopfieldNetwork` stores more patterns than by Storkey's rule or the pseudo-inverse. Arguments and errors
+    are those of `pseudo_likelihood`.
 
     Sohl-Dickstein, Battaglino & DeWeese, Phys. Rev. Lett. 107 (2011); Hillar,
     Sohl-Dickstein & Koepsell, arXiv:1204.2916 (2012).
@@ -90,19 +90,19 @@ def contrastive_divergence(
     key: PRNGKeyArray,
     start: Batch | None = None,
 ) -> tuple[Scalar, PyTree[Array]]:
-    """The mean energy of the states less that of chains, and where the chains ended.
+    """The mean energy of the states minus that of chains, and the final states of the chains.
 
         mean E(states) − mean E(chains),   the chains being `num_steps` steps of `update` from `start`
 
     Its gradient is T times that of −log p(states) where the chains sample exp(−E/T); with few steps from the
-    states themselves (the default) it is biased towards energies that keep the states where they are. Give
-    the ends back as the next `start` and the chains go on (persistent contrastive divergence). The value
+    states themselves (the default) it is biased towards energies that keep the states where they are. Pass
+    the final states as the next `start` to continue the chains (persistent contrastive divergence). The value
     itself means little.
 
-    Of a memory whose states are a dictionary of layers, `states` may hold the visible ones alone. The others
-    are hidden: they are drawn from a random start by `num_steps` steps of `update`, the visible ones being
-    held, and p(states) is then a sum over them. One step of `BlockGibbs` or `HeatBath` draws them exactly
-    where they are independent given the visible ones.
+    If the states of the memory are a dictionary of layers, `states` may have only the visible ones. The
+    others are hidden: they are drawn from a random start by `num_steps` steps of `update` with the visible
+    layers held, and p(states) is the sum over them. One step of `BlockGibbs` or `HeatBath` draws them exactly
+    if they are independent given the visible layers.
 
     **Arguments:** `states` (*batch, D) or a pytree of layers; `update`: say `HeatBath(1.0)`, or
     `BlockGibbs()` for layers; `num_steps`: at least 1; `key`; `start` (*chains, D): where the chains start,
@@ -163,7 +163,7 @@ def _completed(memory, states, update, num_steps, *, key):
 def denoising_score_matching(
     memory: Any, states: Batch, noise: ArrayLike, temperature: ArrayLike = 1.0, *, key: PRNGKeyArray
 ) -> Scalar:
-    """How far the slope of the energy at noisy states is from pointing back to the clean ones.
+    """The error of the slope of the energy at noisy states as an estimate of the noise.
 
         mean ½ ‖σ ∇E(x + σ ε) / T − ε‖²,   ε ~ N(0, 1)
 
@@ -171,7 +171,7 @@ def denoising_score_matching(
 
     **Arguments:** `memory`: an energy of real neurons; `states` (*batch, D), or a pytree of layers; `noise`:
     σ > 0; `temperature`: T > 0; `key`. Raises `ValueError` for others, for ±1 neurons, and for neurons that
-    noise takes where they can't be (bounded ones, and those that constrain one another).
+    noise takes out of their range (bounded ones, and those that constrain one another).
 
     Vincent, Neural Computation 23 (2011).
 

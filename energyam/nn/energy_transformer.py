@@ -1,4 +1,4 @@
-"""The energy transformer: tokens that go down one energy of attention and of patterns, T steps of it.
+"""The energy transformer: tokens that descend one energy of attention and patterns for T steps.
 
     g = layer norm of the tokens x
     E(g) = −1/β Σ_h Σ_C log Σ_{B≠C} exp(β K_hB · Q_hC) − ½ Σ_B Σ_μ max(ξ_μ · g_B, 0)²
@@ -30,7 +30,7 @@ Graph = Bool[ArrayLike, "N N"] | None  # which tokens see each other
 
 
 class Descent(NamedTuple):
-    """How tokens went down their energy: `tokens` x (N, D) at the end, `energies` (T+1,) from the start.
+    """A descent of tokens: `tokens` x (N, D) at the end, `energies` (T+1,) from the start.
 
     >>> model = eam.nn.EnergyTransformer(4, 9, 8, num_heads=2, num_patterns=8, num_steps=2, key=jr.key(0))
     >>> found = model.descend(model.tokens(jnp.ones((4, 9))))
@@ -43,16 +43,16 @@ class Descent(NamedTuple):
 
 
 class EnergyTransformer(eqx.Module):
-    """Patches or features of nodes in, the same completed out, by descent on one energy.
+    """A network that completes patches of a picture, or features of nodes, by descent on one energy.
 
-    A patch becomes a token by a linear map, or the mask token where it is hidden; positions are added; the
-    tokens go down the energy; a layer norm and a linear map make patches of them again.
+    A linear map turns each patch into a token, or it becomes the mask token if it is hidden. Positions are
+    added, the tokens descend the energy, and a layer norm and a linear map turn them into patches again.
 
     **Arguments:** `num_tokens`: N; `patch_size`: P, numbers in a patch; `size`: D, of a token; `num_heads`:
     H; `head_size`: Y; `num_patterns`: M; `num_steps`: T; `step_size`: α, not trained; `own`: whether a token
-    attends to itself too (the paper's don't, its code's do); `positions`: whether tokens have places, as
-    patches do and the nodes of a graph don't; `checkpointed`: whether gradients take the steps again in place
-    of keeping them (memory for one step in place of T); `key`. Weights start as in the published code: .002
+    also attends to itself (not in the paper, but in its code); `positions`: whether tokens have places, as
+    patches do and the nodes of a graph don't; `checkpointed`: whether gradients recompute the steps instead
+    of storing them (memory for one step instead of T); `key`. Weights start as in the published code: .002
     for tokens and attention, .02 for patterns. Raises `ValueError` for sizes below 1 and α ≤ 0.
 
         >>> model = eam.nn.EnergyTransformer(4, 9, 8, num_heads=2, num_patterns=8, num_steps=2, key=jr.key(0))
@@ -172,8 +172,8 @@ def _as_graph(adjacency):
 class MaskedCompletion(eqx.Module):
     """A loss for `train`: mask some patches of pictures, and complete them.
 
-    Of each picture drawn, round(`masked` · N) patches count in the loss, the mean squared error in units of
-    the data's variance; of these a share `shown_as_hidden` is hidden by the mask token, the rest left as is.
+    In each picture, round(`masked` · N) patches count in the loss, the mean squared error in units of the
+    data's variance. A share `shown_as_hidden` of these is hidden by the mask token; the rest is left visible.
 
     **Arguments:** `patches` (pictures, N, P); `batch_size`; `masked` and `shown_as_hidden`: shares in (0, 1];
     `adjacency` (N, N) bool, of a graph. Raises `ValueError` for others. Loss and evaluation take a key.

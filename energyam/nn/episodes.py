@@ -28,15 +28,16 @@ class EpisodeLoss(eqx.Module):
         squared_error    Σ_c (softmax(logits)_c − [c is right])²
         cross_entropy    −log softmax(logits)_right
 
-    Almost all the time goes into the embedding of pictures. With `num_classes`, a step draws so many classes
-    once, embeds their pictures, and all its episodes are drawn from these: 10 episodes of 5 ways embed 100
-    pictures without, and 20 with `num_classes=10`.
+    Embedding pictures takes almost all the time. With `num_classes`, a step draws that many classes once,
+    embeds their pictures, and draws all its episodes from these: 10 episodes of 5 ways embed 20 pictures with
+    `num_classes=10`, and 100 without.
 
     **Arguments:** `images` (classes, drawers, 28, 28): the training classes; `kind`: one of the two;
     `num_ways`, `num_shots`, `num_queries` of each class, `num_episodes` a step; `num_classes`: how many
-    classes the episodes of one step share, by default each draws its own; `augment`: (key, picture) →
-    picture, what happens to each picture; `corrupt`: the same for the queries alone, by default nothing.
-    Raises `ValueError` for another kind, counts below 1, fewer classes than ways, and what is no function.
+    classes the episodes of one step share, by default each draws its own; `augment`: a function (key,
+    picture) → picture that is applied to each picture; `corrupt`: one that is applied to queries only. Raises
+    `ValueError` for another kind, counts below 1, fewer classes than ways, and arguments that must be
+    functions and aren't.
 
         >>> pictures = eam.datasets.stroke_characters(5, 2, key=jr.key(0))
         >>> loss = eam.nn.EpisodeLoss(pictures, num_ways=2, num_episodes=2)
@@ -138,8 +139,9 @@ def episode_accuracy(
 
     Every picture is embedded once, 250 at a time, in however many episodes it appears.
 
-    **Arguments:** `corrupt`: (key, picture) → picture, what happens to the queries: always the same to one
-    picture. Raises `ValueError` for counts below 1, what is no function, and as `sample_episode` does.
+    **Arguments:** `corrupt`: a function (key, picture) → picture that is applied to queries, with one key for
+    each picture. Raises `ValueError` for counts below 1, a `corrupt` that is no function, and as
+    `sample_episode` does.
 
         >>> pictures = eam.datasets.stroke_characters(5, 2, key=jr.key(0))
         >>> model = eam.nn.FewShotClassifier(jnp.ravel, eam.nn.NearestRead())

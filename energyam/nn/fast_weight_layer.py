@@ -1,6 +1,6 @@
 """A layer that learns while it reads: linear attention, DeltaNet, gated DeltaNet, test-time training, Titans.
 
-For every head, with keys and queries of norm 1 and gates in 0..1 that the input sets:
+For every head, with keys and queries of norm 1 and gates between 0 and 1 that depend on the input:
 
     k, q = unit(K x_t), unit(Q x_t),    v = V x_t,    rate, decay = sigmoid(gates x_t)
     memory <- step(memory, k, v, rate, decay),    y_t = O norm(memory(q))
@@ -38,15 +38,15 @@ class FastWeightLayer(eqx.Module):
 
     `"hebb"` is linear attention, with `gated` one with a forget gate; `"delta"` a DeltaNet, gated or not;
     `"oja"` bounds the memory by Oja's rule; `"network"` learns a network of one hidden layer by gradient
-    while it reads, as test-time training and Titans do (with `gated`, by momentum and weight decay that the
-    input sets). A head holds key_size · value_size numbers, whatever the length; `"network"` twice as many
-    for each of its key_size hidden units, and as many again for their velocity.
+    while it reads, as test-time training and Titans do (with `gated`, with momentum and weight decay that
+    depend on the input). A head holds key_size · value_size numbers, however long the sequence is;
+    `"network"` twice as many for each of its key_size hidden units, and as many again for their velocity.
 
     **Arguments:** `size`: D, of an input and an output; `num_heads`: H; `key_size` and `value_size`: of all
-    heads together, by default D, divisible by H; `rule`: one of the four; `gated`: whether the input sets
-    decays (and momenta) too, which start near 1 (near 0.1); `chunk`: how many positions are computed at once,
-    None for one after another; `key`. Raises `ValueError` for sizes below 1 or that the heads do not divide,
-    another rule, and a chunk below 1.
+    heads together, by default D, divisible by H; `rule`: one of the four; `gated`: whether decays (and
+    momenta) also depend on the input; they start near 1 (near 0.1); `chunk`: how many positions are computed
+    at once, None for one after another; `key`. Raises `ValueError` for sizes below 1 or that the heads do not
+    divide, another rule, and a chunk below 1.
 
     Katharopoulos et al. 2020; Schlag, Irie & Schmidhuber 2021; Yang et al. 2024; Sun et al. 2024; Behrouz,
     Zhong & Mirrokni 2025.
@@ -103,10 +103,11 @@ class FastWeightLayer(eqx.Module):
             self.networks = eqx.filter_vmap(make)(jax.random.split(keys[5], num_heads))
 
     def __call__(self, inputs: ArrayLike, mask: ArrayLike | None = None) -> Float[Array, "T D"]:
-        """The outputs (T, D) for a sequence of inputs (T, D), each of which sees itself and those before it.
+        """The outputs (T, D) for a sequence of inputs (T, D); each depends on its own input and the earlier
+        ones.
 
         `mask` (T,) bool: False for padding, which writes nothing and gets outputs of 0, wherever it stands.
-        Computed in float32 at least, with a memory in as many bits, and returned in the dtype of the inputs.
+        The computation and the memory are in float32 or wider, and the outputs in the dtype of the inputs.
         Raises `ValueError` for other shapes.
         """
         x = checks.as_floats("inputs", inputs, f"T {self.to_query.shape[1]}")

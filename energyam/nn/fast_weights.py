@@ -4,8 +4,8 @@
     A_t = λ A_{t-1} + η h_{t-1} h_{t-1}ᵀ        fast weights: Hebb's step (or Storkey's)
     s ← relu(z_t), then s ← relu(LN(z_t + A_t s)), num_inner times;   h_t = s
 
-A_t s = Σ_{τ<t} η λ^{t-1-τ} h_τ (h_τ · s) is linear attention to the past, so the memory can be kept as a
-matrix or as the past itself: the same numbers, at H² or T·H numbers kept a step.
+A_t s = Σ_{τ<t} η λ^{t-1-τ} h_τ (h_τ · s) is linear attention to the past, so that the memory can be stored as
+a matrix or as the past states themselves: with the same result, and H² or T·H numbers stored for each step.
 Ba, Hinton, Mnih, Leibo & Ionescu, "Using fast weights to attend to the recent past", NeurIPS 2016.
 """
 
@@ -30,13 +30,13 @@ _WRITES = {"hebb": hebbian_step, "storkey": storkey_step}
 
 
 class FastWeightsCell(eqx.Module):
-    """One step of the recurrence; the formulas stand at the head of this file.
+    """One step of a recurrent network with fast weights (the formulas of the module).
 
-    W starts at .05 I, C uniform as Glorot has it, the layer norms at gain 1 and bias 0.
+    W starts at .05 I, C as Glorot's uniform initialisation, and the layer norms at gain 1 and bias 0.
 
     **Arguments:** `input_size`: I; `hidden_size`: H; `num_inner`: inner steps, at least 1; `separate_norms`:
-    one layer norm an inner step instead of one for all; `write`: `"hebb"` or `"storkey"`; `decay`: λ in 0..1;
-    `rate`: η > 0, neither trained; `key`. Raises `ValueError` for others.
+    one layer norm for each inner step instead of one for all; `write`: `"hebb"` or `"storkey"`; `decay`: λ in
+    0..1; `rate`: η > 0, neither trained; `key`. Raises `ValueError` for others.
 
     Ba et al. 2016, equations 1 and 2; layer norm as in its section 3.2.
 
@@ -96,11 +96,11 @@ class FastWeightsCell(eqx.Module):
 class FastWeightsRNN(eqx.Module):
     """A fast-weights cell over a sequence, then a dense layer of relu units and the logits of the answer.
 
-    **Arguments:** `cell`; `output_size`: O; `head_size`: units of the dense layer; `form`: keep the memory as
-    a `"matrix"`, or as the past hidden states and attend to them (`"attention"`: Hebb's write alone, the
-    same answers, T·H instead of H² numbers a step to remember for the gradient); `vocabulary`: if given,
-    inputs are (T, vocabulary) and go through a learned linear map into the cell; `key`. Raises `ValueError`
-    for sizes below 1, another form, and attention with Storkey's write.
+    **Arguments:** `cell`; `output_size`: O; `head_size`: units of the dense layer; `form`: store the memory
+    as a `"matrix"`, or store the past hidden states and attend to them (`"attention"`, only for Hebb's write:
+    the same answers, with T·H instead of H² numbers per step stored for the gradient); `vocabulary`: if
+    given, inputs are (T, vocabulary) and go through a learned linear map into the cell; `key`. Raises
+    `ValueError` for sizes below 1, another form, and attention with Storkey's write.
 
         >>> cell = eam.nn.FastWeightsCell(37, 8, key=jr.key(0))
         >>> network = eam.nn.FastWeightsRNN(cell, 37, 8, key=jr.key(1))

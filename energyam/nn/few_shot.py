@@ -43,7 +43,7 @@ class ConvEmbedding(eqx.Module):
 
 
 class FewShotClassifier(eqx.Module):
-    """An embedding and a read: support pictures with labels, and query pictures, to logits.
+    """An embedding and a read, which give logits for query pictures from labelled support pictures.
 
     **Arguments:** `embed`: a picture (28, 28) → (D,), say `ConvEmbedding` (or `jnp.ravel`: raw pixels);
     `read`: one of the reads. Raises `ValueError` for others.
@@ -67,8 +67,8 @@ class FewShotClassifier(eqx.Module):
     ) -> Float[Array, "Q N"]:
         """Logits (Q, N) of queries (Q, 28, 28), given support (S, 28, 28) and labels (S,) in 0..N−1.
 
-        Raises `ValueError` for pictures that are not (28, 28) floats, labels that are not whole, out of
-        range or not one a picture, and a class without support.
+        Raises `ValueError` for pictures that are not (28, 28) floats, labels that are not whole, out of range
+        or not one for each picture, and a class without support.
         """
         support, queries = _pictures("support", support), _pictures("queries", queries)
         embedded = jax.vmap(self.embed)(jnp.concatenate([support, queries]))
@@ -110,7 +110,7 @@ def _membership(labels: Any, num_pictures: int, num_classes: int) -> Bool[Array,
     labels = checks.as_array("labels", labels, "S")
     if labels.shape != (num_pictures,) or not jnp.issubdtype(labels.dtype, jnp.integer):
         got = f"shape {labels.shape}, dtype {labels.dtype}"
-        raise ValueError(f"labels must be ({num_pictures},) integers, one a picture; got {got}")
+        raise ValueError(f"labels must be ({num_pictures},) integers, one for each picture; got {got}")
     member = labels[:, None] == jnp.arange(num_classes)[None, :]
     if not checks.passes(lambda member: member.any(1).all() & member.any(0).all(), member):
         raise ValueError(f"labels must lie in 0..{num_classes - 1} and name every class; got {labels}")

@@ -1,8 +1,8 @@
 """Attention as retrieval from a modern Hopfield memory, as a part of a network.
 
-`energyam.nn.hopfield_sets` has the layers that learn their queries, or their stored patterns. Nothing is
-projected or normalised unless asked for: with all options off the association *is* the recall of
-`ModernHopfield`. Ramsauer et al., "Hopfield networks is all you need", ICLR 2021.
+`energyam.nn.hopfield_sets` has the layers that learn their queries, or their stored patterns. By default
+nothing is projected or normalised, and the association is the recall of `ModernHopfield`. Ramsauer et al.,
+"Hopfield networks is all you need", ICLR 2021.
 """
 
 from collections.abc import Callable, Sequence
@@ -33,7 +33,7 @@ Size = int | None
 
 
 class Association(NamedTuple):
-    """What queries read (T, Dout), and how, for each head.
+    """What queries read, `out` (T, Dout), and the weights and energies of each head.
 
     `weights` (H, T, K) of the stored patterns in the last read, and `energies` (H, T) of the states that it
     starts from: ½‖x‖² less the potential.
@@ -60,14 +60,14 @@ class HopfieldAttention(eqx.Module):
         x ← Kᵀ softmax(β K x), num_steps − 1 times;    out = Vᵀ softmax(β K x)
 
     K are the stored patterns and V the values, by default K itself; x starts at the query. One step is
-    attention. Several heads do this on slices of K, V and x of equal size. With another `separation` its
-    weights take the place of the softmax: `Entmax(beta)` attends to few patterns alone.
+    attention. Several heads do this on equal slices of K, V and x. With another `separation`, its weights
+    replace the softmax: with `Entmax(beta)`, a query attends to few patterns.
 
-    **Arguments:** `size`: D, of a query. `stored_size`: of a stored pattern, by default D. `hidden_size`:
-    if given, queries and stored patterns are both mapped linearly to this size. `value_size`: if given, what
-    is read are linear maps of the stored patterns (or of `values`) to this size. `out_size`: if given, what
-    was read is mapped linearly to this size. `normalize`: a layer norm on queries and on stored patterns,
-    before all else. `num_heads`. `beta`: β, a number or one per head; by default 1/√(size of a head).
+    **Arguments:** `size`: D, of a query. `stored_size`: of a stored pattern, by default D. `hidden_size`: if
+    given, queries and stored patterns are both mapped linearly to this size. `value_size`: if given, the
+    values are linear maps of the stored patterns (or of `values`) to this size. `out_size`: if given, the
+    read is mapped linearly to this size. `normalize`: a layer norm on queries and on stored patterns, before
+    all else. `num_heads`. `beta`: β, one number or one for each head; by default 1/√(size of a head).
     `separation`: how similarities become weights in all heads, in the place of `LogSumExp(beta)`.
     `learn_beta`: whether β, or the numbers of the separation, are trained. `num_steps`: retrieval steps, at
     least 1. `tol`: a query that moves by less than tol · max(1, max|x|) stays where it is; 0 for all steps.
@@ -159,11 +159,12 @@ class HopfieldAttention(eqx.Module):
         """What the queries (T, D) read from the stored patterns (K, Ds): (T, Dout).
 
         `values` (K, Dv) are read in place of the stored patterns; `mask` bool, (K,) or (T, K) with one for
-        each query, says which of these take part (a query that none is left for reads 0). Returned in the
+        each query, says which of these take part (a query for which none is left reads 0). The result has the
         dtype of the queries. Where queries, stored patterns and values are all bfloat16, or all float16, the
-        products have factors of that dtype and sums in float32; all else, and retrieval steps before the
-        last, is in float32 at least. More than 512 queries are taken 512 at a time, in gradients too,
-        so that no array has an entry for each query and stored pattern. Raises `ValueError` for other shapes.
+        products have factors of that dtype and sums in float32; everything else, including retrieval steps
+        before the last, is in float32 or wider. More than 512 queries are taken 512 at a time, in gradients
+        too, so that no array has an entry for each query and stored pattern. Raises `ValueError` for other
+        shapes.
         """
         heads, mask = self._heads(queries, stored, values, mask)
         return self._joined(self._read(heads, mask)[1], queries)

@@ -17,10 +17,11 @@ from energyam.nn.hopfield_layers import Association, Given, HopfieldAttention, S
 
 
 class HopfieldPooling(eqx.Module):
-    """A set summed up by learned queries: each recalls from the set, whatever its size.
+    """A set summarised by learned queries, each of which recalls from the set, whatever its size.
 
-    **Arguments:** `attention`: how queries and set are associated; `num_queries`: how many vectors come out;
-    `key`: draws the first queries, normal with variance 1. Raises `ValueError` for num_queries below 1.
+    **Arguments:** `attention`: how queries and set are associated; `num_queries`: the number of output
+    vectors; `key`: draws the first queries, normal with variance 1. Raises `ValueError` for num_queries below
+    1.
 
     Ramsauer et al. 2021 (`HopfieldPooling`); as pooling for multiple-instance learning, Widrich et al. 2020.
 
@@ -55,7 +56,7 @@ class HopfieldPooling(eqx.Module):
 
 
 class HopfieldLookup(eqx.Module):
-    """A memory with learned stored patterns, and learned values if they have a size of their own.
+    """A memory with learned stored patterns, and learned values if `value_size` is given.
 
     **Arguments:** `attention`: how queries and stored patterns are associated; `num_patterns`: K;
     `value_size`: if given, values (K, value_size) are learned as well and read in place of the stored

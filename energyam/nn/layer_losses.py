@@ -29,7 +29,7 @@ Cost = Callable[[PyTree[Array], PyTree[Array]], Scalar]
 
 
 class Nudged(eqx.Module):
-    """A memory whose energy is E + strength · cost(state, target): what equilibrium propagation recalls from.
+    """A memory whose energy is E + strength · cost(state, target), as equilibrium propagation needs it.
 
     **Arguments:** `memory`: one with an energy and a potential; `cost`: a function to a scalar; `target`:
     what it compares with; `strength`: b, of either sign.
@@ -133,11 +133,11 @@ def contrastive_hebbian(
     inputs: Mapping[str, ArrayLike],
     outputs: Mapping[str, ArrayLike],
 ) -> Scalar:
-    """A loss with the gradient ∂E(s⁺) − ∂E(s⁻): what is right gets less energy, what was recalled gets more.
+    """A loss with the gradient ∂E(s⁺) − ∂E(s⁻): right states get a lower energy, recalled ones a higher one.
 
     **Arguments:** `queries`: a batch of states (B, …) that hold the right outputs; `inputs` and `outputs`:
-    dictionaries of clamps: of what both recalls hold, and of what only the first one holds as well. The
-    second recall starts where the first ended. Others as for `recall`. Raises `ValueError` as it does.
+    dictionaries of clamps; both recalls hold the inputs, and only the first one also holds the outputs. The
+    second recall starts where the first one ended. Other arguments and errors are those of `recall`.
 
     Movellan (1991); Xie & Seung, Neural Computation 15 (2003).
 
@@ -183,7 +183,8 @@ def predictive_coding(
     S = I + Σ_{l≥2} (W_L … W_l)(W_L … W_l)ᵀ.
 
     **Arguments:** `queries`: a batch of states (B, …) with inputs and outputs in place; `clamp`: which layers
-    these are. Others as for `recall`. Raises `ValueError` as it does, and for ±1 neurons.
+    these are. Other arguments are those of `recall`. Raises `ValueError` as `recall` does, and for ±1
+    neurons.
 
     Rao & Ballard, Nature Neuroscience 2 (1999); Whittington & Bogacz, Neural Computation 29 (2017).
 

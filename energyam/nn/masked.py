@@ -1,4 +1,4 @@
-"""A separation over some of the patterns alone: masks of attention."""
+"""A separation over some of the patterns: masks of attention."""
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -11,8 +11,8 @@ from energyam.memories.separation import AbstractSeparation, Blocks
 class Masked(AbstractSeparation):
     """Another separation over some of the patterns; the others, and all if none is left, weigh 0.
 
-    Of a separation whose sums join block by block the others leave the sums. Of any other they get the lowest
-    similarity, so its potential must not grow where similarities fall.
+    If the sums of the separation join block by block, the others are left out of the sums. Otherwise they get
+    the lowest similarity, so that the potential must not grow as similarities fall.
     """
 
     separation: AbstractSeparation

@@ -1,4 +1,4 @@
-"""A learned projection of keys and queries, in whose space any separation weighs the values.
+"""A learned projection of keys and queries, into a space where any separation weighs them.
 
 One linear map takes stored vectors and query into a space of few dimensions, where their cosines are
 weighed; what is read are the stored vectors themselves. Bricken & Pehlevan, "Attention approximates sparse
@@ -21,8 +21,8 @@ from energyam.memories.separation import AbstractSeparation
 class ProjectedMemory(eqx.Module):
     """Reads stored vectors by the cosines of their projections: x̂ = Σ_μ w_μ ξ_μ / Σ_μ w_μ.
 
-    w = separation.weights(cos), cos_μ the cosine of W ξ_μ and W q. A query that no stored vector weighs
-    reads itself. Everything is for one query; callers `jax.vmap`.
+    w = separation.weights(cos), cos_μ the cosine of W ξ_μ and W q. A query for which all weights are 0 reads
+    itself. All methods take one query; use `jax.vmap` for a batch.
 
     **Arguments:** `size`: D; `separation`: over cosines, say `CapIntersection(L, radius)`,
     `CircleIntersection(L, radius, cosines=True)`, or `LogSumExp(beta)`; `latent_size`: L; `train_separation`:

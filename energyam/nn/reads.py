@@ -106,10 +106,10 @@ class AttractorRead(AbstractRead):
 
         A ← A + rate (H − h xᵀ − x hᵀ),    H = A + x xᵀ / D,  h = H x;
 
-    `"hopfield"`: A q is the retrieval Xᵀ softmax(X q / √D) in its place; `"none"`: A = 0, the layer norm
-    alone; `num_inner`; `rate`: of each write, 1/(S D) unless given. At a larger one Storkey's correction
-    terms, cubic in the embeddings, outgrow what they correct. Raises `ValueError` for another memory or a
-    rate that is not positive.
+    `"hopfield"`: the retrieval Xᵀ softmax(X q / √D) in place of A q; `"none"`: A = 0, the layer norm alone;
+    `num_inner`; `rate`: of each write, by default 1/(S D). At larger rates Storkey's correction terms, which
+    are cubic in the embeddings, outgrow the terms that they correct. Raises `ValueError` for another memory
+    or a rate that is not positive.
 
     The subtracting rule has Storkey's terms, but divides x xᵀ by D once more than h xᵀ, so that −x hᵀ wins:
     one write into A = 0 is rate (1 − 2‖x‖²) x xᵀ / D.
@@ -173,8 +173,8 @@ class SettledRead(AbstractRead):
         q ← (1 − g) q + g Xᵀ softmax(β X q), num_steps times;    logits = read(X, q)
 
     β and the share g of the retrieved, between 0 and 1, are learned: at g = 0 the memory does nothing, so
-    that training itself says what it is worth. With one example a class, what is retrieved is a mixture of
-    these examples, weighted by how near they are.
+    that the learned g shows how useful it is. With one example for each class, the retrieved vector is a
+    mixture of these examples, weighted by how near they are.
 
     **Arguments:** `read`: what reads the settled query; `beta`: β at first; `share`: g at first;
     `num_steps`. Raises `ValueError` for another read, β ≤ 0, a share outside 0 to 1 or no steps.

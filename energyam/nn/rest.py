@@ -1,4 +1,4 @@
-"""Gradients at rest: how a recalled state moves with the memory, without going back through the steps."""
+"""Gradients at rest: the derivative of a recalled state, without differentiating through the steps."""
 
 from typing import Any
 
@@ -26,8 +26,9 @@ def recall_at_rest(
     """The state that a recall from `query` ends in, with implicit gradients, which need no memory for steps.
 
     At rest g = f(θ, g), one step of the rule f. For a cotangent v of g, λ = v + (∂f/∂g)ᵀ λ is solved by
-    iteration, which converges as fast as the recall does, and θ gets (∂f/∂θ)ᵀ λ. Clamped neurons get their
-    own gradients, and where a free neuron started does not matter. Exact only at rest: give steps enough.
+    iteration, which converges as fast as the recall does, and θ gets (∂f/∂θ)ᵀ λ. Clamped neurons get
+    gradients of their own, and the starts of free neurons get none. The gradients are exact only at rest, so
+    allow enough steps.
 
     **Arguments:** those of `recall`, for one state (use `jax.vmap`) and a rule without randomness that is
     differentiable; `max_steps` and `tol` also end the iteration for λ. Raises `ValueError` for a batch, a

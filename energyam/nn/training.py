@@ -1,4 +1,5 @@
-"""Training: one loop for every trainable memory, in compiled chunks, resumable after a kill at any moment.
+"""Training: one loop for every trainable memory, in compiled chunks, which can be killed and resumed at any
+time.
 
 A run is a function of the model, the optimizer, the loss and one key: step t draws its batch from
 `fold_in(key, t)`. A checkpoint therefore holds parameters, optimizer state and history, and no position in a
@@ -27,10 +28,10 @@ Evaluate = Callable[[Any, PRNGKeyArray], dict[str, Any]]
 
 @shown("losses evaluated_at metrics")
 class Trained(NamedTuple):
-    """What a training run ended in.
+    """The result of a training run.
 
     `model`: the trained model. `losses` (T,): the loss of every step. `evaluated_at` (N,): after how many
-    steps each evaluation was made. `metrics`: a name → (N,), what `evaluate` gave.
+    steps each evaluation was made. `metrics`: a dictionary from names to the results of `evaluate`, (N,).
 
         >>> loss = lambda model, key: jnp.sum((model - 3.0) ** 2)
         >>> trained = eam.nn.train(jnp.zeros(2), optax.sgd(0.4), loss, 20, key=jr.key(0), progress=False)
@@ -65,18 +66,18 @@ def train(
     value, the gradient and the loss of the step's own batch.
 
     **Arguments:** `model`: any PyTree with float leaves; `loss(model, key)` → scalar: draws its own batch
-    from the key; `num_steps`: the total, those of a resumed checkpoint included; `every`: how many steps lie
-    between two evaluations, which are also the moments of the checkpoints and of the progress bar;
-    `evaluate(model, key)` → a dict of scalars, always called with the same key; `checkpoint`: a file, written
-    whole or not at all, and resumed from if it is there; `scan`: run the steps between evaluations as one
-    compiled loop (False: as one compiled step called again and again, which on the CPU is three times
-    faster for convolutions).
+    from the key; `num_steps`: the total number of steps, including those of a resumed checkpoint; `every`:
+    how many steps lie between two evaluations, which are also the moments of the checkpoints and of the
+    progress bar; `evaluate(model, key)` → a dict of scalars, always called with the same key; `checkpoint`: a
+    file that is replaced as a whole at each evaluation; if it exists, the run resumes from it; `scan`: run
+    the steps between evaluations as one compiled loop (False: as one compiled step called again and again,
+    which on the CPU is three times faster for convolutions).
 
-    Raises `ValueError` for num_steps or every below 1, a model without float leaves, what is no optimizer
-    or no function, and for a checkpoint that is broken, belongs to
-    another model, optimizer or key, or is being written by another run; `OSError`, before the first step,
-    for one that can't be written; `FloatingPointError` when the loss stops being finite (the checkpoint
-    then still holds the last good state).
+    Raises `ValueError` for num_steps or every below 1, a model without float leaves, an optimizer or a
+    function that is none, and for a checkpoint that is broken, belongs to another model, optimizer or key, or
+    is being written by another run; `OSError`, before the first step, for one that can't be written;
+    `FloatingPointError` when the loss stops being finite (the checkpoint then still holds the last good
+    state).
 
         >>> loss = lambda model, key: jnp.sum((model - 3.0) ** 2)
         >>> trained = eam.nn.train(jnp.zeros(2), optax.sgd(0.4), loss, 20, key=jr.key(0), progress=False)

@@ -29,9 +29,9 @@ _Z = 1.959964  # of the normal distribution, for 95 %
 class LogPartition(NamedTuple):
     """An estimate of log Z, and the ends of its 95 % interval.
 
-    `effective`: how many equal weights those of the chains are worth, from 1 to their number. Where it is
-    below a tenth of it a few chains decide, most likely log Z is underestimated, and the interval is not to
-    be trusted: take more steps. `log_weights` (num_chains,): log Z by each chain alone.
+    `effective`: the effective number of chains, from 1 to their number. If it is below a tenth of their
+    number, a few chains determine the result: log Z is then most likely underestimated and the interval can't
+    be trusted, so take more steps. `log_weights` (num_chains,): log Z by each chain alone.
 
         >>> network = eam.HopfieldNetwork(jnp.array([[0.0, 1.0], [1.0, 0.0]]))
         >>> found = eam.evaluation.annealed_log_partition(network, 1.0, 50, 100, key=jr.key(0))
@@ -65,8 +65,8 @@ def annealed_log_partition(
 
     **Arguments:** `memory`: one whose neurons have few values (±1, 0/1, one-hot), of any number and any
     layers; `temperature`: T > 0; `num_chains`: at least 2, run side by side; `num_steps`: n; `update`: a rule
-    for other temperatures too (`at`), by default `BlockGibbs` for layers that it serves and else `HeatBath`;
-    `key`. Raises `ValueError` for others, and for energies that are not finite.
+    with a method `at` for other temperatures, by default `BlockGibbs` for layers that it serves and else
+    `HeatBath`; `key`. Raises `ValueError` for others, and for energies that are not finite.
 
     Neal, Statistics and Computing 11 (2001); Salakhutdinov & Murray, ICML 2008, for Boltzmann machines.
 

@@ -1,4 +1,4 @@
-"""Partition functions and expectations in closed form or by enumeration, for the checking of samplers."""
+"""Partition functions and expectations in closed form or by enumeration, to check samplers with."""
 
 import itertools
 import math
@@ -43,8 +43,8 @@ def log_partition(memory: Any, temperature: ArrayLike) -> float:
     - enumeration of up to 2^24 states, such as those of 24 neurons ±1 or 0/1, of all layers together and of
       any memory.
 
-    In the precision of the memory's energies. Raises `ValueError` for T ≤ 0, and where none of this is
-    feasible, with what would be (`annealed_log_partition` estimates the others).
+    The precision is that of the memory's energies. Raises `ValueError` for T ≤ 0, and if none of these ways
+    is feasible (`annealed_log_partition` then estimates log Z).
 
         >>> network = eam.HopfieldNetwork(jnp.array([[0.0, 1.0], [1.0, 0.0]]))
         >>> eam.evaluation.log_partition(network, 1.0), float(np.log(2 * np.exp(1) + 2 * np.exp(-1)))
@@ -121,9 +121,9 @@ def sample_exactly(
 ) -> Float[Array, "S D"]:
     """Independent samples of exp(−E/T), where that is a mixture in closed form: no chain, no burn-in.
 
-    Of log-sum-exp memories by overlaps or distances, where 1/T counts whole copies of the sum: an
-    `ExponentialDenseAM` at T = 1, ½, …, a `ModernHopfield` at T = 1/β, 1/2β, …. A pattern, or several, are
-    drawn as often as their terms weigh, then all neurons at once, as `BlockGibbs` does.
+    For log-sum-exp memories of overlaps or distances, at some temperatures: an `ExponentialDenseAM` at T = 1,
+    ½, …, a `ModernHopfield` at T = 1/β, 1/2β, …. One or several patterns are drawn by the weights of their
+    terms, and then all neurons at once, as in `BlockGibbs`.
 
     **Arguments:** `num_samples`: S; `temperature`: T > 0; `key`. Raises `ValueError` for others, and for a
     memory that is no such mixture at T, with where one is.

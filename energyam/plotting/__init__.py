@@ -1,4 +1,5 @@
-"""Pictures and animations of patterns, recalls and energies; matplotlib is imported at the first."""
+"""Pictures and animations of patterns, recalls and energies; matplotlib is imported with the first of
+them."""
 
 from energyam.names import public_names
 from energyam.plotting.animation import Animation as Animation, animate as animate

@@ -32,7 +32,7 @@ _VIDEO_SUFFIXES = (".mp4", ".webm")
 class Animation:
     """Frames and a palette; a notebook shows it by itself, `save` writes it.
 
-    `frames` (F, Y, X) hold numbers of colours in `palette` (C, 3); `fps` frames are shown a second.
+    `frames` (F, Y, X) hold numbers of colours in `palette` (C, 3); `fps` is the number of frames per second.
 
         >>> black, white = np.zeros((1, 4, 4), np.uint8), np.ones((1, 4, 4), np.uint8)
         >>> palette = np.array([[0, 0, 0], [255, 255, 255]], np.uint8)
@@ -118,9 +118,10 @@ def animate(
       make about 60 frames, and more where there would be over 100. The last frame is that of the last change.
     - `energies` (F,) or (B, F): to be drawn beside states given as an array.
     - `columns`: of the grid; about square by default. Of a batch, the first 100 are drawn.
-    - `fps`: frames a second.
-    - `beside`: pictures (..., D) that stand still behind the others, such as what was asked for.
-    - `labels`: what to write above the columns of the grid, a text for each, shrunk where it is too wide.
+    - `fps`: frames per second.
+    - `beside`: pictures (..., D) that follow the others in the grid and stay the same, such as the stored
+    patterns.
+    - `labels`: a text above each column of the grid, made smaller if it is too wide.
 
     Raises `ValueError` for a recall without a record, states that are not pictures of that shape, and more
     labels than columns or fewer.

@@ -1,4 +1,4 @@
-"""Chains of samples at a glance: their energies, how long they remember, and whether they agree."""
+"""Chains of samples at a glance: their energies, their autocorrelation, and whether they agree."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -26,9 +26,9 @@ def chains(samples: Samples | ArrayLike, name: str = "energy") -> "Figure":
     its end, and lie below the dashed line at 1.01 in the third. Chains of the largest and the smallest mean
     are drawn in colour.
 
-    **Arguments:** `samples`: what `sample` answered, of which the energies are drawn, or any number of
-    interest at each sample (chains, S), S at least 8; `name`: what the number is. Of more than 100 chains
-    some are drawn and all are counted. Raises `ValueError` for other shapes, and values that are not finite.
+    **Arguments:** `samples`: the answer of `sample`, whose energies are drawn, or another number for each
+    sample (chains, S), S at least 8; `name`: the name of that number. Of more than 100 chains some are drawn
+    and all are counted. Raises `ValueError` for other shapes, and values that are not finite.
 
     Vehtari, Gelman, Simpson, Carpenter & Bürkner, Bayesian Analysis 16 (2021).
 

@@ -3,7 +3,7 @@
 import functools
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -69,9 +69,9 @@ def show_recall(
 ) -> "Figure":
     """A recall's query, its answer and, where given, the original, beside the curve of its energy.
 
-    **Arguments:** `result`: a `Recall`, or the states (*batch, D) that came out, with `query` (*batch, D)
-    then given by you; `shape`: (H, W) of a picture, square by default; `original` (*batch, D). Of a batch
-    the first 100 are drawn, as grids.
+    **Arguments:** `result`: a `Recall`, or the recalled states (*batch, D) together with their `query`
+    (*batch, D); `shape`: (H, W) of a picture, square by default; `original` (*batch, D). Of a batch the first
+    100 are drawn, as grids.
 
     Raises `ValueError` for a recall without a record where no query is given, and wrong shapes.
 
@@ -101,7 +101,7 @@ def show_recall(
 
 
 def energy_curve(result: Recall, every: int) -> tuple[Int[np.ndarray, " F"], Float[np.ndarray, "B F"] | None]:
-    """Updates behind each frame, and energies there of the first 100 of a batch; None if there are none."""
+    """The number of updates before each frame, and the energies of the first 100 of a batch, or None."""
     T = num_updates(result)
     updates = np.asarray(frame_updates(T, every))
     if result.energies is None or result.initial_energy is None:
@@ -135,7 +135,7 @@ def energy_panels(
 
 
 def new_figure(width: int | float, height: int | float, dpi: int = 100) -> "Figure":
-    """An empty figure of so many inches, without a window, that a notebook shows by itself."""
+    """An empty figure of this size in inches, without a window, that a notebook shows by itself."""
     return _figure_class()(figsize=(width, height), dpi=dpi, layout="constrained")
 
 
@@ -174,11 +174,21 @@ def _draw_grid(ax: "Axes", grid: UInt8[np.ndarray, "Y X"], title: str) -> None:
         ax.set_title(title, fontsize=10)
 
 
-def _drawn(energies: Float[np.ndarray, "B F"]) -> tuple[Float[np.ndarray, "B F"], str]:
-    """Heights to draw, and what they are: logarithms where the energies fall by more than three decades."""
-    logs = np.sign(energies) * np.logaddexp(0, log_sizes(energies)) / math.log(10)
-    spans = np.ptp(logs, axis=1).max() > 3 and (np.all(energies <= 0) or np.abs(logs).max() > 30)
-    return (logs, "sign(E) · log₁₀(1 + |E|), E the energy") if spans else (energies, "energy")
+def _drawn(
+    energies: Float[np.ndarray, "B F"],
+) -> tuple[Float[np.ndarray, "B F"], Callable[[float], str] | None]:
+    """Heights to draw, and the label of a tick at a height; None stands for the number itself.
+
+    Where energies differ by more than three decades the heights are logarithms: of −E if all are negative,
+    so that the first flips are seen beside the last ones, else of 1 + |E| with the sign of E.
+    """
+    logs = log_sizes(energies) / math.log(10)
+    signed = np.sign(energies) * np.logaddexp(0, logs * math.log(10)) / math.log(10)
+    if np.all(energies < 0) and np.ptp(logs, axis=1).max() > 3:
+        return -logs, lambda height: f"$-10^{{{-height:g}}}$"
+    if np.ptp(signed, axis=1).max() > 3 and (np.all(energies <= 0) or np.abs(signed).max() > 30):
+        return signed, lambda height: f"${'-' * (height < 0)}10^{{{abs(height):g}}}$" if height else "0"
+    return energies, None
 
 
 def checked_names(name: str, given: int | Names, wanted: int | None = None) -> list[str]:
@@ -237,12 +247,15 @@ def _draw_bar(fig: "Figure", ax: "Axes", limit: float) -> None:
 
 def _draw_curve(ax: "Axes", updates: Any, energies: Float[np.ndarray, "B F"], colour: str) -> None:
     thin = len(energies) > 5
-    energies, label = _drawn(energies)
+    energies, label_of = _drawn(energies)
     ax.plot(updates, energies.T, color=colour, linewidth=0.6 if thin else 1.6, alpha=0.5 if thin else 1)
-    ax.set_title(label, fontsize=10 if label == "energy" else 8)
+    ax.set_title("energy" if label_of is None else "energy (log axis)", fontsize=10)
     ax.set_xlabel("updates", fontsize=8)
     ax.tick_params(labelsize=7)
     ax.locator_params(axis="x", nbins=4, integer=True)
+    if label_of is not None:
+        ax.locator_params(axis="y", nbins=6, integer=True)
+        ax.yaxis.set_major_formatter(lambda height, place: label_of(height))
     if len(updates) == 1:
         ax.plot(updates, energies.T, "o", color=colour, markersize=4)
         ax.set_xticks(updates)

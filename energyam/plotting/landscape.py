@@ -1,4 +1,4 @@
-"""Energy landscapes of two continuous neurons, with the ways that recalls took down them."""
+"""Energy landscapes of two continuous neurons, with the paths of recalls."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -51,9 +51,9 @@ def show_landscape(
 def animate_landscape(
     memory: Any, paths: Paths, limits: Limits = (-2.0, 2.0), resolution: int = 128, fps: int = 12
 ) -> Animation:
-    """States that roll down the energy of two continuous neurons, each a ball with its way behind it.
+    """States that move down the energy of two continuous neurons, each a ball with its path behind it.
 
-    **Arguments:** as of `show_landscape`, with `paths` that must be given; `fps`: frames a second. About 60
+    **Arguments:** those of `show_landscape`, where `paths` must be given; `fps`: frames per second. About 60
     frames are drawn, up to the last that moves.
 
     Raises `ValueError` as `show_landscape` does.

@@ -1,4 +1,4 @@
-"""Theory: formulas as pure functions over numbers, never over memories."""
+"""Theory: formulas as pure functions of numbers."""
 
 # attention and sparse distributed memory
 from energyam.names import public_names

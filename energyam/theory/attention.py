@@ -1,4 +1,4 @@
-"""Attention approximates SDM: the β of a softmax that falls with the cosine as an intersection does.
+"""Attention approximates SDM: the β at which a softmax falls with the cosine as an intersection does.
 
 n is the dimension and `radius` the Hamming radius. The intersection of two circles (or caps) falls nearly
 exponentially with the distance of their centres while that is small, I ≈ exp(β cos + c), and a softmax over
@@ -42,7 +42,7 @@ def fit_beta(n: Whole, radius: Whole, kind: Kind = "circle", distances: Distance
     """β by ordinary least squares of the log intersection on the cosine 1 − 2h/n.
 
     The published program divides a covariance over N−1 by a variance over N, so that every published β is
-    N/(N−1) times the slope: 15.85 at n = 64, radius 11, where least squares gives 14.41. Both are here.
+    N/(N−1) times the slope: 15.85 at n = 64, radius 11, where least squares gives 14.41. The result has both.
 
     **Arguments:** `n`; `radius`: at least 2 by default, for two points; `kind`: `"circle"` (counts of the
     hypercube's points) or `"cap"` (fractions of the sphere); `distances`: the Hamming distances h to fit at,
@@ -81,7 +81,7 @@ def fit_softmax_beta(n: Whole, radius: Whole, kind: Kind = "circle", steps: Whol
 
     Raises `ValueError` as `fit_beta` does, and for a number of steps below 1 or above a million.
 
-    Bricken & Pehlevan, NeurIPS 2021, take this for the best β that a softmax can have.
+    Bricken & Pehlevan, NeurIPS 2021, take this as the best β for a softmax.
 
         >>> round(eam.theory.fit_softmax_beta(64, 11, steps=100), 1)
         18.8

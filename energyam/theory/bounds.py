@@ -1,4 +1,4 @@
-"""Bounds of the circle intersection, and the exponential approximations published as bounds.
+"""Bounds of the circle intersection, and exponential approximations that were published as bounds.
 
 Everything is the natural log of a fraction of {±1}ⁿ, as a float64 table over the Hamming distance h = 0..n.
 I(h) is a double sum of C(n−h, a) C(h, b): the points that agree with both centres on a coordinates, and with

@@ -1,6 +1,6 @@
 """Capacity: how many random, unbiased patterns K a memory of D neurons can hold.
 
-"Exact" means that all D bits of a pattern stay put with a probability near 1; with an `error`, that this
+"Exact" means that all D bits of a pattern stay the same with a probability near 1; with an `error`, that this
 share of the bits is wrong after one update from the pattern. All are asymptotic in D.
 """
 
@@ -144,7 +144,8 @@ def gardner_margin(load: Number) -> float:
 
 
 def willshaw_capacity(num_neurons: Whole, num_active: Number) -> float:
-    """Sparse patterns after which half of Willshaw's binary couplings are on, where each bit tells the most.
+    """Sparse patterns after which half of Willshaw's binary couplings are on, where each bit carries the most
+    information.
 
         K = ln 2 · (D / k)²
 
@@ -160,12 +161,12 @@ def willshaw_capacity(num_neurons: Whole, num_active: Number) -> float:
 
 
 def sparse_capacity(num_neurons: Whole, activity: Number) -> float:
-    """Patterns of few active neurons that couplings by covariance hold, as the activity goes to 0.
+    """Patterns with few active neurons that covariance couplings hold, as the activity goes to 0.
 
         K = D / (2 a ln(1/a))
 
     **Arguments:** `num_neurons` D; `activity` a, the share of active neurons, between 0 and 1 (the formula is
-    a limit; at a = .01 it is some times too large). Raises `ValueError` for others. (Tsodyks & Feigelman
+    a limit, and several times too large at a = .01). Raises `ValueError` for others. (Tsodyks & Feigelman
     1988.)
 
         >>> round(eam.theory.sparse_capacity(1000, 0.02))
@@ -264,7 +265,7 @@ def log_exponential_transition_capacity(num_neurons: Whole) -> float:
 
 
 def log_exponential_sequence_capacity(num_neurons: Whole) -> float:
-    """The natural log of the length of a sequence that an exponential memory recalls whole.
+    """The natural log of the length of a sequence that an exponential memory recalls without an error.
 
         K = b^D / (2 D ln b),    b = e² / cosh 2
 

@@ -1,7 +1,8 @@
-"""One read of a sparse distributed memory: where it lands, and from how far it still comes nearer.
+"""One read of a sparse distributed memory: how near it ends to the pattern, and from how far it still comes
+nearer.
 
-This is about a single read of a random pattern. Reading again and again until nothing changes restores whole
-patterns from less far at small n, and is another quantity: near the critical distance reads move little.
+This is about a single read for a random pattern. Repeated reads, until nothing changes, restore patterns
+completely only from smaller distances at small n, because reads move little near the critical distance.
 """
 
 import math
@@ -17,7 +18,7 @@ from energyam.theory.sdm import NOISES, Noise, log_deviation, log_lean, log_less
 def next_distance(
     n: Whole, radius: Whole, num_patterns: Number, num_neurons: Number, noise: Noise = "corrected"
 ) -> np.ndarray:
-    """The mean distance from its pattern that a read at distance x = 0..n lands at: float64 (n + 1,).
+    """The mean distance from its pattern after a read at distance x = 0..n: float64 (n + 1,).
 
         next(x) = (n − x) Φ(−(N(x) + B)/σ) + x Φ(−(N(x) − B)/σ),    B = (m − 1) p² r b² + ½ min(1, σ²)
 

@@ -1,7 +1,7 @@
-"""The β that trained translation models chose where queries and keys are unit vectors.
+"""The β that translation models have learned with queries and keys of length 1.
 
 With query-key normalisation a head's logits are β times a cosine and β is learnt, so that these numbers can
-be held against the β of sparse distributed memory directly.
+be compared with the β of sparse distributed memory.
 """
 
 import numpy as np
@@ -34,7 +34,7 @@ def query_key_norm_betas(task: str | None = None, attention: str | None = None) 
     """The 90 learnt β, layer by layer: all, or those of one task or one kind of attention.
 
     **Arguments:** `task`: one of `TASKS` (the first is not named in the source); `attention`: `"encoder"`,
-    `"decoder"` or `"cross"`. **Returns** float64, one β a layer. Raises `ValueError` for other names.
+    `"decoder"` or `"cross"`. **Returns** float64, one β for each layer. Raises `ValueError` for other names.
 
     Henry, Dachapally, Pawar & Chen, "Query-key normalization for transformers", EMNLP Findings 2020; the
     values were published with Bricken & Pehlevan, NeurIPS 2021.

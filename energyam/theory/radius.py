@@ -1,4 +1,4 @@
-"""The radius of a sparse distributed memory that is best by a criterion."""
+"""The best radius of a sparse distributed memory, by a criterion."""
 
 import math
 from typing import Literal
@@ -20,7 +20,7 @@ def optimal_radius(
     noise: Noise | None = None,
     probability: Number = 0.5,
 ) -> int:
-    """The radius that is best by a criterion: signal to noise, capacity, or critical distance.
+    """The best radius by one of three criteria: signal to noise, capacity, or critical distance.
 
     * `"snr"`: the largest N(0)/σ(0). Published: p* = (2 m r)^{−1/3} for the fraction p of a circle.
     * `"capacity"`: the largest `sdm_capacity` (`num_patterns` does not matter). Published: p* is the root of

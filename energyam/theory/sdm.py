@@ -66,7 +66,7 @@ def signal_to_noise(
 def sdm_capacity(
     n: Whole, radius: Whole, num_neurons: Number, probability: Number = 0.5, noise: Published = "independent"
 ) -> float:
-    """How many patterns can be stored so that one of them is read whole with this probability.
+    """How many patterns can be stored so that one of them is read without an error with this probability.
 
     m = 1 + (N(0)²/z² − N(0)) / (N₁ + N₂), with z = Φ⁻¹(probability^{1/n}) and the moments N₁, N₂ of
     `signal_to_noise`; 0 at least. `probability` lies between 0 and 1.

@@ -1,4 +1,4 @@
-"""Which β a memory needs, from the patterns themselves."""
+"""The β that a memory needs, computed from its patterns."""
 
 import math
 
@@ -16,25 +16,27 @@ _HALVINGS = 24
 def suggest_beta(
     patterns: ArrayLike, noise: Number = 0.0, weight: Number = 0.99, share: Number = 0.95
 ) -> float:
-    """The least β at which noisy copies of the patterns read them back: for softmax memories of overlaps.
+    """The smallest β at which noisy copies of the patterns read them back, for softmax memories of overlaps.
 
         Σ_{ν≠μ} exp(−β m_μν) = (1 − weight) / weight,    m = mean − √(2 ln K) · deviation of (ξ_μ − ξ_ν) · x
 
     A copy x of ξ_μ then gives it at least this `weight` of the softmax(β Ξx), unless a fluctuation is larger
     than the largest of K usual ones. This is what `ModernHopfield`, `ExponentialDenseAM` and attention need:
     with less, the answer is a mean of many patterns, and `converged` alone does not reveal that it is wrong.
-    It takes Ramsauer's margin ξ·ξ − max ξ·ξ' pattern by pattern, where their bound takes the worst for all.
+    It uses the margin of Ramsauer et al., ξ·ξ − max ξ·ξ', for each pattern, whereas their bound uses the
+    smallest margin for all.
 
     **Arguments:**
 
-    - `patterns` (K, D), K ≥ 2: ±1, or real. Equal ones count as one. Of many, a part is looked at.
+    - `patterns` (K, D), K ≥ 2: ±1, or real. Equal patterns count as one. If there are very many, a sample is
+    used.
     - `noise`: of ±1 patterns the share of entries that are flipped, below .5; of real ones the length of
       Gaussian noise relative to that of the pattern.
     - `weight`: that a pattern should have, between 0 and 1; `share`: of the patterns, above 0, for which this
       should hold: the others are too near to one another.
 
-    Raises `ValueError` for others, and where more patterns than allowed are nearer to another pattern than
-    the noise takes them: no β tells these apart.
+    Raises `ValueError` for others, and if too many patterns are so near to another one that no β can separate
+    their noisy copies.
 
     Ramsauer et al., ICLR 2021, theorems 3 to 5.
 
