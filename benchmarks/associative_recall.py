@@ -5,10 +5,13 @@ tokens, hands each with the one before it to one layer, and answers from what th
 that learn while they read hold the same 32 × 32 numbers, whatever the length; attention keeps every position.
 (Arora et al. 2023, "Zoology: measuring and improving recall in efficient language models".)
 
-Each start is kept in benchmarks/checkpoints/ once it is finished, so that a run that was cut off goes on.
+Each start of a model goes through the cells in turn, from few pairs to many, and is tested after each: from
+scratch, models stay at chance for long where pairs are many. Finished starts are kept in
+benchmarks/checkpoints/, so that a run that was cut off goes on.
 """
 
 import functools
+import itertools
 
 import equinox as eqx
 import jax
@@ -23,7 +26,7 @@ from energyam.nn import FastWeightLayer, HopfieldAttention, train
 KEYS, VALUES, WIDTH, STATE = 128, 64, 32, 32
 CELLS = {(64, 4): 32, (64, 16): 32, (128, 32): 16, (512, 64): 4}  # sequences in a batch
 MODELS = ("delta rule", "linear attention", "softmax attention")
-STEPS, STARTS = 1000, 3
+STEPS, STARTS = 500, 3  # in each cell
 
 
 def draw(length, pairs, key):
@@ -65,17 +68,18 @@ class Recaller(eqx.Module):
         return jax.vmap(self.answer)(read)
 
 
-def answered(model, length, pairs, size, key):
+def answered(model, length, pairs, key):
     """Logits and right values of a batch, and which positions are questions."""
-    tokens, answers = jax.vmap(lambda key: draw(length, pairs, key))(jr.split(key, size))
+    tokens, answers = jax.vmap(lambda key: draw(length, pairs, key))(jr.split(key, CELLS[length, pairs]))
     return jax.vmap(model)(tokens), answers, answers >= 0
 
 
-def loss_of(length, pairs, size):
+@functools.cache  # the same function for every start, so that a model is compiled once for each cell
+def loss_of(length, pairs):
     """The cross-entropy of the questions of a batch, as `train` wants it."""
 
     def loss(model, key):
-        logits, answers, asked = answered(model, length, pairs, size, key)
+        logits, answers, asked = answered(model, length, pairs, key)
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.maximum(answers, 0))
         return jnp.sum(jnp.where(asked, losses, 0)) / jnp.sum(asked)
 
@@ -83,41 +87,46 @@ def loss_of(length, pairs, size):
 
 
 @eqx.filter_jit
-def accuracy(model, length, pairs, size, key):
+def accuracy(model, length, pairs, key):
     """The share of questions of fresh sequences that are answered right."""
-    logits, answers, asked = answered(model, length, pairs, size, key)
+    logits, answers, asked = answered(model, length, pairs, key)
     return jnp.sum((logits.argmax(axis=-1) == answers) & asked) / jnp.sum(asked)
 
 
-def learn(name, length, pairs, start, num_steps):
-    """One start of a model, trained and tested on sequences of one length and number of pairs."""
-    size = CELLS[length, pairs]
-    rate = optax.cosine_decay_schedule(1e-2, num_steps)
-    optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(rate))
-    model, loss = Recaller(name, jr.key(start)), loss_of(length, pairs, size)
-    trained = train(
-        model, optimizer, loss, num_steps, every=num_steps, progress=False, key=jr.key(100 + start)
-    )
-    right = np.mean([accuracy(trained.model, length, pairs, size, key) for key in jr.split(jr.key(7), 16)])
-    state = 2 * STATE * length if name == "softmax attention" else STATE**2
-    row = {"model": name, "length": length, "pairs": pairs, "start": start, "state": state}
-    return row | {"accuracy": round(float(right), 4), "loss": round(float(trained.losses[-1]), 4)}
+@functools.cache
+def optimizer_of(num_steps):
+    """Adam with clipped gradients, whose rate rises for a tenth of the steps and then falls to 0."""
+    rate = optax.warmup_cosine_decay_schedule(0.0, 1e-2, num_steps // 10, num_steps)
+    return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(rate))
+
+
+def learn(name, start, num_steps, cells=tuple(CELLS)):
+    """The rows of one start of a model, trained on one cell after another and tested after each."""
+    model, optimizer, rows = Recaller(name, jr.key(start)), optimizer_of(num_steps), []
+    for number, cell in enumerate(cells):
+        options = dict(every=num_steps, progress=False, key=jr.key(100 + 10 * start + number))
+        trained = train(model, optimizer, loss_of(*cell), num_steps, **options)
+        model, (length, pairs) = trained.model, cell
+        right = np.mean([accuracy(model, *cell, key) for key in jr.split(jr.key(7), 16)])
+        state = 2 * STATE * length if name == "softmax attention" else STATE**2
+        row = {"model": name, "length": length, "pairs": pairs, "start": start, "state": state}
+        row |= {"accuracy": round(float(right), 4), "loss": round(float(trained.losses[-20:].mean()), 4)}
+        print(*row.values(), sep="  ", flush=True)
+        rows.append(row)
+    return rows
 
 
 def run(quick):
-    """One row for each start of each model and cell."""
+    """One row for each cell of each start of each model."""
+    if quick:
+        return {
+            "chance": 1 / VALUES,
+            "rows": [row for name in MODELS for row in learn(name, 0, 4, [(64, 4)])],
+        }
     rows = []
-    for (length, pairs), start, name in [
-        (cell, start, name) for start in range(STARTS) for cell in CELLS for name in MODELS
-    ]:
-        if quick and (start or length > 64 or pairs > 4):
-            continue
-        compute = functools.partial(learn, name, length, pairs, start, 4 if quick else STEPS)
-        part = f"{name}, {length}, {pairs}, {start}, {STEPS}"
-        row = compute() if quick else kept("associative_recall.json", part, compute)
-        if row is not None:
-            rows.append(row)
-            print(*row.values(), sep="  ", flush=True)
+    for start, name in itertools.product(range(STARTS), MODELS):
+        compute = functools.partial(learn, name, start, STEPS)
+        rows += kept("associative_recall.json", f"{name}, start {start}, {STEPS} steps", compute) or []
     return {"chance": 1 / VALUES, "rows": rows}
 
 

@@ -7,9 +7,11 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
+from jax import lax
 from zoo import BINARY, CONTINUOUS, patterns
 
 import energyam as eam
+from energyam import learning
 
 X = patterns(0, 7, 16)
 MEMORIES = {
@@ -114,3 +116,92 @@ def test_padded_memories_are_saved_differentiated_and_read_inside_jit(tmp_path):
     np.testing.assert_allclose(jax.grad(read(padded))(KEYS[0]), jax.grad(read(plain))(KEYS[0]), rtol=1e-4)
     with jax.numpy_dtype_promotion("strict"):
         assert padded(KEYS[0].astype(jnp.bfloat16)).shape == (3,)
+
+
+def padded_with(rows, separation="softmax", capacity=8, dtype=jnp.float32):
+    keys, values = KEYS[:rows].astype(dtype), VALUES[:rows].astype(dtype)
+    return eam.KeyValueMemory(keys, values, SEPARATIONS[separation], capacity=capacity)
+
+
+@pytest.mark.parametrize("name", ["softmax", "linear", "nearest"])
+def test_a_stream_is_written_inside_a_scan_and_the_oldest_pairs_make_room(name):
+    """At each time the reads are those of a memory of the last 8 pairs alone, built anew."""
+    written = learning.stream(
+        padded_with(1, name), KEYS[1:], VALUES[1:], KEYS[:-1], step=eam.KeyValueMemory.write
+    )
+    for t, read in enumerate(written.reads, start=2):
+        last = slice(max(0, t - 8), t)
+        fresh = eam.KeyValueMemory(KEYS[last], VALUES[last], SEPARATIONS[name])
+        np.testing.assert_allclose(read, fresh(KEYS[t - 2]), rtol=1e-4, atol=1e-5)
+    assert written.memory.capacity == 8 and written.memory.num_pairs == 8
+    np.testing.assert_array_equal(written.memory.keys, KEYS[-8:])
+    np.testing.assert_array_equal(written.memory.values, VALUES[-8:])
+
+
+@pytest.mark.parametrize("more", [2, 5, 6, 13])
+def test_writes_inside_jit_are_those_outside_it_less_the_oldest(more):
+    """Fewer than there is room for, as many, one too many, and more than the whole room at once."""
+    new = KEYS[3 : 3 + more], VALUES[3 : 3 + more]
+    outside, inside = padded_with(3).write(*new), jax.jit(eam.KeyValueMemory.write)(padded_with(3), *new)
+    kept = min(3 + more, 8)
+    assert outside.num_pairs == 3 + more and inside.num_pairs == kept and inside.capacity == 8
+    np.testing.assert_array_equal(inside.keys[:kept], KEYS[3 + more - kept : 3 + more])
+    again = inside.write(KEYS[-1], VALUES[-1])  # outside again the room grows, and nothing is forgotten
+    assert again.num_pairs == kept + 1 and again.capacity == (8 if kept < 8 else 16)
+    fresh = eam.KeyValueMemory(
+        jnp.concatenate([KEYS[3 + more - kept : 3 + more], KEYS[-1:]]),
+        jnp.concatenate([VALUES[3 + more - kept : 3 + more], VALUES[-1:]]),
+        SEPARATIONS["softmax"],
+    )
+    np.testing.assert_allclose(again(KEYS[0]), fresh(KEYS[0]), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_streams_of_16_bits_stay_so(dtype):
+    memory = learning.write(padded_with(2, dtype=dtype), KEYS[2:], VALUES[2:], step=eam.KeyValueMemory.write)
+    assert memory.keys.dtype == memory.values.dtype == dtype
+    np.testing.assert_array_equal(memory.keys, KEYS[-8:].astype(dtype))
+
+
+def test_streams_of_many_memories_and_in_double_precision(x64):
+    keys, values = jr.normal(jr.key(1), (2, 11, 5)), jr.normal(jr.key(2), (2, 11, 3))
+    assert keys.dtype == jnp.float64
+
+    def last_of(keys, values):
+        memory = eam.KeyValueMemory(keys[:1], values[:1], SEPARATIONS["softmax"], capacity=4)
+        written = lax.scan(lambda m, pair: (m.write(*pair), m(pair[0])), memory, (keys[1:], values[1:]))[0]
+        return written.keys, written.num_pairs, written(keys[0])
+
+    found = jax.vmap(last_of)(keys, values)
+    np.testing.assert_array_equal(found[0], keys[:, -4:])
+    assert found[0].dtype == jnp.float64 and found[1].dtype == jnp.int32 and (found[1] == 4).all()
+    for one in range(2):
+        fresh = eam.KeyValueMemory(keys[one, -4:], values[one, -4:], SEPARATIONS["softmax"])
+        np.testing.assert_allclose(found[2][one], fresh(keys[one, 0]), rtol=1e-12)
+
+
+def test_what_was_written_inside_a_scan_can_be_learned():
+    def loss(values):
+        memory = learning.write(padded_with(1), KEYS[1:12], values, step=eam.KeyValueMemory.write)
+        return jnp.sum(memory(KEYS[0]) ** 2)
+
+    def by_hand(values):
+        memory = eam.KeyValueMemory(KEYS[4:12], values[3:], SEPARATIONS["softmax"])
+        return jnp.sum(memory(KEYS[0]) ** 2)
+
+    values = VALUES[1:12]
+    np.testing.assert_allclose(jax.grad(loss)(values), jax.grad(by_hand)(values), rtol=1e-4, atol=1e-6)
+
+
+def test_wrong_pairs_of_a_stream():
+    step = eam.KeyValueMemory.write
+    with pytest.raises(ValueError, match=r"same shapes \(a KeyValueMemory needs a capacity\)"):
+        learning.write(padded_with(3, capacity=None), KEYS, VALUES, step=step)
+    with pytest.raises(ValueError, match=r"keys must be \(n, 5\)"):
+        padded_with(3).write(np.ones(4), np.ones(3))
+    with pytest.raises(ValueError, match="must agree in K"):
+        padded_with(3).write(np.ones(5), np.ones((2, 3)))
+    with pytest.raises(ValueError, match="values must be a numeric array"):
+        padded_with(3).write(np.ones(5), "abc")
+    with pytest.raises(ValueError, match=r"num_pairs must be known.*write pairs inside jit by write"):
+        jax.jit(lambda m: m.with_pairs(KEYS, VALUES).keys)(padded_with(3))

@@ -180,7 +180,88 @@ def test_rules_of_ones_own_keep_what_they_carry_and_none_settles_before_the_last
     assert result.num_steps == 4 and result.converged
 
 
-TEMPERING = eam.Tempering([1.0, 2.0], eam.HeatBath(1.0))
+def test_free_neurons_are_sampled_by_the_input_of_their_step():
+    """P(x_i = 1) = 1/(1 + e^(−2u_i/T)) with the input u of the step that the sample was taken after."""
+    inputs, free = RNG.normal(size=(2 + 3 * 2, 6)), eam.HopfieldNetwork(np.zeros((6, 6)))
+    start, rule = np.ones((20_000, 6), np.int8), eam.HeatBath(0.7)
+    samples = eam.sample(free, start, rule, 3, key=jr.key(0), every=2, discard=2, inputs=inputs)
+    seen = inputs[[3, 5, 7]]
+    share = np.mean(np.asarray(samples.states) == 1, axis=0)
+    np.testing.assert_allclose(share, 1 / (1 + np.exp(-2 * seen / 0.7)), atol=0.015)
+    wanted = -(np.asarray(samples.states) * seen).sum(axis=-1)
+    np.testing.assert_allclose(samples.energies, wanted, rtol=1e-4, atol=1e-4)
+
+
+SAMPLERS = {
+    "heat_bath": (eam.HeatBath(1.0), lambda bias: eam.HopfieldNetwork(W, bias), QUERIES),
+    "colours": (
+        eam.HeatBath(1.0),
+        lambda bias: eam.SparseNetwork(np.argwhere(np.triu(W)), W[np.triu(W) != 0], bias, dim=12),
+        QUERIES,
+    ),
+    "discrete_langevin": (eam.DiscreteLangevin(2.0, 1.0), lambda bias: eam.HopfieldNetwork(W, bias), QUERIES),
+}
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_an_input_that_stays_the_same_is_a_bias(name):
+    rule, made, start = SAMPLERS[name]
+    options = dict(key=jr.key(1), every=3, discard=2)
+    biased = eam.sample(made(SHARED[0]), start, rule, 8, **options)
+    inputs = np.broadcast_to(SHARED[0], (26, 12))
+    driven = eam.sample(made(np.zeros(12)), start, rule, 8, inputs=inputs, **options)
+    np.testing.assert_array_equal(driven.states, biased.states)
+    np.testing.assert_allclose(driven.energies, biased.energies, rtol=1e-4, atol=1e-4)
+    both = np.stack([inputs, -inputs], axis=1)
+    own = eam.sample(made(np.zeros(12)), start, rule, 8, inputs=both, progress=True, **options)
+    np.testing.assert_array_equal(own.states[0], biased.states[0])
+    assert (own.states[1] != biased.states[1]).any()
+
+
+def test_a_walk_of_real_neurons_follows_its_inputs():
+    """Langevin on ½‖x‖² − u_t · x: the mean of x is (1 − step) x + step · u after a step; and under jit."""
+    inputs, bowl = RNG.normal(size=(6, 3)), Bowl()
+    start, rule = np.zeros((20_000, 3)), eam.Langevin(0.2)
+    run = jax.jit(lambda u: eam.sample(bowl, start, rule, 6, key=jr.key(2), inputs=u).states)
+    mean = np.zeros(3)
+    for t, u in enumerate(inputs):
+        mean = 0.8 * mean + 0.2 * u
+        np.testing.assert_allclose(np.asarray(run(inputs))[:, t].mean(axis=0), mean, atol=0.02)
+
+
+def test_samples_under_inputs_in_double_precision(x64):
+    memory, inputs = eam.HopfieldNetwork(W), jnp.asarray(OWN)
+    samples = eam.sample(memory, QUERIES, eam.HeatBath(1.0), 5, key=jr.key(3), inputs=inputs)
+    assert samples.energies.dtype == jnp.float64
+    wanted = [
+        [memory.energy(x) - x @ u for x, u in zip(own, OWN[:, chain], strict=True)]
+        for chain, own in enumerate(np.asarray(samples.states))
+    ]
+    np.testing.assert_allclose(samples.energies, wanted, rtol=1e-12)
+
+
+WRONG_OF_SAMPLES = [
+    (SHARED[:3], r"one slice for each of discard \+ num_samples · every = 5 steps; got 3 slices"),
+    (SHARED[:, :5], r"inputs must be \(5, 12\), or \(5, 2, 12\)"),
+    (SHARED * np.nan, "inputs must be finite"),
+]
+
+
+@pytest.mark.parametrize(("inputs", "message"), WRONG_OF_SAMPLES)
+def test_wrong_inputs_of_samples(inputs, message, no_hook):
+    with pytest.raises(ValueError, match=message):
+        eam.sample(
+            eam.HopfieldNetwork(W),
+            QUERIES,
+            eam.HeatBath(1.0),
+            2,
+            every=2,
+            discard=1,
+            key=jr.key(0),
+            inputs=inputs,
+        )
+
+
 WRONG = [
     (SHARED[:3], {}, "inputs must have one slice for each of max_steps = 5 steps; got 3 slices"),
     (np.repeat(SHARED, 2, axis=0), {}, "max_steps = 5 steps; got 10 slices"),

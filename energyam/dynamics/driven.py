@@ -60,12 +60,13 @@ _CHANGED = {
 
 
 def checked_inputs(
-    memory: Any, layers: Layers, inputs: Any, axes: tuple[int, ...], num_steps: int
+    memory: Any, layers: Layers, inputs: Any, axes: tuple[int, ...], called: str, num_steps: int
 ) -> tuple[PyTree[Array], bool]:
     """Inputs (steps, *batch, …) as floats, with their batch axes made one, and whether they have any.
 
     Their shape at one step is the memory's `input_shape`, else that of its states, of which a dictionary may
-    leave out layers. Raises `ValueError` for another shape or number of steps, and NaN.
+    leave out layers; `called` is what the caller calls the number of steps. Raises `ValueError` for another
+    shape or number of steps, and NaN.
     """
     shapes = getattr(memory, "input_shape", None)
     shapes = jax.tree.unflatten(layers.structure, list(layers.shapes)) if shapes is None else shapes
@@ -78,7 +79,8 @@ def checked_inputs(
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"inputs must have the layers of the memory's inputs, {shapes}; {error}") from None
     leaves = [
-        _checked(keystr(path), x, s, axes, num_steps) for (path, s), x in zip(named, given, strict=True)
+        _checked(keystr(path), x, s, axes, called, num_steps)
+        for (path, s), x in zip(named, given, strict=True)
     ]
     batched = any(leaf.ndim > 1 + len(shape) for leaf, (_, shape) in zip(leaves, named, strict=True))
     if batched:
@@ -90,7 +92,7 @@ def checked_inputs(
     return jax.tree.unflatten(structure, leaves), batched
 
 
-def _checked(label, inputs, shape, axes, num_steps):
+def _checked(label, inputs, shape, axes, called, num_steps):
     inputs = checks.as_floats("inputs" + label, inputs, "...")
     if inputs.ndim == 0 or inputs.shape[1:] not in (shape, (*axes, *shape)):
         wanted = tuple((num_steps, *leading, *shape) for leading in ((), axes))
@@ -98,7 +100,7 @@ def _checked(label, inputs, shape, axes, num_steps):
         raise ValueError(f"inputs{label} must be {wanted[0]}{also}; got shape {inputs.shape}")
     if inputs.shape[0] != num_steps:
         raise ValueError(
-            f"inputs{label} must have one slice for each of max_steps = {num_steps} steps; got "
+            f"inputs{label} must have one slice for each of {called} = {num_steps} steps; got "
             f"{inputs.shape[0]} slices"
         )
     return inputs

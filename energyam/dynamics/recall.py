@@ -106,7 +106,7 @@ def recall(
     record, progress = checks.flag("record", record), checks.flag("progress", progress)
     run, batch, layers = checked_run(memory, query, "query", update, max_steps, clamp, stop, True)
     if inputs is not None:
-        given, batched = checked_inputs(memory, layers, inputs, batch.axes, max_steps)
+        given, batched = checked_inputs(memory, layers, inputs, batch.axes, "max_steps", max_steps)
         run = run._replace(inputs=given, inputs_batched=batched)
     runner = _with_progress if progress else _run
     found = runner(run, batch.states, batch.axes, max_steps, key, record)

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree, Shaped
 from energyam import checks
 from energyam.diagnostics import split_rhat
 from energyam.dynamics import loop
+from energyam.dynamics.driven import checked_inputs
 from energyam.dynamics.recall import checked_run, in_chunks
 from energyam.dynamics.states import as_working, check_memory
 from energyam.dynamics.update import AbstractUpdate
@@ -60,6 +61,7 @@ def sample(
     every: int = 1,
     discard: int = 0,
     clamp: Any = None,
+    inputs: PyTree[ArrayLike] | None = None,
     progress: bool = False,
 ) -> Samples:
     """Run chains from `start` by a random update rule, and keep a state of each after every few steps.
@@ -75,6 +77,9 @@ def sample(
     - `every`: steps between two of them; a step of `HeatBath` tries every neuron once.
     - `discard`: steps that are left out at the beginning (burn-in).
     - `clamp`: neurons that stay as they are, as in `recall`: the chains then sample the others given these.
+    - `inputs` (discard + num_samples · every, *chains, …): the input u of each step, as in `recall`: the step
+      is one on E(x) − u · x, and energies are those. Inputs that stay the same are a bias; where they change,
+      there is no single distribution that the chains tend to.
     - `progress`: whether to show a bar; the samples are the same.
 
     Chains never stop early and never count as converged: look at `Samples.rhat` and at `plotting.chains`.
@@ -83,7 +88,8 @@ def sample(
 
     Raises `ValueError` if the start has another shape, values that the memory's neurons can't take, or NaN;
     if the rule does not suit the memory; if counts are below 1 (`discard`: below 0) or give more than 2^31
-    steps; if the key or the clamp is wrong; and for `progress` inside `jit`.
+    steps; if the key or the clamp is wrong; if inputs have another shape or number of steps; and for
+    `progress` inside `jit`.
 
         >>> memory = eam.ModernHopfield(jnp.array([[0.0, 0.0]]), beta=1.0)  # E = ½‖x‖² + constant
         >>> samples = eam.sample(memory, jnp.zeros((50, 2)), eam.Langevin(0.5), 40, key=jr.key(0), discard=10)
@@ -99,7 +105,12 @@ def sample(
     check_memory(memory)
     if not checks.has_method(memory, "energy"):
         raise ValueError(f"memory must have an energy(state) to sample; {type(memory).__name__} has none")
-    run, batch, _ = checked_run(memory, start, "start", update, steps, clamp, None, False)
+    run, batch, layers = checked_run(memory, start, "start", update, steps, clamp, None, False)
+    if inputs is not None:
+        given, batched = checked_inputs(
+            memory, layers, inputs, batch.axes, "discard + num_samples · every", steps
+        )
+        run = run._replace(inputs=given, inputs_batched=batched)
     plan = _Plan(num_samples, checks.sent(every), checks.sent(discard))
     runner = _with_progress if progress else _all_at_once
     return runner(run, batch.states, batch.axes, plan, key)

@@ -140,7 +140,10 @@ def scan_memory(one: Callable[..., Any], memory: Any, rows: PyTree[Array]) -> tu
         memory, read = one(eqx.combine(arrays, fixed), row)
         after = eqx.filter(memory, eqx.is_array)
         if _shapes(after) != _shapes(arrays):
-            raise ValueError(f"step must return a memory of the same shapes; got {_shapes(after)}"[:300])
+            hint = " (a KeyValueMemory needs a capacity)" * checks.has_method(memory, "with_pairs")
+            raise ValueError(
+                f"step must return a memory of the same shapes{hint}; got {_shapes(after)}"[:300]
+            )
         return after, read
 
     arrays, reads = jax.lax.scan(turn, arrays, rows)

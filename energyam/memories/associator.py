@@ -102,8 +102,9 @@ class KeyValueMemory(eqx.Module):
     def with_pairs(self, keys: ArrayLike, values: ArrayLike) -> "KeyValueMemory":
         """The same memory with more pairs, keys (n, Dk) and values (n, Dv), behind those that it has.
 
-        Raises `ValueError` for pairs that the construction refuses, for another Dk or Dv, and inside `jit` if
-        the memory has a capacity, because it is not known there whether there is room.
+        A capacity that is too small is doubled. Raises `ValueError` for pairs that the construction refuses,
+        for another Dk or Dv, and inside `jit` if the memory has a capacity, because it is not known there
+        whether there is room; use `write` there.
         """
         more = more_pairs(self, keys, values)
         if self.num_pairs is None:
@@ -117,8 +118,30 @@ class KeyValueMemory(eqx.Module):
         return self._replaced(both, number)
 
     def write(self, keys: ArrayLike, values: ArrayLike) -> "KeyValueMemory":
-        """The same as `with_pairs`: every memory that can be written has a `write`."""
-        return self.with_pairs(keys, values)
+        """The memory with one more pair, key (Dk,) and value (Dv,), or several, keys (n, Dk), values (n, Dv).
+
+        This is `with_pairs`, but a memory with a capacity can also be written inside `jit`, `scan` and `vmap`,
+        and by `learning.write` and `learning.stream` with `step=eam.KeyValueMemory.write`. Its room can't
+        grow there, so a full memory forgets its oldest pairs.
+
+            >>> zeros, rows = jnp.zeros((1, 2)), jnp.eye(2)
+            >>> empty = eam.KeyValueMemory(zeros, zeros, eam.LogSumExp(9.0), capacity=2)
+            >>> memory = eam.learning.write(empty, rows, rows, step=eam.KeyValueMemory.write)
+            >>> int(memory.num_pairs), memory.keys.tolist()  # the zeros had to make room
+            (2, [[1.0, 0.0], [0.0, 1.0]])
+        """
+        pairs = [checks.as_array(name, x, "... D") for name, x in (("keys", keys), ("values", values))]
+        pairs = [x[None] if x.ndim == 1 else x for x in pairs]
+        if self.num_pairs is None or checks.is_known(self.num_pairs):
+            return self.with_pairs(*pairs)
+        more, room = more_pairs(self, *pairs), self.capacity
+        longest, number = room + len(more[0]), self.num_pairs + len(more[0])
+        lost = jnp.maximum(number - room, 0)
+        both = []
+        for old, new in zip((self.keys, self.values), more, strict=True):
+            longer = lax.dynamic_update_slice_in_dim(padded(old, longest), new, self.num_pairs, 0)
+            both.append(lax.dynamic_slice_in_dim(longer, lost, room, 0))
+        return self._replaced(both, number - lost)
 
     def without(self, indices: Indices) -> "KeyValueMemory":
         """The same memory, of the same capacity, without the pairs of these indices (one or several, from 0
@@ -133,7 +156,8 @@ class KeyValueMemory(eqx.Module):
 
     def _known_number(self) -> int:
         if not checks.is_known(self.num_pairs):
-            raise ValueError("num_pairs must be known; got a traced number (write and forget outside jit)")
+            hint = "write pairs inside jit by write, and forget outside jit"
+            raise ValueError(f"num_pairs must be known; got a traced number ({hint})")
         return int(self.num_pairs)  # type: ignore[arg-type]
 
     def _replaced(self, rows, num_pairs):
