@@ -120,7 +120,7 @@ class KeyValueMemory(eqx.Module):
     def write(self, keys: ArrayLike, values: ArrayLike) -> "KeyValueMemory":
         """The memory with one more pair, key (Dk,) and value (Dv,), or several, keys (n, Dk), values (n, Dv).
 
-        This is `with_pairs`, but a memory with a capacity can also be written inside `jit`, `scan` and `vmap`,
+        This is `with_pairs`, but a memory with a capacity can be written inside `jit`, `scan` and `vmap` too,
         and by `learning.write` and `learning.stream` with `step=eam.KeyValueMemory.write`. Its room can't
         grow there, so a full memory forgets its oldest pairs.
 
