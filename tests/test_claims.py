@@ -12,8 +12,10 @@ from scipy.optimize import brentq
 
 from benchmarks import claims
 from benchmarks.atlas import CLAIMS, NATURES, VERDICTS, Claim, NotTestedError, physics, sources
+from benchmarks.atlas.capacity import critical_y, load_of
 from benchmarks.atlas.physics import GARDNER
 from benchmarks.atlas.source import Source
+from benchmarks.atlas.sparse_codes import largest_potts_load
 from benchmarks.intervals import Ours, at_infinity, mean_of, share_of
 
 KEPT = pathlib.Path(claims.__file__).parent / "results" / "claims.json"
@@ -206,3 +208,20 @@ def test_iterating_the_replica_equations_gives_the_same_load_of_the_lowest_state
         return 0.5 * (load - m**2 - load * r) - 0.5 * (load - load * (1 + math.sqrt(2 / math.pi / load)) ** 2)
 
     assert brentq(gap, 0.03, 0.1) == pytest.approx(ROWS["global-minima"]["ours"], abs=1e-9)
+
+
+def test_units_of_two_values_hold_what_neurons_hold_by_the_replica_equations():
+    assert largest_potts_load(2) == pytest.approx(load_of(critical_y()), abs=1e-6)
+
+
+@pytest.mark.parametrize(("load", "kept"), [(0.40, True), (0.43, False)])
+def test_iterating_the_replica_equations_of_units_of_three_values_has_the_same_largest_load(load, kept):
+    """By a random draw of the noise, whose winner is found by argmax: no formula of the row is used."""
+    g = np.random.default_rng(0).normal(size=(50_000, 3))
+    m, C = 2 / 3, 0.0
+    for _ in range(200):
+        spread = math.sqrt(load * 2 / 27) / (1 - C)
+        winner = np.argmax(g * spread + [m, 0, 0], axis=1)
+        m = 0.5 * (m + np.mean(winner == 0) - 1 / 3)
+        C = min(0.5 * (C + np.take_along_axis(g, winner[:, None], axis=1).mean() / (3 * spread)), 0.95)
+    assert (m > 0.5) == kept
