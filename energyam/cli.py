@@ -23,7 +23,7 @@ import energyam as eam
 from energyam import checks, pictures
 from energyam.console import errors_in_one_line
 
-_HELP = "Associative memories: a memory is an energy, recall is descent on it."
+_HELP = "Associative memories: a memory is an energy, and recall goes downhill on it."
 app = typer.Typer(help=_HELP, add_completion=False, pretty_exceptions_enable=False)
 
 _DEMO_FOLDER, _RECALL_FILE = Path("energyam-demo"), Path("recall.gif")
@@ -44,13 +44,22 @@ _CASES = (  # memory, how many it stores, and its n where the demo's own --n is 
     (Memory.exponential, 1024, None),
 )
 
+
+def _memory_of(name: str) -> Memory:
+    """A memory by its short name or its class, in letters of either case."""
+    short = name.lower().removesuffix("denseam")
+    if short not in list(Memory):
+        raise typer.BadParameter(f"must be CHN, PolynomialDenseAM or ExponentialDenseAM; got {name!r}")
+    return Memory(short)
+
+
 Noise = Annotated[float, typer.Option(min=0, max=1, help="share of the bits to flip")]
 Beta = Annotated[float, typer.Option(help="inverse temperature of the exponential memory")]
 Degree = Annotated[int, typer.Option("--n", min=1, help="order of the polynomial memory")]
 Seed = Annotated[int, typer.Option(help="seed of the noise and of the order of updates")]
 
 
-def _tell_version(asked: bool) -> bool:
+def _show_version(asked: bool) -> bool:
     if asked:
         print(f"energyam {version('energyam')}")
         raise typer.Exit
@@ -59,11 +68,11 @@ def _tell_version(asked: bool) -> bool:
 
 @app.callback()
 def common(
-    told: Annotated[
-        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="print it and stop")
+    asked: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="print it and stop")
     ] = False,
 ) -> None:
-    """Associative memories: a memory is an energy, recall is descent on it."""
+    """Associative memories: a memory is an energy, and recall goes downhill on it."""
 
 
 @app.command()
@@ -92,7 +101,13 @@ def recall(
         bool, typer.Option("--binary", help="cut the pictures into black and white, as for stencils and text")
     ] = False,
     memory: Annotated[
-        Memory | None, typer.Option(help="memory for black and white pictures; exponential by default")
+        Memory | None,
+        typer.Option(
+            parser=_memory_of,
+            metavar="CLASS",
+            help="for black and white pictures: CHN (the classical Hopfield network), PolynomialDenseAM or"
+            " ExponentialDenseAM; for grey ones it is always GaussianDenseAM",
+        ),
     ] = None,
     n: Degree = 30,
     beta: Annotated[
@@ -104,14 +119,15 @@ def recall(
 ) -> None:
     """Store a folder of your own pictures and recall one of them from a damaged copy.
 
-    Photographs stay grey; with --binary, or a --memory, pictures are cut into black and white.
+    Pictures are recalled in grey; with --binary or --memory they are cut into black and white.
     """
     with errors_in_one_line("energyam"):
         damage, order = jr.split(_key(seed))
         _make_ready(out)
         binary = binary or memory is not None
         stored = pictures.stored_pictures(patterns, (size, size), binary)
-        print(f"stored {len(stored.names)} pictures of {size} x {size} {'bits' if binary else 'greys'}")
+        shades = "cut into black and white" if binary else "in grey; colours are dropped"
+        print(f"stored {len(stored.names)} pictures of {size} x {size} pixels, {shades}")
         picture = eam.datasets.load_image(query, (size, size), binary=binary)
         picture = picture if binary else pictures.evened(picture)
         built: Any = None if binary else pictures.grey_memory(stored.patterns, beta)
@@ -122,7 +138,7 @@ def recall(
         state, known = pictures.damaged(jnp.asarray(picture), noise, side, binary, key=damage)
         result = pictures.recalled(built, state, known, _MAX_SWEEPS, key=order)
         print("\n".join(pictures.told(built, stored, result)))
-        pictures.draw(result, stored, out)
+        pictures.draw(result, type(built).__name__, stored, out)
         print(f"wrote {out}")
 
 

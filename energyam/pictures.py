@@ -1,5 +1,4 @@
-"""The work of `energyam recall`: store pictures of the user, damage one, recall it, and describe the
-answer."""
+"""The work of `energyam recall`: store the user's pictures, damage one, recall it, describe the answer."""
 
 import math
 from pathlib import Path
@@ -113,17 +112,18 @@ def told(memory: Any, stored: Stored, result: eam.Recall) -> list[str]:
     return [*lines, endings[kind], f"steps: {int(result.num_steps)}{settled}"]
 
 
-def draw(result: eam.Recall, stored: Stored, out: Path) -> None:
-    """Query, answer and the nearest stored picture beside the energy, as a figure or as a film."""
+def draw(result: eam.Recall, memory: str, stored: Stored, out: Path) -> None:
+    """Query, answer by the memory of that name, and the nearest stored picture, as a figure or a film."""
     at = int(correlations(stored.patterns, result.state).argmax())
     match, suffix = stored.patterns[at], out.suffix.lower()
     if suffix == ".png":
         figure = eam.plotting.show_recall(result, stored.shape, original=match)
+        figure.axes[1].set_title(f"recalled by {memory}", fontsize=10)
         figure.axes[2].set_title(stored.names[at][:24], fontsize=10)
         with replacing(out, "--out") as file:
             figure.savefig(file, format="png")
         return
-    labels = ["answer", stored.names[at][:24]]
+    labels = [f"recalled by\n{memory}", f"stored\n{stored.names[at][:24]}"]
     animation = eam.plotting.animate(result, stored.shape, beside=match, columns=2, labels=labels)
     with replacing(out, "--out") as file:
         file.write(animation.gif() if suffix == ".gif" else animation.video(suffix))

@@ -39,13 +39,14 @@ def test_the_demo_prints_its_table_and_draws(tmp_path, monkeypatch):
     assert names == ["memories.png", "recall.gif"]
 
 
-@pytest.mark.parametrize("memory", ["chn", "polynomial", "exponential"])
+@pytest.mark.parametrize("memory", ["chn", "PolynomialDenseAM", "exponential"])
 def test_recall_of_a_picture_of_ones_own(memory, folder, tmp_path):
     out = tmp_path / "answer.png"
     flags = ["--memory", memory, "--noise", 0.2, "--size", 16, "--out", out]
     result = run("recall", "--patterns", folder, "--query", folder / "3.png", *flags)
     assert result.exit_code == 0, result.output
-    assert "stored 12 pictures of 16 x 16 bits" in result.output and "steps: " in result.output
+    assert "stored 12 pictures of 16 x 16 pixels, cut into black and white" in result.output
+    assert "steps: " in result.output
     assert "the query is most like 3.png 0." in result.output
     assert ("recalled 3.png: 256 of its 256 bits, all" in result.output) == (memory != "chn")
     if memory == "chn":
@@ -82,7 +83,7 @@ def test_a_photograph_stays_grey_and_is_not_won_by_the_brightest(i, photographs,
         "recall", "--patterns", photographs, "--query", photographs / f"{i}.jpg", *flags, "--out", out
     )
     assert result.exit_code == 0, result.output
-    assert result.output.startswith("stored 10 pictures of 20 x 20 greys")
+    assert result.output.startswith("stored 10 pictures of 20 x 20 pixels, in grey; colours are dropped")
     assert f"the answer is most like {i}.jpg 1.00" in result.output
     assert f"recalled {i}.jpg, but for 0." in result.output and "resembles nothing" not in result.output
     with Image.open(out) as animation:
@@ -165,6 +166,7 @@ BOTH = ["--patterns", "{folder}", "--query", "{folder}/0.png"]
         (["--patterns", "{folder}", "--query", "{folder}/0.png", "--noise", "2"], "--noise"),
         (["--patterns", "{folder}", "--query", "{folder}/0.png", "--mask", "middle"], "--mask"),
         (["--patterns", "{folder}"], "--query"),
+        ([*BOTH, "--memory", "hopfield"], "must be CHN, PolynomialDenseAM or ExponentialDenseAM; got"),
         ([*BOTH, "--seed", "99999999999999999999"], "--seed must be at most 4,294,967,295"),
         ([*BOTH, "--seed", "-1"], "--seed must be an integer of at least 0; got -1"),
         ([*BOTH, "--seed", "one"], "--seed"),

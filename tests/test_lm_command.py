@@ -43,6 +43,8 @@ def test_command_line_says_what_is_wrong(folder, monkeypatch):
     result = CliRunner().invoke(app, ["--model", str(folder / "absent.gguf"), "--prompt", "Cats"])
     assert result.exit_code == 2 and "there is no model at" in result.stderr
     assert CliRunner().invoke(app, []).exit_code == 2
+    result = CliRunner().invoke(app, ["--kind", "2"])
+    assert result.exit_code == 2 and "--prompt must be given" in result.stderr
     monkeypatch.setattr("energyam.lm.command.fetch_smollm2", lambda: folder / "model.gguf")
     assert CliRunner().invoke(app, ["fetch"]).stdout.strip() == str(folder / "model.gguf")
 

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -51,6 +52,16 @@ def test_a_wrong_address_would_be_found():
     wrong = f"{'someone'}/energyam"  # in two pieces, so that it isn't found in this file
     badge = f"badge](https://colab.research.google.com/github/{wrong}/blob/main/x.ipynb)"
     assert repositories_named(badge) == repositories_named(f"git+https://github.com/{wrong}.git") == {wrong}
+
+
+def test_the_address_is_set_in_badges_install_cells_and_files(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    setting, new = importlib.import_module("set_repository"), f"{'someone'}/memories"
+    for path in (ROOT / "pyproject.toml", ROOT / "CITATION.cff", *(ROOT / "tutorials").glob("*.ipynb")):
+        text = path.read_text("utf-8")
+        changed = setting.renamed(text, OURS, new)
+        assert repositories_named(changed) == repositories_named(text) - {OURS} | {new}
+    assert setting.renamed(f"https://github.com/{OURS}-other", OURS, new).endswith(f"{OURS}-other")
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "tutorials").glob("*.ipynb")), ids=lambda path: path.stem)
@@ -118,6 +129,33 @@ def test_the_sdist_holds_what_the_wheel_needs_and_no_notebooks(built):
     own = {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff", "PKG-INFO", ".gitignore"}
     assert {name for name in names if not name.startswith("energyam/")} == own
     assert built[1].stat().st_size < 600_000
+
+
+WHEEL = """
+import pathlib, sys, energyam as eam, jax, numpy as np
+assert pathlib.Path(eam.__file__).is_relative_to(sys.argv[1]), eam.__file__
+patterns = eam.datasets.glyphs()[:20].reshape(20, -1)
+memory = eam.ExponentialDenseAM(patterns, beta=50.0)
+queries = eam.datasets.flip_bits(patterns, 0.2, key=jax.random.key(0))
+result = eam.recall(memory, queries, key=jax.random.key(1))
+assert result.converged.all() and (result.state == patterns).all()
+eam.save("memory.safetensors", memory)
+assert (np.asarray(eam.load("memory.safetensors").patterns) == patterns).all()
+eam.plotting.animate(result, shape=(48, 48)).save("recall.gif")
+import energyam.cli, energyam.evaluation, energyam.ising, energyam.lm, energyam.nn, energyam.theory
+"""
+
+
+def test_the_installed_wheel_recalls_saves_and_draws(built, tmp_path):
+    site = tmp_path / "site"
+    options = ["--quiet", "--no-deps", "--no-index", "--disable-pip-version-check", "--target", str(site)]
+    subprocess.run([sys.executable, "-m", "pip", "install", *options, str(built[0])], check=True)
+    own = os.environ | {"PYTHONPATH": str(site), "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(
+        [sys.executable, "-c", WHEEL, str(site)], cwd=tmp_path, env=own, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert (tmp_path / "recall.gif").stat().st_size > 10_000
 
 
 def test_both_pass_the_check_of_the_index(built):

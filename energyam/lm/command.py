@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import jax.random as jr
 import typer
@@ -19,18 +19,24 @@ from energyam.lm.store import MemoryStore
 from energyam.lm.tokenizer import decode_after, load_tokenizer
 from energyam.lm.transformer import LanguageModel
 
-_HELP = """Continue a prompt with a language model, once with a text in its memory and once without.
+if TYPE_CHECKING:
+    from typer import Context
+else:
+    Context = typer.Context.__base__  # typer passes one of these, and marks them by a class of its own
 
-The model recalls best a name that it knows and that the text repeats, if the prompt leads up to it. The
-default model, SmolLM2, is small: with the default options it names a city that three sentences mention, but
-seldom a name that the text mentions once. Other models may need other --layers.
-"""
+_HELP = (
+    "Continue a prompt with a language model, once with a text in its memory and once without.\n\n"
+    "Recall works best for a name that the model knows and the text repeats, if the prompt leads up to it."
+    " The default model, SmolLM2, is small: with the default options it names a city that three sentences"
+    " mention, but rarely a name that the text mentions once. Other models may need other --layers."
+)
 
 app = typer.Typer(help=_HELP, invoke_without_command=True, no_args_is_help=True)
 
 
 @app.callback()
 def write(
+    context: Context,
     prompt: Annotated[str | None, typer.Option(help="the text to continue")] = None,
     memory: Annotated[Path | None, typer.Option(help="a text file to remember, or a saved store")] = None,
     model: Annotated[str, typer.Option(help="folder, .gguf file, hub name, or smollm2")] = "smollm2",
@@ -53,15 +59,17 @@ def write(
     ] = 1000.0,
     tokens: Annotated[int, typer.Option(help="the most tokens to write", min=1)] = 40,
     temperature: Annotated[
-        float, typer.Option(help="randomness of the text; 0 always takes the likeliest token")
+        float, typer.Option(help="randomness of the text; 0 always takes the most likely token")
     ] = 0.8,
     seed: Annotated[int, typer.Option(help="seed of the random draws")] = 0,
     save: Annotated[Path | None, typer.Option(help="file to save the memory in, .safetensors")] = None,
 ) -> None:
     """Continue --prompt with --memory, and without it."""
-    if prompt is None:
-        return  # a command of its own follows, or help was shown
+    if context.invoked_subcommand is not None:
+        return
     with errors_in_one_line("energyam lm"):
+        if prompt is None:
+            raise ValueError("--prompt must be given, the text to continue (--help lists all options)")
         _check_options(memory, layers, save)
         if save is not None:
             check_target(save, "--save")
