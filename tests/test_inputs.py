@@ -268,6 +268,7 @@ WRONG = [
     (SHARED[:, :5], {}, r"must be \(5, 12\), or \(5, 2, 12\) for each .*; got shape \(5, 5\)"),
     (1.0, {}, r"inputs must be \(5, 12\)"),
     (SHARED * np.nan, {}, "inputs must be finite"),
+    (SHARED[:0], {"max_steps": 0}, "inputs must be None where max_steps is 0"),
     ("abc", {}, "inputs must be a numeric array"),
     ({"a": SHARED}, {}, "inputs must be a numeric array"),
     (

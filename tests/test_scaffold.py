@@ -131,3 +131,59 @@ def test_a_scaffold_is_saved_and_comes_back(memory, tmp_path):
     eam.save(tmp_path / "scaffold.safetensors", memory)
     loaded = eam.load(tmp_path / "scaffold.safetensors")
     assert loaded.periods == PERIODS and (loaded.at(7) == memory.at(7)).all()
+
+
+def test_scaffolds_in_double_precision(x64):
+    """The loop of plain numpy to twelve digits, with patterns of 64 bits; states of 32 bits stay so."""
+    real = np.random.default_rng(0).normal(size=(10, 30))
+    memory = eam.Scaffold(real, (3, 4), 60, eam.Continuous(), key=jr.key(6))
+    assert all(leaf.dtype == jnp.float64 for leaf in jax.tree.leaves(memory) if eqx.is_array(leaf))
+    W = np.asarray(memory.outward)
+    codes = np.array([np.concatenate([np.eye(n)[p % n] for n in (3, 4)]) for p in range(12)])
+    hidden = np.maximum(codes @ W.T, 0)
+    read_out = real.T @ np.linalg.pinv(hidden[:10]).T
+    assert_allclose(jax.vmap(memory.at)(jnp.arange(12)), hidden @ read_out.T, atol=1e-10)
+    result = eam.recall(memory, real, eam.Synchronous())
+    assert result.state.dtype == jnp.float64
+    assert_allclose(result.state, real, atol=1e-10)
+    assert eam.recall(memory, real.astype(np.float32), eam.Synchronous()).state.dtype == jnp.float32
+
+
+def test_recalls_of_scaffolds_inside_jit_and_vmap(memory):
+    queries = eam.datasets.flip_bits(features(40, 80), 0.1, key=jr.key(3))[:6]
+    state = lambda query: eam.recall(memory, query, eam.Synchronous()).state  # noqa: E731
+    batch = state(queries)
+    np.testing.assert_array_equal(jax.jit(state)(queries), batch)
+    np.testing.assert_array_equal(jax.vmap(state)(queries), batch)
+    np.testing.assert_array_equal(jax.jit(jax.vmap(state))(queries), batch)
+    walk = jax.jit(lambda x, velocity: memory.at(memory.place(x) + velocity))
+    np.testing.assert_array_equal(walk(features(40, 80)[3] * 1.0, jnp.array(7)), features(40, 80)[10])
+
+
+def test_many_scaffolds_at_once(memory):
+    """Built and recalled under `vmap`, one key each: as if one after another."""
+    X, keys = features(8, 40), jr.split(jr.key(7), 3)
+
+    def recalled(key):
+        made = eam.Scaffold(X, (3, 4), 60, key=key)
+        return made.outward, eam.recall(made, X[2], eam.Synchronous()).state, made.place(X[5] * 1.0)
+
+    together = jax.vmap(recalled)(keys)
+    for i, key in enumerate(keys):
+        for a, b in zip(together, recalled(key), strict=True):
+            assert_allclose(a[i], b, atol=1e-6)
+    assert (np.asarray(together[1]) == np.asarray(X[2])).all() and not jnp.allclose(
+        together[0][0], together[0][1]
+    )
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_scaffolds_of_16_bits(memory, dtype):
+    """Patterns of 16 bits are stored as those of 32; a memory cast to 16 bits names the same places."""
+    X = features(40, 80)
+    made = eam.Scaffold(jnp.asarray(X, dtype), PERIODS, 220, key=jr.key(1))
+    assert_allclose(made.read_out, memory.read_out, atol=1e-6)
+    narrow = jax.tree.map(lambda leaf: leaf.astype(dtype) if eqx.is_inexact_array(leaf) else leaf, memory)
+    np.testing.assert_array_equal(jax.vmap(narrow.place)(X.astype(dtype)), PLACES[:40])
+    result = eam.recall(narrow, X[:6].astype(dtype), eam.Synchronous())
+    assert result.state.dtype == dtype and (result.state == X[:6]).all()

@@ -189,6 +189,27 @@ def test_chunks_launch_few_kernels():
         assert run(None).kernels >= 20 * run(64).kernels
 
 
+def linear(bias=True):
+    return learning.GradientMemory(eqx.nn.Linear(DK, DV, use_bias=bias, key=jr.key(0)))
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("momentum", [0.0, 0.6])
+@pytest.mark.parametrize("chunk", [None, 6])
+def test_rates_of_networks_are_stable_up_to_what_is_said(bias, momentum, chunk):
+    """One pair of ‖k‖ = 1 again and again: λ = 1, and 2 with a bias; 6 times as large in chunks of 6."""
+    keys, values = np.repeat(KEYS[:1], 300, axis=0), np.repeat(VALUES[:1], 300, axis=0)
+    momentum = momentum if chunk is None else 0.0  # within a chunk a momentum is another rule
+    limit = 2 * (1 + momentum) / (1 + bias) / (chunk or 1)
+
+    def error(rate):
+        options = dict(rate=rate * limit, momentum=momentum)
+        memory = stream(linear(bias), keys, values, keys, gradient_step, chunk=chunk, **options).memory
+        return float(jnp.linalg.norm(memory(KEYS[0]) - VALUES[0]))
+
+    assert error(0.95) < 0.1 and error(1.05) > 10
+
+
 WRONG = {
     "rate must be stable, 0 < rate · ‖key‖² < 2 .below 2 here.; got 2.5": lambda: stream(
         START, *ROWS, rate=2.5
@@ -211,6 +232,17 @@ WRONG = {
     ),
     r"values must be \(3, 16\)": lambda: eam.DenseSequence(np.ones((2, 16)), eam.LogSumExp(1.0)).write(
         np.ones((3, 16)), np.ones((2, 16))
+    ),
+    "decay must be finite and not negative": lambda: stream(START, *ROWS, rate=0.1, decay=-0.5, chunk=4),
+    "decay must be finite and not negative; got -1": lambda: delta_step(
+        START, KEYS[0], VALUES[0], decay=-1.0
+    ),
+    "rate must be finite and not negative": lambda: stream(linear(), *ROWS, gradient_step, rate=-0.1),
+    "decay must lie between 0 and 1": lambda: learning.write(
+        linear(), KEYS, VALUES, step=gradient_step, rate=0.1, decay=1.5
+    ),
+    "momentum must lie between 0 and 1": lambda: stream(
+        linear(), *ROWS, gradient_step, chunk=4, rate=0.1, momentum=np.linspace(0, 1.1, T)
     ),
     "value must be None": lambda: learning.storkey_step(np.eye(5), KEYS[0], KEYS[0]),
     "network must be": lambda: learning.GradientMemory(3.0),

@@ -98,6 +98,8 @@ def _checked(label, inputs, shape, axes, called, num_steps):
         wanted = tuple((num_steps, *leading, *shape) for leading in ((), axes))
         also = f", or {wanted[1]} for each query its own" if axes else ""
         raise ValueError(f"inputs{label} must be {wanted[0]}{also}; got shape {inputs.shape}")
+    if num_steps == 0:
+        raise ValueError(f"inputs{label} must be None where {called} is 0; got shape {inputs.shape}")
     if inputs.shape[0] != num_steps:
         raise ValueError(
             f"inputs{label} must have one slice for each of {called} = {num_steps} steps; got "

@@ -36,10 +36,10 @@ def hebbian_step(
 
     **Arguments:** `weights` (Dv, Dk); `key` (Dk,) and `value` (Dv,): any real numbers; without a value the
     key is also the value, and weights must be square; `rate`: at least 0, 1/Dk by default (use `forget` to
-    erase); `decay`: one number. The diagonal is written like every other entry: `hebbian` removes it, fast
-    weights (Ba et al. 2016) keep it. Whole numbers are taken as floats. Raises `ValueError` for other shapes,
-    a rate or decay that is not one finite number, a negative rate, and, without a value, a key of 0s and 1s
-    only (couplings would only grow).
+    erase); `decay`: one number of at least 0. The diagonal is written like every other entry: `hebbian`
+    removes it, fast weights (Ba et al. 2016) keep it. Whole numbers are taken as floats. Raises `ValueError`
+    for other shapes, a rate or decay that is not one finite number or is negative, and, without a value, a
+    key of 0s and 1s only (couplings would only grow).
 
         >>> eam.learning.hebbian_step(jnp.zeros((2, 2)), jnp.array([1.0, -1.0]))
         Array([[ 0.5, -0.5],
@@ -48,7 +48,7 @@ def hebbian_step(
     W, k, v = _pair(weights, key, value)
     if value is None:
         must_have_signs("key", k)
-    return as_number("decay", decay, W) * W + rate_or(rate, k) * jnp.outer(v, k)
+    return as_decay(decay, W) * W + rate_or(rate, k) * jnp.outer(v, k)
 
 
 def delta_step(
@@ -79,7 +79,7 @@ def delta_step(
     """
     W, k, v = _pair(weights, key, value)
     rate = _stable_rate(rate, k, "‖key‖²")
-    W = as_number("decay", decay, W) * W
+    W = as_decay(decay, W) * W
     return W + rate * jnp.outer(v - dot(W, k), k)
 
 
@@ -109,7 +109,7 @@ def oja_step(
     """
     W = checks.as_floats("weights", weights, "Dv Dk")
     k = checks.as_vector("key", key, W.shape[1]).astype(W.dtype)
-    W = as_number("decay", decay, W) * W
+    W = as_decay(decay, W) * W
     v = dot(W, k) if value is None else _vector("value", value, W.shape[0], W)
     return W + _stable_rate(rate, v, "‖value‖²") * jnp.outer(v, k - dot(v, W))
 
@@ -146,7 +146,7 @@ def storkey_step(
     h = dot(W, x) - jnp.diagonal(W) * x
     row, column, h_row, h_column = x[:, None], x[None, :], h[:, None], h[None, :]
     change = row * column - (row * h_column + h_row * column) + W * (row**2 + column**2)
-    return hollow(as_number("decay", decay, W) * W + rate_or(rate, x) * change)
+    return hollow(as_decay(decay, W) * W + rate_or(rate, x) * change)
 
 
 def forget(weights: ArrayLike, state: ArrayLike, rate: Rate = None) -> Weights:
@@ -234,3 +234,8 @@ def must_be_stable(rate: Float[Array, "*T"], square: Float[Array, "*T"], name: s
 def as_number(name: str, value: ScalarLike, like: Float[Array, "..."]) -> Float[Array, ""]:
     """One finite number in the dtype of an array; raises `ValueError` for others."""
     return checks.as_floats(name, value, "").astype(like.dtype)
+
+
+def as_decay(decay: ScalarLike, like: Float[Array, "..."]) -> Float[Array, ""]:
+    """A decay as a float like an array's; raises `ValueError` unless it is one number of at least 0."""
+    return checks.not_negative("decay", decay, "").astype(like.dtype)

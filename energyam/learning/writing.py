@@ -10,11 +10,12 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PyTree, ScalarLike
 
 from energyam import checks
+from energyam.learning.networks import gradient_step
 from energyam.learning.steps import (
     Rate,
     Step,
     Weights,
-    as_number,
+    as_decay,
     delta_step,
     hebbian_step,
     must_be_stable,
@@ -71,7 +72,7 @@ def store(
     `step` is `hebbian_step`, `storkey_step` or your own. With a decay below 1, old patterns fade and there is
     always room for new ones. Raises `ValueError` for patterns that are not (K, D), empty or not finite, for
     weights that are not (D, D), for a step that is no function, for a rate or decay that is not one finite
-    number, a negative rate, and patterns of 0s and 1s alone.
+    number or is negative, and for patterns of 0s and 1s alone.
 
         >>> patterns = eam.datasets.random_patterns(50, 32, key=jr.key(0))
         >>> weights = eam.learning.store(jnp.zeros((32, 32)), patterns, decay=0.7)
@@ -81,7 +82,7 @@ def store(
     weights = checks.as_square("weights", weights)
     states = checks.as_floats("patterns", patterns, f"K {weights.shape[0]}").astype(weights.dtype)
     must_have_signs("patterns", states)
-    options = {"rate": rate_or(rate, states[0]), "decay": as_number("decay", decay, weights)}
+    options = {"rate": rate_or(rate, states[0]), "decay": as_decay(decay, weights)}
     return write(weights, states, step=checks.function("step", step), **options)
 
 
@@ -104,13 +105,16 @@ def _like(memory, rows):
 
 
 def per_pair(options: dict[str, Any], keys: Any, values: Any, step: Step) -> dict[str, Any]:
-    """Options as (T,), one number for each pair; raises `ValueError` for others, and for rates too large."""
+    """Options as (T,), one number for each pair; raises `ValueError` for others, and out of its range."""
 
     def each(name: str, value: Any):
         array = checks.as_floats(name, value, "" if jnp.ndim(value) == 0 else f"{len(keys)}")
         return jnp.broadcast_to(array, (len(keys),))
 
     options = {name: value if value is None else each(name, value) for name, value in options.items()}
+    for steps, name, check in _RANGES:
+        if step in steps and options.get(name) is not None:
+            check(name, options[name], "T")
     rate = options.get("rate")
     if step in (hebbian_step, storkey_step) and rate is not None:
         must_not_erase(rate)
@@ -121,6 +125,14 @@ def per_pair(options: dict[str, Any], keys: Any, values: Any, step: Step) -> dic
     if step is oja_step and rate is not None and values is not None:
         must_be_stable(rate, jnp.sum(values**2, axis=1), "‖value‖²")
     return options
+
+
+_RANGES = (
+    ((hebbian_step, storkey_step, delta_step, oja_step), "decay", checks.not_negative),
+    ((gradient_step,), "rate", checks.not_negative),
+    ((gradient_step,), "decay", checks.fraction),
+    ((gradient_step,), "momentum", checks.fraction),
+)
 
 
 @eqx.filter_jit
