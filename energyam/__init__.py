@@ -34,12 +34,12 @@ from energyam.memories.associator import (
     OnlineAssociator as OnlineAssociator,
 )
 
-# patterns that stay on disk, that grow and shrink there, and the nearest of any
+# patterns on disk, and search for the nearest
 from energyam.on_disk import OnDisk as OnDisk
 from energyam.memories.search import Nearest as Nearest, Table as Table, nearest as nearest
 from energyam.store import Store as Store
 
-# what memories have in common
+# base classes of memories
 from energyam.memories.base import (
     AbstractDenseAM as AbstractDenseAM,
     AbstractMemory as AbstractMemory,
@@ -80,7 +80,7 @@ from energyam.memories.separations import (
 )
 from energyam.memories.sparse import Entmax as Entmax, KSubsets as KSubsets, LogSumReLU as LogSumReLU
 
-# how moves of single neurons change an energy
+# moves of single neurons
 from energyam.flips.abstract import AbstractFlips as AbstractFlips, Change as Change
 from energyam.flips.bounds import Bounds as Bounds
 

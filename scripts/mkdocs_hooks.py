@@ -95,10 +95,11 @@ def on_page_markdown(markdown, page, config, files):
 
 
 def on_post_page(output, page, config):
-    """Links between notebooks, as links between their pages."""
+    """Links between notebooks lead to their pages; the badge of Colab is text, which needs no network."""
     own = pathlib.PurePath(page.file.src_uri)
     if own.suffix != ".ipynb":
         return output
+    output = re.sub(r'<img[^>]*alt="(Open in Colab)"[^>]*>', r"\1", output)
     return re.sub(rf'href="(?!{own.stem}\.)(\w+)\.ipynb"', r'href="../\1/"', output)
 
 
