@@ -1,4 +1,4 @@
-"""Data sets: embedded pictures, noise, and what can be made or fetched."""
+"""Data sets: embedded pictures, noise, and data that can be made or downloaded."""
 
 from energyam.names import public_names
 from energyam.datasets.bars import bars_and_stripes as bars_and_stripes

@@ -9,8 +9,8 @@ from energyam import checks
 def bars_and_stripes(side: int) -> Int8[np.ndarray, "N side side"]:
     """All pictures ±1 of side × side pixels whose rows are alike, or whose columns are: N = 2^(side+1) − 2.
 
-    A model that gives each of them the same probability, and nothing to others, has a mean log-likelihood of
-    −log N, the most that is possible. **Arguments:** `side`, from 2 to 12. Raises `ValueError` for others.
+    A model that gives each of them the same probability and all others 0 has a mean log-likelihood of −log N,
+    the largest that is possible. **Arguments:** `side`, from 2 to 12. Raises `ValueError` for others.
 
     MacKay, *Information Theory, Inference, and Learning Algorithms* (2003), section 43.3.
 

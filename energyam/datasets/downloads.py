@@ -16,7 +16,7 @@ from energyam.shown import shown
 
 
 class RemoteFile(NamedTuple):
-    """Where a file lies, and its checksum: `md5:…`, or `git:…`, the SHA-1 that git gives its content."""
+    """The address of a file, and its checksum: `md5:…`, or `git:…`, the SHA-1 that git gives its content."""
 
     url: str
     checksum: str
@@ -45,7 +45,7 @@ FILES = {
 
 
 def cache_folder() -> Path:
-    """Where fetched files lie: $ENERGYAM_CACHE, or `energyam` in the user's cache folder.
+    """The folder of downloaded files: $ENERGYAM_CACHE, or `energyam` in the user's cache folder.
 
     >>> eam.datasets.cache_folder().name
     'energyam'
@@ -56,10 +56,10 @@ def cache_folder() -> Path:
 
 
 def fetch(name: str) -> Path:
-    """The file `name` of `FILES`, from the cache folder, or fetched into it; its checksum is checked.
+    """The file `name` of `FILES`, from the cache folder or downloaded into it, with its checksum verified.
 
-    Raises `ValueError` for another name or a file with another checksum, and `FileNotFoundError` with what
-    to do by hand where the file can't be fetched.
+    Raises `ValueError` for another name or a file with another checksum. If the file can't be downloaded,
+    raises `FileNotFoundError` with instructions for doing it by hand.
 
         >>> eam.datasets.fetch("pokesprites_names.txt").parent == eam.datasets.cache_folder()
         True
@@ -109,7 +109,7 @@ def _in_short(error: Exception) -> str:
 def sprites() -> Images:
     """About a thousand Pokémon sprites (K, 48, 48), int8, ink −1 on paper +1, and their names.
 
-    They are those of the dense storage tutorial at github.com/bhoov/amtutorial, fetched on first use.
+    They are those of the dense storage tutorial at github.com/bhoov/amtutorial, downloaded at the first use.
     Raises as `fetch` does.
 
         >>> sprites = eam.datasets.sprites()
@@ -141,7 +141,7 @@ class Digits(NamedTuple):
 
 
 def mnist(train: bool = True) -> Digits:
-    """MNIST's 60,000 digits for training or 10,000 for testing; fetched on first use.
+    """MNIST's 60,000 digits for training or 10,000 for testing, downloaded at the first use.
 
     Raises as `fetch` does. LeCun, Cortes & Burges, "The MNIST database of handwritten digits", 1998.
 

@@ -15,7 +15,7 @@ from energyam.shown import shown
 
 @shown()
 class Episode(NamedTuple):
-    """One task: tell the queries' classes from a small labelled support set.
+    """One task: find the classes of queries from a small labelled support set.
 
     `support` (S, H, W), S = N·K pictures; `labels` (S,) in 0 … N − 1; `queries` (Q, H, W); `answers` (Q,).
     `classes` (N,): which class of the data set each label stands for.
@@ -39,7 +39,7 @@ def sample_episode(
 ) -> Episode:
     """An N-way K-shot episode drawn from images (classes, drawers, H, W).
 
-    N classes are drawn without replacement, and of each class K drawers for the support set and others for
+    N classes are drawn without replacement, and from each class K drawers for the support set and others for
     the queries. Works under `jit`; `jax.vmap` over keys makes a batch.
 
     **Arguments:** `num_ways`: N; `num_shots`: K; `num_queries`: queries of each class.
@@ -82,7 +82,7 @@ def split_classes(
 ) -> tuple[Shaped[np.ndarray, "train drawers H W"], Shaped[np.ndarray, "test drawers H W"]]:
     """Images (classes, drawers, H, W) as training and test classes: `num_train` at random, and all others.
 
-    No class is in both. Add rotations after the split, so that no test class is a turned training class.
+    No class is in both. Add rotations after the split, so that no test class is a rotated training class.
     Raises `ValueError` unless 1 ≤ num_train < classes.
 
         >>> train, test = eam.datasets.split_classes(np.zeros((6, 4, 28, 28)), 4, key=jr.key(0))

@@ -1,4 +1,4 @@
-"""Your own pictures as ±1 patterns: cropped, scaled, and cut into ink and paper."""
+"""Your own pictures as patterns: cropped, scaled, and grey, or cut into ink and paper."""
 
 import warnings
 from collections.abc import Sequence
@@ -53,13 +53,14 @@ def picture_shape(shape: Sequence[int]) -> tuple[int, int]:
 def load_images(folder: str | Path, shape: Sequence[int] = (48, 48), binary: bool = False) -> Images:
     """All pictures in a folder, in order of their file names, in one shape (H, W) and grey, from −1 to 1.
 
-    −1 is black and 1 white. With `binary=True` they are cut into ±1 patterns, as stencils and text want it.
+    −1 is black and 1 white. With `binary=True` they are cut into ±1 patterns, which suits stencils and text.
 
-    Sub-folders and hidden files are passed over. So are files without a picture's ending, such as
-    `notes.txt`, and pictures that `load_image` can't read or that are all of one shade; warnings name both.
+    Sub-folders and hidden files are skipped. Files without a picture's ending, such as `notes.txt`, and
+    pictures that `load_image` can't read or that have only one shade are skipped with a warning that names
+    them.
 
-    Raises `ValueError` for a folder that is not there or holds no picture that can be read, and for another
-    shape.
+    Raises `ValueError` for a folder that does not exist or has no readable picture, and for a `shape` that is
+    none.
 
         >>> import pathlib
         >>> from PIL import Image
@@ -106,11 +107,11 @@ def _listed(names: list[str]) -> str:
 def load_image(file: str | Path, shape: Sequence[int] = (48, 48), binary: bool = False) -> Picture:
     """One picture (H, W) in grey, from −1 (black) to 1; with `binary=True` as ±1: dark −1, light +1.
 
-    The middle is cropped to the shape's proportions and scaled; transparent parts are paper. The threshold
-    is each picture's own: the grey that parts its pixels best into two groups. The lightest and the darkest
-    thousandth of the pixels have no say in it, so that a camera's hot pixels don't take it for themselves.
+    The middle is cropped to the shape's proportions and scaled; transparent parts are paper. Each picture has
+    its own threshold, the grey that divides its pixels best into two groups. The lightest and the darkest
+    thousandth of the pixels are ignored, so that a camera's hot pixels don't determine it.
 
-    Raises `ValueError`, naming the file, where it cannot be read, holds NaN or infinity, or is all of one
+    Raises `ValueError`, naming the file, if it cannot be read, contains NaN or infinity, or has only one
     shade.
 
     N. Otsu, "A threshold selection method from gray-level histograms", 1979.

@@ -16,10 +16,10 @@ Side = Literal["top", "bottom", "left", "right"]
 def flip_bits(
     patterns: ArrayLike, fraction: ArrayLike, exact: bool = True, *, key: PRNGKeyArray
 ) -> Shaped[Array, "*batch D"]:
-    """Patterns (*batch, D), entries ±1, with a fraction of each one's bits turned over.
+    """Patterns (*batch, D), entries ±1, with a fraction of each pattern's bits flipped.
 
     **Arguments:** `exact`: flip just round(fraction · D) bits of each pattern, drawn without replacement;
-    otherwise each bit flips by itself with probability `fraction`.
+    otherwise each bit flips independently with probability `fraction`.
 
     Raises `ValueError` for patterns that are not ±1, a fraction outside 0 to 1, or no key.
 
@@ -42,7 +42,8 @@ def flip_bits(
 def mask_half(
     pictures: ArrayLike, side: Side = "bottom", *, key: PRNGKeyArray
 ) -> tuple[Shaped[Array, "*batch H W"], Bool[Array, "H W"]]:
-    """Pictures (*batch, H, W) with one half replaced by random ±1, and which neurons are still known.
+    """Pictures (*batch, H, W) with one half replaced by random ±1, and a mask of the pixels that are still
+    known.
 
     Pass the mask as `clamp` (both flattened) to complete the picture. `side` is the half that is lost:
     "top", "bottom", "left" or "right". Raises `ValueError` for another one, for pictures that are not ±1,

@@ -41,9 +41,9 @@ class Characters(NamedTuple):
 def omniglot(source: str | Path = "images_background.zip", size: int = 28) -> Characters:
     """Omniglot's characters, scaled to (size, size).
 
-    **Arguments:** `source`: a zip on this machine in Omniglot's layout, folder/alphabet/character/picture,
-    or a folder with alphabet/character/picture in it, which is what such a zip unpacks to; or the name of
-    one of Omniglot's own, which is fetched on first use: `images_background.zip` (964 classes),
+    **Arguments:** `source`: a zip on this machine in Omniglot's layout, folder/alphabet/character/picture, or
+    a folder with alphabet/character/picture in it, which is what such a zip unpacks to; or the name of one of
+    Omniglot's own files, which is downloaded at the first use: `images_background.zip` (964 classes),
     `images_evaluation.zip` (659), `images_background_small1.zip` and `…_small2.zip` (5 alphabets each).
     `size`: in pixels; the originals have 105.
 

@@ -31,7 +31,7 @@ def associative_retrieval(length: int, *, key: PRNGKeyArray) -> tuple[Float[Arra
         ('q2k2?k', '2')
     """
     if checks.count("length", length, least=2) % 2 or length > 2 * _LETTERS:
-        raise ValueError(f"length must be even and at most {2 * _LETTERS}, a pair a letter; got {length}")
+        raise ValueError(f"length must be even and at most {2 * _LETTERS}, two for each letter; got {length}")
     letter_key, digit_key, asked_key = jr.split(key, 3)
     letters = jr.permutation(letter_key, _LETTERS)[: length // 2]
     digits = _QUESTION + 1 + jr.randint(digit_key, letters.shape, 0, _DIGITS)

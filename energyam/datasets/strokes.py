@@ -28,8 +28,8 @@ def stroke_characters(
 ) -> Float[Array, "classes drawers size size"]:
     """Pictures (classes, drawers, size, size) of made-up characters, in 0 … 1: ink 1 on paper 0.
 
-    With the same key, more classes or drawers leave the first ones as they were. At the default size and
-    jitter the classes are about as hard to tell apart by their pixels as Omniglot's.
+    With the same key, more classes or drawers don't change the first ones. At the default size and jitter the
+    classes are about as hard to distinguish by their pixels as Omniglot's.
 
     **Arguments:** `size`: pixels of a side; `jitter`: standard deviation of every coordinate of a control
     point, in 28ths of a side.

@@ -1,4 +1,4 @@
-"""What a move of single neurons does to an energy: the class that a memory's flips are written as.
+"""Moves of single neurons: the base class of a memory's flips.
 
 A move adds a *step* to a neuron: ∓2 for neurons ±1, ±1 for neurons 0/1. The neurons of a one-hot unit move
 together, one by −1 and another by +1.
@@ -54,8 +54,8 @@ class Swept(NamedTuple):
 
 
 class Turns(NamedTuple):
-    """What all neurons did colour by colour: the state, what is kept of it, and in the order of the colours
-    by how much each lowered the energy in its turn (0 where it stayed), and the sum of these."""
+    """The moves of all neurons colour by colour: the state, what is kept for it, the fall of the energy at
+    each neuron's turn in the order of the colours (0 if it stayed), and the sum of these."""
 
     state: Float[Array, " N"]
     kept: Any
@@ -64,11 +64,11 @@ class Turns(NamedTuple):
 
 
 class AbstractFlips(eqx.Module):
-    """Moves of single neurons: what is kept of a state between them, and what one of them changes.
+    """Moves of single neurons: what is kept for a state between moves, and how a move changes the energy.
 
     States are vectors (N,) of all neurons that move. `kept` is any pytree of arrays, say the overlaps with
     the patterns. `i` (w,) are the neurons that move together, one or those of a one-hot unit, and `step` (w,)
-    is what each moves by; 0 moves nothing.
+    is the amount by which each moves; 0 moves nothing.
 
         >>> flips = eam.CHN(jnp.array([[1, 1, 1, 1]])).flips()
         >>> state = jnp.array([1.0, 1.0, 1.0, -1.0])
@@ -84,7 +84,7 @@ class AbstractFlips(eqx.Module):
 
     @abc.abstractmethod
     def start(self, state: Float[Array, " N"]) -> Any:
-        """What is kept of a state, computed afresh."""
+        """What is kept for a state, computed anew."""
 
     @abc.abstractmethod
     def energy(self, kept: Any, state: Float[Array, " N"]) -> Float[Array, ""]:
@@ -96,18 +96,18 @@ class AbstractFlips(eqx.Module):
 
     @abc.abstractmethod
     def move(self, kept: Any, state: Vector, i: Entries, step: Vector) -> Any:
-        """What is kept of x + step."""
+        """What is kept for x + step."""
 
     @optional
     def attempt(self, kept: Any, state: Vector, i: Entries, step: Vector) -> tuple[Change, Any]:
-        """`change` and `move` at once. Write it where both come from one evaluation, as where the change is a
-        difference of energies: each try then costs one of them."""
+        """`change` and `move` at once. Write it if both come from one evaluation, for example if the change
+        is a difference of energies: each try then costs one evaluation."""
         return self.change(kept, state, i, step), self.move(kept, state, i, step)
 
     @optional
     def laid_out(self) -> "AbstractFlips":
-        """The same flips, laid out in memory for a sweep. Write it where reading neuron by neuron is slow as
-        the arrays lie, say patterns that are stored row by row."""
+        """The same flips, laid out in memory for a sweep. Write it if the arrays are slow to read neuron by
+        neuron, like patterns that are stored row by row."""
         return self
 
     @optional

@@ -1,4 +1,4 @@
-"""Bounds of changes: most flips are decided by one product each, in place of a term for each pattern.
+"""Bounds of changes: one product decides most flips, instead of a term for each pattern.
 
 A flip takes similarities s to s + step · d, d_μ = ±1. Few flips of a recall are close, and for the others
 linear bounds suffice. They hold the rounding of the product too, so that what they decide is true in exact
@@ -17,7 +17,7 @@ from energyam.linalg import BLOCK
 
 
 class Still(NamedTuple):
-    """What bounds a change where some similarities may stay as they are: |d| · bend comes to the product."""
+    """Bounds of a change in which some similarities may stay the same: |d| · bend is added to the product."""
 
     bend: Float[Array, " K"]
     low: Float[Array, ""]
@@ -25,7 +25,7 @@ class Still(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """What bounds the change of a potential as the similarities move by step · d, for any d of entries ±1.
+    """Bounds of the change of a potential when the similarities move by step · d, for any d with entries ±1.
 
         low ≤ change / unit − Σ_μ d_μ weights_μ ≤ high
 

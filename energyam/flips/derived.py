@@ -1,4 +1,4 @@
-"""What is derived where a memory says nothing of its flips: changes by difference, or from one gradient."""
+"""Flips that are derived for memories without their own: changes by difference, or from one gradient."""
 
 from collections.abc import Callable
 from typing import Any
