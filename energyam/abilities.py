@@ -37,6 +37,6 @@ def check_written(kind: type, base: type, **options: Any) -> None:
 
 
 def ask(thing: Any, name: str, *args: Any) -> Any:
-    """What `thing.name(*args)` answers; None where it has no such method."""
+    """The result of `thing.name(*args)`; None if it has no such method."""
     method = getattr(thing, name, None)
     return method(*args) if callable(method) else None

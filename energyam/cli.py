@@ -137,7 +137,7 @@ def recall(
         side = None if mask is None else cast(Any, mask.value)
         state, known = pictures.damaged(jnp.asarray(picture), noise, side, binary, key=damage)
         result = pictures.recalled(built, state, known, _MAX_SWEEPS, key=order)
-        print("\n".join(pictures.told(built, stored, result)))
+        print("\n".join(pictures.described(built, stored, result)))
         pictures.draw(result, type(built).__name__, stored, out)
         print(f"wrote {out}")
 

@@ -23,7 +23,7 @@ _TESTS: dict[str, tuple[Callable, str]] = {
 
 
 class Opened(NamedTuple):
-    """What an `OnDisk` is made of: files, how many rows of them, and which state of files that change."""
+    """The data of an `OnDisk`: files, how many of their rows, and which state of files that change."""
 
     file: RowsInFiles | Versions
     shape: tuple[int, int]

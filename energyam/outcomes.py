@@ -19,9 +19,9 @@ State = Float[Array, " D"]
 
 _LARGEST_MIXTURE = 7
 OUTCOMES = ("pattern", "inverse", "other", "mixture", "spurious")
-"""What a recall of a known pattern may end in; `outcome` gives an index into these."""
+"""The outcomes of a recall of a known pattern; `outcome` gives an index into these."""
 KINDS = ("pattern", "inverse", "mixture", "spurious")
-"""What a state may be in the eyes of a memory; `retrieved` gives an index into these."""
+"""The kinds of states; `retrieved` gives an index into these."""
 
 
 def cosines(patterns: ArrayLike, state: ArrayLike) -> Float[Array, " K"]:

@@ -90,7 +90,7 @@ def correlations(patterns: ArrayLike, state: ArrayLike) -> Float[np.ndarray, " K
     return X @ x / np.where(sizes > 0, sizes, 1)
 
 
-def told(memory: Any, stored: Stored, result: eam.Recall) -> list[str]:
+def described(memory: Any, stored: Stored, result: eam.Recall) -> list[str]:
     """The pictures nearest to the query and to the answer, and the kind of answer, as text."""
     before, after = (correlations(stored.patterns, state) for state in (result.query, result.state))
     lines = [f"the query is most like {_nearest(before, stored.names)} (correlations)"]

@@ -82,7 +82,7 @@ def write_segment(folder: Path, first: int, last: int, content: Content) -> Segm
 
 
 def read_segment(path: Path) -> Segment:
-    """What a file holds; rows and payloads stay there. Raises `ValueError` for a file that is damaged."""
+    """The content of a file; rows and payloads stay there. Raises `ValueError` for a file that is damaged."""
     first, last = map(int, path.name.removesuffix(".safetensors").split("-"))
     with opened_tensors(path) as file:
         file.version_of(_KIND)
@@ -113,7 +113,7 @@ def paths_of(folder: Path) -> tuple[list[Path], list[Path]]:
 
 
 def deleted_rows(contents: Sequence[Content]) -> list[Int[np.ndarray, " h"]]:
-    """Of each content the rows that it or another one deletes, by their place."""
+    """The rows of each content that it or another one deletes, by their place."""
     deleted = np.unique(np.concatenate([content.deleted for content in contents]))
     return [places_of(content.ids, deleted)[1] for content in contents]
 

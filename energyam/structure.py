@@ -1,4 +1,4 @@
-"""What a module is made of, as JSON and named arrays, and the module made of them again."""
+"""The description of a module as JSON and named arrays, and the module made from it again."""
 
 import dataclasses
 import inspect
@@ -38,7 +38,7 @@ def describe(module: eqx.Module, ours: Mapping[str, type]) -> Description:
 def rebuild(
     description: Description, ours: Mapping[str, type], users: Mapping[str, type], exact: bool = True
 ) -> Any:
-    """What was described, with the checks of its classes made; the user's classes are looked up first.
+    """The module that was described, after the checks of its classes; the user's classes are looked up first.
 
     Descriptions that are not `exact`, of formats before 3, don't say which arrays are NumPy's: there, what
     JAX can't hold stays an array of NumPy's.
@@ -55,7 +55,7 @@ class _Writer(NamedTuple):
     tensors: dict[str, np.ndarray]
 
     def describe(self, node: Any, where: str) -> Any:
-        """What `node` is, as JSON; its arrays go into `tensors` under their path."""
+        """The description of `node` as JSON; its arrays go into `tensors` under their path."""
         if isinstance(node, eqx.Module):
             names = [field.name for field in dataclasses.fields(node)]  # type: ignore[arg-type]
             return self._parts("class", node, names, where)

@@ -1,4 +1,4 @@
-"""What an error says of a value that was refused."""
+"""The words of errors for values that are refused."""
 
 from typing import Any
 
@@ -15,7 +15,8 @@ def in_words(value: Any) -> str:
 
 
 def advice(got: np.ndarray, dtype: np.dtype) -> str:
-    """What makes ±1 of an array x with the distinct entries `got`, without a wrap in its dtype."""
+    """The expression that turns an array x with the distinct entries `got` into ±1, without overflow in its
+    dtype."""
     unsigned = jnp.issubdtype(dtype, jnp.unsignedinteger)
     if not np.isfinite(got).all():
         return ""

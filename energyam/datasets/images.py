@@ -130,8 +130,8 @@ def load_image(file: str | Path, shape: Sequence[int] = (48, 48), binary: bool =
             image.load()
             grey, turn = _grey(image), _TURNS.get(_orientation(image))
     except Exception as error:  # each of Pillow's readers has errors of its own
-        told = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"file must be a picture that Pillow can read; got {str(path)!r}: {told}") from None
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"file must be a picture that Pillow can read; got {str(path)!r}: {said}") from None
     if not np.isfinite(grey).all():
         raise ValueError(f"file must have finite grey values; got {str(path)!r}, with NaN or infinity in it")
     picture = Image.fromarray(_stretched(grey))

@@ -21,7 +21,7 @@ from energyam.memories.neurons import AbstractNeurons
 
 
 class Visited(NamedTuple):
-    """What blockwise recall keeps: the inputs x of all layers, and the energy."""
+    """The carry of blockwise recall: the inputs x of all layers, and the energy."""
 
     inputs: PyTree[Array]
     energy: Float[Array, ""] | None

@@ -39,13 +39,12 @@ class AbstractFlipsAtRandom(AbstractUpdate):
 
     @abc.abstractmethod
     def threshold(self, u: Float[Array, "..."]) -> Float[Array, "..."]:
-        """What a flip's change must exceed to be accepted, in units of the temperature; u uniform in 0 …
-        1."""
+        """The threshold for the change of a flip, in units of the temperature, for u uniform in 0 … 1."""
 
     @abc.abstractmethod
     def noise(self, counts: Int[Array, " t"], most: int, *, key: PRNGKeyArray) -> Float[Array, "t n"]:
-        """What comes to the changes of each of a unit's other values, `counts` (t,) of them and `most` at
-        most, in units of the temperature. The unit goes to the largest sum, if that lies above 0."""
+        """The noise on the changes of a unit's other values, `counts` (t,) of them and at most `most`, in
+        units of the temperature. The unit goes to the largest sum, if that lies above 0."""
 
     def at(self, temperature: Float[Array, ""]) -> "AbstractFlipsAtRandom":
         return eqx.tree_at(lambda rule: rule.temperature, self, temperature)
@@ -100,8 +99,7 @@ class AbstractFlipsAtRandom(AbstractUpdate):
         return jnp.where(temperature == 0, 0, some * noise.astype(temperature.dtype))
 
     def _kept(self, view: View, carry: Chain, tick: Tick, temperature: Array) -> Any:
-        """What is carried along, computed anew from time to time, and always when a sweep may prove a
-        minimum."""
+        """The carry, computed anew from time to time, and always when a sweep may prove a minimum."""
         afresh = tick.index % AFRESH == 0
         if callable(self.temperature):
             afresh = afresh | (temperature == 0)

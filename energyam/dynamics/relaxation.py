@@ -14,8 +14,8 @@ from energyam.dynamics.update import AbstractUpdate, Step, Tick
 
 
 class Relaxed(NamedTuple):
-    """What relaxation carries along: the inputs x (none if activations leak), the fields at the state, and
-    its energy."""
+    """The carry of relaxation: the inputs x (none if activations leak), the fields at the state, and its
+    energy."""
 
     inputs: PyTree[Array] | None
     field: PyTree[Array]

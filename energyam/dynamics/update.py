@@ -178,8 +178,9 @@ class AbstractUpdate(eqx.Module):
 
     @optional
     def prepare(self, memory: Any) -> Any:
-        """What the steps need from the memory, computed once per recall; by default the memory itself. Write
-        it to compute something once, or to raise `ValueError` for a memory that the rule can't run on."""
+        """The data that steps need from the memory, computed once per recall; by default the memory itself.
+        Write it to compute something once, or to raise `ValueError` for a memory that the rule can't run
+        on."""
         return memory
 
     @optional

@@ -84,7 +84,7 @@ class AbstractFlips(eqx.Module):
 
     @abc.abstractmethod
     def start(self, state: Float[Array, " N"]) -> Any:
-        """What is kept for a state, computed anew."""
+        """The data to keep for a state, computed anew."""
 
     @abc.abstractmethod
     def energy(self, kept: Any, state: Float[Array, " N"]) -> Float[Array, ""]:
@@ -96,7 +96,7 @@ class AbstractFlips(eqx.Module):
 
     @abc.abstractmethod
     def move(self, kept: Any, state: Vector, i: Entries, step: Vector) -> Any:
-        """What is kept for x + step."""
+        """The data to keep for x + step."""
 
     @optional
     def attempt(self, kept: Any, state: Vector, i: Entries, step: Vector) -> tuple[Change, Any]:
@@ -126,7 +126,7 @@ class AbstractFlips(eqx.Module):
 
     @optional
     def move_all(self, kept: Any, moved: Float[Array, " b"]) -> Any:
-        """What is kept after all neurons have moved by `moved`. Write it together with `changes`."""
+        """The data to keep after all neurons have moved by `moved`. Write it together with `changes`."""
         return None
 
     @optional

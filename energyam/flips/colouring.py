@@ -120,7 +120,7 @@ def _cut(begins, ends, n):
 
 
 def _cost(starts, degrees, n, terms):
-    """What a sweep of such blocks costs, in entries of the tables."""
+    """The cost of a sweep of such blocks, in entries of the tables."""
     steps = np.maximum(1, -(-degrees[starts] // terms))
     return np.sum((n * terms + _LAUNCH) * steps + n * terms + _LAUNCH)
 

@@ -1,4 +1,4 @@
-"""What users have, as terms: matrices, dictionaries with any labels, graphs, files."""
+"""Terms from the user's data: matrices, dictionaries with any labels, graphs, files."""
 
 import os
 from collections.abc import Hashable, Iterable, Mapping, Sequence

@@ -145,7 +145,7 @@ def _oja(weights, keys, values, queries, rate=None, decay=None):
 
 
 def _decays(decay, like):
-    """Of chunks (N, C), what is kept of the weights before them, and of what pair i wrote at pair t.
+    """For chunks (N, C), the share kept of the weights before them, and of the write of pair i at pair t.
 
         kept_t = Π_{j ≤ t} α_j,    since_ti = Π_{i < j ≤ t} α_j    for i ≤ t, and 0 for i > t
 
@@ -160,7 +160,7 @@ def _decays(decay, like):
 
 
 def _solved(keys, values, rate, kept, since):
-    """What the delta rule writes for each key: u = A − B Wᵀ, for the weights W before the chunk.
+    """The writes of the delta rule for each key: u = A − B Wᵀ, for the weights W before the chunk.
 
     u_t = β_t (v_t − kept_t W k_t − Σ_{i<t} since_ti (k_i·k_t) u_i), a triangular system for the u of a chunk.
     """

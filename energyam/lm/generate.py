@@ -127,7 +127,7 @@ def likeliest(logits: Logits, top_k: int) -> tuple[Float[Array, " n"], Int[Array
 
 
 class _Task(NamedTuple):
-    """What to write on from, what is read meanwhile, how tokens are drawn, and which of them end the text."""
+    """The prompt, the memory and its look-up, how tokens are drawn, and which tokens end the text."""
 
     token_ids: Int[Array, " T"]
     access: Access | None

@@ -39,7 +39,7 @@ class Lookup(eqx.Module):
         chosen:  a_ht >= 1 / (mem_frac T), and for the first token also a_h0 > bookkeeping_frac       (eq. 4)
         found:   the k keys K_j nearest to k_ht
         weights: p = softmax(softmax_scale q_ht·K_j / √d), the pair (k_ht, v_ht) among them if include_own
-        value:   (1 − residual_frac) Σ_j p_j V_j + residual_frac v_ht   in the place of v_ht
+        value:   (1 − residual_frac) Σ_j p_j V_j + residual_frac v_ht   instead of v_ht
 
     a is the newest token's attention over the T tokens of the context. With `mem_frac` 0 only the first token
     reads, the "bookkeeping token" to which heads attend when no other token matters; `bookkeeping_frac` 0

@@ -1,4 +1,4 @@
-"""What a model file holds: settings that are checked as they are read, and float32 tensors, one at a time."""
+"""The content of a model file: settings, checked as they are read, and float32 tensors, one at a time."""
 
 import importlib
 import json

@@ -1,4 +1,4 @@
-"""What memories have in common: the energy of a state, from the cost of its neurons and a potential."""
+"""Base classes of memories: the energy of a state, from the cost of its neurons and a potential."""
 
 import abc
 from typing import Any, NamedTuple, TypeVar

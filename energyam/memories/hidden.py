@@ -54,7 +54,7 @@ class AbstractRedraws(eqx.Module):
 
     @abc.abstractmethod
     def start(self, state: PyTree[Array]) -> Any:
-        """What is carried along for a state."""
+        """The data to carry along for a state."""
 
     @abc.abstractmethod
     def energy(self, kept: Any, state: PyTree[Array]) -> Float[Array, ""]:

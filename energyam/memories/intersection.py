@@ -138,7 +138,7 @@ class CircleIntersection(AbstractSeparation):
         return jnp.round((self.dim - similarities * self._scale) / step).astype(jnp.int32)
 
     def _cells(self, step):
-        """What C gains in each move of the similarities by `step`, and in which row of the tables; None for
+        """The gains of C in each move of the similarities by `step`, and their rows of the tables; None for
         other steps.
 
         A step of 2 is a Hamming distance. In one of 1, half of that, I is read between its whole distances.

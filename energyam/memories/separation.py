@@ -109,8 +109,8 @@ class AbstractSeparation(eqx.Module):
 
     @optional
     def bounds(self, similarities: Similarities, step: ArrayLike) -> Bounds | None:
-        """What bounds all such changes by functions that are linear in the direction; None for a step that it
-        does not serve. Write it, beside `gain`, so that one product decides most flips of many neurons."""
+        """Bounds of all such changes, linear in the direction; None for a step that it does not serve. Write
+        it, beside `gain`, so that one product decides most flips of many neurons."""
         return None
 
     @optional

@@ -174,5 +174,5 @@ def _squares(patterns, dtype):
 
 
 def _norms(squares):
-    """Square roots, 1 in the place of 0: what is divided by them is then 0 itself."""
+    """Square roots, with 1 for 0, so that 0 divided by them is 0."""
     return jnp.sqrt(jnp.where(squares > 0, squares, 1))

@@ -134,7 +134,7 @@ def contrastive_divergence(
 
 
 def _completed(memory, states, update, num_steps, *, key):
-    """States with layers drawn in the place of those that are missing, or the states as they are."""
+    """States with missing layers drawn at random, or the states as they are."""
     shapes = getattr(memory, "state_shape", None)
     if not isinstance(shapes, Mapping) or not isinstance(states, Mapping) or not states:
         return states

@@ -156,7 +156,8 @@ class FastWeightLayer(eqx.Module):
 
 
 def _gates(size: int, num_heads: int, gated: bool, of_network: bool, key: PRNGKeyArray) -> eqx.nn.Linear:
-    """What sets rates (½ at the start), and if `gated` decays near 1 and, for a network, momenta near .1."""
+    """The layer of rates (½ at the start) and, if `gated`, of decays near 1 and, for a network, momenta near
+    .1."""
     starts = ([0.0] + gated * [4.0] + (gated and of_network) * [-2.2]) * num_heads
     linear = eqx.nn.Linear(size, len(starts), key=key)
     bias = jnp.asarray(starts).reshape(num_heads, -1).T.reshape(-1)

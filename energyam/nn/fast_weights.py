@@ -84,7 +84,7 @@ class FastWeightsCell(eqx.Module):
         return weights, self.settle(hidden, x, lambda state: dot(weights, state))
 
     def settle(self, hidden: Vector, x: Float[Array, " I"], read: Callable[[Vector], Vector]) -> Vector:
-        """h_t after the inner steps, with `read(s)` in the place of A_t s."""
+        """h_t after the inner steps, with `read(s)` instead of A_t s."""
         drive = self.recurrent @ hidden + self.inputs @ x
         state = jax.nn.relu(drive)
         for inner in range(self.num_inner):

@@ -33,7 +33,7 @@ Size = int | None
 
 
 class Association(NamedTuple):
-    """What queries read, `out` (T, Dout), and the weights and energies of each head.
+    """The reads of queries, `out` (T, Dout), and the weights and energies of each head.
 
     `weights` (H, T, K) of the stored patterns in the last read, and `energies` (H, T) of the states that it
     starts from: ½‖x‖² less the potential.
@@ -68,7 +68,7 @@ class HopfieldAttention(eqx.Module):
     values are linear maps of the stored patterns (or of `values`) to this size. `out_size`: if given, the
     read is mapped linearly to this size. `normalize`: a layer norm on queries and on stored patterns, before
     all else. `num_heads`. `beta`: β, one number or one for each head; by default 1/√(size of a head).
-    `separation`: how similarities become weights in all heads, in the place of `LogSumExp(beta)`.
+    `separation`: how similarities become weights in all heads, instead of `LogSumExp(beta)`.
     `learn_beta`: whether β, or the numbers of the separation, are trained. `num_steps`: retrieval steps, at
     least 1. `tol`: a query that moves by less than tol · max(1, max|x|) stays where it is; 0 for all steps.
     `key`: for the linear maps; needed only with them.
@@ -156,7 +156,7 @@ class HopfieldAttention(eqx.Module):
     def __call__(
         self, queries: ArrayLike, stored: ArrayLike, values: Given = None, mask: Given = None
     ) -> Float[Array, "T Dout"]:
-        """What the queries (T, D) read from the stored patterns (K, Ds): (T, Dout).
+        """The reads (T, Dout) of queries (T, D) from stored patterns (K, Ds).
 
         `values` (K, Dv) are read in place of the stored patterns; `mask` bool, (K,) or (T, K) with one for
         each query, says which of these take part (a query for which none is left reads 0). The result has the
@@ -234,7 +234,7 @@ class HopfieldAttention(eqx.Module):
         return separation if mask is None else Masked(separation, mask)
 
     def _joined(self, read, queries):
-        """What all heads read, mapped, in the dtype of the queries."""
+        """The reads of all heads, mapped, in the dtype of the queries."""
         return in_dtype_of(queries, _map(self.to_out, jnp.concatenate(read, axis=-1)))
 
     def _checked(self, queries, stored, values, mask):
@@ -268,7 +268,7 @@ class HopfieldAttention(eqx.Module):
 
 
 def in_dtype_of(given: ArrayLike, found: Float[Array, "T Dout"]) -> Float[Array, "T Dout"]:
-    """What was found, in the dtype of what was given if that is one of floats."""
+    """The result, in the dtype of the argument if that is a float dtype."""
     dtype = jnp.asarray(given).dtype
     return found.astype(dtype) if jnp.issubdtype(dtype, jnp.floating) else found
 

@@ -88,7 +88,7 @@ class HopfieldLookup(eqx.Module):
         self.values = None if shape is None else jr.normal(value_key, shape)
 
     def __call__(self, queries: ArrayLike, mask: Given = None) -> Float[Array, "T Dout"]:
-        """What the queries (T, D) read: (T, Dout); `mask` (K,) or (T, K) bool says of which patterns."""
+        """The reads (T, Dout) of queries (T, D); `mask` (K,) or (T, K) bool says which patterns take part."""
         return self.attention(queries, self.stored, self.values, mask)
 
     def associate(self, queries: ArrayLike, mask: Given = None) -> Association:

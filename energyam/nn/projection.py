@@ -58,7 +58,8 @@ class ProjectedMemory(eqx.Module):
         self.separation, self.train_separation = separation, train_separation
 
     def __call__(self, query: ArrayLike, stored: ArrayLike) -> Float[Array, " D"]:
-        """What one query (D,) reads from stored vectors (K, D). Raises `ValueError` for other shapes."""
+        """The read (D,) of one query (D,) from stored vectors (K, D). Raises `ValueError` for other
+        shapes."""
         size = self.projection.shape[1]
         stored = checks.as_floats("stored", stored, f"K {size}")
         query = checks.as_vector("query", query, size)

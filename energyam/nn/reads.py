@@ -114,8 +114,8 @@ class AttractorRead(AbstractRead):
     The subtracting rule has Storkey's terms, but divides x xᵀ by D once more than h xᵀ, so that −x hᵀ wins:
     one write into A = 0 is rate (1 − 2‖x‖²) x xᵀ / D.
 
-    An attractor network in the place of the nearest neighbours of Kaiser, Nachum, Roy & Bengio, "Learning to
-    remember rare events", ICLR 2017.
+    This is an attractor network instead of the nearest neighbours of Kaiser, Nachum, Roy & Bengio, "Learning
+    to remember rare events", ICLR 2017.
 
         >>> support, member = jnp.eye(2), jnp.array([[True, False], [False, True]])
         >>> int(eam.nn.AttractorRead(2)(support, member, jnp.array([0.2, 0.9])).argmax())

@@ -63,7 +63,7 @@ def suggest_beta(
     lost = np.isinf(betas).mean()
     if lost > 1 - share:
         got = f"{noise}, with which {lost:.0%} of them are as near to another pattern"
-        why = f"share = {share} asks for {share:.0%} to be told apart"
+        why = f"share = {share} asks for {share:.0%} of the patterns to be distinguished"
         raise ValueError(f"noise must be less for these patterns; got {got}, and {why}")
     return float(np.quantile(betas, share, method="higher"))
 
