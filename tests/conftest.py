@@ -16,6 +16,8 @@ from jax._src import compiler  # private: see `quickly_made`
 from sampled_rows import sampled
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# What files compile while they are collected, in haste; what they do then, see `_programs_of_one_file`.
+jax.config.update("jax_disable_most_optimizations", True)
 
 
 @pytest.fixture
