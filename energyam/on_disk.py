@@ -87,19 +87,19 @@ class OnDisk(eqx.Module):
         if not isinstance(indices, jax.Array | np.ndarray | np.integer | int):
             self.astype(None)
         indices = jnp.asarray(indices)
-        form = jax.ShapeDtypeStruct((*indices.shape, self.shape[1]), self.dtype)
+        form, file = jax.ShapeDtypeStruct((*indices.shape, self.shape[1]), self.dtype), self.file
 
-        def read(indices, *version):
-            return self.file.at(*(v.reshape(-1)[0] for v in version)).rows_at(indices)
+        def read(indices, *version):  # without self, whose version may be traced
+            return file.at(*(v.reshape(-1)[0] for v in version)).rows_at(indices)
 
         return jax.pure_callback(read, form, indices, *self._version, vmap_method="expand_dims")
 
     def block(self, start: Int[ArrayLike, ""], size: int) -> Num[Array, "size D"]:
         """The `size` rows from `start` on; those behind them are fetched meanwhile."""
-        form = jax.ShapeDtypeStruct((size, self.shape[1]), self.dtype)
+        form, file = jax.ShapeDtypeStruct((size, self.shape[1]), self.dtype), self.file
 
         def read(start, *version):
-            return self.file.at(*version).block(int(start), size)
+            return file.at(*version).block(int(start), size)
 
         return jax.pure_callback(read, form, jnp.asarray(start), *self._version, vmap_method="sequential")
 

@@ -6,6 +6,8 @@ A job makes its arguments when called, and answers with a function and what to c
 """
 
 import functools
+import pathlib
+import tempfile
 
 import equinox as eqx
 import jax
@@ -13,6 +15,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import optax
+import right_calls
 import zoo
 
 import energyam as eam
@@ -147,9 +150,9 @@ RECALL = {
     "gradient": lambda: kept(recall, modern(), normal(0, B, D), eam.GradientDescent(0.1), 3),
     "line_search": lambda: kept(recall, modern(), normal(0, B, D), eam.LineSearch(), 3),
     "relaxation": lambda: kept(recall, modern(), normal(0, B, D), eam.Relaxation(0.5), 3),
-    "layers": lambda: kept(recall, *layered()),
+    "layers": lambda: kept(recall, *layered(), max_steps=3),
     "layers_relaxed": lambda: kept(recall, *layered(), eam.Relaxation(0.5), 3),
-    "layers_clamped": lambda: kept(recall, *layered(), clamp={"seen": True}),
+    "layers_clamped": lambda: kept(recall, *layered(), max_steps=3, clamp={"seen": True}),
     "convolution": lambda: kept(recall, *convolved(), max_steps=2),
     "three_layers": lambda: kept(recall, *three_layers(), key=key()),
     "sequence": lambda: kept(
@@ -178,16 +181,57 @@ RECALL = {
     ),
     "neuron_sdm": lambda: kept(recall, _written(), signs()[:B]),
     "continuous_sdm": lambda: kept(
-        recall, eam.ContinuousSDM(_unit(normal(0, K, D)), 2), _unit(normal(1, B, D))
+        recall, eam.ContinuousSDM(_unit(normal(0, K, D)), 2), _unit(normal(1, B, D)), max_steps=2
     ),
     "continuous_sdm_by_circles": lambda: kept(
-        recall, eam.ContinuousSDM(_unit(normal(0, K, D)), 2, "circle"), _unit(normal(1, B, D))
+        recall, eam.ContinuousSDM(_unit(normal(0, K, D)), 2, "circle"), _unit(normal(1, B, D)), max_steps=2
     ),
     "distributed": lambda: kept(recall, _distributed(), normal(1, B, D), eam.GradientDescent(0.05), 3),
+    "scaffold": lambda: kept(recall, _scaffold(), signs()[:B], eam.Synchronous()),
+    "sparse_network": lambda: kept(recall, _sparse(), signs()[:B], key=key()),
+    "inputs": lambda: kept(recall, eam.CHN(signs()), signs()[:B], None, 3, key=key(), inputs=normal(0, 3, D)),
+    "inputs_each": lambda: kept(
+        recall, modern(), normal(0, B, D), eam.Synchronous(), 3, inputs=normal(2, 3, B, D)
+    ),
+    "inputs_layers": lambda: kept(recall, *layered(), None, 3, inputs={"seen": normal(4, 3, B, 4)}),
+    "inputs_relaxed": lambda: kept(
+        recall, modern(), normal(0, B, D), eam.Relaxation(0.5), 3, inputs=normal(2, 3, D)
+    ),
+    "unknown_signs": lambda: kept(recall, eam.CHN(signs()), half_known(), key=key()),
+    "unknown_signs_held": lambda: kept(recall, eam.CHN(signs()), half_known(), key=key(), clamp="known"),
+    "unknown_masked": lambda: kept(
+        recall, modern(), np.ma.masked_less(np.tile(np.arange(D) / (D - 1), (B, 1)), 0.3), clamp="known"
+    ),
+    "unknown_numbers": lambda: kept(
+        recall, modern(), normal(0, B, D).at[:, 1].set(jnp.nan), clamp=jnp.arange(D) > 2
+    ),
+    "unknown_bits": lambda: kept(
+        recall,
+        zoo.ZERO_ONE["hopfield"](signs()),
+        np.ma.masked_greater(np.tile(np.arange(D), (B, 1)), 1),
+        key=key(),
+    ),
+    "unknown_jitted": lambda: kept(
+        jax.jit(lambda m, q, key: recall(m, q, key=key, clamp="known")), eam.CHN(signs()), half_known(), key()
+    ),
     "gradient_through": lambda: kept(
         jax.grad(lambda m, q: eam.recall(m, q, eam.Synchronous(), 2).state.sum()), modern(), normal(0, B, D)
     ),
 }
+
+
+def half_known():
+    return signs()[:B].at[:, 1:3].set(0)
+
+
+def _scaffold():
+    return eam.Scaffold(signs(), (3, 4), 9, key=key())
+
+
+def _sparse():
+    return eam.SparseNetwork(
+        np.array([[0, 1], [1, 2], [2, 5]]), np.array([1.0, -0.5, 2.0]), 0.1 * np.arange(D)
+    )
 
 
 def _unit(x):
@@ -250,7 +294,37 @@ READ = {
     ),
     "neuron_sdm": lambda: kept(lambda memory, x: memory.read(x), _written(), signs()[0]),
     "energy": lambda: kept(lambda memory, x: memory.energy(x), _distributed(), normal(0, D)),
+    "place": lambda: kept(lambda m, x: (m.place(x), m.at(m.place(x) + 1)), _scaffold(), signs()[0]),
+    "nearest": lambda: kept(eam.nearest, eam.CHN(signs()), signs()[:B], 2),
+    "nearest_pairs": lambda: kept(
+        eam.nearest,
+        eam.KeyValueMemory(normal(0, K, D), normal(1, K, 2), eam.Quadratic(), capacity=8),
+        normal(2, B, D),
+        2,
+    ),
+    "nearest_product": lambda: kept(eam.nearest, zoo.BINARY["product"](signs()), signs()[:B], 2),
+    "nearest_approximate": lambda: kept(
+        functools.partial(eam.nearest, approximate=True), zoo.CONTINUOUS["gaussian"](signs()), signs()[:B], 2
+    ),
+    "on_disk": lambda: kept(eam.nearest, eam.CHN(_stored()), signs()[:B], 2),
+    "on_disk_read": lambda: kept(
+        eam.KeyValueMemory(_stored(), _stored(), eam.TopK(eam.LogSumExp(1.0), 2)), normal(2, D)
+    ),
+    "store": lambda: kept(eam.nearest, _store(), signs()[:B], 2),
 }
+
+
+def _stored():
+    path = pathlib.Path(tempfile.mkdtemp(dir=".")) / "patterns.npy"
+    np.save(path, np.asarray(signs(), np.float32))
+    return eam.OnDisk(np.load(path, mmap_mode="r"))
+
+
+def _store():
+    store = eam.Store(tempfile.mkdtemp(dir="."))
+    store.append(np.asarray(signs(), np.float32))
+    return store
+
 
 WRITE = {
     "key_value_more": lambda: kept(
@@ -283,6 +357,22 @@ WRITE = {
     ),
 }
 
+
+def of_step(step):
+    return kept(step, eam.hebbian(signs()), signs()[0].astype(float), decay=0.9)
+
+
+def _network():
+    return learning.GradientMemory(eqx.nn.MLP(D, 2, 4, 1, jax.nn.silu, key=key()))
+
+
+def of_stream(name, chunk):
+    memory = _network() if name == "gradient_step" else jnp.zeros((2, D))
+    keys, values, queries = normal(0, 5, D), normal(1, 5, 2), normal(2, 5, D)
+    step = getattr(learning, name)
+    return kept(learning.stream, memory, keys, values, queries, step, rate=0.1, chunk=chunk)
+
+
 LEARN = {
     "hebbian": lambda: kept(eam.hebbian, signs()),
     "pseudo_inverse": lambda: kept(eam.pseudo_inverse, signs()),
@@ -294,7 +384,26 @@ LEARN = {
     "ridge": lambda: kept(eam.optimal_linear_associator, normal(0, K, D), normal(1, K, 2), 0.1),
     "store": lambda: kept(learning.store, jnp.zeros((D, D)), signs().astype(float)),
     "forget": lambda: kept(learning.forget, eam.hebbian(signs()), signs()[0].astype(float)),
-    "hebbian_step": lambda: kept(learning.hebbian_step, eam.hebbian(signs()), signs()[0].astype(float)),
+    **{
+        step.__name__: functools.partial(of_step, step)
+        for step in (learning.hebbian_step, learning.delta_step, learning.oja_step, learning.storkey_step)
+    },
+    "gradient_step": lambda: kept(
+        learning.gradient_step, _network(), normal(0, D), normal(1, 2), rate=0.1, decay=0.9, momentum=0.5
+    ),
+    "write": lambda: kept(
+        learning.write,
+        jnp.zeros((2, D)),
+        normal(0, 4, D),
+        normal(1, 4, 2),
+        step=learning.delta_step,
+        rate=normal(2, 4) ** 2,
+    ),
+    **{
+        f"stream_{name}{chunk or ''}": functools.partial(of_stream, name, chunk)
+        for name in ("hebbian_step", "delta_step", "oja_step", "gradient_step")
+        for chunk in (None, 2)
+    },
 }
 
 EVALUATE = {
@@ -345,6 +454,14 @@ def attention(**options):
 
 def fast_weights(form="matrix", write="hebb"):
     return nn.FastWeightsRNN(nn.FastWeightsCell(4, 5, key=key(), write=write), 2, 3, form, key=key(1))
+
+
+def fast_weight_layer(rule, gated, chunk):
+    return nn.FastWeightLayer(4, num_heads=2, rule=rule, gated=gated, chunk=chunk, key=key())
+
+
+def of_fast_weight_layer(rule, gated, chunk):
+    return kept(value_and_grad(_squares), fast_weight_layer(rule, gated, chunk), normal(0, 5, 4))
 
 
 def transformer(**options):
@@ -402,6 +519,19 @@ LAYERS = {
     "fast_weights": lambda: kept(value_and_grad(_squares), fast_weights(), normal(0, 3, 4)),
     "fast_weights_attention": lambda: kept(fast_weights("attention"), normal(0, 3, 4)),
     "fast_weights_storkey": lambda: kept(fast_weights("matrix", "storkey"), normal(0, 3, 4)),
+    **{
+        f"fast_weight_layer_{rule}{'_gated' * gated}{chunk or ''}": functools.partial(
+            of_fast_weight_layer, rule, gated, chunk
+        )
+        for rule in ("hebb", "delta", "oja", "network")
+        for gated, chunk in ((False, None), (True, 2))
+    },
+    "fast_weight_layer_step": lambda: kept(
+        lambda layer, x: layer.step(layer.start(), x), fast_weight_layer("network", True, None), normal(0, 4)
+    ),
+    "fast_weight_layer_mask": lambda: kept(
+        fast_weight_layer("delta", True, 2), normal(0, 5, 4), jnp.arange(5) % 3 != 1
+    ),
     "lstm": lambda: kept(nn.LSTMRNN(4, 5, 2, 3, key=key()), normal(0, 3, 4)),
     "transformer": lambda: kept(transformer(), normal(0, 4, 4), jnp.arange(4) < 2),
     "transformer_energies": lambda: kept(transformer().descend, normal(0, 4, 5)),
@@ -509,6 +639,14 @@ PICTURES = {
     "landscape": lambda: kept(
         plotting.show_landscape, eam.ModernHopfield(normal(0, 3, 2), 2.0), resolution=8
     ),
+    "animate_landscape": lambda: kept(
+        plotting.animate_landscape, eam.ModernHopfield(normal(0, 3, 2), 2.0), normal(1, 4, 2), resolution=8
+    ),
+    "chains": lambda: kept(
+        lambda *args: plotting.chains(eam.sample(*args, eam.HeatBath(2.0), 8, key=key())),
+        eam.CHN(signs()),
+        signs()[:B],
+    ),
 }
 
 OTHERS = {
@@ -523,6 +661,20 @@ OTHERS = {
         jnp.array([2.0, 0.0, -2.0, 4.0]),
         jnp.array([1, -1, 1, 1]),
     ),
+}
+
+
+def of_call(name, called):
+    given = right_calls.right_call(name, called)
+    given |= {"key": key()} if "key" in given else {}  # of the kind that the switch says
+    return lambda: called(**given) if name != "lm.stream" else list(called(**given)), ()
+
+
+# Every public name with its right arguments, so that a new one needs no line here.
+CALLS = {
+    name: functools.partial(of_call, name, called)
+    for name, called in right_calls.calls()
+    if right_calls.ONE_CALL.get(name, {}) is not None
 }
 KINDS = ("binary", "zero_one", "continuous", "potts")
 JOBS = ZOO | {
@@ -539,6 +691,7 @@ JOBS = ZOO | {
         "losses": LOSSES,
         "pictures": PICTURES,
         "others": OTHERS,
+        "calls": CALLS,
     }.items()
     for name, job in table.items()
 }

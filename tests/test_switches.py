@@ -1,11 +1,10 @@
 """Every job of `jobs.py` under JAX's own switches: what people turn on to debug their own code.
 
-A third of the jobs run under strict promotion and a check for NaN, and fewer under the other switches, drawn
-by their names; all of them where the environment says ENERGYAM_FULL=1.
+A plain run takes a few jobs for each switch, drawn by ENERGYAM_SEED, and a full one (ENERGYAM_FULL=1) all.
 """
 
 import os
-import zlib
+import random
 
 import equinox as eqx
 import jax
@@ -15,20 +14,23 @@ import matplotlib.pyplot as plt
 import numpy as np
 import optax
 import pytest
+import right_calls
 from optax.contrib import reduce_on_plateau
 
 import energyam as eam
 from energyam import nn
 
 FULL = os.environ.get("ENERGYAM_FULL") == "1"
+SEED = os.environ.get("ENERGYAM_SEED", "0")
 JOBS = jobs.JOBS
 # Whose infinities are meant: energies out of reach, and masks.
 INFINITE = ("compact", "epanechnikov")
 
 
-def part(switch, names, share):
-    """About one in `share` of the names, others for each switch; all of them in a full run."""
-    return [name for name in names if FULL or zlib.crc32(f"{switch}{name}".encode()) % share == 0]
+def part(switch, names, count):
+    """`count` of the names, others for each switch and seed; all of them in a full run."""
+    names = list(names)
+    return names if FULL else random.Random(switch + SEED).sample(names, min(count, len(names)))
 
 
 def run(name):
@@ -41,21 +43,55 @@ def arrays(answer):
 
 
 @pytest.fixture(autouse=True)
-def _closed():
+def _closed(tmp_path, monkeypatch, request):
+    """Jobs write where they stand, and draw; right arguments are as users give them, so not yet arrays."""
+    monkeypatch.chdir(tmp_path)
+    if "calls/" in request.node.name:
+        request.getfixturevalue("no_hook")
     yield
     plt.close("all")
 
 
-@pytest.mark.parametrize("name", part("strict", JOBS, 3))
-def test_strict_promotion_and_no_nan(name):
-    with jax.numpy_dtype_promotion("strict"), jax.debug_nans(True):
+@pytest.fixture(scope="module")
+def count():
+    return iter(range(10**6))
+
+
+@pytest.fixture(autouse=True)
+def _few_programs(count):
+    """A process maps each program into its memory, and 3,000 jobs would pass what it may map."""
+    yield
+    if next(count) % 100 == 99:
+        jax.clear_caches()
+
+
+@pytest.mark.parametrize("name", part("strict", JOBS, 30))
+def test_strict_promotion_and_neither_nan_nor_infinity(name):
+    finite = not any(word in name for word in INFINITE)
+    with jax.numpy_dtype_promotion("strict"), jax.debug_nans(True), jax.debug_infs(finite):
+        run(name)
+
+
+@pytest.mark.parametrize("name", part("x64", JOBS, 10))
+def test_double_precision_keys_of_another_kind_and_no_leaks(name, x64):
+    with jax.default_prng_impl("rbg"), jax.checking_leaks():
+        run(name)
+
+
+# The first one settles before its steps are over. Each operation is compiled alone, which takes seconds.
+UNCOMPILED = ["recall/settles_at_once", *part("uncompiled", JOBS, 1)]
+
+
+@pytest.mark.parametrize("name", dict.fromkeys(UNCOMPILED))
+def test_nothing_compiled(name):
+    with jax.disable_jit():
         run(name)
 
 
 EAGER = [name for name in JOBS if name.split("/")[0] in (*jobs.KINDS, "recall", "sample", "read")]
 
 
-@pytest.mark.parametrize("name", part("transfers", EAGER, 6))
+@pytest.mark.parametrize("name", part("transfers", EAGER, 8))
 def test_a_second_call_sends_nothing_from_the_host(name):
     function, arguments = JOBS[name]()
     jax.block_until_ready(arrays(function(*arguments)))
@@ -68,74 +104,102 @@ def test_the_guard_sees_what_is_sent():
         jax.block_until_ready(jnp.sin(np.ones(3, np.float32)))
 
 
-# Loops of Python in the place of compiled ones take long: one job, and three in a full run.
-UNCOMPILED = ("recall/settles_at_once", "binary/chn", "potts/potts_hopfield")
-
-
-@pytest.mark.parametrize("name", UNCOMPILED if FULL else UNCOMPILED[:1])
-def test_nothing_compiled(name):
-    with jax.disable_jit():
-        run(name)
-
-
-@pytest.mark.parametrize(
-    "name", part("infinities", [n for n in JOBS if not any(i in n for i in INFINITE)], 30)
-)
-def test_no_infinity(name):
-    with jax.debug_infs(True):
-        run(name)
-
-
-@pytest.mark.parametrize("name", part("x64", JOBS, 30))
-def test_double_precision(name, x64):
-    run(name)
-
-
-@pytest.mark.parametrize("name", part("rbg", JOBS, 30))
-def test_keys_of_another_kind(name):
-    with jax.default_prng_impl("rbg"):
-        run(name)
-
-
-@pytest.mark.parametrize("name", part("leaks", JOBS, 30))
-def test_no_tracer_leaks(name):
-    with jax.checking_leaks():
-        run(name)
-
-
 def leaves_of(job):
     function, arguments = job()
     owner = getattr(function, "func", function)
     return jax.tree.leaves((owner, getattr(owner, "__self__", None), arguments))
 
 
-@pytest.mark.parametrize("name", [name for name in JOBS if not name.startswith("pictures")])
+@pytest.mark.parametrize("name", [name for name in JOBS if not name.startswith(("pictures", "calls"))])
 def test_all_leaves_are_of_a_dtype_of_their_own(name):
     """Else a step of an optimizer, or a file, makes others of them, and what they enter is compiled anew."""
     assert not any(getattr(leaf, "weak_type", False) for leaf in leaves_of(JOBS[name]))
 
 
-def beta_of(model):
-    return model.separation.beta
+def modules():
+    """Every public class of modules from its right arguments, and once more with each of its flags turned."""
+    for name, called in right_calls.calls():
+        if not (isinstance(called, type) and issubclass(called, eqx.Module)):
+            continue
+        if right_calls.ONE_CALL.get(name, {}) is None:
+            continue
+        yield name, (name, called, {})
+        for flag, _, default in right_calls.parameters(called):
+            if isinstance(default, bool):
+                yield f"{name}-{flag}", (name, called, {flag: not default})
 
 
-@pytest.mark.parametrize("make", [eam.ModernHopfield, eam.GaussianDenseAM])
-def test_a_users_step_is_traced_once(make):
-    patterns, queries = jobs.normal(0, 3, 4), jobs.normal(1, 2, 4)
-    optimizer, traces = optax.adam(1e-2), []
+MODULES = dict(modules())
+
+
+def made(row):
+    name, called, flags = MODULES[row]
+    return called(**right_calls.right_call(name, called) | flags)
+
+
+def types(module):
+    """The types of all leaves, as `jax.jit` tells them apart, and what is no array by itself."""
+    return jax.tree.map(lambda leaf: str(jax.typeof(leaf)) if eqx.is_array(leaf) else leaf, module)
+
+
+# What files can't hold: functions.
+NOT_SAVED = ("nn.FewShotClassifier", "nn.Nudged", "synapses.Prediction")
+
+
+@pytest.mark.parametrize("row", part("types", MODULES, 20))
+def test_public_classes_have_types_of_their_own_and_keep_them_in_files(row, no_hook):
+    module = made(row)
+    assert not any(getattr(leaf, "weak_type", False) for leaf in jax.tree.leaves(module))
+    if MODULES[row][0] not in NOT_SAVED:
+        eam.save("file", module)
+        again = eam.load("file", classes=(type(module),))
+        assert jax.tree.structure(again) == jax.tree.structure(module)
+        assert jax.tree.leaves(types(again)) == jax.tree.leaves(types(module))
+
+
+def value(module):
+    """A number that depends on all that is learned, and the energy where there is one."""
+    leaves = jax.tree.leaves(eqx.filter(module, eqx.is_inexact_array))
+    squares = sum((jnp.sum(leaf.astype(jnp.float32) ** 2) for leaf in leaves), jnp.zeros(()))
+    if not isinstance(module, eam.AbstractMemory) or not hasattr(module, "energy"):
+        return squares
+    state = jax.tree.map(jnp.ones, module.state_shape, is_leaf=lambda shape: isinstance(shape, tuple))
+    return squares + module.energy(state)
+
+
+def train_three_steps(module):
+    """Three steps of a user's own, traced once; raises `RuntimeError` where they are traced again."""
+    optimizer = optax.adam(1e-2)
 
     @eqx.filter_jit
-    def step(memory, state):
-        traces.append(1)
-        gradient = jax.grad(lambda m: jax.vmap(m.energy)(queries).sum())(memory)
-        updates, state = optimizer.update(gradient, state)
-        return eqx.apply_updates(memory, updates), state
+    @eqx.debug.assert_max_traces(max_traces=1)
+    def step(module, state):
+        gradient = eqx.filter_grad(value)(module)
+        updates, state = optimizer.update(gradient, state, eqx.filter(module, eqx.is_inexact_array))
+        return eqx.apply_updates(module, updates), state
 
-    memory = make(patterns, 1.0)
-    state = optimizer.init(memory)
+    state = optimizer.init(eqx.filter(module, eqx.is_inexact_array))
     for _ in range(3):
-        memory, state = step(memory, state)
-    assert len(traces) == 1
+        module, state = step(module, state)
+    return module
+
+
+@pytest.mark.parametrize("row", part("steps", MODULES, 8))
+def test_a_users_step_is_traced_once(row, no_hook):
+    module = made(row)
+    trained = train_three_steps(module)
+    assert jax.tree.leaves(types(trained)) == jax.tree.leaves(types(module))
+
+
+def test_a_step_that_is_traced_twice_is_found():
+    weak = eqx.tree_at(beta_of, jobs.modern(), jnp.asarray(1.0))
+    assert beta_of(weak).weak_type
+    with pytest.raises(RuntimeError, match="traced"):
+        train_three_steps(weak)
+
+
+def beta_of(model):
+    return model.separation.beta
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])

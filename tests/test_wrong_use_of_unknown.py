@@ -22,11 +22,11 @@ class EnergyAlone(eqx.Module):
 
 
 WRONG = [
-    (eam.CHN, X * 0, {}, "query must have known entries; .* all entries are unknown"),
+    (eam.CHN, X * 0, {}, "query must have known entries; .* entries are all unknown"),
     (eam.CHN, np.abs(CUE), {}, r"becomes ±1 by 2 \* x - 1\); if 0 means unknown, .*masked_equal\(query, 0\)"),
     (eam.CHN, np.abs(CUE), {"clamp": "known"}, r"2 \* x - 1\); if 0 means unknown"),
-    (eam.CHN, np.stack([X[0], X[0] * 0]), {}, "query must have known entries; .* all entries are unknown"),
-    (eam.CHN, np.ma.masked_all(12, int), {}, "query must have known entries; .* all entries are unknown"),
+    (eam.CHN, np.stack([X[0], X[0] * 0]), {}, r"query must have known entries; .* \(give at least one entry"),
+    (eam.CHN, np.ma.masked_all(12, int), {}, "query must have known entries; .* entries are all unknown"),
     (eam.CHN, CUE, {"clamp": np.ones(12, bool)}, "clamp must leave unknown entries free; .* some of query"),
     (eam.CHN, X[0], {"clamp": "known"}, 'clamp="known" holds the known entries of a query, and none is'),
     (eam.CHN, CUE, {"clamp": "unknown"}, "clamp must be bools, or \"known\" .* got 'unknown'"),

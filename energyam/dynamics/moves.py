@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -121,18 +122,21 @@ def view_of(prepared: Ready, state: PyTree[Array], clamp: PyTree[Array] | None =
 def _derived(memory: Any, layers: Layers, rebuild: Any) -> AbstractFlips:
     """How single moves change an energy: from one gradient or field, or by differences."""
     if not checks.has_method(memory, "energy"):
-        field = lambda x: flat_view(memory.field(rebuild(x)), layers.moves)[0]  # noqa: E731
-        return SlopeFlips(lambda x: (jnp.zeros((), x.dtype), field(x)))
+        return SlopeFlips(eqx.Partial(partial(_field_alone, layers.moves), memory, rebuild))
     moving = (one for one, move in zip(layers.neurons, layers.moves, strict=True) if move is not None)
     if getattr(memory, "multilinear", False) and all(map(cost_nothing, moving)):
-        energy = lambda x: scalar_energy(memory)(rebuild(x))  # noqa: E731
-
-        def energy_and_field(x):
-            value, slope = jax.value_and_grad(energy)(x)
-            return value, -slope
-
-        return SlopeFlips(energy_and_field)
+        return SlopeFlips(eqx.Partial(_energy_and_field, memory, rebuild))
     return EnergyFlips(memory, rebuild)
+
+
+# What these are given is traced, and must be seen to be: closed over, it would leak from a trace.
+def _field_alone(moves, memory, rebuild, x):
+    return jnp.zeros((), x.dtype), flat_view(memory.field(rebuild(x)), moves)[0]
+
+
+def _energy_and_field(memory, rebuild, x):
+    value, slope = jax.value_and_grad(lambda x: scalar_energy(memory)(rebuild(x)))(x)
+    return value, -slope
 
 
 def flat_view(state: PyTree[Array], moves: tuple[Move | None, ...]) -> tuple[Array, Callable]:
@@ -142,17 +146,18 @@ def flat_view(state: PyTree[Array], moves: tuple[Move | None, ...]) -> tuple[Arr
         return leaves[0], lambda neurons: jax.tree.unflatten(structure, [neurons])
     flat = [leaf.reshape(-1) for leaf, move in zip(leaves, moves, strict=True) if move is not None]
 
-    def rebuild(neurons):
-        start, new = 0, []
-        for leaf, move in zip(leaves, moves, strict=True):
-            if move is not None:
-                size = math.prod(leaf.shape)
-                leaf = neurons[start : start + size].reshape(leaf.shape)
-                start += size
-            new.append(leaf)
-        return jax.tree.unflatten(structure, new)
+    return jnp.concatenate(flat), eqx.Partial(partial(_rebuilt, structure, moves), leaves)
 
-    return jnp.concatenate(flat), rebuild
+
+def _rebuilt(structure, moves, leaves, neurons):
+    start, new = 0, []
+    for leaf, move in zip(leaves, moves, strict=True):
+        if move is not None:
+            size = math.prod(leaf.shape)
+            leaf = neurons[start : start + size].reshape(leaf.shape)
+            start += size
+        new.append(leaf)
+    return jax.tree.unflatten(structure, new)
 
 
 def check_moves(memory: Any, rule: str, instead: str, energy: bool = True) -> None:

@@ -168,7 +168,10 @@ def _check(parts, masks, held, axes, name):
                 f"last axis, as those of {type(part.neurons).__name__} do; got some of them unknown"
             )
     if all(map(checks.is_known, known)) and not np.any(known, axis=0).all():
-        raise ValueError(f"{name} must have known entries; got one whose entries are all unknown")
+        raise ValueError(
+            f"{name} must have known entries; got one whose entries are all unknown, which are zeros among ±1, "
+            "NaN and masked entries (give at least one entry, or a state drawn at random)"
+        )
 
 
 def _filled(part, mask):

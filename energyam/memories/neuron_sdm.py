@@ -270,8 +270,8 @@ def _masks(key, N, D, k):
     """
 
     def draw(i, chosen):
-        last = D - k + i
-        drawn = jr.randint(jr.fold_in(key, i), (N,), 0, last + 1)
+        last = jnp.asarray(D - k + i, jnp.int32)
+        drawn = jr.randint(jr.fold_in(key, i), (N,), 0, last + 1, jnp.int32)
         taken = jnp.any(chosen == drawn[:, None], axis=1)
         return chosen.at[:, i].set(jnp.where(taken, last, drawn))
 
