@@ -73,7 +73,8 @@ class AbstractFlipsAtRandom(AbstractUpdate):
         temperature = at_step(self.temperature, tick.index).astype(view.neurons.state.dtype)
         kept = self._kept(view, carry, tick, temperature)
         if order is None:  # colour by colour, each at most once
-            drawn = Noise(jnp.stack(words_of(key=tick.own)), temperature, self.threshold)
+            rule = eqx.tree_at(lambda rule: rule.temperature, self, None)  # which would leak from a trace
+            drawn = Noise(jnp.stack(words_of(key=tick.own)), temperature, rule.threshold)
             swept, kept = visit(view.flips, kept, view.neurons, None, drawn, once)
             moved = swept.state != view.neurons.state
         else:

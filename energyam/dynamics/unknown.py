@@ -169,8 +169,8 @@ def _check(parts, masks, held, axes, name):
             )
     if all(map(checks.is_known, known)) and not np.any(known, axis=0).all():
         raise ValueError(
-            f"{name} must have known entries; got one whose entries are all unknown, which are zeros among ±1, "
-            "NaN and masked entries (give at least one entry, or a state drawn at random)"
+            f"{name} must have known entries; got one whose entries are all unknown, which are zeros among "
+            "±1, NaN and masked entries (give at least one entry, or a state drawn at random)"
         )
 
 
