@@ -5,9 +5,9 @@ tokens, hands each with the one before it to one layer, and answers from what th
 that learn while they read hold the same 32 × 32 numbers, whatever the length; attention keeps every position.
 (Arora et al. 2023, "Zoology: measuring and improving recall in efficient language models".)
 
-Each start of a model goes through the cells in turn, from few pairs to many, and is tested after each: from
-scratch, models stay at chance for long where pairs are many. Finished starts are kept in
-benchmarks/checkpoints/, so that a run that was cut off goes on.
+Each start of a model goes through the cells in turn, from few pairs to many, and is tested after each. One
+start learns the last cell alone, for as many steps: from scratch, models stay at chance for long where pairs
+are many. Finished starts are kept in benchmarks/checkpoints/, so that a run that was cut off goes on.
 """
 
 import functools
@@ -26,7 +26,7 @@ from energyam.nn import FastWeightLayer, HopfieldAttention, train
 KEYS, VALUES, WIDTH, STATE = 128, 64, 32, 32
 CELLS = {(64, 4): 32, (64, 16): 32, (128, 32): 16, (512, 64): 4}  # sequences in a batch
 MODELS = ("delta rule", "linear attention", "softmax attention")
-STEPS, STARTS = 500, 3  # in each cell
+STEPS, STARTS, FROM_FEW = 500, 3, "from few pairs to many"  # steps in each cell
 
 
 def draw(length, pairs, key):
@@ -117,31 +117,37 @@ def learn(name, start, num_steps, cells=tuple(CELLS)):
 
 
 def run(quick):
-    """One row for each cell of each start of each model."""
+    """One row for each cell of each start of each model, and one for each model on the last cell alone."""
+    cells, rows = tuple(CELLS), []
+    plans = [
+        (FROM_FEW, name, start, STEPS, cells) for start, name in itertools.product(range(STARTS), MODELS)
+    ]
+    plans += [("from scratch", name, 0, len(cells) * STEPS, cells[-1:]) for name in MODELS]
     if quick:
-        return {
-            "chance": 1 / VALUES,
-            "rows": [row for name in MODELS for row in learn(name, 0, 4, [(64, 4)])],
-        }
-    rows = []
-    for start, name in itertools.product(range(STARTS), MODELS):
-        compute = functools.partial(learn, name, start, STEPS)
-        rows += kept("associative_recall.json", f"{name}, start {start}, {STEPS} steps", compute) or []
+        plans = [(FROM_FEW, name, 0, 4, cells[:1]) for name in MODELS]
+    for trained, name, start, steps, through in plans:
+        compute = functools.partial(learn, name, start, steps, through)
+        part = f"{name}, start {start}, {steps} steps"
+        found = compute() if quick else kept("associative_recall.json", part, compute)
+        rows += [row | {"steps": steps, "trained": trained} for row in found or []]
     return {"chance": 1 / VALUES, "rows": rows}
 
 
 def figure(results):
-    """Accuracy by model and cell, one point for each start."""
+    """Accuracy by model and cell, one point for each start; those from scratch are crosses."""
     import matplotlib.pyplot as plt
 
     figure, axis = plt.subplots(figsize=(6, 3.5), layout="constrained")
     cells = list(dict.fromkeys((row["length"], row["pairs"]) for row in results["rows"]))
-    for place, name in enumerate(MODELS):
-        own = [row for row in results["rows"] if row["model"] == name]
+    for (place, name), scratch in itertools.product(enumerate(MODELS), (False, True)):
+        own = [r for r in results["rows"] if r["model"] == name and (r["trained"] != FROM_FEW) == scratch]
         at = [cells.index((row["length"], row["pairs"])) + 0.15 * (place - 1) for row in own]
-        axis.plot(at, [row["accuracy"] for row in own], "o", alpha=0.6, label=name)
+        label = f"{name}, from scratch" if scratch else name
+        axis.plot(
+            at, [row["accuracy"] for row in own], "x" if scratch else "o", color=f"C{place}", label=label
+        )
     axis.set_xticks(range(len(cells)), [f"{pairs} pairs,\nlength {length}" for length, pairs in cells])
     axis.axhline(results["chance"], color="grey", linestyle=":")
     axis.set(ylabel="questions answered right", ylim=(0, 1.03))
-    axis.legend(fontsize=8)
+    axis.legend(fontsize=7)
     return figure
