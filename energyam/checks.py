@@ -1,7 +1,7 @@
 """Checks of what users pass in: every failure is a `ValueError` that names the argument and the fix.
 
 Shapes and dtypes are checked whenever a function is traced. Values (±1, finite, positive) are checked
-only when they are known: inside `jit` an array has no values yet, and the check is passed over.
+only when they are known: inside `jit` an array has no values yet, and the check is skipped.
 """
 
 import math

@@ -150,7 +150,7 @@ def test_files_that_are_no_pictures_are_told_in_a_line(folder, tmp_path):
     result = run("recall", "--patterns", tmp_path, *flags)
     assert result.exit_code == 0, result.output
     (line,) = (line for line in result.output.splitlines() if "paper.pdf" in line)
-    assert line.startswith("energyam: passed over in ") and "stored 3 pictures" in result.output
+    assert line.startswith("energyam: skipped in ") and "stored 3 pictures" in result.output
 
 
 BOTH = ["--patterns", "{folder}", "--query", "{folder}/0.png"]

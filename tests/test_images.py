@@ -65,7 +65,7 @@ def test_broken_files_are_named(tmp_path):
         (tmp_path / "bad.png").write_bytes(content)
         with pytest.raises(ValueError, match=r"bad\.png"):
             load_image(tmp_path / "bad.png")
-        with pytest.warns(UserWarning, match=r"passed over in .*, 1 of 2 pictures: bad\.png \("):
+        with pytest.warns(UserWarning, match=r"skipped 1 of 2 pictures in .*: bad\.png \("):
             found = load_images(tmp_path)
         assert found.names == ["good.png"] and found.patterns.shape == (1, 48, 48)
     (tmp_path / "good.png").unlink()
@@ -88,7 +88,7 @@ def test_files_that_are_no_pictures_are_passed_over_and_named(tmp_path):
     disc(20, 0, 255).save(tmp_path / "good.png")
     for name in ("paper.pdf", "notes.txt", "table.h5", "README"):
         (tmp_path / name).write_text("no picture")
-    with pytest.warns(UserWarning, match=r"passed over.*: README, notes\.txt, paper\.pdf, table\.h5"):
+    with pytest.warns(UserWarning, match=r"skipped in .*: README, notes\.txt, paper\.pdf, table\.h5"):
         assert load_images(tmp_path).names == ["good.png"]
     for number in range(20):
         (tmp_path / f"notes{number}.txt").touch()

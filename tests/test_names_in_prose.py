@@ -22,7 +22,7 @@ SOURCES = sorted((ROOT / "energyam").rglob("*.py"))
 HELD = {"result": "Recall", "samples": "Samples", "tick": "Tick", "separation": "AbstractSeparation"}
 # Words in code that are no names in energyam's files: jax, others, the command line, the repository.
 OTHERS = set("cuda tpu cpu int float setup docs test data sentiment twins vmap jit grad quick full".split())
-OTHERS |= {"claims", "nature", "note", "optional", "site", "tutorials", "ENERGYAM_FAST"}
+OTHERS |= {"claims", "nature", "note", "optional", "site", "tutorials", "ENERGYAM_FAST", "ENERGYAM_GSET"}
 OTHERS |= {"GPT2LMHeadModel", "LlamaForCausalLM", "Qwen2ForCausalLM", "HopfieldLayer", "reduce_window"}
 FILE = re.compile(r"^[\w./…*-]+\.(py|md|ipynb|json|jsonl|yml|cff|toml|sh|safetensors|npz|gguf|txt)$")
 

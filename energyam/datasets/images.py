@@ -74,7 +74,7 @@ def load_images(folder: str | Path, shape: Sequence[int] = (48, 48), binary: boo
     binary = checks.flag("binary", binary)
     folder = as_path(folder, "folder")
     if not folder.is_dir():
-        raise ValueError(f"folder must be a folder of pictures; got {str(folder)!r}, which is none")
+        raise ValueError(f"folder must be a folder of pictures; got {str(folder)!r}, which is no folder")
     files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
     endings = {end for end, form in Image.registered_extensions().items() if form not in _NO_PICTURES}
     pictures = [file for file in files if file.suffix.lower() in endings]
@@ -83,7 +83,7 @@ def load_images(folder: str | Path, shape: Sequence[int] = (48, 48), binary: boo
         raise ValueError(f"folder must hold pictures (.png, .jpg, .gif, …); got {got}")
     if len(pictures) < len(files):
         others = _listed([file.name for file in files if file not in pictures])
-        warnings.warn(f"passed over in {str(folder)!r}, no pictures by their endings: {others}", stacklevel=2)
+        warnings.warn(f"skipped in {str(folder)!r}, not pictures by their endings: {others}", stacklevel=2)
     loaded: dict[str, Picture] = {}
     errors: list[str] = []
     for file in pictures:
@@ -95,7 +95,7 @@ def load_images(folder: str | Path, shape: Sequence[int] = (48, 48), binary: boo
         raise ValueError(f"folder must hold pictures that can be read; got {_listed(errors)}")
     if errors:
         count = f"{len(errors)} of {len(pictures)} pictures"
-        warnings.warn(f"passed over in {str(folder)!r}, {count}: {_listed(errors)}", stacklevel=2)
+        warnings.warn(f"skipped {count} in {str(folder)!r}: {_listed(errors)}", stacklevel=2)
     return Images(np.stack(list(loaded.values())), list(loaded))
 
 
