@@ -294,7 +294,6 @@ READ = {
     ),
     "neuron_sdm": lambda: kept(lambda memory, x: memory.read(x), _written(), signs()[0]),
     "energy": lambda: kept(lambda memory, x: memory.energy(x), _distributed(), normal(0, D)),
-    "place": lambda: kept(lambda m, x: (m.place(x), m.at(m.place(x) + 1)), _scaffold(), signs()[0]),
     "nearest": lambda: kept(eam.nearest, eam.CHN(signs()), signs()[:B], 2),
     "nearest_pairs": lambda: kept(
         eam.nearest,
@@ -650,6 +649,7 @@ PICTURES = {
 }
 
 OTHERS = {
+    "scaffold_place": lambda: kept(lambda m, x: m.at(m.place(x)), _scaffold(), signs()[0]),
     "random_patterns": lambda: kept(lambda key: datasets.random_patterns(K, D, key=key), key()),
     "flip_bits": lambda: kept(datasets.flip_bits, signs(), 0.2, key=key()),
     "suggest_beta": lambda: kept(theory.suggest_beta, signs()),
@@ -666,7 +666,7 @@ OTHERS = {
 
 def of_call(name, called):
     given = right_calls.right_call(name, called)
-    given |= {"key": key()} if "key" in given else {}  # of the kind that the switch says
+    given |= {name: key() for name, value in given.items() if value is right_calls.KEY}  # of the kind now
     return lambda: called(**given) if name != "lm.stream" else list(called(**given)), ()
 
 

@@ -74,14 +74,15 @@ def completed(
     if not any(map(_any, masks)) and not (only_known and any(part.says_unknown for part in parts)):
         _refuse(layers, states, parts, name, refused)
     _check(parts, masks, held, axes, name)
-    filled = [_filled(part, mask) for part, mask in zip(parts, masks, strict=True)]
+    # What is made here on the host is sent on purpose, so that a transfer guard lets it pass.
+    filled = jax.device_put([_filled(part, mask) for part, mask in zip(parts, masks, strict=True)])
     batch = checked_states(layers, jax.tree.unflatten(layers.structure, filled), name)
     if not has_field(memory):
         raise ValueError(
             f"{name} has unknown entries, which start at the answer to a field; {type(memory).__name__} has "
             "none (write its field(state), or its potential(state) and neurons, or fill the entries in)"
         )
-    unknown = jax.tree.unflatten(layers.structure, list(map(jnp.asarray, masks)))
+    unknown = jax.tree.unflatten(layers.structure, jax.device_put(masks))
     start = _started(memory, layers.neurons, batch.states, unknown, batch.axes)
     return Batch(start, batch.axes), jax.tree.map(jnp.logical_not, unknown) if only_known else clamp
 
@@ -113,8 +114,8 @@ def _held(layers, clamp, axes):
     full, batched = checked_clamp(layers, clamp, axes)
     held = []
     for leaf, shape in zip(jax.tree.leaves(full), layers.shapes, strict=True):
-        whole = (*axes, *shape)
-        xp = np if isinstance(leaf, np.ndarray) else jnp
+        whole, xp = (*axes, *shape), np if checks.is_known(leaf) else jnp
+        leaf = xp.asarray(leaf)
         held.append(leaf.reshape(whole) if batched else xp.broadcast_to(leaf, whole))
     return held
 
@@ -178,10 +179,15 @@ def _filled(part, mask):
     """The values, with a value that the neurons can take wherever nothing is known."""
     nothing = np.zeros(part.shape, np.float32)
     nothing[..., 0] = part.neurons.coupled  # unit vectors have a direction
-    start = checks.now(lambda x: part.neurons.retract(jnp.asarray(x)), nothing)
+    start = checks.now(lambda x: _retracted(part.neurons, jax.device_put(x)), nothing)
     if part.is_known and checks.is_known(mask) and checks.is_known(start):
         return np.where(mask, np.asarray(start).astype(part.values.dtype), part.values)
     return jnp.where(mask, start.astype(part.values.dtype), part.values)
+
+
+@eqx.filter_jit
+def _retracted(neurons, x):
+    return neurons.retract(x)
 
 
 @eqx.filter_jit

@@ -88,7 +88,7 @@ def annealed_log_partition(
     states = layers.structure, layers.shapes, tables_of(layers)
     logs = np.asarray(_log_weights(memory, rule, T, clamp, *states, *numbers, key), np.float64)
     units = zip(layers.shapes, states[2], strict=True)
-    logs += sum(math.prod(shape) // table.shape[1] * math.log(len(table)) for shape, table in units)
+    logs = logs + sum(math.prod(shape) // table.shape[1] * math.log(len(table)) for shape, table in units)
     return estimate(logs)
 
 
