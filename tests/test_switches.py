@@ -23,8 +23,8 @@ from energyam import nn
 FULL = os.environ.get("ENERGYAM_FULL") == "1"
 SEED = os.environ.get("ENERGYAM_SEED", "0")
 JOBS = jobs.JOBS
-# Whose infinities are meant: energies out of reach, maxima of nothing yet, and a loss not yet known.
-INFINITE = ("compact", "epanechnikov", "embedding", "lbfgs")
+# Whose infinities are meant: energies out of reach, maxima of nothing yet, a loss not yet known, and log 0.
+INFINITE = ("compact", "epanechnikov", "embedding", "lbfgs", "others/gain")
 
 
 def part(switch, names, count):
