@@ -156,6 +156,8 @@ else:
 
 
 def _opened(source, name):
+    if not isinstance(name, str):
+        raise ValueError(f"name must be that of a tensor, a text; got {name!r:.80}")
     parts = parts_of(source, name)
     dtype, width = parts[0].dtype, parts[0].shape[-1]
     check_dtype(str(parts[0].path), dtype)

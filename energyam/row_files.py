@@ -180,8 +180,9 @@ def parts_of(source: np.memmap | str | os.PathLike, name: str) -> list[Part]:
     if is_npy:
         try:
             return [_part_of_memmap(np.load(path, mmap_mode="r"))]
-        except ValueError as error:
-            raise ValueError(f"{path} is not a whole .npy file of rows ({error})") from None
+        except Exception as error:  # of any kind: NumPy reads the header as Python
+            told = " ".join(str(error).split())[:200]
+            raise ValueError(f"{path} is not a whole .npy file of rows ({told})") from None
     return [part_of_safetensors(path, name)]
 
 
@@ -205,16 +206,25 @@ def part_of_safetensors(path: Path, name: str) -> Part:
                 raise ValueError
             header = json.loads(file.read(length))
             entries = {key: value for key, value in header.items() if key != "__metadata__"}
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, RecursionError):
             wanted = "a .npy file, a safetensors file or a folder of shards"
             raise ValueError(f"{path} must be {wanted}; got another or a truncated one") from None
     if name not in entries:
         raise ValueError(
             f"name must be one of {', '.join(sorted(entries))}, the tensors of {path}; got {name!r}"
         )
-    entry = entries[name]
-    dtype = jnp.dtype(_CODES.get(entry["dtype"], "V1"))
-    return Part(path, 8 + length + entry["data_offsets"][0], tuple(entry["shape"]), dtype)
+    try:
+        entry = entries[name]
+        dtype, shape, start = (
+            jnp.dtype(_CODES.get(entry["dtype"], "V1")),
+            entry["shape"],
+            entry["data_offsets"][0],
+        )
+        if not all(type(number) is int and 0 <= number < 2**63 for number in (*shape, start)):
+            raise ValueError
+    except (ValueError, TypeError, KeyError, IndexError):
+        raise ValueError(f"{path} is damaged: its header does not say where {name!r} lies") from None
+    return Part(path, 8 + length + start, tuple(shape), dtype)
 
 
 def check_dtype(name: str, dtype: np.dtype) -> None:

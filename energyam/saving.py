@@ -90,7 +90,7 @@ def _read(file: TensorFile, users: Mapping[str, type]) -> Any:
 
 def _by_name(classes: Any) -> dict[str, type]:
     """The user's classes by name; raises `ValueError` for what is not a class, and two of one name."""
-    if isinstance(classes, type) or not isinstance(classes, Sequence | set | frozenset):
+    if isinstance(classes, type | str | bytes) or not isinstance(classes, Sequence | set | frozenset):
         got = getattr(classes, "__name__", type(classes).__name__)
         raise ValueError(f"classes must be a tuple of classes, such as (MyMemory,); got {got}")
     found: dict[str, type] = {}

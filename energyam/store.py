@@ -15,6 +15,7 @@ from jaxtyping import Int
 
 from energyam import checks
 from energyam.files import as_path, remove_leftovers, reserved
+from energyam.memories.rows import as_whole
 from energyam.memories.search import Table
 from energyam.memories.similarity import AbstractSimilarity, Dot
 from energyam.on_disk import OnDisk, Opened
@@ -225,11 +226,7 @@ class Store:
 
     def _found(self, ids):
         """The ids as one array, and for each its file and its place there."""
-        wanted = np.asarray(ids).reshape(-1)
-        if wanted.size == 0:
-            wanted = wanted.astype(np.int64)
-        if wanted.dtype.kind not in "iu":
-            raise ValueError(f"ids must be whole numbers; got dtype {wanted.dtype}")
+        wanted = as_whole("ids", ids).reshape(-1)
         which, places = np.full(wanted.shape, -1), np.zeros(wanted.shape, np.int64)
         for i, (segment, part) in enumerate(zip(self._segments, self._parts, strict=True)):
             at, rows = places_of(segment.content.ids, wanted)

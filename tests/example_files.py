@@ -36,6 +36,7 @@ def fetched(cache: Path) -> dict[str, downloads.RemoteFile]:
         "t10k-labels-idx1-ubyte.gz": gzip.compress(bytes(8) + b"\x07"),
         "images_background_small1.zip": _characters(),
     }
+    content |= {name.replace("t10k", "train"): data for name, data in content.items()}
     for name, data in content.items():
         (cache / name).write_bytes(data)
     checksums = {name: f"md5:{hashlib.md5(data).hexdigest()}" for name, data in content.items()}

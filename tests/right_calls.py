@@ -14,12 +14,14 @@ import types
 import typing
 
 import equinox as eqx
+import example_files
 import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import optax
 from lm_models import FOLDERS, tiny
+from PIL import Image
 
 import energyam as eam
 from energyam import nn
@@ -45,6 +47,24 @@ def stored():
     path = pathlib.Path(tempfile.mkdtemp()) / "store.safetensors"
     store().save(path)
     return path
+
+
+@functools.cache
+def files():
+    """A folder of small files of every kind that is read."""
+    folder = pathlib.Path(tempfile.mkdtemp())
+    example_files.models(folder)
+    eam.save(folder / "memory.safetensors", eam.CHN(X))
+    np.save(folder / "rows.npy", REAL.astype(np.float32))
+    (folder / "pictures").mkdir()
+    Image.fromarray(255 * np.eye(8, dtype=np.uint8)).save(folder / "pictures" / "line.png")
+    (folder / "triangle.txt").write_text("3 3\n1 2 1\n2 3 1\n1 3 -2\n")
+    eam.sharding.save_shards(folder / "shards", eam.sharding.shard_patterns(eam.CHN(X), MESH, "rows"))
+    return folder
+
+
+def tokenizer():
+    return eam.lm.load_tokenizer(files() / "tiny_gpt2")
 
 
 MESH = jax.make_mesh((1,), ("rows",))
@@ -155,12 +175,12 @@ ONE_CALL = {
     "ProductDenseAM": dict(memories=[eam.ExponentialDenseAM(X)] * 2),
     "Tempering": dict(temperatures=[1.0, 2.0]),
     "recall": dict(max_steps=2, key=KEY),
-    "load": None,
-    "datasets.fetch": None,
-    "datasets.mnist": None,
-    "datasets.omniglot": None,
-    "datasets.load_image": None,
-    "datasets.load_images": None,
+    "load": dict(path=lambda: files() / "memory.safetensors"),
+    "datasets.fetch": dict(name="pokesprites_names.txt"),
+    "datasets.mnist": dict(train=False),
+    "datasets.omniglot": dict(source="images_background_small1.zip"),
+    "datasets.load_image": dict(file=lambda: files() / "pictures" / "line.png", shape=(8, 8)),
+    "datasets.load_images": dict(folder=lambda: files() / "pictures", shape=(8, 8)),
     "datasets.mask_half": dict(pictures=X.reshape(3, 2, 4)),
     "datasets.retrieval_text": dict(inputs=np.eye(9, 37)),
     "datasets.split_classes": dict(num_train=2),
@@ -171,22 +191,22 @@ ONE_CALL = {
     "evaluation.success_curve": dict(
         build=eam.CHN, draw=lambda key, K: X[:K], sizes=[1], noise=[0.1], repeats=1, max_steps=2
     ),
-    "OnDisk": None,
+    "OnDisk": dict(source=lambda: files() / "rows.npy"),
     "Scaffold": dict(periods=(3, 4), num_hidden=9),
     "SparseNetwork": dict(edges=[[0, 1], [1, 2]], weights=[1.0, 1.0]),
     "datasets.bars_and_stripes": dict(side=2),
-    "ising.Problem": None,
-    "ising.Problem.tree_unflatten": None,
+    "ising.Problem": dict(given=PROBLEM.given, labels=("a", "b"), vartype="BINARY"),
+    "ising.Problem.tree_unflatten": None,  # JAX calls it
     "ising.at_most": CONSTRAINED | dict(count=1),
     "ising.equals": CONSTRAINED | dict(value=1),
     "ising.one_hot": CONSTRAINED,
     "ising.from_ising": dict(h=np.ones(8), J=SQUARE),
     "ising.qubo_value": dict(bits=np.ones(8, int)),
     "plotting.chains": dict(samples=np.random.default_rng(0).normal(size=(2, 20))),
-    "ising.from_bqm": None,
-    "ising.to_bqm": None,
+    "ising.from_bqm": dict(bqm=lambda: eam.ising.to_bqm(PROBLEM)),
+    "ising.to_bqm": dict(memory=PROBLEM),
     "ising.minimize": dict(memory=eam.HopfieldNetwork(SQUARE)),
-    "ising.read_gset": None,
+    "ising.read_gset": dict(path=lambda: files() / "triangle.txt"),
     **{f"learning.{name}_step": dict(weights=SQUARE, key=REAL[0]) for name in ("delta", "hebbian", "oja")},
     "learning.storkey_step": dict(weights=SQUARE, key=X[0]),
     "learning.GradientMemory": dict(network=LAYER),
@@ -199,10 +219,10 @@ ONE_CALL = {
         mem_frac=1.0, bookkeeping_frac=0.5, softmax_scale=1.0, include_own=True, residual_frac=0.0
     ),
     "lm.MemoryStore.load": dict(path=stored),
-    "lm.decode_after": None,
+    "lm.decode_after": dict(tokenizer=tokenizer, before=[1], tokens=[2, 3]),
     "lm.load": dict(source=FOLDERS["gpt2"]),
     "lm.sentiment": dict(texts=["good"]),
-    "lm.load_tokenizer": None,
+    "lm.load_tokenizer": dict(source=lambda: files() / "tiny_gpt2"),
     "lm.remember": dict(layers=[0]),
     **{f"lm.{name}": dict(max_new_tokens=1) for name in ("generate", "generate_cached", "stream")},
     "lm.look_ups": dict(memory=store),
@@ -244,7 +264,7 @@ ONE_CALL = {
         memory=lambda: eam.ModernHopfield(REAL[:, :2], 1.0), paths=REAL[:, :2], resolution=4
     ),
     "plotting.show_landscape": dict(memory=lambda: eam.ModernHopfield(REAL[:, :2], 1.0), resolution=4),
-    "sharding.load_shards": None,
+    "sharding.load_shards": dict(folder=lambda: files() / "shards"),
     "synapses.Attention": dict(query_weights=np.ones((1, 2, 4)), key_weights=np.ones((1, 2, 4))),
     "synapses.Prediction": dict(predict=lambda x: x),
     "synapses.Patterns": dict(patterns=REAL),
@@ -252,6 +272,74 @@ ONE_CALL = {
     "theory.optimal_radius": dict(num_neurons=100),
     "theory.effective_beta": dict(queries=REAL, keys=REAL),
     "nn.AttractorRead": dict(size=4),
+    # Methods, of the instances in `right_methods`.
+    "CHN.without": dict(indices=[0]),
+    "ContinuousSDM.with_patterns": dict(patterns=REAL),
+    "ContinuousSDM.write": dict(patterns=REAL),
+    "DenseSequence.write": dict(keys=X, values=X),
+    "HierarchicalMemory.energy": dict(state={"a": X[0]}),
+    "HierarchicalMemory.field": dict(state={"a": X[0]}),
+    "HierarchicalMemory.potential": dict(state={"a": X[0]}),
+    "HierarchicalMemory.free_energy": dict(visible={"a": X[0]}),
+    "KeyValueMemory.without": dict(indices=[0]),
+    "NeuronSDM.write": dict(addresses=X),
+    "NeuronSDM.active": dict(address=X[0]),
+    "NeuronSDM.read": dict(address=X[0]),
+    "OnlineAssociator.write": dict(key=REAL[0], value=REAL[1]),
+    "DenseSequence.field": dict(state=X[0]),
+    "ProductDenseAM.pattern": dict(indices=[0, 1]),
+    "ProductDenseAM.ranked": dict(state=np.tile(X[0], 2)),
+    "Recall.frames": dict(every=1),
+    "Scaffold.at": dict(place=3),
+    "Scaffold.hidden": dict(place=3),
+    "Scaffold.nearest_place": dict(hidden=np.ones(9)),
+    "Store.delete": dict(ids=[]),
+    "Store.payloads": dict(ids=[0]),
+    "ising.Minimum.answer": dict(chain=0),
+    "ising.Problem.energy": dict(state=X[0, :2]),
+    "ising.Problem.states": dict(values=np.array([0, 1])),
+    "ising.Problem.values": dict(states=X[0, :2]),
+    **{f"ising.Problem.{name}": dict(answer={"a": 1, "b": 0}) for name in ("broken", "row", "value")},
+    "learning.GradientMemory.__call__": dict(query=np.ones(2)),
+    "lm.LanguageModel.checked": dict(memory=store, lookup=BY_NAME["lookup"]),
+    "lm.MemoryStore.append": dict(other=store),
+    "lm.MemoryStore.bounded": dict(capacity=4),
+    "lm.MemoryStore.forget": dict(text=1),
+    "lm.MemoryStore.only": dict(layers=[0]),
+    "nn.EnergyTransformer.__call__": dict(patches=np.ones((4, 3))),
+    "nn.EnergyTransformer.descend": dict(tokens=np.ones((4, 4))),
+    "nn.EnergyTransformer.memory": dict(num_tokens=4),
+    "nn.EnergyTransformer.tokens": dict(patches=np.ones((4, 3))),
+    "nn.FastWeightLayer.__call__": dict(inputs=np.ones((3, 4))),
+    "nn.FastWeightLayer.step": dict(memory=lambda: nn.FastWeightLayer(4, key=KEY).start(), x=np.ones(4)),
+    "nn.FastWeightsCell.__call__": dict(weights=np.zeros((3, 3)), hidden=np.ones(3), x=np.ones(2)),
+    "nn.AttractorRead.weights": dict(support=np.ones((3, 4))),
+    "nn.ConvEmbedding.__call__": dict(image=IMAGES[0, 0]),
+    "nn.EpisodeLoss.__call__": dict(model=lambda: nn.FewShotClassifier(jnp.ravel, nn.DotRead())),
+    "nn.MaskedCompletion.__call__": dict(
+        model=lambda: nn.EnergyTransformer(2, 4, 4, num_heads=2, num_patterns=4, num_steps=1, key=KEY)
+    ),
+    "nn.ReconstructionLoss.__call__": dict(model=lambda: nn.ProjectedMemory(8, LSE, 4, key=KEY)),
+    "nn.Nudged.energy": dict(state={"a": np.full(4, 0.5), "b": np.zeros(3)}),
+    "nn.Nudged.potential": dict(state={"a": np.full(4, 0.5), "b": np.zeros(3)}),
+    "nn.ProjectedMemory.project": dict(vectors=np.ones((3, 4))),
+    "plotting.Animation.save": dict(path="animation.gif"),
+    "synapses.Attention.scores": dict(tokens=np.ones((3, 4))),
+    "synapses.Attention.seen": dict(tokens=np.ones((3, 4))),
+    "synapses.Attention.weights": dict(tokens=np.ones((3, 4))),
+    "Scaffold.place": dict(features=X[0]),
+    "nn.FastWeightsRNN.__call__": dict(inputs=np.ones((3, 2))),
+    "nn.FastWeightsRNN.memories": dict(inputs=np.ones((3, 2))),
+    "nn.LSTMRNN.__call__": dict(inputs=np.ones((3, 2))),
+    "nn.FewShotClassifier.__call__": dict(support=IMAGES[:2, 0], labels=[0, 1], queries=IMAGES[:2, 1]),
+    "nn.FewShotClassifier.answer": dict(support=REAL[:2], labels=[0, 1], queries=REAL),
+    **{
+        f"nn.HopfieldAttention.{name}": dict(queries=REAL[:, :4], stored=REAL[:, :4])
+        for name in ("__call__", "associate")
+    },
+    **{f"nn.HopfieldLookup.{name}": dict(queries=REAL[:, :4]) for name in ("__call__", "associate")},
+    **{f"nn.HopfieldPooling.{name}": dict(stored=REAL[:, :4]) for name in ("__call__", "associate")},
+    "nn.ProjectedMemory.__call__": dict(query=np.ones(4), stored=np.ones((3, 4))),
 }
 
 
@@ -280,7 +368,7 @@ def public_names():
 
 
 def needs_rows(name, value):
-    """Not abstract classes, of which a test is below, nor named tuples, nor what takes no argument."""
+    """Not abstract classes, which nobody makes, nor named tuples, nor what takes no argument."""
     if isinstance(value, type) and (value.__name__.startswith("Abstract") or issubclass(value, tuple)):
         return False
     if not isinstance(value, type | types.FunctionType) and not hasattr(value, "__wrapped__"):

@@ -33,6 +33,15 @@ def test_no_two_glyphs_are_near_duplicates(pictures):
     assert overlaps.min() > -0.7
 
 
+@pytest.mark.parametrize("dtype", ["int8", "int32", "float32", "bfloat16"])
+def test_worn_patterns_keep_their_dtype(dtype, getkey):
+    """So that products of int32 don't wrap: the square of 300 entries of int8 is 44."""
+    ones = jnp.ones((2, 150), dtype)
+    worn, (half, _) = flip_bits(ones.reshape(-1), 0.1, key=getkey()), mask_half(ones, key=getkey())
+    assert worn.dtype == half.dtype == dtype
+    assert dtype != "int32" or int(worn @ worn) == 300 == int(half.reshape(-1) @ half.reshape(-1))
+
+
 def test_flip_bits_flips_an_exact_count(getkey):
     patterns = random_patterns(6, 40, key=getkey()).reshape(2, 3, 40)
     flipped = flip_bits(patterns, 0.25, key=getkey())

@@ -60,7 +60,7 @@ def sample_episode(
     if K + Q > P:
         raise ValueError(f"num_shots + num_queries must be at most the number of drawers, {P}; got {K} + {Q}")
     classes, drawers = drawn(C, P, (N, K, Q), key=key)
-    pictures = images[classes[:, None], drawers].astype(float)
+    pictures = checks.as_floats("images", images[classes[:, None], drawers].astype(float), "N KQ H W")
     support, queries = (part.reshape(-1, *images.shape[2:]) for part in (pictures[:, :K], pictures[:, K:]))
     labels, answers = (jnp.repeat(jnp.arange(N), count) for count in (K, Q))
     return Episode(support, labels, queries, answers, classes)
@@ -121,4 +121,6 @@ def _images(images: ArrayLike) -> Shaped[np.ndarray, "classes drawers H W"]:
         raise ValueError(f"images must be a numeric array of real numbers; got dtype {images.dtype}")
     if images.ndim != 4 or 0 in images.shape:
         raise ValueError(f"images must be (classes, drawers, H, W), not empty; got shape {images.shape}")
+    if not np.isfinite(images).all():
+        raise ValueError("images must be finite; got NaN or infinity")
     return images

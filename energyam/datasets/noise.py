@@ -16,7 +16,7 @@ Side = Literal["top", "bottom", "left", "right"]
 def flip_bits(
     patterns: ArrayLike, fraction: ArrayLike, exact: bool = True, *, key: PRNGKeyArray
 ) -> Shaped[Array, "*batch D"]:
-    """Patterns (*batch, D), entries ±1, with a fraction of each pattern's bits flipped.
+    """Patterns (*batch, D), entries ±1, with a fraction of each pattern's bits flipped, in their dtype.
 
     **Arguments:** `exact`: flip just round(fraction · D) bits of each pattern, drawn without replacement;
     otherwise each bit flips independently with probability `fraction`.
@@ -27,7 +27,7 @@ def flip_bits(
         >>> int((eam.datasets.flip_bits(pattern, 0.25, key=jr.key(0)) != pattern).sum())
         2
     """
-    patterns = checks.as_binary("patterns", patterns, "... D")
+    patterns = _as_binary("patterns", patterns, "... D")
     fraction, exact = checks.fraction("fraction", fraction, ""), checks.flag("exact", exact)
     chance = jr.uniform(key, patterns.shape)
     if exact:  # the ranks of the chances: each row a random permutation of 0 … D − 1
@@ -53,7 +53,7 @@ def mask_half(
         >>> known.astype(int)[:, 0]  # pass `clamp=known.ravel()` to recall
         Array([1, 1, 0, 0], dtype=int32)
     """
-    pictures = checks.as_binary("pictures", pictures, "... H W")
+    pictures = _as_binary("pictures", pictures, "... H W")
     H, W = pictures.shape[-2:]
     rows, columns = jnp.arange(H)[:, None], jnp.arange(W)[None]
     upper, left = rows < H // 2, columns < W // 2
@@ -91,3 +91,10 @@ def random_patterns(
     own = jr.bernoulli(own_key, up, (K, D))
     copies = jr.bernoulli(copy_key, jnp.sqrt(correlation), (K, D))
     return 2 * jnp.where(copies, jnp.broadcast_to(parent, (K, D)), own).astype(jnp.int8) - 1
+
+
+def _as_binary(name: str, given: ArrayLike, dims: str) -> Shaped[Array, "..."]:
+    """What is ±1 in its own dtype, as sums of products of int8 wrap; raises `ValueError` for others."""
+    array = checks.as_array(name, given, dims)
+    binary = checks.as_binary(name, array, dims)
+    return binary.astype(array.dtype) if jnp.issubdtype(array.dtype, jnp.signedinteger) else binary

@@ -30,7 +30,9 @@ def at_step(temperature: Temperature, index: Int[Array, ""]) -> Float[Array, ""]
     """
     if not callable(temperature):
         return jnp.asarray(temperature)
-    found = (checks.as_array("temperature", temperature(i), "...") for i in (index, jnp.zeros_like(index)))
+    found = [checks.as_array("temperature", temperature(i), "...") for i in (index, jnp.zeros_like(index))]
+    if found[0].dtype == bool:
+        raise ValueError("temperature must be a number for each step; got True or False from its schedule")
     now, first = (T.astype(float) for T in found)
     return jnp.where(jnp.abs(now) <= 8 * jnp.finfo(now.dtype).eps * first, 0, now)
 

@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
+from energyam import checks
 from energyam.dynamics.asynchronous import is_local_minimum
-from energyam.ising.constraints import Slack
 from energyam.ising.models import sample_set
-from energyam.ising.problem import Problem
+from energyam.ising.problem import Problem, Slack
 from energyam.shown import counted
 
 _ROWS, _WIDE = 5, 56  # of the table: different states, and letters for one of them
@@ -68,7 +68,9 @@ class Minimum(NamedTuple):
 
     def answer(self, chain: int, slack: bool = False) -> dict[Hashable, Any]:
         """The state of a chain as {label: value}, without the bits that `at_most` adds unless you ask for
-        them."""
+        them. Raises `ValueError` for a chain that is not from 0 to num_chains − 1."""
+        chain = checks.count("chain", chain, least=0, most=len(self.energies) - 1)
+        slack = checks.flag("slack", slack)
         state = jax.tree.map(lambda leaf: np.asarray(leaf[chain]), self.states)
         if self.problem is not None:
             values, labels = self.problem.values(state).tolist(), self.problem.labels

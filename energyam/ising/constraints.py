@@ -1,21 +1,14 @@
 """Constraints as penalties: each adds a cost for breaking it, and can be checked on an answer."""
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from energyam import checks
 from energyam.ising.coefficients import Coefficients, merge
-from energyam.ising.problem import Constraint, Problem
+from energyam.ising.problem import Constraint, Problem, Slack
 from energyam.ising.terms import Labels
-
-
-class Slack(NamedTuple):
-    """The label of a bit that `at_most` adds; answers by label leave it out."""
-
-    constraint: int
-    place: int
 
 
 def one_hot(problem: Problem, labels: Labels, penalty: checks.Number) -> Problem:

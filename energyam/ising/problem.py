@@ -23,6 +23,13 @@ _FEW, _SPARSE = 256, 8  # more neurons are held as edges where one in so many pa
 Answer = Mapping[Hashable, Any] | ArrayLike | Sequence[int | float]  # by label, or in their order
 
 
+class Slack(NamedTuple):
+    """The label of a bit that `at_most` adds; it stands in no answer by label."""
+
+    constraint: int
+    place: int
+
+
 class Constraint(NamedTuple):
     """Σ_i a_i z_i, over variables counted as bits z, must lie from `low` to `high`."""
 
@@ -72,8 +79,11 @@ class Problem:
         self.given, self.labels = checks.instance("given", given, Coefficients), labels
         self.vartype = checks.one_of("vartype", vartype, ("BINARY", "SPIN"))
         D = given.linear.size
-        if not isinstance(labels, Sequence | range) or len(labels) != D or len(set(labels)) != D:
+        hashable = isinstance(labels, Sequence) and all(isinstance(label, Hashable) for label in labels)
+        if not hashable or len(labels) != D or len(set(labels)) != D:
             raise ValueError(f"labels must be {D} different ones, one for each variable; got {labels!r:.80}")
+        if not isinstance(constraints, tuple) or not all(isinstance(c, Constraint) for c in constraints):
+            raise ValueError(f"constraints must be a tuple, as at_most makes it; got {constraints!r:.80}")
         self.neurons, self.constraints = neurons, constraints
         self._made: Any = None
 
@@ -109,12 +119,19 @@ class Problem:
 
     def values(self, states: ArrayLike) -> np.ndarray:
         """States (..., D) of the memory as the user's values: bits of a QUBO, else ±1."""
-        states = np.asarray(states)
-        return np.where(states > 0, 1, self._low).astype(np.int8)
+        return np.where(self._rows("states", states) > 0, 1, self._low).astype(np.int8)
 
     def states(self, values: ArrayLike) -> np.ndarray:
         """The user's values (..., D) as states of the memory."""
-        return np.where(np.asarray(values) > 0, 1, self.neurons.values[0]).astype(np.int8)
+        return np.where(self._rows("values", values) > 0, 1, self.neurons.values[0]).astype(np.int8)
+
+    def _rows(self, name, rows):
+        """Rows (..., D) of numbers from −1 to 1, on the host; raises `ValueError` for others."""
+        checks.within(name, rows, -1, 1)
+        array, D = np.asarray(rows), len(self.labels)
+        if array.shape[-1:] != (D,):
+            raise ValueError(f"{name} must be (..., {D}); got shape {array.shape}")
+        return array
 
     def value(self, answer: Answer, name: str = "answer") -> float:
         """The energy of an answer in the user's values, {label: value} or (D,), in double precision.
@@ -143,9 +160,15 @@ class Problem:
         return row
 
     def broken(self, answer: Answer) -> list[str]:
-        """The constraints that an answer breaks, {label: value} or (D,), by their names."""
-        if not isinstance(answer, Mapping):
-            answer = dict(zip(self.labels, self.row(answer), strict=True))
+        """The constraints that an answer breaks, {label: value} or (D,), by their names.
+
+        By label it may leave out the bits that `at_most` adds. Raises `ValueError` as `value` does.
+        """
+        if isinstance(answer, Mapping):
+            weighed = {label for one in self.constraints for label in one.weights}
+            added = {label for label in self.labels if isinstance(label, Slack)} - weighed
+            answer = {**dict.fromkeys(added, self._low), **answer}
+        answer = dict(zip(self.labels, self.row(answer), strict=True))
         return [one.name for one in self.constraints if not one.holds(answer)]
 
     def __iter__(self) -> Iterator[Any]:

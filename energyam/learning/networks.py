@@ -35,7 +35,7 @@ class GradientMemory(eqx.Module):
 
     def __call__(self, query: ArrayLike) -> Float[Array, " Dv"]:
         """The value (Dv,) that the network has for one query (Dk,)."""
-        return self.network(checks.as_floats("query", query, "Dk"))
+        return _read("query", self.network, checks.as_floats("query", query, "Dk"))
 
 
 def gradient_step(
@@ -96,12 +96,21 @@ def gradient_at(network: Callable[[Array], Array], key: ArrayLike, value: ArrayL
     key, value = checks.as_floats("key", key, "Dk"), checks.as_floats("value", value, "Dv")
 
     def half_square(network):
-        read = network(key)
+        read = _read("key", network, key)
         if read.shape != value.shape:
             raise ValueError(f"value must be {read.shape}, as the network's; got shape {value.shape}")
         return 0.5 * jnp.sum((read - value.astype(read.dtype)) ** 2)
 
     return eqx.filter_grad(half_square)(network)
+
+
+def _read(name, network, x):
+    """What a network reads; raises `ValueError` for a vector of another length than it takes."""
+    try:
+        return network(x)
+    except (TypeError, ValueError) as error:
+        told = " ".join(str(error).split())[:200]
+        raise ValueError(f"{name} must be what the network takes; got shape {x.shape} ({told})") from error
 
 
 def _options(rate, decay, momentum):

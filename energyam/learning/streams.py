@@ -73,14 +73,14 @@ def stream(
     is_matrix = isinstance(memory, jax.Array)
     q = checks.as_floats("queries", queries, f"{len(k)} {k.shape[1] if is_matrix else 'Dq'}")
     q = q.astype(memory.dtype) if is_matrix else q
+    if v is None:
+        raise ValueError("values must be given, one for each key; got None")
     options = per_pair(options, k, v, checks.function("step", step))
     if chunk is None:
         return Stream(*_one_by_one(memory, (k, v, q, options), step))
     if step not in _IN_CHUNKS:
         known = ", ".join(sorted(step.__name__ for step in _IN_CHUNKS))
         raise ValueError(f"chunk must be None for a step without a form in chunks (those have: {known})")
-    if v is None:
-        raise ValueError("values must be given for a stream in chunks; got None")
     return Stream(*_by_chunks(memory, (k, v, q), options, step, min(checks.count("chunk", chunk), len(k))))
 
 
@@ -89,6 +89,8 @@ def _one_by_one(memory, rows, step):
     def one(memory, row):
         key, value, query, options = row
         memory = step(memory, key, value, **options)
+        if not isinstance(memory, jax.Array) and not callable(memory):
+            raise ValueError(f"step must return a memory that reads a query; got {memory!r:.80}")
         return memory, dot(memory, query) if isinstance(memory, jax.Array) else memory(query)
 
     return scan_memory(one, memory, rows)

@@ -25,6 +25,9 @@ from energyam.learning.steps import (
     rate_or,
     storkey_step,
 )
+from energyam.wording import in_words
+
+_STEPS = (hebbian_step, storkey_step, delta_step, oja_step, gradient_step)
 
 
 def write(
@@ -43,7 +46,7 @@ def write(
     arguments of the step, each one number, or (T,) with one for each pair.
 
     Raises `ValueError` for keys and values that are empty, not finite or of different T, for options of
-    another length, and for pairs that the step refuses.
+    another length, for a decay or momentum outside 0 to 1, and for pairs that the step refuses.
 
         >>> keys, values = jnp.array([[1.0, 0.0], [0.0, 1.0]]), jnp.array([[3.0], [5.0]])
         >>> eam.learning.write(jnp.zeros((1, 2)), keys, values, step=eam.learning.delta_step)
@@ -94,6 +97,9 @@ def as_stream(
     if isinstance(memory, jax.Array | np.ndarray | list):
         memory = checks.as_floats("memory", memory, "Dv Dk")
         width = memory.shape
+    elif not any(isinstance(leaf, jax.Array | np.ndarray) for leaf in jax.tree.leaves(memory)):
+        wanted = "a matrix (Dv, Dk), or one of arrays that the step takes"
+        raise ValueError(f"memory must be {wanted}; got {in_words(memory)}")
     k = _like(memory, checks.as_floats("keys", keys, f"T {width[1]}"))
     if values is None:
         return memory, k, None
@@ -109,6 +115,8 @@ def per_pair(options: dict[str, Any], keys: Any, values: Any, step: Step) -> dic
 
     def each(name: str, value: Any):
         array = checks.as_floats(name, value, "" if jnp.ndim(value) == 0 else f"{len(keys)}")
+        if name in ("decay", "momentum") and step in _STEPS:
+            checks.fraction(name, array)
         return jnp.broadcast_to(array, (len(keys),))
 
     options = {name: value if value is None else each(name, value) for name, value in options.items()}

@@ -40,7 +40,7 @@ def read_gguf(file: Path) -> Weights:
             hint = "(take a file of the model in another type, such as F16, Q8_0 or Q4_K)"
             raise ValueError(f"{file}: tensor {name!r} is {got} {hint}") from None
 
-    return Weights(file.name, settings, frozenset(tensors), read)
+    return Weights(str(file), settings, frozenset(tensors), read)
 
 
 def _wanted(name: str) -> bool:

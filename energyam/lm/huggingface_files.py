@@ -27,7 +27,7 @@ def read_folder(path: Path) -> Weights:
         raise ValueError(f"{folder} must hold config.json and model.safetensors; got {some(held)}")
     settings = _settings(config)
     homes = {name: file for file in files for name in _names(file)}
-    return Weights("config.json", settings, frozenset(homes), lambda name: _read(homes[name], name))
+    return Weights(str(config), settings, frozenset(homes), lambda name: _read(homes[name], name))
 
 
 def _settings(config: Path) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import operator
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -175,7 +174,7 @@ def _described(settings: Any) -> str:
 def as_layers(layers: Iterable[int], num_layers: int) -> tuple[int, ...]:
     """Sorted, different layers from 0 on; raises `ValueError` for others."""
     try:
-        chosen = sorted(operator.index(layer) for layer in layers)
+        chosen = sorted(checks.count("layers", layer, least=0) for layer in layers)
     except (TypeError, ValueError):
         raise ValueError(f"layers must be a list of integers; got {layers!r}") from None
     if not chosen or len(set(chosen)) < len(chosen) or chosen[0] < 0 or chosen[-1] >= num_layers:

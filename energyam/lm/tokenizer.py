@@ -8,6 +8,7 @@ from typing import Any
 from energyam.lm.fetch import locate
 from energyam.lm.gguf_files import open_gguf
 from energyam.lm.weights import read_json, require
+from energyam.memories.rows import as_whole
 
 _CONTROL = 3  # GGUF's token type of special tokens
 _SPECIAL = re.compile(r"<\|[^|]+\|>")  # <|endoftext|> and the like
@@ -44,18 +45,27 @@ def decode_after(tokenizer: Any, before: Sequence[int], tokens: Sequence[int]) -
 
     Tokenizers of Llama 2's kind leave out the first space of the decoded text, so that
     `tokenizer.decode(tokens)` would join the first word to the prompt. Special tokens are left out.
+    Raises `ValueError` for tokens that are not whole numbers.
 
         >>> tokenizer = eam.lm.load_tokenizer("tiny_gpt2")
         >>> tokens = tokenizer.encode("hello").ids
         >>> eam.lm.decode_after(tokenizer, tokens[:1], tokens[1:]) in "hello"
         True
     """
-    if isinstance(tokenizer, type) or not callable(getattr(tokenizer, "decode", None)):
+    if isinstance(tokenizer, type | bytes) or not callable(getattr(tokenizer, "decode", None)):
         raise ValueError(f"tokenizer must have decode(tokens); got {type(tokenizer).__name__}")
-    start, text = tokenizer.decode(list(before)), tokenizer.decode([*before, *tokens])
+    given, added = _token_list("before", before), _token_list("tokens", tokens)
+    start, text = tokenizer.decode(given), tokenizer.decode(given + added)
     if not text.startswith(start):  # `before` ends within a character
         start = start.rstrip("\N{REPLACEMENT CHARACTER}")
     return text[len(start) :]
+
+
+def _token_list(name: str, tokens: Sequence[int]) -> list[int]:
+    array = as_whole(name, tokens)
+    if array.ndim != 1:
+        raise ValueError(f"{name} must be a list of tokens; got shape {array.shape}")
+    return array.tolist()
 
 
 def _from_merges(vocabulary: Path, merges: Path) -> Any:

@@ -107,6 +107,7 @@ class LanguageModel(eqx.Module):
         With `rotated` the queries and keys carry their positions, as attention sees them; GPT-2's always do.
         """
         token_ids, access = self.checked(token_ids, memory, lookup)
+        rotated = checks.flag("rotated", rotated)
         return _heads(self, token_ids, as_length(length, token_ids), access, rotated)
 
     def checked(

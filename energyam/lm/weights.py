@@ -30,10 +30,11 @@ class Weights(NamedTuple):
     def tensor(self, name: str, shape: tuple[int, ...] | None = None) -> np.ndarray:
         """One tensor in float32; raises `ValueError` if it is missing or of another shape."""
         if name not in self.names:
-            raise ValueError(f"the model file has no tensor {name!r}; it has {some(self.names)}")
+            had = some(self.names)
+            raise ValueError(f"{self.origin}: the model file has no tensor {name!r}; it has {had}")
         array = np.asarray(self.read(name), dtype=np.float32)
         if shape is not None and array.shape != shape:
-            raise ValueError(f"tensor {name!r} must be {shape}; got {array.shape}")
+            raise ValueError(f"{self.origin}: tensor {name!r} must be {shape}; got {array.shape}")
         return array
 
     def stack(self, pattern: str, count: int, shape: tuple[int, ...]) -> np.ndarray:
@@ -119,7 +120,7 @@ class Weights(NamedTuple):
             quantised = any(map(_OF_QUANTISATION.search, unknown))
             advice = f". These are quantised weights; {USE_FLOATS}" if quantised else ""
             got = f"{len(unknown)} tensors that this kind of model has no place for"
-            raise ValueError(f"the model file has {got}: {some(unknown)}{advice}")
+            raise ValueError(f"{self.origin}: the model file has {got}: {some(unknown)}{advice}")
 
 
 def require(package: str, extra: str = "lm") -> ModuleType:

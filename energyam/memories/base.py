@@ -254,14 +254,14 @@ def _pull(memory, state):
 
 
 def as_state(state: ArrayLike, num_neurons: int) -> Float[Array, " D"]:
-    """One state as floats; raises `ValueError` unless its shape is (num_neurons,)."""
+    """One state as floats; raises `ValueError` unless its shape is (num_neurons,), and for NaN."""
     state = checks.as_array("state", state, "...")
     if state.shape != (num_neurons,):
         raise ValueError(
             f"state must be ({num_neurons},), one state of the memory's neurons; got shape {state.shape} "
             "(use jax.vmap for a batch)"
         )
-    return state.astype(float_dtype(state.dtype))
+    return checks.as_floats("state", state.astype(float_dtype(state.dtype)), "D")
 
 
 def as_patterns(patterns: RowsLike, neurons: AbstractNeurons) -> Num[AnyArray, "K D"]:

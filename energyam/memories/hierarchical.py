@@ -149,14 +149,16 @@ class HierarchicalMemory(eqx.Module):
             hint = "(use evaluation.annealed_log_partition for their sum, or leave out fewer)"
             raise ValueError(f"visible must hold the layers that {hidden} depend on; these {why} {hint}")
         return _free_energy(
-            self, {n: _checked_layer(n, x, self.state_shape[n]) for n, x in visible.items()}, T
+            self,
+            {n: _checked_layer(f"visible[{n!r}]", x, self.state_shape[n]) for n, x in visible.items()},
+            T,
         )
 
     def _checked(self, state) -> dict[str, Array]:
         if not isinstance(state, Mapping) or state.keys() != self.neurons.keys():
             got = sorted(state) if isinstance(state, Mapping) else type(state).__name__
             raise ValueError(f"state must be a dictionary of the layers {list(self.order)}; got {got}")
-        return {name: _checked_layer(name, state[name], shape) for name, shape in self.state_shape.items()}
+        return {n: _checked_layer(f"state[{n!r}]", state[n], shape) for n, shape in self.state_shape.items()}
 
 
 @eqx.filter_jit
@@ -195,13 +197,11 @@ def _field(memory, state):
 
 
 def _checked_layer(name: str, layer: ArrayLike, shape: Shape) -> PyTree[Array]:
-    array = jnp.asarray(layer)
+    array = checks.as_array(name, layer, "...")
     if array.shape != shape:
         wanted, got = f"{shape}, the layer's shape", f"shape {array.shape} (use jax.vmap for a batch)"
-        raise ValueError(f"state[{name!r}] must be {wanted}; got {got}")
-    if jnp.issubdtype(array.dtype, jnp.complexfloating):
-        raise ValueError(f"state[{name!r}] must be real; got dtype {array.dtype}")
-    return array.astype(float_dtype(array.dtype))
+        raise ValueError(f"{name} must be {wanted}; got {got}")
+    return checks.as_floats(name, array.astype(float_dtype(array.dtype)), "...")
 
 
 def _checked_neurons(neurons):

@@ -82,6 +82,7 @@ class HopfieldNetwork(AbstractMemory):
         `options`: keyword arguments of the rule. Raises `ValueError` as `learning.write` does, and if the
         weights are no longer symmetric.
         """
+        patterns = checks.as_floats("patterns", patterns, f"K {self.num_neurons}")
         weights = write(self.weights, patterns, step=step, **options)
         return HopfieldNetwork(hollow(weights), self.bias, self.neurons)
 

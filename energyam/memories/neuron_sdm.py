@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Int, Num, PRNGKeyArray, UInt32
 
 from energyam import checks
 from energyam.hypercube import check_radius
-from energyam.linalg import dot
+from energyam.linalg import dot, float_dtype
 from energyam.memories.neurons import Binary
 from energyam.shown import shown
 
@@ -169,13 +169,14 @@ class NeuronSDM(eqx.Module):
         """Which hard locations an address (D,) activates. Raises `ValueError` as `read` does."""
         return _active(self, _packed(self._one_address(address)))
 
-    def field(self, state: Float[Array, " D"]) -> Float[Array, " D"]:
+    def field(self, state: ArrayLike) -> Float[Array, " D"]:
         """The summed counters of the locations that a state (D,) activates; `ValueError` if Dw ≠ D."""
         width = self.counters.shape[1]
         if width != self.dim:
             wanted = f"as wide as addresses, {self.dim}, to read again and again"
             raise ValueError(f"words must be {wanted}; got {width} (use memory.read)")
-        return _field(self, state)
+        state = checks.as_binary("state", state, f"{self.dim}")
+        return _field(self, state.astype(float_dtype(state.dtype)))
 
     def _one_address(self, address: Any) -> Any:
         return checks.as_binary("address", address, f"{self.dim}")

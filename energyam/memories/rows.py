@@ -8,6 +8,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Int, Num
 
 from energyam import checks
+from energyam.wording import in_words
 
 Indices = ArrayLike | Sequence[int]
 
@@ -19,12 +20,9 @@ def kept_rows(indices: Indices, num_rows: int) -> Int[np.ndarray, " K"]:
     """
     if not checks.is_known(indices):
         raise ValueError("indices must be known, as they say how many patterns are left; got traced ones")
-    gone = np.atleast_1d(np.asarray(indices))
-    if gone.size == 0:
-        gone = gone.astype(int)
-    if gone.ndim != 1 or gone.dtype.kind not in "iu":
-        got = f"dtype {gone.dtype}, shape {gone.shape} (np.flatnonzero makes indices of a mask)"
-        raise ValueError(f"indices must be whole numbers, one or a list of them; got {got}")
+    gone = np.atleast_1d(as_whole("indices", indices))
+    if gone.ndim != 1:
+        raise ValueError(f"indices must be whole numbers, one or a list of them; got shape {gone.shape}")
     outside = gone[(gone < 0) | (gone >= num_rows)]
     if outside.size:
         raise ValueError(f"indices must be from 0 to {num_rows - 1}; got {outside[0]}")
@@ -32,6 +30,19 @@ def kept_rows(indices: Indices, num_rows: int) -> Int[np.ndarray, " K"]:
     if not kept.size:
         raise ValueError(f"indices must leave something in the memory; got all {num_rows} of them")
     return kept
+
+
+def as_whole(name: str, numbers: Indices) -> Int[np.ndarray, "..."]:
+    """Whole numbers as an array on the host; raises `ValueError` for anything else."""
+    try:
+        array = np.asarray(numbers)
+    except (TypeError, ValueError):  # ragged, or random keys
+        raise ValueError(f"{name} must be whole numbers; got {in_words(numbers)}") from None
+    array = array.astype(int) if array.size == 0 and isinstance(numbers, list | tuple) else array
+    if array.dtype.kind not in "iu":
+        hint = " (np.flatnonzero makes indices of a mask)" if array.dtype == bool else ""
+        raise ValueError(f"{name} must be whole numbers; got dtype {array.dtype}{hint}")
+    return array
 
 
 def as_wide(name: str, rows: Num[Array, "n D"], width: int, dtype: jnp.dtype) -> Num[Array, "n D"]:

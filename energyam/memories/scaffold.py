@@ -15,6 +15,7 @@ from energyam import checks
 from energyam.learning import optimal_linear_associator
 from energyam.linalg import dot
 from energyam.memories.neurons import AbstractNeurons, Binary
+from energyam.memories.rows import as_whole
 from energyam.shown import shown
 
 
@@ -124,8 +125,9 @@ class Scaffold(eqx.Module):
         drive = dot(self.read_out, self.hidden(place))
         return self.neurons.respond(drive, self.neurons.retract(drive))
 
-    def field(self, state: Float[Array, " D"]) -> Float[Array, " D"]:
-        """The field at features (D,): the stored features at their place."""
+    def field(self, state: ArrayLike) -> Float[Array, " D"]:
+        """The field at features (D,): the stored features at their place; `ValueError` for another shape."""
+        state = checks.as_vector("state", state, self.read_out.shape[0])
         return dot(self.read_out, self.hidden(self.place(state))).astype(state.dtype)
 
     def _remainders(self, place):
@@ -138,10 +140,10 @@ class Scaffold(eqx.Module):
 
 def _as_periods(periods):
     """Periods as a tuple of whole numbers; raises `ValueError` where two have a common factor."""
-    try:
-        found = tuple(checks.count("periods", period, least=2) for period in periods)
-    except TypeError:
-        raise ValueError(f"periods must be whole numbers, such as (3, 4, 5); got {periods!r:.80}") from None
+    listed = as_whole("periods", periods)
+    if listed.ndim != 1:
+        raise ValueError(f"periods must be whole numbers, such as (3, 4, 5); got {periods!r:.80}")
+    found = tuple(checks.count("periods", period, least=2) for period in listed)
     if not found or math.lcm(*found) != math.prod(found):
         raise ValueError(f"periods must be one or more, without a common factor; got {found}")
     return found

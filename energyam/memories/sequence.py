@@ -7,7 +7,6 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Num, Shaped
 
 from energyam import checks
@@ -15,6 +14,7 @@ from energyam.learning import hebbian_step, write
 from energyam.learning.matrices import as_transitions
 from energyam.learning.steps import hollow
 from energyam.linalg import dot
+from energyam.memories.base import as_state
 from energyam.memories.neurons import Binary
 from energyam.memories.reads import read_pairs
 from energyam.memories.search import Table
@@ -31,6 +31,7 @@ class AbstractSequence(eqx.Module):
     """
 
     delay: eqx.AbstractVar[int]
+    neurons: eqx.AbstractVar[Binary]
 
     @property
     @abc.abstractmethod
@@ -51,14 +52,19 @@ class AbstractSequence(eqx.Module):
         """((delay + 1)·D,), the shape of a state."""
         return (self.num_neurons,)
 
-    def window(self, state: Shaped[Array, "*batch D"]) -> Shaped[Array, "*batch N"]:
-        """The window (*batch, (delay + 1)·D) of a state (*batch, D) that has not changed for `delay`
-        steps."""
+    def window(self, state: ArrayLike) -> Shaped[Array, "*batch N"]:
+        """The window (*batch, (delay + 1)·D) of a state (*batch, D) that has not changed for
+        `delay` steps.
+
+        Raises `ValueError` for another shape, and for entries that are not ±1.
+        """
+        self.neurons.check("state", state, f"... {self.width}")
         return jnp.concatenate([jnp.asarray(state)] * (self.delay + 1), axis=-1)
 
-    def field(self, state: Float[Array, " N"]) -> Float[Array, " N"]:
-        """The drive at the present, and behind it the window, moved on by one."""
-        D = self.width
+    def field(self, state: ArrayLike) -> Float[Array, " N"]:
+        """The drive at the present, and behind it the window, moved on by one; `ValueError` for another
+        shape."""
+        D, state = self.width, as_state(state, self.num_neurons)
         return jnp.concatenate([self.drive(state[:D], state[-D:]), state[:-D]])
 
 
@@ -116,6 +122,7 @@ class SequenceNetwork(AbstractSequence):
         They go into the delayed weights if there are any. `step`: `learning.delta_step` and the like;
         `options`: what it takes by name. Raises `ValueError` as `learning.write` does.
         """
+        keys, values = checks.as_pairs(keys, values)
         if self.delayed_weights is None:
             weights = write(self.weights, keys, values, step=step, **options)
             return SequenceNetwork(hollow(weights), None, self.delay)
@@ -198,8 +205,8 @@ class DenseSequence(AbstractSequence):
 
         Raises `ValueError` for entries that are not ±1, and for other shapes.
         """
-        dims = f"{np.shape(keys)[0] if np.ndim(keys) == 2 else 'n'} {self.width}"
-        new = [self.neurons.check(name, x, dims) for name, x in (("keys", keys), ("values", values))]
+        keys = self.neurons.check("keys", keys, f"n {self.width}")
+        new = [keys, self.neurons.check("values", values, f"{len(keys)} {self.width}")]
         old = self.patterns, self.followers
         both = [jnp.concatenate([a, b.astype(a.dtype)]) for a, b in zip(old, new, strict=True)]
         return eqx.tree_at(lambda m: (m.patterns, m.followers), self, both)

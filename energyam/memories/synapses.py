@@ -227,26 +227,36 @@ class Attention(eqx.Module):
         return not self.own
 
     def __call__(self, tokens: Float[Array, "N D"]) -> Float[Array, ""]:
-        scores, seen = self.scores(tokens), self.seen(tokens)
+        self._check(tokens)
+        scores, seen = self._scores(tokens), self._seen(tokens)
         # Log-sum-exp over those seen; where there are none, 0 takes the place of log 0.
         some = seen.any(axis=-1)
         masked = jnp.where(seen | ~some[:, None], scores, -jnp.inf)
         return jnp.where(some, jax.nn.logsumexp(masked, axis=-1), 0).sum() / self.beta
 
-    def weights(self, tokens: Float[Array, "N D"]) -> Float[Array, "H N N"]:
-        """The attention map: how much token C looks at token B, [h, C, B], rows summing to 1 (or to 0)."""
-        seen = self.seen(tokens)
-        masked = jnp.where(seen | ~seen.any(axis=-1, keepdims=True), self.scores(tokens), -jnp.inf)
+    def weights(self, tokens: ArrayLike) -> Float[Array, "H N N"]:
+        """The attention map: how much token C looks at token B, [h, C, B], rows summing to 1 (or to 0).
+
+        Raises `ValueError` unless `tokens` are (N, D), and as many as the graph has nodes; so do `scores` and
+        `seen`.
+        """
+        scores, seen = self.scores(tokens), self.seen(tokens)
+        masked = jnp.where(seen | ~seen.any(axis=-1, keepdims=True), scores, -jnp.inf)
         return jnp.where(seen, jax.nn.softmax(masked, axis=-1), 0)
 
-    def scores(self, tokens: Float[Array, "N D"]) -> Float[Array, "H N N"]:
+    def scores(self, tokens: ArrayLike) -> Float[Array, "H N N"]:
         """β K_hB · Q_hC as [h, C, B]."""
-        self._check(tokens)
+        return self._scores(self._check(checks.as_floats("tokens", tokens, "N D")))
+
+    def seen(self, tokens: ArrayLike) -> Bool[Array, "N N"]:
+        """Which tokens B token C looks at, [C, B]."""
+        return self._seen(self._check(checks.as_floats("tokens", tokens, "N D")))
+
+    def _scores(self, tokens):
         keys, queries = (_by_head(tokens, weights) for weights in (self.key_weights, self.query_weights))
         return self.beta * dot(queries, jnp.swapaxes(keys, 1, 2))
 
-    def seen(self, tokens: Float[Array, "N D"]) -> Bool[Array, "N N"]:
-        """Which tokens B token C looks at, [C, B]."""
+    def _seen(self, tokens):
         N = tokens.shape[0]
         if self.adjacency is not None:
             return self.adjacency
@@ -260,6 +270,7 @@ class Attention(eqx.Module):
         if self.adjacency is not None and self.adjacency.shape[0] != N:
             got = f"shape {self.adjacency.shape}"
             raise ValueError(f"adjacency must be ({N}, {N}) for as many tokens; got {got}")
+        return tokens
 
 
 def _has_loops(adjacency):

@@ -115,34 +115,39 @@ class EnergyTransformer(eqx.Module):
 
     def memory(self, num_tokens: int, adjacency: Graph = None) -> HierarchicalMemory:
         """The energy as a memory of one layer, "tokens" (N, D), for `recall` and `Blockwise`."""
-        own = self.own and adjacency is None
+        num_tokens, own = checks.count("num_tokens", num_tokens), self.own and adjacency is None
         attention = Attention(self.query_weights, self.key_weights, own=own, adjacency=adjacency)
         patterns = Patterns(self.patterns, ReLU())
         synapses: list[tuple[Synapse, tuple[str]]] = [(attention, ("tokens",)), (patterns, ("tokens",))]
         norm = LayerNorm(self.gain, self.offset, shape=(num_tokens, self.patterns.shape[1]))
         return HierarchicalMemory({"tokens": norm}, synapses)
 
-    def tokens(self, patches: Float[Array, "N P"], hidden: Hidden = None) -> Tokens:
-        """The tokens x (N, D) of patches, the mask token in place of those that are hidden."""
-        x = jax.vmap(self.embed)(patches)
+    def tokens(self, patches: ArrayLike, hidden: Hidden = None) -> Tokens:
+        """The tokens x (N, D) of patches (N, P), the mask token in place of those in `hidden` (N,)."""
+        N = "N" if self.places is None else self.places.shape[0]
+        x = jax.vmap(self.embed)(checks.as_floats("patches", patches, f"{N} {self.embed.in_features}"))
         if hidden is not None:
-            x = jnp.where(jnp.asarray(hidden)[:, None], self.mask_token[None], x)
+            hidden = checks.as_array("hidden", hidden, f"{x.shape[0]}")
+            if hidden.dtype != bool:
+                raise ValueError(f"hidden must be bool; got dtype {hidden.dtype}")
+            x = jnp.where(hidden[:, None], self.mask_token[None], x)
         return x if self.places is None else x + self.places
 
-    def descend(self, tokens: Tokens, adjacency: Graph = None, num_steps: int | None = None) -> Descent:
+    def descend(self, tokens: ArrayLike, adjacency: Graph = None, num_steps: int | None = None) -> Descent:
         """T steps x ← x − α ∂E/∂g from tokens x (N, D), in which token C looks at B where adjacency[C, B]."""
         num_steps = self.num_steps if num_steps is None else checks.count("num_steps", num_steps, least=0)
-        potential = self.memory(tokens.shape[0], adjacency).potential
-        rate = jax.lax.stop_gradient(self.step_size).astype(tokens.dtype)
+        start = checks.as_floats("tokens", tokens, f"N {self.patterns.shape[1]}")
+        potential = self.memory(start.shape[0], adjacency).potential
+        rate = jax.lax.stop_gradient(self.step_size).astype(start.dtype)
 
         def step(x, _):
             value, field = jax.value_and_grad(potential)({"tokens": self.norm.respond(x, x)})
             return x + rate * field["tokens"], -value
 
         step = jax.checkpoint(step) if self.checkpointed else step
-        x, energies = jax.lax.scan(step, tokens, None, num_steps)
-        last = -potential({"tokens": self.norm.respond(x, x)})
-        return Descent(x, jnp.concatenate([energies, last[None]]))
+        x, energies = jax.lax.scan(step, start, None, num_steps)
+        last = -jax.vmap(potential)({"tokens": self.norm.respond(x, x)[None]})
+        return Descent(x, jnp.concatenate([energies, last]))
 
     def __call__(
         self, patches: ArrayLike, hidden: Hidden = None, adjacency: Graph = None, num_steps: int | None = None
@@ -152,12 +157,6 @@ class EnergyTransformer(eqx.Module):
         `adjacency` (N, N) bool: which nodes of a graph see each other; `num_steps`: in place of T. Raises
         `ValueError` for other shapes.
         """
-        N = "N" if self.places is None else self.places.shape[0]
-        patches = checks.as_floats("patches", patches, f"{N} {self.embed.in_features}")
-        if hidden is not None:
-            hidden = checks.as_array("hidden", hidden, f"{patches.shape[0]}")
-            if hidden.dtype != bool:
-                raise ValueError(f"hidden must be bool; got dtype {hidden.dtype}")
         x = self.descend(self.tokens(patches, hidden), adjacency, num_steps).tokens
         return jax.vmap(lambda token: self.decode(self.out_norm(token)))(x)
 
@@ -205,6 +204,8 @@ class MaskedCompletion(eqx.Module):
 
     def __call__(self, model: EnergyTransformer, key: PRNGKeyArray) -> Float[Array, ""]:
         """The normalised squared error of one batch on its masked patches, a scalar."""
+        checks.instance("model", model, EnergyTransformer)
+        checks.key("key", key)
         draw, mask = jr.split(key)
         chosen = jr.choice(draw, self.patches.shape[0], (self.batch_size,))
         keys = jr.split(mask, self.batch_size)

@@ -59,6 +59,8 @@ class EpisodeLoss(eqx.Module):
     corrupt: Change | None = None
 
     def __check_init__(self):
+        if jnp.issubdtype(jnp.result_type(self.images), jnp.floating):
+            checks.as_floats("images", self.images, "classes drawers H W")
         checks.one_of("kind", self.kind, ("squared_error", "cross_entropy"))
         least = self.num_ways
         if self.num_classes is not None and checks.count("num_classes", self.num_classes) < least:
@@ -68,6 +70,8 @@ class EpisodeLoss(eqx.Module):
                 checks.function(name, change)
 
     def __call__(self, model: FewShotClassifier, key: PRNGKeyArray) -> Float[Array, ""]:
+        checks.instance("model", model, FewShotClassifier)
+        checks.key("key", key)
         keys = jr.split(key, self.num_episodes)
         if self.num_classes is None:
             logits, answers = jax.vmap(lambda key: self._own_classes(model, key))(keys)
@@ -151,6 +155,8 @@ def episode_accuracy(
     """
     model = checks.instance("model", model, FewShotClassifier)
     images = checks.as_array("images", images, "classes drawers H W")
+    if jnp.issubdtype(images.dtype, jnp.floating):
+        checks.as_floats("images", images, "classes drawers H W")
     counts = num_ways, num_shots, num_queries
     if corrupt is not None:
         checks.function("corrupt", corrupt)

@@ -130,7 +130,10 @@ class FastWeightLayer(eqx.Module):
 
     def step(self, memory: PyTree, x: ArrayLike) -> tuple[PyTree, Float[Array, " D"]]:
         """The memories after one more input (D,), and its output (D,): the same as a call, one at a time."""
-        row = checks.as_vector("x", x, self.to_query.shape[1])
+        row, started = checks.as_vector("x", x, self.to_query.shape[1]), self.start()
+        forms = [jax.tree.map(jnp.shape, eqx.filter(tree, eqx.is_array)) for tree in (memory, started)]
+        if forms[0] != forms[1]:
+            raise ValueError(f"memory must be one of this layer's, such as its start(); got {memory!r:.80}")
         memory, out = self._run(memory, row[None], None)
         return memory, in_dtype_of(x, out)[0]
 

@@ -77,8 +77,11 @@ class FastWeightsCell(eqx.Module):
         self.norms = tuple(eqx.nn.LayerNorm(H) for _ in range(num_inner if separate_norms else 1))
         self.rate = checks.positive_float("rate", rate).astype(float)
 
-    def __call__(self, weights: Matrix, hidden: Vector, x: Float[Array, " I"]) -> tuple[Matrix, Vector]:
-        """(A_{t-1}, h_{t-1}) and an input (I,) to (A_t, h_t)."""
+    def __call__(self, weights: ArrayLike, hidden: ArrayLike, x: ArrayLike) -> tuple[Matrix, Vector]:
+        """(A_{t-1}, h_{t-1}) and an input (I,) to (A_t, h_t); raises `ValueError` for other shapes."""
+        H, I = self.inputs.shape  # noqa: E741
+        weights = checks.as_floats("weights", weights, f"{H} {H}")
+        hidden, x = checks.as_vector("hidden", hidden, H), checks.as_vector("x", x, I)
         rate, decay = lax.stop_gradient((self.rate, self.decay))
         weights = _WRITES[self.write](weights, hidden, rate=rate, decay=decay)
         return weights, self.settle(hidden, x, lambda state: dot(weights, state))
@@ -129,6 +132,7 @@ class FastWeightsRNN(eqx.Module):
     ):
         cell = checks.instance("cell", cell, FastWeightsCell)
         checks.key("key", key)
+        form = checks.one_of("form", form, ("matrix", "attention"))
         if form == "attention" and cell.write != "hebb":
             raise ValueError("form 'attention' needs a cell with write='hebb', a sum over the past")
         embedding_key, head_key = jr.split(key)

@@ -33,8 +33,8 @@ class ConvEmbedding(eqx.Module):
         self.kernels = tuple(start(k, (3, 3, C, size)) for k, C in zip(keys, channels, strict=True))
         self.biases = tuple(jnp.zeros(size) for _ in channels)
 
-    def __call__(self, image: Float[Array, "28 28"]) -> Float[Array, " D"]:
-        maps = image[None, :, :, None].astype(self.biases[0].dtype)
+    def __call__(self, image: ArrayLike) -> Float[Array, " D"]:
+        maps = _pictures("image", image, "28 28")[None, :, :, None].astype(self.biases[0].dtype)
         layout = "NHWC", "HWIO", "NHWC"  # channels last: on the CPU two thirds of the time of channels first
         for kernel, bias in zip(self.kernels, self.biases, strict=True):
             maps = jax.lax.conv_general_dilated(maps, kernel, (1, 1), "SAME", dimension_numbers=layout)
@@ -70,15 +70,17 @@ class FewShotClassifier(eqx.Module):
         Raises `ValueError` for pictures that are not (28, 28) floats, labels that are not whole, out of range
         or not one for each picture, and a class without support.
         """
-        support, queries = _pictures("support", support), _pictures("queries", queries)
+        support, queries = (_pictures(name, x) for name, x in (("support", support), ("queries", queries)))
         embedded = jax.vmap(self.embed)(jnp.concatenate([support, queries]))
         S = support.shape[0]
         return self.answer(embedded[:S], labels, embedded[S:], num_classes)
 
     def answer(
-        self, support: Float[Array, "S D"], labels: ArrayLike, queries: Float[Array, "Q D"], num_classes: int
+        self, support: ArrayLike, labels: ArrayLike, queries: ArrayLike, num_classes: int
     ) -> Float[Array, "Q N"]:
         """The same for embedded support (S, D) and queries (Q, D), whose pictures need no embedding again."""
+        support = checks.as_floats("support", support, "S D")
+        queries = checks.as_floats("queries", queries, f"Q {support.shape[1]}")
         member = _membership(labels, support.shape[0], checks.count("num_classes", num_classes))
         return jax.vmap(lambda query: self.read(support, member, query))(queries)
 
@@ -99,11 +101,12 @@ def _max_pool(maps: Float[Array, "1 H W C"]) -> Float[Array, "1 H2 W2 C"]:
     return maps
 
 
-def _pictures(name: str, images: Any) -> Float[Array, "S 28 28"]:
-    images = checks.as_array(name, images, "S 28 28")
+def _pictures(name: str, images: Any, dims: str = "S 28 28") -> Float[Array, "*S 28 28"]:
+    images = checks.as_array(name, images, dims)
     if not jnp.issubdtype(images.dtype, jnp.floating):
-        raise ValueError(f"{name} must be (S, 28, 28) floats, ink 1 on paper 0; got dtype {images.dtype}")
-    return images
+        shape = ", ".join(dims.split())
+        raise ValueError(f"{name} must be ({shape}) floats, ink 1 on paper 0; got dtype {images.dtype}")
+    return checks.as_floats(name, images, dims)
 
 
 def _membership(labels: Any, num_pictures: int, num_classes: int) -> Bool[Array, "S N"]:

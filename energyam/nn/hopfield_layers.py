@@ -248,7 +248,7 @@ class HopfieldAttention(eqx.Module):
             queries, stored = _at_least_single(queries), _at_least_single(stored)
             values = None if values is None else _at_least_single(values)
         if mask is not None:
-            mask, T = jnp.asarray(mask), queries.shape[0]
+            mask, T = checks.as_array("mask", mask, "..."), queries.shape[0]
             if mask.shape not in ((K,), (T, K)) or mask.dtype != bool:
                 got = f"shape {mask.shape}, dtype {mask.dtype}"
                 raise ValueError(

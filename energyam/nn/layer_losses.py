@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PyTree
 
 from energyam import checks
@@ -72,11 +73,17 @@ class Nudged(eqx.Module):
 
     def energy(self, state: PyTree[ArrayLike]) -> Scalar:
         """E(s) + b C(s)."""
-        return self.memory.energy(state) + self.strength * self.cost(state, self.target)
+        return self.memory.energy(state) + self.strength * self._cost(state)
 
     def potential(self, state: PyTree[ArrayLike]) -> Scalar:
         """P(s) − b C(s)."""
-        return self.memory.potential(state) - self.strength * self.cost(state, self.target)
+        return self.memory.potential(state) - self.strength * self._cost(state)
+
+    def _cost(self, state):
+        found = self.cost(state, self.target)
+        if not isinstance(found, jax.Array | float) or jnp.ndim(found):
+            raise ValueError(f"cost must return a scalar; got {found!r:.80}")
+        return found
 
 
 def equilibrium_propagation(
@@ -160,6 +167,7 @@ def contrastive_hebbian(
         unknown = [layer for layer in clamp if not isinstance(queries, Mapping) or layer not in queries]
         if unknown:
             raise ValueError(f"{name} must name layers of the queries; got {unknown[0]!r}")
+    _must_hold("outputs", outputs)
 
     both = {**inputs, **outputs}
     for layer in inputs.keys() & outputs.keys():
@@ -250,3 +258,12 @@ def _check_clamp(clamp, queries):
         raise ValueError(
             "clamp must say which layers are held, say {'image': True, 'label': False}; got None"
         )
+    if isinstance(clamp, Mapping):
+        _must_hold("clamp", clamp)
+
+
+def _must_hold(name, clamp):
+    """Raise `ValueError` for a dictionary of clamps that surely holds nothing."""
+    values = clamp.values()
+    if all(map(checks.is_known, values)) and not any(np.any(np.asarray(value)) for value in values):
+        raise ValueError(f"{name} must hold a layer, or some of its neurons; got {clamp!r:.80}")

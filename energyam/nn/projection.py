@@ -66,13 +66,16 @@ class ProjectedMemory(eqx.Module):
         separation = self.separation
         if not self.train_separation:
             separation = jax.tree.map(jax.lax.stop_gradient, separation)
-        weights = separation.weights(dot(self.project(stored), self.project(query)))
+        weights = separation.weights(dot(self._project(stored), self._project(query)))
         total = jnp.sum(weights)
         read = dot(weights, stored) / jnp.where(total > 0, total, 1)
         return jnp.where(total > 0, read, query)
 
-    def project(self, vectors: Float[Array, "*batch D"]) -> Float[Array, "*batch L"]:
-        """Unit vectors along the projections of `vectors`."""
+    def project(self, vectors: ArrayLike) -> Float[Array, "*batch L"]:
+        """Unit vectors along the projections of `vectors` (*batch, D); `ValueError` for another shape."""
+        return self._project(checks.as_floats("vectors", vectors, f"... {self.projection.shape[1]}"))
+
+    def _project(self, vectors):
         return unit(dot(vectors, self.projection.T))
 
 
@@ -100,6 +103,8 @@ class ReconstructionLoss(eqx.Module):
         self.low = checks.fraction("low", low, "").astype(self.stored.dtype)
 
     def __call__(self, model: ProjectedMemory, key: PRNGKeyArray) -> Float[Array, ""]:
+        checks.instance("model", model, ProjectedMemory)
+        checks.key("key", key)
         which, how_far, way = jr.split(key, 3)
         targets = jr.choice(which, self.stored, (self.batch_size,))
         cosines = jr.uniform(how_far, (self.batch_size,), minval=self.low)

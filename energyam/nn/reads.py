@@ -142,8 +142,9 @@ class AttractorRead(AbstractRead):
             query = jax.nn.relu(self.norm(query + pull))
         return class_potentials(support @ query, member)
 
-    def weights(self, support: Float[Array, "S D"]) -> Float[Array, "D D"]:
+    def weights(self, support: ArrayLike) -> Float[Array, "D D"]:
         """A, the matrix that the support set (S, D) is written into; zeros without a rule that writes."""
+        support = checks.as_floats("support", support, f"S {self.norm.shape[0]}")
         S, D = support.shape
         empty = jnp.zeros((D, D), support.dtype)
         if self.memory not in _STEPS:

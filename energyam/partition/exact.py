@@ -109,11 +109,19 @@ def expectation(memory: Any, function: Callable, temperature: ArrayLike) -> PyTr
         (array(0.76159412), np.float64(0.7615941559557649))
     """
     T = checked_temperature(temperature)
-    checks.function("function", function)
-    logs, means = _enumerate(memory, function, T)
+    of_state = jax.tree_util.Partial(_numbers_of, checks.function("function", function))
+    logs, means = _enumerate(memory, of_state, T)
     weights = np.exp(logs - _finite(float(np.logaddexp.reduce(logs))))
     mean = lambda of_blocks: np.asarray(np.tensordot(weights, np.asarray(of_blocks, float), 1))  # noqa: E731
     return jax.tree.map(mean, means)
+
+
+def _numbers_of(function, state):
+    """`function(state)`; raises `ValueError` unless it has numbers, and nothing else."""
+    found, numbers = function(state), jax.Array | np.ndarray | np.number | int | float
+    if not all(isinstance(leaf, numbers) for leaf in jax.tree.leaves(found) or [None]):
+        raise ValueError(f"function must return numbers, or a pytree of them; got {found!r:.80}")
+    return found
 
 
 def sample_exactly(
