@@ -165,7 +165,7 @@ def llama_from_gguf(weights: Weights, dtype: DTypeLike) -> LanguageModel:
     """
     kind = weights.setting("general.architecture")
     if kind not in _GGUF_KINDS:
-        raise ValueError(f"general.architecture must be one of {sorted(_GGUF_KINDS)}; got {kind!r}")
+        raise ValueError(f"general.architecture must be one of {sorted(_GGUF_KINDS)}; got {kind!r:.80}")
     _check_gguf(weights, kind)
     sizes = _gguf_sizes(weights, kind)
     rotary = rotary_from_gguf(weights, kind, sizes.context, sizes.head_size)
@@ -228,7 +228,7 @@ def _check_gguf(weights: Weights, kind: str) -> None:
         if known == name or known in _GGUF_SETTINGS or known.startswith("rope.scaling.") or not value:
             continue
         if known.startswith(("attention.", "rope.", "expert")) or known.endswith(("_scale", "softcapping")):
-            raise ValueError(f"{weights.origin}: the setting {name} is not supported; got {value!r}")
+            raise ValueError(f"{weights.origin}: the setting {name} is not supported; got {value!r:.80}")
 
 
 def _assembled(parts: _Parts, rotary: Rotary, end_tokens: tuple[int, ...]) -> LanguageModel:

@@ -49,7 +49,9 @@ def load(source: str | Path, *, dtype: DTypeLike = jnp.float32) -> LanguageModel
     weights = read_folder(path)
     kind = weights.setting("model_type")
     if not isinstance(kind, str) or kind not in _HUGGINGFACE:
-        raise ValueError(f"{weights.origin}: model_type must be one of {sorted(_HUGGINGFACE)}; got {kind!r}")
+        raise ValueError(
+            f"{weights.origin}: model_type must be one of {sorted(_HUGGINGFACE)}; got {kind!r:.80}"
+        )
     return _HUGGINGFACE[kind](weights, dtype)
 
 

@@ -128,7 +128,7 @@ def rotary_from_huggingface(weights: Weights, context: int) -> Rotary:
         return Rotary(base, _llama3(rope))
     if kind == "yarn":
         return Rotary(base, _yarn(rope, context))
-    raise ValueError(f"{weights.origin}: rope_type must be {_KINDS}; got {kind!r}")
+    raise ValueError(f"{weights.origin}: rope_type must be {_KINDS}; got {kind!r:.80}")
 
 
 def rotary_from_gguf(weights: Weights, kind: str, context: int, head_size: int) -> Rotary:
@@ -179,14 +179,14 @@ def _gguf_scaling(weights: Weights, rope: str, context: int) -> Linear | Yarn | 
         return Linear(weights.number(rope + names[0]))
     if kind == "yarn":
         return _gguf_yarn(weights, f"{rope}scaling.", context)
-    raise ValueError(f"{weights.origin}: {rope}scaling.type must be none, linear or yarn; got {kind!r}")
+    raise ValueError(f"{weights.origin}: {rope}scaling.type must be none, linear or yarn; got {kind!r:.80}")
 
 
 def _gguf_yarn(weights: Weights, scaling: str, context: int) -> Yarn:
     for name, usual in (("yarn_ext_factor", 1.0), ("yarn_log_multiplier", 0.0)):
         got = weights.settings.get(scaling + name, usual)
         if got != usual:
-            raise ValueError(f"{weights.origin}: {scaling}{name} must be {usual:g}; got {got!r}")
+            raise ValueError(f"{weights.origin}: {scaling}{name} must be {usual:g}; got {got!r:.80}")
     factor = weights.number(f"{scaling}factor")
     given = weights.number(f"{scaling}attn_factor", 1.0) * weights.number(f"{scaling}yarn_attn_factor", 1.0)
     return Yarn(

@@ -16,6 +16,7 @@ from jaxtyping import Array, Float, Int
 from energyam import checks
 from energyam.files import as_path
 from energyam.tensor_files import opened_tensors, write_tensors
+from energyam.wording import in_words
 
 _KIND = "memory store"
 _ROWS = {"keys": 2, "values": 2, "tokens": 0, "sources": 0}  # and which of their axes is that of memories
@@ -87,8 +88,9 @@ class MemoryStore(eqx.Module):
         """This store without the memories of its text number `text`; later texts get the next lower number.
         Raises `ValueError` for a number without a text, or if nothing would be left.
         """
-        if isinstance(text, bool) or text not in range(len(self.texts)):
-            raise ValueError(f"text must be a number from 0 to {len(self.texts) - 1}; got {text!r}")
+        whole = isinstance(text, int | np.integer) and not isinstance(text, bool)
+        if not whole or not 0 <= text < len(self.texts):
+            raise ValueError(f"text must be a number from 0 to {len(self.texts) - 1}; got {in_words(text)}")
         sources = np.asarray(self.bank.sources)
         kept = np.flatnonzero((sources >= 0) & (sources != text))
         if kept.size == 0:

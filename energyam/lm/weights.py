@@ -78,14 +78,14 @@ class Weights(NamedTuple):
         """A setting that is true or false; raises `ValueError` for anything else."""
         value = self.setting(name, default)
         if not isinstance(value, bool):
-            raise ValueError(f"{self.origin}: {name} must be true or false; got {value!r}")
+            raise ValueError(f"{self.origin}: {name} must be true or false; got {value!r:.40}")
         return value
 
     def within(self, name: str) -> "Weights":
         """The settings that lie inside a setting, none if it is missing; raises `ValueError` for others."""
         inner = self.settings.get(name) or {}
         if not isinstance(inner, dict) or any(isinstance(value, dict) for value in inner.values()):
-            raise ValueError(f"{self.origin}: {name} must be one object of plain settings; got {inner!r}")
+            raise ValueError(f"{self.origin}: {name} must be one object of plain settings; got {inner!r:.80}")
         return self._replace(settings=inner, origin=f"{self.origin}: {name}")
 
     def end_tokens(self, *names: str) -> tuple[int, ...]:
@@ -100,7 +100,7 @@ class Weights(NamedTuple):
             tokens = value if isinstance(value, list) else [] if value is None else [value]
             if any(isinstance(token, bool) or not isinstance(token, int) for token in tokens):
                 wanted = "an integer or a list of integers"
-                raise ValueError(f"{self.origin}: {name} must be {wanted}; got {value!r}")
+                raise ValueError(f"{self.origin}: {name} must be {wanted}; got {value!r:.80}")
             found += [token for token in tokens if 0 <= token < 2**31]
         return tuple(dict.fromkeys(found))
 
@@ -108,7 +108,7 @@ class Weights(NamedTuple):
         """Raise `ValueError` for a setting that is there with a value other than the one wanted."""
         for name, value in wanted.items():
             if self.settings.get(name, value) not in (value, None):
-                raise ValueError(f"{self.origin}: {name} must be {value!r}; got {self.settings[name]!r}")
+                raise ValueError(f"{self.origin}: {name} must be {value!r}; got {self.settings[name]!r:.80}")
 
     def must_all_be_known(self, known: Iterable[str], harmless: str) -> None:
         """Raise `ValueError` for tensors that are neither known nor match the pattern `harmless`.

@@ -131,8 +131,7 @@ class FastWeightLayer(eqx.Module):
     def step(self, memory: PyTree, x: ArrayLike) -> tuple[PyTree, Float[Array, " D"]]:
         """The memories after one more input (D,), and its output (D,): the same as a call, one at a time."""
         row, started = checks.as_vector("x", x, self.to_query.shape[1]), self.start()
-        forms = [jax.tree.map(jnp.shape, eqx.filter(tree, eqx.is_array)) for tree in (memory, started)]
-        if forms[0] != forms[1]:
+        if _form(memory) != _form(started):
             raise ValueError(f"memory must be one of this layer's, such as its start(); got {memory!r:.80}")
         memory, out = self._run(memory, row[None], None)
         return memory, in_dtype_of(x, out)[0]
@@ -156,6 +155,12 @@ class FastWeightLayer(eqx.Module):
         size = jnp.sqrt(jnp.mean(reads**2, axis=-1, keepdims=True) + 1e-6)
         scaled = reads / size * self.gains.astype(reads.dtype)[:, None]
         return memory, dot(jnp.concatenate(scaled, axis=1), self.to_out.T)
+
+
+def _form(memory):
+    """What two memories of one layer have in common: structure, shapes, and floats."""
+    leaves, structure = jax.tree.flatten(eqx.filter(memory, eqx.is_array))
+    return structure, [(leaf.shape, jnp.issubdtype(leaf.dtype, jnp.floating)) for leaf in leaves]
 
 
 def _gates(size: int, num_heads: int, gated: bool, of_network: bool, key: PRNGKeyArray) -> eqx.nn.Linear:
