@@ -36,9 +36,9 @@ def hebbian_step(
 
     **Arguments:** `weights` (Dv, Dk); `key` (Dk,) and `value` (Dv,): any real numbers; without a value the
     key is also the value, and weights must be square; `rate`: at least 0, 1/Dk by default (use `forget` to
-    erase); `decay`: from 0 to 1. The diagonal is written like every other entry: `hebbian`
+    erase); `decay`: one number of at least 0. The diagonal is written like every other entry: `hebbian`
     removes it, fast weights (Ba et al. 2016) keep it. Whole numbers are taken as floats. Raises `ValueError`
-    for other shapes, a rate or decay that is not such a number, and, without a value, a
+    for other shapes, a rate or decay that is not one finite number or is negative, and, without a value, a
     key of 0s and 1s only (couplings would only grow).
 
         >>> eam.learning.hebbian_step(jnp.zeros((2, 2)), jnp.array([1.0, -1.0]))
@@ -229,11 +229,6 @@ def must_be_stable(rate: Float[Array, "*T"], square: Float[Array, "*T"], name: s
         most = f"below {2 / float(jnp.max(square)):.4g} here" if checks.passes(jnp.any, square) else "above 0"
         got = f"{float(jnp.max(rate)):g}" if checks.passes(lambda r: (r >= 0).all(), rate) else "less than 0"
         raise ValueError(f"rate must be stable, 0 < rate · {name} < 2 ({most}); got {got}")
-
-
-def as_decay(decay: ScalarLike, like: Float[Array, "..."]) -> Float[Array, ""]:
-    """How much of the weights stays, in their dtype; raises `ValueError` for others than 0 to 1."""
-    return checks.fraction("decay", decay, "").astype(like.dtype)
 
 
 def as_number(name: str, value: ScalarLike, like: Float[Array, "..."]) -> Float[Array, ""]:

@@ -27,8 +27,6 @@ from energyam.learning.steps import (
 )
 from energyam.wording import in_words
 
-_STEPS = (hebbian_step, storkey_step, delta_step, oja_step, gradient_step)
-
 
 def write(
     memory: Any, keys: ArrayLike, values: ArrayLike | None = None, *, step: Step | None = None, **options: Any
@@ -46,7 +44,7 @@ def write(
     arguments of the step, each one number, or (T,) with one for each pair.
 
     Raises `ValueError` for keys and values that are empty, not finite or of different T, for options of
-    another length, for a decay or momentum outside 0 to 1, and for pairs that the step refuses.
+    another length, and for pairs that the step refuses.
 
         >>> keys, values = jnp.array([[1.0, 0.0], [0.0, 1.0]]), jnp.array([[3.0], [5.0]])
         >>> eam.learning.write(jnp.zeros((1, 2)), keys, values, step=eam.learning.delta_step)
@@ -115,8 +113,6 @@ def per_pair(options: dict[str, Any], keys: Any, values: Any, step: Step) -> dic
 
     def each(name: str, value: Any):
         array = checks.as_floats(name, value, "" if jnp.ndim(value) == 0 else f"{len(keys)}")
-        if name in ("decay", "momentum") and step in _STEPS:
-            checks.fraction(name, array)
         return jnp.broadcast_to(array, (len(keys),))
 
     options = {name: value if value is None else each(name, value) for name, value in options.items()}
