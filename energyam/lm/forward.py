@@ -67,7 +67,8 @@ def run(
         if access is not None and now.changes is not None:
 
             def added(lookup=access.lookup, changes=now.changes):
-                return mix(attention * chosen(lookup, attention, positions, length), changes)
+                read = chosen(lookup, attention, positions, length)
+                return mix(jnp.where(read, attention, 0), changes)
 
             mixed += lax.cond(slot < 0, lambda: jnp.zeros_like(mixed), added)
         return block.finish(x, mixed), (None if past is None else now, heads if keep_heads else None)
