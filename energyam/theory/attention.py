@@ -102,7 +102,8 @@ def fit_softmax_beta(n: Whole, radius: Whole, kind: Kind = "circle", steps: Whol
         return (optax.apply_updates(log_beta, updates), state), None
 
     start = jnp.log(jnp.asarray(fit_beta(n, radius, kind).beta, dtype=float))
-    (log_beta, _), _ = jax.lax.scan(step, (start, optimizer.init(start)), length=steps)
+    with jax.numpy_dtype_promotion("standard"):  # optax multiplies whole and real numbers
+        (log_beta, _), _ = jax.lax.scan(step, (start, optimizer.init(start)), length=steps)
     return float(jnp.exp(log_beta))
 
 
