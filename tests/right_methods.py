@@ -90,9 +90,9 @@ def only_of_jax(called):
     return all(getattr(kind, "array_type", None) is jax.Array for kind in kinds)
 
 
-def methods(of_each):
+def methods():
     """The methods of public classes that users call, with their names, such as `KeyValueMemory.write`: what
-    several classes inherit `of_each`, or of the first alone."""
+    several classes inherit, of the first of them."""
     seen = set()
     for name, cls in public_names():
         if not isinstance(cls, type) or cls.__name__.startswith("Abstract") or name in NO_INSTANCE:
@@ -107,6 +107,6 @@ def methods(of_each):
                 continue
             if only_of_jax(function):
                 continue
-            if function.__module__.startswith("energyam.") and (of_each or function.__qualname__ not in seen):
+            if function.__module__.startswith("energyam.") and function.__qualname__ not in seen:
                 seen.add(function.__qualname__)
                 yield f"{name}.{own}", Method(name, cls, own)

@@ -19,7 +19,7 @@ from wrong_calls import bad_values, outcome, surely_wrong, verdict
 from energyam.datasets import downloads
 
 FULL = os.environ.get("ENERGYAM_FULL") == "1"
-CALLS = {**dict(calls()), **dict(methods(of_each=FULL))}
+CALLS = {**dict(calls()), **dict(methods())}
 
 
 @pytest.fixture(autouse=True)
