@@ -167,3 +167,13 @@ def test_a_training_step_lowers_for_accelerators(platform):
         shapes, jax.ShapeDtypeStruct((2,), jnp.uint32)
     )
     assert exported.platforms == (platform,)
+
+
+def test_a_loss_takes_any_function_that_completes_patches():
+    patches = jr.normal(jr.key(0), (5, 4, 9))
+    loss = nn.MaskedCompletion(patches, batch_size=8)
+    blank = loss(lambda patches, hidden, adjacency: 0 * patches, jr.key(1))
+    perfect = loss(lambda patches, hidden, adjacency: patches, jr.key(1))
+    assert perfect == 0 and 0.3 < blank < 3
+    with pytest.raises(ValueError, match="model must be a function; got 3"):
+        loss(3, jr.key(1))

@@ -203,8 +203,11 @@ class MaskedCompletion(eqx.Module):
             raise ValueError("patches must vary, as errors are in units of their variance; got equal numbers")
 
     def __call__(self, model: EnergyTransformer, key: PRNGKeyArray) -> Float[Array, ""]:
-        """The normalised squared error of one batch on its masked patches, a scalar."""
-        checks.instance("model", model, EnergyTransformer)
+        """The normalised squared error of one batch on its masked patches, a scalar.
+
+        `model` is an `EnergyTransformer`, or any function of (patches, hidden, adjacency) to completed patches.
+        """
+        checks.function("model", model)
         checks.key("key", key)
         draw, mask = jr.split(key)
         chosen = jr.choice(draw, self.patches.shape[0], (self.batch_size,))

@@ -70,7 +70,7 @@ class EpisodeLoss(eqx.Module):
                 checks.function(name, change)
 
     def __call__(self, model: FewShotClassifier, key: PRNGKeyArray) -> Float[Array, ""]:
-        checks.instance("model", model, FewShotClassifier)
+        checks.function("model", model)
         checks.key("key", key)
         keys = jr.split(key, self.num_episodes)
         if self.num_classes is None:

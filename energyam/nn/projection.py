@@ -103,7 +103,7 @@ class ReconstructionLoss(eqx.Module):
         self.low = checks.fraction("low", low, "").astype(self.stored.dtype)
 
     def __call__(self, model: ProjectedMemory, key: PRNGKeyArray) -> Float[Array, ""]:
-        checks.instance("model", model, ProjectedMemory)
+        checks.function("model", model)
         checks.key("key", key)
         which, how_far, way = jr.split(key, 3)
         targets = jr.choice(which, self.stored, (self.batch_size,))
