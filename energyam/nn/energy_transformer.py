@@ -205,7 +205,7 @@ class MaskedCompletion(eqx.Module):
     def __call__(self, model: EnergyTransformer, key: PRNGKeyArray) -> Float[Array, ""]:
         """The normalised squared error of one batch on its masked patches, a scalar.
 
-        `model` is an `EnergyTransformer`, or any function of (patches, hidden, adjacency) to completed patches.
+        `model` is an `EnergyTransformer`, or any function (patches, hidden, adjacency) → completed patches.
         """
         checks.function("model", model)
         checks.key("key", key)
