@@ -45,10 +45,7 @@ def x64():
 
 # Files whose facts depend on how programs round or on what they need of memory, or that compare with another
 # process, compile as users do.
-AS_USERS_DO = (
-    "associator asynchronous bounds compilations distances faults flips reads separations sharding "
-    "sparse_reads synchronous training"
-).split()
+AS_USERS_DO = ("associator bounds compilations distances flips reads sharding sparse_reads training").split()
 as_made = getattr(compiler, "get_compile_options", None)
 
 

@@ -26,6 +26,8 @@ def start(devices, *arguments):
     """A Python process that runs sharded.py on so many virtual devices."""
     flags = f"--xla_force_host_platform_device_count={devices}"
     environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(HERE.parent)}
+    if os.environ.get("ENERGYAM_FULL") != "1":  # most of the time is compiling, so compile in haste
+        environment["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
     command = [sys.executable, str(HERE / "sharded.py"), *map(str, arguments)]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
