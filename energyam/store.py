@@ -33,6 +33,7 @@ from energyam.segments import (
     read_segment,
     write_segment,
 )
+from energyam.shown import counted
 
 _MERGED_BYTES = 2**26  # a write joins the smaller ones before it, as far as their files are no larger
 
@@ -79,7 +80,8 @@ class Store:
         self._take(_segments_in(self.folder))
 
     def __repr__(self) -> str:
-        return f"Store({str(self.folder)!r}: {len(self):,} patterns in {len(self._segments)} files)"
+        files = counted(len(self._segments), "file")
+        return f"Store({str(self.folder)!r}: {len(self):,} patterns in {files})"
 
     def __len__(self) -> int:
         return sum(part.num_rows for part in self._parts)
