@@ -177,3 +177,5 @@ def test_a_loss_takes_any_function_that_completes_patches():
     assert perfect == 0 and 0.3 < blank < 3
     with pytest.raises(ValueError, match="model must be a function; got 3"):
         loss(3, jr.key(1))
+    with pytest.raises(ValueError, match=r"model must return an array of shape \(4, 9\); got None"):
+        loss(lambda patches, hidden, adjacency: None, jr.key(1))

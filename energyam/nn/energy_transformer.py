@@ -23,6 +23,7 @@ from energyam.memories.graded import LayerNorm
 from energyam.memories.hierarchical import HierarchicalMemory, Synapse
 from energyam.memories.separations import ReLU
 from energyam.memories.synapses import Attention, Patterns, as_graph
+from energyam.nn.answers import answer_of
 
 Tokens = Float[Array, "N D"]
 Hidden = Bool[ArrayLike, " N"] | None
@@ -214,7 +215,7 @@ class MaskedCompletion(eqx.Module):
         keys = jr.split(mask, self.batch_size)
         patches = self.patches[chosen]
         counted, hidden = jax.vmap(self._masks)(keys)
-        completed = jax.vmap(lambda x, h: model(x, h, self.adjacency))(patches, hidden)
+        completed = jax.vmap(lambda x, h: answer_of(model(x, h, self.adjacency), x.shape))(patches, hidden)
         errors = jnp.mean((completed - patches) ** 2, axis=-1)
         return jnp.mean(errors, where=counted) / jnp.var(self.patches)
 

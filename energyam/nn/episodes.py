@@ -13,6 +13,7 @@ from jaxtyping import Array, ArrayLike, Float, Int, Key, PRNGKeyArray, Shaped
 
 from energyam import checks
 from energyam.datasets.episodes import Episode, drawn, sample_episode
+from energyam.nn.answers import answer_of
 from energyam.nn.few_shot import FewShotClassifier
 from energyam.shown import shown
 
@@ -71,6 +72,8 @@ class EpisodeLoss(eqx.Module):
 
     def __call__(self, model: FewShotClassifier, key: PRNGKeyArray) -> Float[Array, ""]:
         checks.function("model", model)
+        if self.num_classes is not None:  # embeds pictures once, for all episodes
+            checks.instance("model", model, FewShotClassifier)
         checks.key("key", key)
         keys = jr.split(key, self.num_episodes)
         if self.num_classes is None:
@@ -86,7 +89,7 @@ class EpisodeLoss(eqx.Module):
         """Logits and right answers of an episode of its own classes."""
         episode = self._drawn(self.num_ways, key)
         logits = model(episode.support, episode.labels, episode.queries, self.num_ways)
-        return logits, episode.answers
+        return answer_of(logits, (len(episode.queries), self.num_ways)), episode.answers
 
     def _shared_classes(self, model: FewShotClassifier, keys: Key[Array, " E"], num_classes: int) -> Answered:
         """The same of one episode a key among so many classes, whose pictures are embedded once."""

@@ -16,6 +16,7 @@ from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 from energyam import checks
 from energyam.linalg import dot, unit
 from energyam.memories.separation import AbstractSeparation
+from energyam.nn.answers import answer_of
 
 
 class ProjectedMemory(eqx.Module):
@@ -109,7 +110,7 @@ class ReconstructionLoss(eqx.Module):
         targets = jr.choice(which, self.stored, (self.batch_size,))
         cosines = jr.uniform(how_far, (self.batch_size,), minval=self.low)
         queries = perturb(targets, cosines, key=way)
-        reads = jax.vmap(model, in_axes=(0, None))(queries, self.stored)
+        reads = jax.vmap(lambda query: answer_of(model(query, self.stored), query.shape))(queries)
         return jnp.mean(jnp.sum((reads - targets) ** 2, axis=1))
 
 
