@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 import typer
 
+from energyam.wording import in_one_line
+
 
 @contextmanager
 def errors_in_one_line(program: str) -> Iterator[None]:
@@ -16,5 +18,5 @@ def errors_in_one_line(program: str) -> Iterator[None]:
         try:
             yield
         except (ValueError, OSError, ImportError, RuntimeError, MemoryError) as error:
-            print(f"{program}: {' '.join(str(error).split())}", file=sys.stderr)
+            print(f"{program}: {in_one_line(error)}", file=sys.stderr)
             raise typer.Exit(2) from None

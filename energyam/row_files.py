@@ -17,6 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from energyam.wording import in_one_line
+
 _GAP = 8  # rows that are read along where those between two that count do not
 _CODES = {"BOOL": "bool", "BF16": "bfloat16"} | {f"F{8 * n}": f"float{8 * n}" for n in (2, 4, 8)}
 _CODES |= {f"{a}{8 * n}": f"{b}int{8 * n}" for a, b in (("I", ""), ("U", "u")) for n in (1, 2, 4, 8)}
@@ -181,8 +183,7 @@ def parts_of(source: np.memmap | str | os.PathLike, name: str) -> list[Part]:
         try:
             return [_part_of_memmap(np.load(path, mmap_mode="r"))]
         except Exception as error:  # of any kind: NumPy reads the header as Python
-            told = " ".join(str(error).split())[:200]
-            raise ValueError(f"{path} is not a whole .npy file of rows ({told})") from None
+            raise ValueError(f"{path} is not a whole .npy file of rows ({in_one_line(error)})") from None
     return [part_of_safetensors(path, name)]
 
 

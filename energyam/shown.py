@@ -33,7 +33,7 @@ def shown(fields: str = "", **meaning: str | tuple[str, ...]) -> Callable[[type]
 
 def counted(number: int, thing: str) -> str:
     """Such as "1 state" and "2 states"."""
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
 
 
 def _rows(answer, fields=(), meaning=None):

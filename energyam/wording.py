@@ -14,6 +14,11 @@ def in_words(value: Any) -> str:
     return shown if len(shown) < 80 else f"{shown[:60]} …"
 
 
+def in_one_line(error: Exception) -> str:
+    """The message of an error in one line, or what kind it is where it has none."""
+    return " ".join(str(error).split())[:600] or type(error).__name__
+
+
 def advice(got: np.ndarray, dtype: np.dtype) -> str:
     """The expression that turns an array x with the distinct entries `got` into ±1, without overflow in its
     dtype."""

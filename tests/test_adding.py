@@ -123,6 +123,11 @@ def padded_with(rows, separation="softmax", capacity=8, dtype=jnp.float32):
     return eam.KeyValueMemory(keys, values, SEPARATIONS[separation], capacity=capacity)
 
 
+def by_age(rows, oldest):
+    """The rows of a full memory from the oldest pair to the newest."""
+    return jnp.roll(rows, -oldest, axis=0)
+
+
 @pytest.mark.parametrize("name", ["softmax", "linear", "nearest"])
 def test_a_stream_is_written_inside_a_scan_and_the_oldest_pairs_make_room(name):
     """At each time the reads are those of a memory of the last 8 pairs alone, built anew."""
@@ -134,8 +139,16 @@ def test_a_stream_is_written_inside_a_scan_and_the_oldest_pairs_make_room(name):
         fresh = eam.KeyValueMemory(KEYS[last], VALUES[last], SEPARATIONS[name])
         np.testing.assert_allclose(read, fresh(KEYS[t - 2]), rtol=1e-4, atol=1e-5)
     assert written.memory.capacity == 8 and written.memory.num_pairs == 8
-    np.testing.assert_array_equal(written.memory.keys, KEYS[-8:])
-    np.testing.assert_array_equal(written.memory.values, VALUES[-8:])
+    np.testing.assert_array_equal(by_age(written.memory.keys, written.memory.oldest), KEYS[-8:])
+    np.testing.assert_array_equal(by_age(written.memory.values, written.memory.oldest), VALUES[-8:])
+    # What is forgotten by its row, and written afterwards, leaves the others in their order.
+    row = int(np.flatnonzero((np.asarray(written.memory.keys) == np.asarray(KEYS[-5])).all(axis=1))[0])
+    fewer = written.memory.without([row])
+    more = jax.jit(eam.KeyValueMemory.write)(fewer, KEYS[:2], VALUES[:2])
+    wanted = jnp.concatenate([KEYS[-7:-5], KEYS[-4:], KEYS[:2]])
+    np.testing.assert_array_equal(by_age(more.keys, more.oldest), wanted)
+    larger = more.write(KEYS[2], VALUES[2])
+    np.testing.assert_array_equal(larger.keys[:9], jnp.concatenate([wanted, KEYS[2:3]]))
 
 
 @pytest.mark.parametrize("more", [2, 5, 6, 13])
@@ -145,7 +158,7 @@ def test_writes_inside_jit_are_those_outside_it_less_the_oldest(more):
     outside, inside = padded_with(3).write(*new), jax.jit(eam.KeyValueMemory.write)(padded_with(3), *new)
     kept = min(3 + more, 8)
     assert outside.num_pairs == 3 + more and inside.num_pairs == kept and inside.capacity == 8
-    np.testing.assert_array_equal(inside.keys[:kept], KEYS[3 + more - kept : 3 + more])
+    np.testing.assert_array_equal(by_age(inside.keys, inside.oldest)[:kept], KEYS[3 + more - kept : 3 + more])
     again = inside.write(KEYS[-1], VALUES[-1])  # outside again the room grows, and nothing is forgotten
     assert again.num_pairs == kept + 1 and again.capacity == (8 if kept < 8 else 16)
     fresh = eam.KeyValueMemory(
@@ -160,7 +173,7 @@ def test_writes_inside_jit_are_those_outside_it_less_the_oldest(more):
 def test_streams_of_16_bits_stay_so(dtype):
     memory = learning.write(padded_with(2, dtype=dtype), KEYS[2:], VALUES[2:], step=eam.KeyValueMemory.write)
     assert memory.keys.dtype == memory.values.dtype == dtype
-    np.testing.assert_array_equal(memory.keys, KEYS[-8:].astype(dtype))
+    np.testing.assert_array_equal(by_age(memory.keys, memory.oldest), KEYS[-8:].astype(dtype))
 
 
 def test_streams_of_many_memories_and_in_double_precision(x64):
@@ -170,7 +183,7 @@ def test_streams_of_many_memories_and_in_double_precision(x64):
     def last_of(keys, values):
         memory = eam.KeyValueMemory(keys[:1], values[:1], SEPARATIONS["softmax"], capacity=4)
         written = lax.scan(lambda m, pair: (m.write(*pair), m(pair[0])), memory, (keys[1:], values[1:]))[0]
-        return written.keys, written.num_pairs, written(keys[0])
+        return by_age(written.keys, written.oldest), written.num_pairs, written(keys[0])
 
     found = jax.vmap(last_of)(keys, values)
     np.testing.assert_array_equal(found[0], keys[:, -4:])
@@ -191,6 +204,14 @@ def test_what_was_written_inside_a_scan_can_be_learned():
 
     values = VALUES[1:12]
     np.testing.assert_allclose(jax.grad(loss)(values), jax.grad(by_hand)(values), rtol=1e-4, atol=1e-6)
+
+
+def test_a_write_inside_a_scan_moves_no_other_row():
+    """The compiled loop neither copies the keys nor makes an array as large."""
+    memory, rows = padded_with(1, capacity=4096), jnp.ones((50, 5))
+    write = lambda m: lax.scan(lambda m, row: (m.write(row, row[:3]), None), m, rows)[0]  # noqa: E731
+    needed = jax.jit(write).lower(memory).compile().memory_analysis()
+    assert needed.temp_size_in_bytes < memory.keys.nbytes / 4
 
 
 def test_wrong_pairs_of_a_stream():

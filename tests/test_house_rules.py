@@ -14,7 +14,8 @@ TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in FILES.items(
 
 # From the ground up. A file imports from its own room and from rooms on floors below it.
 FLOORS = (
-    ("row_files", "wording"),
+    ("wording",),
+    ("row_files",),
     ("on_disk",),
     ("checks", "names", "abilities", "shown"),
     ("files", "linalg", "least_squares", "roots", "log_scale", "console", "diagnostics"),

@@ -12,7 +12,7 @@ from PIL import Image, ImageFile, ImageOps
 from energyam import checks
 from energyam.files import as_path
 from energyam.shown import shown
-from energyam.wording import in_words
+from energyam.wording import in_one_line, in_words
 
 _NO_PICTURES = {"PDF", "PALM", "BUFR", "GRIB", "HDF5", "MPEG"}  # which Pillow writes or names, and can't read
 _ORIENTATION = 0x0112
@@ -130,7 +130,7 @@ def load_image(file: str | Path, shape: Sequence[int] = (48, 48), binary: bool =
             image.load()
             grey, turn = _grey(image), _TURNS.get(_orientation(image))
     except Exception as error:  # each of Pillow's readers has errors of its own
-        said = " ".join(str(error).split()) or type(error).__name__
+        said = in_one_line(error)
         raise ValueError(f"file must be a picture that Pillow can read; got {str(path)!r}: {said}") from None
     if not np.isfinite(grey).all():
         raise ValueError(f"file must have finite grey values; got {str(path)!r}, with NaN or infinity in it")

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PyTree, ScalarLike
 
 from energyam import checks
+from energyam.wording import in_one_line
 
 
 class GradientMemory(eqx.Module):
@@ -109,8 +110,9 @@ def _read(name, network, x):
     try:
         return network(x)
     except (TypeError, ValueError) as error:
-        told = " ".join(str(error).split())[:200]
-        raise ValueError(f"{name} must be what the network takes; got shape {x.shape} ({told})") from error
+        raise ValueError(
+            f"{name} must be what the network takes; got shape {x.shape} ({in_one_line(error)})"
+        ) from error
 
 
 def _options(rate, decay, momentum):

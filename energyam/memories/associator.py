@@ -4,6 +4,7 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, ArrayLike, Float, Int, Num
 
@@ -54,6 +55,7 @@ class KeyValueMemory(eqx.Module):
     separation: AbstractSeparation
     similarity: AbstractSimilarity = Dot()
     num_pairs: Int[Array, ""] | None = None
+    oldest: Int[Array, ""] = eqx.field(default_factory=lambda: jnp.zeros((), jnp.int32))
 
     def __init__(
         self,
@@ -65,6 +67,7 @@ class KeyValueMemory(eqx.Module):
     ):
         self.keys, self.values = checks.as_pairs(keys, values)
         self.separation, self.similarity, self.num_pairs = separation, similarity, None
+        self.oldest = jnp.zeros((), jnp.int32)
         if capacity is not None:
             K = self.keys.shape[0]
             rows = room_for(max(K, checks.count("capacity", capacity)))
@@ -80,6 +83,8 @@ class KeyValueMemory(eqx.Module):
             check_reads_padded(self.separation)
             if checks.is_known(self.num_pairs):
                 checks.count("num_pairs", int(self.num_pairs), most=self.capacity)
+        if checks.is_known(self.oldest):
+            checks.count("oldest", int(self.oldest), least=0, most=self.capacity - 1)
 
     @property
     def capacity(self) -> int:
@@ -112,8 +117,10 @@ class KeyValueMemory(eqx.Module):
             return eqx.tree_at(lambda m: (m.keys, m.values), self, both)
         number = self._known_number() + len(more[0])
         room = max(self.capacity, room_for(number))
-        old = padded(self.keys, room), padded(self.values, room)
-        start = self.num_pairs
+        old, start = (self.keys, self.values), self.num_pairs
+        if int(self.oldest):
+            old = jnp.roll(self.keys, -self.oldest, axis=0), jnp.roll(self.values, -self.oldest, axis=0)
+        old = padded(old[0], room), padded(old[1], room)
         both = [lax.dynamic_update_slice_in_dim(a, b, start, 0) for a, b in zip(old, more, strict=True)]
         return self._replaced(both, number)
 
@@ -122,26 +129,26 @@ class KeyValueMemory(eqx.Module):
 
         This is `with_pairs`, but a memory with a capacity can be written inside `jit`, `scan` and `vmap` too,
         and by `learning.write` and `learning.stream` with `step=eam.KeyValueMemory.write`. Its room can't
-        grow there, so a full memory forgets its oldest pairs.
+        grow there, so in a full memory the new pairs take the rows of the oldest ones, from row `oldest` on.
+        A write then costs the same whatever the capacity.
 
             >>> zeros, rows = jnp.zeros((1, 2)), jnp.eye(2)
             >>> empty = eam.KeyValueMemory(zeros, zeros, eam.LogSumExp(9.0), capacity=2)
             >>> memory = eam.learning.write(empty, rows, rows, step=eam.KeyValueMemory.write)
-            >>> int(memory.num_pairs), memory.keys.tolist()  # the zeros had to make room
-            (2, [[1.0, 0.0], [0.0, 1.0]])
+            >>> int(memory.num_pairs), memory.keys.tolist()  # the last pair took the row of the zeros
+            (2, [[0.0, 1.0], [1.0, 0.0]])
         """
         pairs = [checks.as_array(name, x, "... D") for name, x in (("keys", keys), ("values", values))]
         pairs = [x[None] if x.ndim == 1 else x for x in pairs]
         if self.num_pairs is None or checks.is_known(self.num_pairs):
             return self.with_pairs(*pairs)
-        more, room = more_pairs(self, *pairs), self.capacity
-        longest, number = room + len(more[0]), self.num_pairs + len(more[0])
+        room = self.capacity
+        more = [rows[-room:] for rows in more_pairs(self, *pairs)]
+        number = self.num_pairs + len(more[0])
+        places = (self.oldest + self.num_pairs + jnp.arange(len(more[0]))) % room
+        both = [old.at[places].set(new) for old, new in zip((self.keys, self.values), more, strict=True)]
         lost = jnp.maximum(number - room, 0)
-        both = []
-        for old, new in zip((self.keys, self.values), more, strict=True):
-            longer = lax.dynamic_update_slice_in_dim(padded(old, longest), new, self.num_pairs, 0)
-            both.append(lax.dynamic_slice_in_dim(longer, lost, room, 0))
-        return self._replaced(both, number - lost)
+        return self._replaced(both, number - lost, (self.oldest + lost) % room)
 
     def without(self, indices: Indices) -> "KeyValueMemory":
         """The same memory, of the same capacity, without the pairs of these indices (one or several, from 0
@@ -152,7 +159,8 @@ class KeyValueMemory(eqx.Module):
             kept = kept_rows(indices, self.keys.shape[0])
             return eqx.tree_at(lambda m: (m.keys, m.values), self, [array[kept] for array in rows])
         kept = kept_rows(indices, self._known_number())
-        return self._replaced([moved_up(array, kept) for array in rows], len(kept))
+        by_age = np.roll(kept, -np.searchsorted(kept, int(self.oldest)))
+        return self._replaced([moved_up(array, by_age) for array in rows], len(kept))
 
     def _known_number(self) -> int:
         if not checks.is_known(self.num_pairs):
@@ -160,9 +168,9 @@ class KeyValueMemory(eqx.Module):
             raise ValueError(f"num_pairs must be known; got a traced number ({hint})")
         return int(self.num_pairs)  # type: ignore[arg-type]
 
-    def _replaced(self, rows, num_pairs):
-        new = *rows, jnp.asarray(num_pairs, jnp.int32)
-        return eqx.tree_at(lambda m: (m.keys, m.values, m.num_pairs), self, new)
+    def _replaced(self, rows, num_pairs, oldest=0):
+        new = *rows, jnp.asarray(num_pairs, jnp.int32), jnp.asarray(oldest, jnp.int32)
+        return eqx.tree_at(lambda m: (m.keys, m.values, m.num_pairs, m.oldest), self, new)
 
 
 @shown()

@@ -227,8 +227,7 @@ class Attention(eqx.Module):
         return not self.own
 
     def __call__(self, tokens: Float[Array, "N D"]) -> Float[Array, ""]:
-        self._check(tokens)
-        scores, seen = self._scores(tokens), self._seen(tokens)
+        scores, seen = self.scores(tokens), self.seen(tokens)
         # Log-sum-exp over those seen; where there are none, 0 takes the place of log 0.
         some = seen.any(axis=-1)
         masked = jnp.where(seen | ~some[:, None], scores, -jnp.inf)
@@ -246,26 +245,19 @@ class Attention(eqx.Module):
 
     def scores(self, tokens: ArrayLike) -> Float[Array, "H N N"]:
         """β K_hB · Q_hC as [h, C, B]."""
-        return self._scores(self._check(checks.as_floats("tokens", tokens, "N D")))
-
-    def seen(self, tokens: ArrayLike) -> Bool[Array, "N N"]:
-        """Which tokens B token C looks at, [C, B]."""
-        return self._seen(self._check(checks.as_floats("tokens", tokens, "N D")))
-
-    def _scores(self, tokens):
+        tokens = self._checked(tokens)
         keys, queries = (_by_head(tokens, weights) for weights in (self.key_weights, self.query_weights))
         return self.beta * dot(queries, jnp.swapaxes(keys, 1, 2))
 
-    def _seen(self, tokens):
-        N = tokens.shape[0]
+    def seen(self, tokens: ArrayLike) -> Bool[Array, "N N"]:
+        """Which tokens B token C looks at, [C, B]."""
+        N = self._checked(tokens).shape[0]
         if self.adjacency is not None:
             return self.adjacency
         return jnp.ones((N, N), bool) if self.own else ~jnp.eye(N, dtype=bool)
 
-    def _check(self, tokens):
-        D = self.query_weights.shape[2]
-        if tokens.ndim != 2 or tokens.shape[1] != D:
-            raise ValueError(f"tokens must be (N, {D}), as the weights have it; got shape {tokens.shape}")
+    def _checked(self, tokens):
+        tokens = checks.as_floats("tokens", tokens, f"N {self.query_weights.shape[2]}")
         N = tokens.shape[0]
         if self.adjacency is not None and self.adjacency.shape[0] != N:
             got = f"shape {self.adjacency.shape}"

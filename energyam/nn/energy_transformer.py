@@ -7,6 +7,7 @@
 Hoover, Liang, Pham, Panda, Strobelt, Chau, Zaki & Krotov, "Energy transformer", NeurIPS 2023.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -147,6 +148,7 @@ class EnergyTransformer(eqx.Module):
 
         step = jax.checkpoint(step) if self.checkpointed else step
         x, energies = jax.lax.scan(step, start, None, num_steps)
+        # Under vmap, a descent that diverged ends in NaN; a single state of NaN would be refused.
         last = -jax.vmap(potential)({"tokens": self.norm.respond(x, x)[None]})
         return Descent(x, jnp.concatenate([energies, last]))
 
@@ -203,7 +205,7 @@ class MaskedCompletion(eqx.Module):
         if not checks.passes(lambda x: jnp.ptp(x) > 0, self.patches):
             raise ValueError("patches must vary, as errors are in units of their variance; got equal numbers")
 
-    def __call__(self, model: EnergyTransformer, key: PRNGKeyArray) -> Float[Array, ""]:
+    def __call__(self, model: Callable[..., Array], key: PRNGKeyArray) -> Float[Array, ""]:
         """The normalised squared error of one batch on its masked patches, a scalar.
 
         `model` is an `EnergyTransformer`, or any function (patches, hidden, adjacency) → completed patches.

@@ -15,6 +15,7 @@ from energyam import checks
 from energyam.datasets.episodes import Episode, drawn, sample_episode
 from energyam.nn.answers import answer_of
 from energyam.nn.few_shot import FewShotClassifier
+from energyam.on_disk import AnyArray
 from energyam.shown import shown
 
 Images = Shaped[Array, "classes drawers H W"]
@@ -48,7 +49,7 @@ class EpisodeLoss(eqx.Module):
     """
 
     images: Shaped[ArrayLike, "classes drawers 28 28"] = eqx.field(
-        converter=partial(checks.as_array, "images", dims="classes drawers H W")
+        converter=lambda images: _as_images(images)
     )
     kind: str = eqx.field(static=True, default="squared_error")
     num_ways: int = eqx.field(static=True, default=5, converter=partial(checks.count, "num_ways"))
@@ -60,8 +61,6 @@ class EpisodeLoss(eqx.Module):
     corrupt: Change | None = None
 
     def __check_init__(self):
-        if jnp.issubdtype(jnp.result_type(self.images), jnp.floating):
-            checks.as_floats("images", self.images, "classes drawers H W")
         checks.one_of("kind", self.kind, ("squared_error", "cross_entropy"))
         least = self.num_ways
         if self.num_classes is not None and checks.count("num_classes", self.num_classes) < least:
@@ -70,22 +69,21 @@ class EpisodeLoss(eqx.Module):
             if change is not None:
                 checks.function(name, change)
 
-    def __call__(self, model: FewShotClassifier, key: PRNGKeyArray) -> Float[Array, ""]:
+    def __call__(self, model: Callable[..., Array], key: PRNGKeyArray) -> Float[Array, ""]:
         checks.function("model", model)
-        if self.num_classes is not None:  # embeds pictures once, for all episodes
-            checks.instance("model", model, FewShotClassifier)
         checks.key("key", key)
         keys = jr.split(key, self.num_episodes)
         if self.num_classes is None:
             logits, answers = jax.vmap(lambda key: self._own_classes(model, key))(keys)
         else:
-            logits, answers = self._shared_classes(model, keys, self.num_classes)
+            shared = checks.instance("model", model, FewShotClassifier)  # embeds pictures once for all
+            logits, answers = self._shared_classes(shared, keys, self.num_classes)
         right = jax.nn.one_hot(answers, self.num_ways, dtype=logits.dtype)
         if self.kind == "squared_error":
             return jnp.mean(jnp.sum((jax.nn.softmax(logits) - right) ** 2, axis=-1))
         return -jnp.mean(jnp.sum(jax.nn.log_softmax(logits) * right, axis=-1))
 
-    def _own_classes(self, model: FewShotClassifier, key: PRNGKeyArray) -> Answered:
+    def _own_classes(self, model: Callable[..., Array], key: PRNGKeyArray) -> Answered:
         """Logits and right answers of an episode of its own classes."""
         episode = self._drawn(self.num_ways, key)
         logits = model(episode.support, episode.labels, episode.queries, self.num_ways)
@@ -113,6 +111,13 @@ class EpisodeLoss(eqx.Module):
         support = _changed(self.augment, episode.support, jr.fold_in(key, 0))
         queries = _changed(self.augment, episode.queries, jr.fold_in(key, 1))
         return episode._replace(support=support, queries=_changed(self.corrupt, queries, jr.fold_in(key, 2)))
+
+
+def _as_images(images: ArrayLike) -> Shaped[AnyArray, "classes drawers H W"]:
+    """Pictures in their own dtype, of finite numbers."""
+    array = checks.as_array("images", images, "classes drawers H W")
+    floating = jnp.issubdtype(array.dtype, jnp.floating)
+    return checks.as_floats("images", array, "classes drawers H W") if floating else array
 
 
 @shown()
@@ -157,9 +162,7 @@ def episode_accuracy(
         True
     """
     model = checks.instance("model", model, FewShotClassifier)
-    images = checks.as_array("images", images, "classes drawers H W")
-    if jnp.issubdtype(images.dtype, jnp.floating):
-        checks.as_floats("images", images, "classes drawers H W")
+    images = _as_images(images)
     counts = num_ways, num_shots, num_queries
     if corrupt is not None:
         checks.function("corrupt", corrupt)

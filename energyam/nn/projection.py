@@ -5,6 +5,7 @@ weighed; what is read are the stored vectors themselves. Bricken & Pehlevan, "At
 distributed memory", NeurIPS 2021: 64 dimensions, and weights of circles, caps, or a softmax with their β.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import equinox as eqx
@@ -103,7 +104,7 @@ class ReconstructionLoss(eqx.Module):
         self.batch_size = checks.count("batch_size", batch_size)
         self.low = checks.fraction("low", low, "").astype(self.stored.dtype)
 
-    def __call__(self, model: ProjectedMemory, key: PRNGKeyArray) -> Float[Array, ""]:
+    def __call__(self, model: Callable[[Array, Array], Array], key: PRNGKeyArray) -> Float[Array, ""]:
         checks.function("model", model)
         checks.key("key", key)
         which, how_far, way = jr.split(key, 3)

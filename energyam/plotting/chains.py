@@ -9,6 +9,7 @@ from energyam import checks
 from energyam.diagnostics import autocorrelations, effective_sample_size, split_rhat
 from energyam.dynamics.sampling import Samples
 from energyam.plotting.figures import ACCENT, new_figure
+from energyam.shown import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,8 +64,7 @@ def _draw_along(ax: "Axes", array: Float[np.ndarray, "M S"], name: str) -> None:
         if extreme:
             style = dict(color=ACCENT, linewidth=0.9, alpha=0.9, zorder=3)
         ax.plot(numbers, array[order[rank]], **style)
-    plural = "chain" if len(order) == 1 else "chains"
-    ax.set_title(f"{name} of {len(order):,} {plural}", fontsize=10)
+    ax.set_title(f"{name} of {counted(len(order), 'chain')}", fontsize=10)
     ax.set_xlabel("sample", fontsize=8)
     ax.margins(x=0.02)
 
