@@ -13,7 +13,7 @@ def peak_mb() -> float:
     try:
         status = pathlib.Path("/proc/self/status").read_text()
         return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e6
-    except OSError:
+    except (OSError, IndexError):
         import resource  # not on Windows
 
         most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -21,7 +21,7 @@ def renamed(text: str, old: str, new: str) -> str:
 
 def main(new: str) -> None:
     """Replace the address in all files that git tracks."""
-    if not re.fullmatch(r"[\w-]+/[\w-]+", new):
+    if not re.fullmatch(r"[\w-]+/[\w.-]+", new):
         raise SystemExit(f"the address must be OWNER/NAME; got {new!r}")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     old = project["urls"]["Repository"].removeprefix(HOSTS[0])
