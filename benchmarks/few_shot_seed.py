@@ -13,11 +13,15 @@ subtracted in place of M; and a multiple of M, learned from 0. Then the first tw
 
 ENERGYAM_OMNIGLOT names a folder with images_background.zip and images_evaluation.zip. A run that was cut off
 is resumed from benchmarks/checkpoints/, or from the folder that ENERGYAM_CHECKPOINTS names; with
-ENERGYAM_FINISHED set, only what is finished is reported.
+ENERGYAM_FINISHED set, only what is finished is reported. All trainings together take about eight hours of one
+core. With ENERGYAM_ADD set, those that results/few_shot_seed.json holds to their last step are taken from
+there, and only the others are run.
 """
 
+import datetime
 import functools
 import io
+import json
 import os
 import pathlib
 import zipfile
@@ -32,6 +36,7 @@ import optax
 from jaxtyping import Array, Bool, Float
 from PIL import Image
 
+import energyam
 from benchmarks.progress import CHECKPOINTS, kept
 from energyam.datasets.episodes import sample_episode
 from energyam.datasets.strokes import stroke_characters
@@ -173,6 +178,7 @@ def curve(row, quick):
     loss, optimizer = SeedLoss(train_images), optax.adam(1e-4)
     name = f"few_shot_seed {row.column} {row.start} {row.split}".replace(" ", "_").replace("'", "")
     found = {}
+    before = {} if quick else whole_before(row)
     for steps in (2, 4) if quick else STEPS:
 
         def part(steps=steps):
@@ -191,11 +197,26 @@ def curve(row, quick):
             reached = tested(trained.model, test_images, TOGETHER if quick else episodes)
             if row.column == LEARNED:
                 reached["multiple"] = round(float(trained.model.read.multiple), 4)
-            return reached | {"loss": round(float(trained.losses[-2500:].mean()), 5)}
+            measured = f"{datetime.date.today()}, energyam {energyam.__version__}"
+            return reached | {"loss": round(float(trained.losses[-2500:].mean()), 5), "measured": measured}
 
-        found[steps] = part() if quick else kept("few_shot_seed.json", f"{name} {steps}", part)
+        if quick:
+            found[steps] = part()
+        else:
+            found[steps] = before.get(steps) or kept("few_shot_seed.json", f"{name} {steps}", part)
         print(row, steps, found[steps], flush=True)
     return found
+
+
+def whole_before(row):
+    """The points of a training by their steps, if ENERGYAM_ADD is set and the kept results hold all of them."""
+    path = pathlib.Path(__file__).parent / "results" / "few_shot_seed.json"
+    if "ENERGYAM_ADD" not in os.environ or not path.exists():
+        return {}
+    points = json.loads(path.read_text())["results"]["curves"]
+    own = [point for point in points if Row(point["column"], point["start"], point["split"]) == row]
+    by_steps = {point.pop("steps"): point for point in own}
+    return by_steps if STEPS[-1] in by_steps else {}
 
 
 def run(quick):

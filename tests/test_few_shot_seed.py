@@ -108,3 +108,12 @@ def test_what_is_finished_is_not_computed_again(tmp_path, monkeypatch):
     assert kept("parts.json", "one", lambda: 2) == 1
     monkeypatch.setenv("ENERGYAM_FINISHED", "1")
     assert kept("parts.json", "two", lambda: 2) is None
+
+
+def test_a_training_that_the_kept_results_hold_whole_is_taken_from_there(monkeypatch):
+    whole, missing = seed.Row(seed.MEMORY), seed.Row(seed.MEMORY, 7)
+    assert seed.whole_before(whole) == {}
+    monkeypatch.setenv("ENERGYAM_ADD", "1")
+    taken = seed.whole_before(whole)
+    assert tuple(taken) == seed.STEPS and taken[100_000]["accuracy"] == 0.9772
+    assert seed.whole_before(missing) == {}
