@@ -209,7 +209,7 @@ def curve(row, quick):
 
 
 def whole_before(row):
-    """The points of a training by their steps, if ENERGYAM_ADD is set and the kept results hold all of them."""
+    """The points of a training by their steps, if ENERGYAM_ADD is set and the kept results hold them all."""
     path = pathlib.Path(__file__).parent / "results" / "few_shot_seed.json"
     if "ENERGYAM_ADD" not in os.environ or not path.exists():
         return {}
