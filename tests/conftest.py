@@ -28,6 +28,20 @@ def getkey():
 
 
 @pytest.fixture
+def fetched(tmp_path, monkeypatch):
+    """A folder of one's own to be in, and a cache with small stand-ins of all that can be fetched."""
+    import example_files  # not above: the type-checking hook must come before energyam
+
+    from energyam.datasets import downloads
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ENERGYAM_CACHE", str(tmp_path / "energyam"))
+    for name, file in example_files.fetched(tmp_path / "energyam").items():
+        monkeypatch.setitem(downloads.FILES, name, file)
+    return tmp_path
+
+
+@pytest.fixture
 def no_hook():
     """No runtime type checks, so that the errors are those that users see."""
     jaxtyping.config.update("jaxtyping_disable", True)

@@ -203,7 +203,10 @@ RECALL = {
         recall, modern(), np.ma.masked_less(np.tile(np.arange(D) / (D - 1), (B, 1)), 0.3), clamp="known"
     ),
     "unknown_numbers": lambda: kept(
-        recall, modern(), normal(0, B, D).at[:, 1].set(jnp.nan), clamp=jnp.arange(D) > 2
+        recall,
+        modern(),
+        jax.device_put(np.where(np.arange(D) == 1, np.nan, normal(0, B, D))),
+        clamp=jnp.arange(D) > 2,
     ),
     "unknown_bits": lambda: kept(
         recall,

@@ -16,7 +16,6 @@ import pytest
 from right_calls import public_names
 
 import energyam as eam
-from energyam.datasets import downloads
 
 NAMES = {"eam": eam, "eqx": eqx, "jax": jax, "jnp": jnp, "jr": jr, "np": np, "optax": optax}
 CALLABLES = {id(value): (name, value) for name, value in reversed([*public_names()])}  # each thing once
@@ -43,15 +42,11 @@ def failures(name, text):
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(fetched, monkeypatch):
     """A folder with the models that examples load, where all that can be fetched has been."""
-    monkeypatch.chdir(tmp_path)
-    example_files.models(tmp_path)
-    for name, file in example_files.fetched(tmp_path / "energyam").items():
-        monkeypatch.setitem(downloads.FILES, name, file)
-    monkeypatch.setenv("ENERGYAM_CACHE", str(tmp_path / "energyam"))
-    (tmp_path / "smollm2.gguf").touch()
-    monkeypatch.setenv("ENERGYAM_SMOLLM2", str(tmp_path / "smollm2.gguf"))
+    example_files.models(fetched)
+    (fetched / "smollm2.gguf").touch()
+    monkeypatch.setenv("ENERGYAM_SMOLLM2", str(fetched / "smollm2.gguf"))
 
 
 def test_every_public_callable_has_an_example():

@@ -48,6 +48,8 @@ def _closed(tmp_path, monkeypatch, request):
     monkeypatch.chdir(tmp_path)
     if "calls/" in request.node.name:
         request.getfixturevalue("no_hook")
+    if "calls/datasets" in request.node.name:
+        request.getfixturevalue("fetched")
     yield
     plt.close("all")
 
@@ -89,6 +91,7 @@ def test_nothing_compiled(name):
 
 
 EAGER = [name for name in JOBS if name.split("/")[0] in (*jobs.KINDS, "recall", "sample", "read")]
+EAGER += ["others/scaffold_place"]
 
 
 @pytest.mark.parametrize("name", part("transfers", EAGER, 8))

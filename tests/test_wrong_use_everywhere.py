@@ -10,24 +10,18 @@ import random
 import shutil
 import warnings
 
-import example_files
 import pytest
 from right_calls import ONE_CALL, calls, parameters, public_names, right_call
 from right_methods import NO_INSTANCE, OF_THE_LIBRARY, Method, methods
 from wrong_calls import bad_values, outcome, surely_wrong, verdict
-
-from energyam.datasets import downloads
 
 FULL = os.environ.get("ENERGYAM_FULL") == "1"
 CALLS = {**dict(calls()), **dict(methods())}
 
 
 @pytest.fixture(autouse=True)
-def _in_a_folder_where_all_is_fetched(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("ENERGYAM_CACHE", str(tmp_path / "energyam"))
-    for name, file in example_files.fetched(tmp_path / "energyam").items():
-        monkeypatch.setitem(downloads.FILES, name, file)
+def _in_a_folder_where_all_is_fetched(fetched):
+    pass
 
 
 def wrong_calls(name):

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import equinox as eqx
 import jax
@@ -122,8 +123,7 @@ class Scaffold(eqx.Module):
 
     def at(self, place: ArrayLike) -> Float[Array, " D"]:
         """The features (D,) at a place: a whole number or remainders (n,). Raises `ValueError` for others."""
-        drive = dot(self.read_out, self.hidden(place))
-        return self.neurons.respond(drive, self.neurons.retract(drive))
+        return _features(self, self._remainders(place))
 
     def field(self, state: ArrayLike) -> Float[Array, " D"]:
         """The field at features (D,): the stored features at their place; `ValueError` for another shape."""
@@ -135,7 +135,18 @@ class Scaffold(eqx.Module):
         if place.shape not in ((), (n,)) or not jnp.issubdtype(place.dtype, jnp.integer):
             wanted = f"a whole number, or one for each of {n} modules"
             raise ValueError(f"place must be {wanted}; got shape {place.shape}, dtype {place.dtype}")
-        return jnp.broadcast_to(place, (n,)) % np.asarray(self.periods, place.dtype)
+        return _modulo(place, self.periods)
+
+
+@eqx.filter_jit
+def _features(memory, remainders):
+    drive = dot(memory.read_out, memory.hidden(remainders))
+    return memory.neurons.respond(drive, memory.neurons.retract(drive))
+
+
+@partial(jax.jit, static_argnames="periods")  # which else are sent to the device at each call
+def _modulo(place, periods):
+    return jnp.broadcast_to(place, (len(periods),)) % np.asarray(periods, place.dtype)
 
 
 def _as_periods(periods):
