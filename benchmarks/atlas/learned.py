@@ -257,7 +257,9 @@ def recall_layer(quick):
     by_layer = {r["layer"]: r["P"] for r in rows if r["lookup"] == "M_F 5"}
     best, second = sorted(by_layer, key=by_layer.get, reverse=True)[:2]
     first = max((r for r in rows if r["lookup"] == "first token"), key=lambda r: r["P"])["layer"]
-    control = f"P = {by_layer[best]:.2f} in layer {best}, {by_layer[second]:.2f} in layer {second}, the next best"
+    control = (
+        f"P = {by_layer[best]:.2f} in layer {best}, {by_layer[second]:.2f} in layer {second}, the next best"
+    )
     control += f"; where the first token alone looks up, layer {first} is the best"
     return Ours(best / len(by_layer), control=control)
 
