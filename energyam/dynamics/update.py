@@ -38,7 +38,7 @@ class Tick(eqx.Module):
         Array(0.5, dtype=float32, weak_type=True)
     """
 
-    index: Int[Array, ""]
+    index: Int[Array, ""] = eqx.field(converter=jnp.asarray)  # loops under `jax.disable_jit` give an int
     _shared: PRNGKeyArray | None
     _own: PRNGKeyArray | None
 
