@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from jax import lax
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
 from energyam import checks
 from energyam.dynamics.asynchronous import Asynchronous
@@ -200,7 +200,7 @@ def _swept(memory, states, temperatures, num_sweeps, key):
     rule, chains = HeatBath(1.0), jnp.arange(jax.tree.leaves(states)[0].shape[0])
     prepared = rule.prepare(memory)
 
-    def sweep(index: Array | int, at: Any) -> Any:
+    def sweep(index: Any, at: Any) -> Any:
         now, (of_order, of_noise) = rule.at(temperatures[index]), jr.split(jr.fold_in(key, index))
 
         def sweep_one(state, carry, chain):
@@ -221,7 +221,7 @@ def _tempered(memory, states, rule, num_sweeps, key):
     init = lambda state: rule.update.init(prepared.inner, state, Tick(jnp.zeros((), int), None, None))  # noqa: E731
     start = Replicas(states, jax.vmap(init)(states), jax.vmap(memory.energy)(states))
 
-    def sweep(index: Array | int, at: Any) -> Any:
+    def sweep(index: Any, at: Any) -> Any:
         replicas, lowest, energies = at
         tick = Tick(index, *jr.split(jr.fold_in(key, index)))
         with for_queries(num):
