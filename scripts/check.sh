@@ -16,6 +16,12 @@ esac
 export MPLBACKEND=Agg ENERGYAM_FAST=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 venv=.venv-check
 step() { printf '\n== %s (%s s)\n' "$1" "$SECONDS"; }
+finish() {  # wait for a process, show what it wrote, and fail where it failed
+    local failed=0
+    wait "$1" || failed=$?
+    cat "$2"
+    return "$failed"
+}
 
 step "install"
 "${PYTHON:-python3}" -m venv --clear "$venv"
@@ -29,6 +35,10 @@ fi
 bin=$PWD/$venv/bin
 export PYTHONWARNINGS=default  # from here on: pip would warn of its own
 
+if [ "$mode" != quick ]; then  # the site takes one core, and types the other
+    bash scripts/docs.sh "$bin" > "$venv/site.log" 2>&1 &
+    site=$!
+fi
 step "lint and types"
 "$bin/ruff" check
 "$bin/ruff" format --check
@@ -43,7 +53,7 @@ if [ "$mode" = quick ]; then
 fi
 
 step "the site, warnings being errors"
-bash scripts/docs.sh "$bin"
+finish "$site" "$venv/site.log"
 
 step "a small language model for the tests that want a real one"
 "$bin/energyam" lm fetch || echo "not fetched: those tests use the tiny models alone"
@@ -54,11 +64,12 @@ step "tests"
 step "tutorials, at small sizes"
 if [ "$mode" = plain ]; then  # most of their time is compiling, so compile in haste, as most tests do
     export JAX_DISABLE_MOST_OPTIMIZATIONS=1
-    older=--xla_cpu_use_fusion_emitters=false  # an XLA that doesn't know the flag stops
-    if XLA_FLAGS=$older "$bin/python" -c "import jax; jax.numpy.ones(1)" 2> /dev/null; then export XLA_FLAGS=$older; fi
+    haste='--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1'  # as in tests/conftest.py
+    # An XLA that doesn't know a flag stops.
+    if XLA_FLAGS=$haste "$bin/python" -c "import jax; jax.numpy.ones(1)" 2> /dev/null; then export XLA_FLAGS=$haste; fi
 fi
-"$bin/python" -m pytest -n 2 -p no:cacheprovider --override-ini addopts= --override-ini filterwarnings= \
-    --nbmake --nbmake-timeout 600 tutorials
+"$bin/python" -m pytest -n 2 --dist worksteal -p no:cacheprovider --override-ini addopts= \
+    --override-ini filterwarnings= --nbmake --nbmake-timeout 600 tutorials
 
 step "the core on the oldest supported jax"
 unset JAX_DISABLE_MOST_OPTIMIZATIONS XLA_FLAGS

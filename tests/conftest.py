@@ -3,6 +3,7 @@
 import gc
 import importlib
 import inspect
+import itertools
 import os
 
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -13,10 +14,12 @@ import jax.random as jr
 import jaxtyping
 import pytest
 from jax._src import compiler  # private: see `quickly_made`
+from jax._src.interpreters import mlir  # private: see `one_context`
+from jaxlib.mlir import ir
 from sampled_rows import sampled
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
-# What files compile while they are collected, in haste; what they do then, see `_programs_of_one_file`.
+# In haste, while files are collected and in most of them: see `_programs_of_one_file`.
 jax.config.update("jax_disable_most_optimizations", True)
 
 
@@ -61,46 +64,72 @@ def x64():
 # process, compile as users do.
 AS_USERS_DO = ("associator bounds compilations distances flips reads sharding sparse_reads training").split()
 as_made = getattr(compiler, "get_compile_options", None)
+HASTE = {"xla_cpu_use_fusion_emitters": False, "xla_cpu_parallel_codegen_split_count": 1}
 
 
 def quickly_made(*args, **kwargs):
-    """The options of a program, with the older of XLA's two emitters of fused loops: half of the work.
+    """The options of a program, with the older of XLA's two emitters of fused loops and without threads.
+
+    The older emitter is half of the work. Several threads that make the code of one program are a fifth more,
+    and the other core runs tests already.
 
     No public setting does it for the programs of some files of tests: `jax.jit(compiler_options=…)` is of one
     function, while the library's stand in the library, and `XLA_FLAGS` is read once, for all files. Where the
-    private function is gone, tests compile as users do (`has_older_emitter`).
+    private function is gone, tests compile as users do (`has_haste`).
     """
     options = as_made(*args, **kwargs)
-    options.env_option_overrides = [*options.env_option_overrides, ("xla_cpu_use_fusion_emitters", False)]
+    options.env_option_overrides = [*options.env_option_overrides, *HASTE.items()]
     return options
 
 
-@pytest.fixture(scope="session")
-def has_older_emitter():
-    """Whether this jax lets options of all programs be changed, and its XLA has two emitters; else tests take
-    longer."""
+def one_context(make):
+    """A maker of MLIR contexts that gives each 200 times: making one is half of lowering a small program.
+
+    A program that is lowered while another is gets a context of its own: in that of the other, jax would
+    write it into the other program.
+    """
+    made, given = [], itertools.count()
+
+    def context():
+        if ir.Context.current is not None:
+            return make()
+        if next(given) % 200 == 0:
+            made[:] = [make()]
+        return made[0]
+
+    return context
+
+
+if hasattr(mlir, "make_ir_context"):  # where it is gone, tests take longer
+    mlir.make_ir_context = one_context(mlir.make_ir_context)
+
+
+def has_haste():
+    """Whether this jax lets options of all programs be changed, and XLA has these; else tests take longer."""
     try:
-        program = jax.jit(lambda x: x + 1).lower(1.0)
-        program.compile(compiler_options={"xla_cpu_use_fusion_emitters": False})
+        jax.jit(lambda x: x + 1).lower(1.0).compile(compiler_options=HASTE)
     except Exception:  # whatever another XLA says of an option that it doesn't know
         return False
     return as_made is not None
 
 
+if has_haste():  # from here on, so that what files compile while they are collected is made so too
+    compiler.get_compile_options = quickly_made
+
+
 @pytest.fixture(autouse=True, scope="module")
-def _programs_of_one_file(request, has_older_emitter):
+def _programs_of_one_file(request):
     """Most files compile without most optimisations: compiling is most of their time.
 
     What a file compiled is forgotten: a process may map memory 65,530 times, and some 3,000 tests come near.
     """
-    as_users_do = request.path.stem.removeprefix("test_") in AS_USERS_DO
     with pytest.MonkeyPatch.context() as patch:
-        before = jax.config.read("jax_disable_most_optimizations")
-        jax.config.update("jax_disable_most_optimizations", not as_users_do)
-        if has_older_emitter and not as_users_do:
-            patch.setattr(compiler, "get_compile_options", quickly_made)
+        if request.path.stem.removeprefix("test_") in AS_USERS_DO:
+            jax.clear_caches()  # of what was compiled in haste at collection
+            jax.config.update("jax_disable_most_optimizations", False)
+            patch.setattr(compiler, "get_compile_options", as_made, raising=False)
         yield
-        jax.config.update("jax_disable_most_optimizations", before)
+        jax.config.update("jax_disable_most_optimizations", True)
     jax.clear_caches()
     gc.collect()
 

@@ -64,20 +64,19 @@ def test_a_network_of_edges_lowers_for_every_platform_at_once():
         np.testing.assert_array_equal(found, wanted)
 
 
-def test_double_precision_recalls_the_same():
-    X = patterns(1, 6, 32)
+EVERYWHERE = BINARY | CONTINUOUS | {"sparse network": OWN_BINARY["sparse"]}
+
+
+@pytest.mark.parametrize("name", EVERYWHERE)
+def test_double_precision_recalls_the_same(name):
+    make, X = EVERYWHERE[name], patterns(1, 6, 32)
     queries = np.array(eam.datasets.flip_bits(X, 0.2, key=jr.key(1)))
-    for make in (*BINARY.values(), *CONTINUOUS.values(), OWN_BINARY["sparse"]):
-        single = eam.recall(
-            make(X), X[:3] / 32**0.5 if make is CONTINUOUS["sphere"] else queries, key=jr.key(2)
-        )
-        with enable_x64(True):
-            memory, start = make(np.array(X)), queries
-            if make is CONTINUOUS["sphere"]:
-                start = np.array(X[:3]) / 32**0.5
-            double = eam.recall(memory, start, key=jr.key(2))
-        assert double.energies.dtype == jnp.float64
-        np.testing.assert_allclose(single.state, np.asarray(double.state), atol=1e-4)
+    start = np.array(X[:3]) / 32**0.5 if name == "sphere" else queries
+    single = eam.recall(make(X), start, key=jr.key(2))
+    with enable_x64(True):
+        double = eam.recall(make(np.array(X)), start, key=jr.key(2))
+    assert double.energies.dtype == jnp.float64
+    np.testing.assert_allclose(single.state, np.asarray(double.state), atol=1e-4)
 
 
 def test_import_is_light():
