@@ -218,7 +218,9 @@ RECALL = {
         jax.jit(lambda m, q, key: recall(m, q, key=key, clamp="known")), eam.CHN(signs()), half_known(), key()
     ),
     "gradient_through": lambda: kept(
-        jax.grad(lambda m, q: eam.recall(m, q, eam.Synchronous(), 2).state.sum()), modern(), normal(0, B, D)
+        jax.jit(jax.grad(lambda m, q: eam.recall(m, q, eam.Synchronous(), 2).state.sum())),
+        modern(),
+        normal(0, B, D),
     ),
 }
 

@@ -44,6 +44,11 @@ def check_schedule(temperature: Temperature, num_steps: int) -> Float[Array, " n
     """
     if not callable(temperature):
         return jnp.asarray(temperature)[None]
+    with jax.transfer_guard_host_to_device("allow"):  # the host checks, and a schedule has numbers of its own
+        return _checked(temperature, num_steps)
+
+
+def _checked(temperature, num_steps):
     steps = jnp.linspace(0, num_steps - 1, min(num_steps, _LOOKED_AT)).astype(int)
     values = checks.now(jax.vmap(lambda step: at_step(temperature, step)), steps)
     if values.shape != steps.shape:
