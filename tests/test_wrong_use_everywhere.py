@@ -15,13 +15,9 @@ from right_calls import ONE_CALL, calls, parameters, public_names, right_call
 from right_methods import NO_INSTANCE, OF_THE_LIBRARY, Method, methods
 from wrong_calls import bad_values, outcome, surely_wrong, verdict
 
+pytestmark = pytest.mark.usefixtures("fetched")  # a folder to write to, and all that names a file is there
 FULL = os.environ.get("ENERGYAM_FULL") == "1"
 CALLS = {**dict(calls()), **dict(methods())}
-
-
-@pytest.fixture(autouse=True)
-def _in_a_folder_where_all_is_fetched(fetched):
-    pass
 
 
 def wrong_calls(name):
