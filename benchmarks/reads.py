@@ -147,6 +147,7 @@ def faiss_ways(keys, queries) -> dict:
 
 def figure(rows):
     """Time of every way, one group of bars a size."""
+    from matplotlib import colormaps
     from matplotlib.figure import Figure
 
     rows = [row for row in rows if "-10" not in row["way"]]
@@ -154,6 +155,7 @@ def figure(rows):
     names = list(dict.fromkeys(row["way"] for row in rows))
     picture = Figure(figsize=(10, 4), layout="constrained")
     axes = picture.add_subplot()
+    axes.set_prop_cycle(color=colormaps["tab20"].colors)  # more ways than the usual ten colours
     for i, name in enumerate(names):
         times = [row["best ms"] for row in rows if row["way"] == name]
         axes.bar(np.arange(len(sizes)) + 0.8 * i / len(names), times, 0.8 / len(names), label=name)
