@@ -243,6 +243,29 @@ def memory_beats_context(quick):
 
 @claim(
     FIELD,
+    "A memory recalls in layer 10 of 12",
+    MEDIUM,
+    "the layer whose memory makes the city likeliest, M_F = 5, keys before rotation, over all layers",
+    10 / 12,
+    1 / 24,
+    where="abstract",
+    setup="Another model, SmolLM2-135M-Instruct with its 30 layers for GPT-2 with its 12.",
+    command=TERM,
+)
+def recall_layer(quick):
+    rows = [r for r in kept("medium_term_memory") if r["experiment"] == "layers" and not r["rotated"]]
+    by_layer = {r["layer"]: r["P"] for r in rows if r["lookup"] == "M_F 5"}
+    best, second = sorted(by_layer, key=by_layer.get, reverse=True)[:2]
+    first = max((r for r in rows if r["lookup"] == "first token"), key=lambda r: r["P"])["layer"]
+    control = (
+        f"P = {by_layer[best]:.2f} in layer {best}, {by_layer[second]:.2f} in layer {second}, the next best"
+    )
+    control += f"; where the first token alone looks up, layer {first} is the best"
+    return Ours(best / len(by_layer), control=control)
+
+
+@claim(
+    FIELD,
     "A positive memory raises the median compound sentiment to .99",
     MEDIUM,
     "VADER compound, 100 texts",
