@@ -79,5 +79,16 @@ if [ "$mode" = plain ]; then export ENERGYAM_ROWS=1; fi  # a new row of a table 
 "$venv-oldest/bin/python" -m pytest -n 2 tests/test_separations.py tests/test_asynchronous.py \
     tests/test_synchronous.py tests/test_saving.py tests/test_platforms.py \
     tests/test_learning.py tests/test_associator.py tests/test_status.py
+if [ "$mode" = full ]; then
+    step "what an sdist installs, out of reach of the sources"
+    away=$(mktemp -d)
+    "$bin/python" -m hatchling build --target sdist --directory "$away"
+    PYTHONWARNINGS= "$bin/pip" install --quiet --no-deps --no-build-isolation --force-reinstall "$away"/*.tar.gz
+    cp -r README.md docs benchmarks tests pyproject.toml "$away"
+    (cd "$away" && ENERGYAM_ROWS=1 "$bin/python" -m pytest -n 2 -k 'not architecture' tests/test_readme.py \
+        tests/test_saving.py tests/test_saved_by_0_2.py tests/test_datasets.py tests/test_cli.py \
+        tests/test_plotting.py tests/test_store.py)
+    rm -rf "$away"
+fi
 rm -rf "$venv" "$venv-oldest"
 step "all well"

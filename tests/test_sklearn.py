@@ -1,5 +1,8 @@
 """The classifier for scikit-learn: its own checks, and what it reads."""
 
+import importlib
+import sys
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
@@ -44,3 +47,10 @@ def test_it_reads_the_classes_of_kernels_and_of_neighbours():
 def test_wrong_settings_are_refused_by_fit(arguments, message):
     with pytest.raises(ValueError, match=message):
         eam.sklearn.MemoryClassifier(**arguments).fit(np.eye(3), [0, 1, 1])
+
+
+def test_without_scikit_learn_the_error_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn.base", None)  # as if it were not installed
+    monkeypatch.delitem(sys.modules, "energyam.sklearn", raising=False)
+    with pytest.raises(ImportError, match=r'scikit-learn is missing: pip install "energyam\[sklearn\]"'):
+        importlib.import_module("energyam.sklearn")

@@ -95,6 +95,8 @@ def _rolled(ground: Image.Image, places: Float[np.ndarray, "B f 2"]) -> Image.Im
 
 def _map(memory: Any, limits: Limits, resolution: int) -> tuple["Figure", "Axes"]:
     """The energy as a map, with the memory's patterns as crosses."""
+    from matplotlib.ticker import MaxNLocator
+
     energy = _energy_of_two(memory)
     low, high = np.asarray(checks.as_vector("limits", limits, 2)).tolist()
     if low >= high:
@@ -106,7 +108,7 @@ def _map(memory: Any, limits: Limits, resolution: int) -> tuple["Figure", "Axes"
     ax = fig.subplots()
     filled = ax.contourf(side, side, heights, levels=24, cmap="Greys_r", alpha=0.85)
     ax.contour(side, side, heights, levels=24, colors="white", linewidths=0.4, linestyles="solid")
-    fig.colorbar(filled, label="energy")
+    fig.colorbar(filled, label="energy", ticks=MaxNLocator(6))
     if hasattr(memory, "patterns"):
         ax.plot(*np.asarray(memory.patterns).T, "x", color="#1f5f8b", markersize=9, markeredgewidth=2)
     ax.set(xlim=(low, high), ylim=(low, high), xlabel="neuron 1", ylabel="neuron 2", aspect="equal")
