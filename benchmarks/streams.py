@@ -17,7 +17,7 @@ LIMIT = 2**30  # bytes of data that the process with the memory on disk may have
 
 PROGRAM = """
 import json, resource, sys
-import jax, jax.numpy as jnp, jax.random as jr, numpy as np
+import equinox as eqx, jax, jax.numpy as jnp, jax.random as jr, numpy as np
 import energyam as eam
 from benchmarks.harness import time_all
 from benchmarks.peak import peak_mb
@@ -31,14 +31,14 @@ else:
     patterns = jnp.asarray(np.load(path))
 kind = eam.ExponentialDenseAM if patterns.dtype == "int8" else eam.ModernHopfield
 memory = kind(patterns, BETA)
-read = jax.jit(jax.vmap(lambda query: memory.field(query)))
-retrieved = jax.jit(jax.vmap(lambda x: eam.evaluation.retrieved(memory, x).index))
+read = eqx.filter_jit(lambda memory, queries: jax.vmap(memory.field)(queries))
+retrieved = eqx.filter_jit(lambda memory, x: jax.vmap(lambda x: eam.evaluation.retrieved(memory, x).index)(x))
 ways = {}
 for B in BATCHES:
     queries = jr.normal(jr.key(0), (B, patterns.shape[1]))
-    ways[f"softmax read, B = {B}"] = lambda queries=queries: [read(queries)]
+    ways[f"softmax read, B = {B}"] = lambda queries=queries: [read(memory, queries)]
     ways[f"nearest {NEAREST}, B = {B}"] = lambda q=queries: eam.nearest(memory, q, NEAREST)[:2]
-ways["retrieved, B = 1"] = lambda: [retrieved(queries[:1])]
+ways["retrieved, B = 1"] = lambda: [retrieved(memory, queries[:1])]
 answers = {name: [np.asarray(leaf, float).tolist() for leaf in way()] for name, way in ways.items()}
 timings = {name: timing.best for name, timing in time_all(ways, repeats).items()}
 print(json.dumps([timings, answers, peak_mb() * 1e6]))
