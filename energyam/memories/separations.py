@@ -34,7 +34,6 @@ class Quadratic(AbstractSeparation):
         (Array([ 2., -1.], dtype=float32), Array(2.5, dtype=float32))
     """
 
-    growing = True
     squares = True
 
     def potential(self, similarities: Similarities) -> Float[Array, ""]:
@@ -75,8 +74,6 @@ class ReLU(AbstractSeparation):
         >>> eam.ReLU().weights(jnp.array([2.0, -1.0]))
         Array([2., 0.], dtype=float32)
     """
-
-    growing = True
 
     def potential(self, similarities: Similarities) -> Float[Array, ""]:
         return by_blocks(self, similarities)[0]
