@@ -1,10 +1,12 @@
 """Strict settings for every test: no silent rank promotion, and a fresh key on demand."""
 
+import contextlib
 import gc
 import importlib
 import inspect
 import itertools
 import os
+import pathlib
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("ENERGYAM_FAST", "1")
@@ -13,7 +15,10 @@ import jax
 import jax.random as jr
 import jaxtyping
 import pytest
-from jax._src import compiler  # private: see `quickly_made`
+from jax._src import (
+    compilation_cache,  # private: see `keep_programs`
+    compiler,  # private: see `quickly_made`
+)
 from jax._src.interpreters import mlir  # private: see `one_context`
 from jaxlib.mlir import ir
 from sampled_rows import sampled
@@ -60,9 +65,8 @@ def x64():
         yield place.enable_x64
 
 
-# Files whose facts depend on how programs round or on what they need of memory, or that compare with another
-# process, compile as users do.
-AS_USERS_DO = ("associator bounds compilations distances flips reads sharding sparse_reads training").split()
+# Files whose facts are of programs as users compile them; single tests elsewhere ask for `as_users_do`.
+AS_USERS_DO = ("compilations", "sharding")
 as_made = getattr(compiler, "get_compile_options", None)
 HASTE = {"xla_cpu_use_fusion_emitters": False, "xla_cpu_parallel_codegen_split_count": 1}
 
@@ -117,21 +121,73 @@ if has_haste():  # from here on, so that what files compile while they are colle
     compiler.get_compile_options = quickly_made
 
 
+kept_programs = {}
+
+
+def keep_programs():
+    """Keep what XLA makes, by the key under which jax would keep it in a file, and make nothing twice.
+
+    A fifth of all programs of tests are those of another function or of another file, letter by letter. Files
+    would do it too (`jax_compilation_cache_dir`), but most programs are small, and to write and read them
+    takes as long as is saved.
+    """
+
+    def kept(key, *_):
+        return kept_programs.get(key), 0
+
+    def keep(key, name, program, *_):
+        kept_programs[key] = program
+
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    compilation_cache.get_executable_and_time = kept
+    compilation_cache.put_executable_and_time = keep
+
+
+if hasattr(compilation_cache, "put_executable_and_time"):  # where it is gone, tests take longer
+    keep_programs()
+
+
+@contextlib.contextmanager
+def compiled_as_users_do():
+    """Compile as users do, and forget what was compiled in haste before, and this afterwards."""
+    jax.clear_caches()
+    with pytest.MonkeyPatch.context() as patch:
+        jax.config.update("jax_disable_most_optimizations", False)
+        patch.setattr(compiler, "get_compile_options", as_made, raising=False)
+        yield
+        jax.config.update("jax_disable_most_optimizations", True)
+    jax.clear_caches()
+
+
+@pytest.fixture
+def as_users_do():
+    """Compile as users do, for facts that depend on how programs round or on what they need of memory."""
+    with compiled_as_users_do():
+        yield
+
+
 @pytest.fixture(autouse=True, scope="module")
 def _programs_of_one_file(request):
     """Most files compile without most optimisations: compiling is most of their time.
 
-    What a file compiled is forgotten: a process may map memory 65,530 times, and some 3,000 tests come near.
+    What a file traced is forgotten, and what it compiled too, long before the process has the 65,530 mappings
+    of memory that it may have.
     """
-    with pytest.MonkeyPatch.context() as patch:
-        if request.path.stem.removeprefix("test_") in AS_USERS_DO:
-            jax.clear_caches()  # of what was compiled in haste at collection
-            jax.config.update("jax_disable_most_optimizations", False)
-            patch.setattr(compiler, "get_compile_options", as_made, raising=False)
+    as_users_do = request.path.stem.removeprefix("test_") in AS_USERS_DO
+    with compiled_as_users_do() if as_users_do else contextlib.nullcontext():
         yield
-        jax.config.update("jax_disable_most_optimizations", True)
     jax.clear_caches()
+    if num_mappings() > 20_000:
+        kept_programs.clear()
     gc.collect()
+
+
+def num_mappings():
+    """How many mappings of memory this process has; more than any limit where the system does not say."""
+    try:
+        return pathlib.Path("/proc/self/maps").read_bytes().count(b"\n")
+    except OSError:
+        return 10**9
 
 
 def pytest_collection_finish():

@@ -132,6 +132,7 @@ def dependent_pairs():
 
 
 @pytest.mark.parametrize("keys, values", [pairs(5, 8), pairs(8, 8), pairs(60, 8), dependent_pairs()])
+@pytest.mark.usefixtures("as_users_do")
 def test_online_associator_is_optimal_after_every_pair(keys, values):
     def write(memory, pair):
         memory = memory.write(*pair)

@@ -141,6 +141,7 @@ def test_states_without_support_stay_and_never_converge(update):
 
 @pytest.mark.parametrize("make", [eam.GaussianDenseAM, eam.EpanechnikovDenseAM])
 @pytest.mark.parametrize("dtype", ["float32", "int8", "bfloat16"])
+@pytest.mark.usefixtures("as_users_do")
 def test_neither_step_nor_energy_takes_working_memory_like_the_patterns(make, dtype):
     K, D = 30_000, 64
     patterns = jax.ShapeDtypeStruct((K, D), dtype)
@@ -152,6 +153,7 @@ def test_neither_step_nor_energy_takes_working_memory_like_the_patterns(make, dt
     assert used < K * D * (2 if dtype != "bfloat16" else 5), used / (K * D)
 
 
+@pytest.mark.usefixtures("as_users_do")
 def test_cosines_ignore_lengths_and_agree_with_their_definition():
     X, x = jr.normal(jr.key(11), (5, 7)), jr.normal(jr.key(12), (7,))
     cosine = eam.Cosine()

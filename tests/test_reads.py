@@ -86,6 +86,7 @@ def test_gradients_through_blocks_are_those_of_the_whole():
         np.testing.assert_allclose(blocked, whole, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.usefixtures("as_users_do")
 def test_working_memory_does_not_grow_with_the_patterns():
     def needed(num_patterns):
         shape = jax.ShapeDtypeStruct((num_patterns, 8), jnp.int8)

@@ -76,6 +76,7 @@ def test_one_query_of_wide_support_in_a_batch_is_read_from_all():
     )  # the screen alone is wrong
 
 
+@pytest.mark.usefixtures("as_users_do")
 def test_a_read_makes_no_copy_of_the_patterns():
     many, batch = 50_000, 4
     keys = jax.ShapeDtypeStruct((many, 64), jnp.float32)

@@ -106,8 +106,9 @@ test_training.run(checkpoint=Path({path!r}), evaluate=test_training.evaluate)
 """
 
 
-def test_a_run_killed_while_it_writes_resumes_with_the_same_losses(whole, tmp_path):
-    path = tmp_path / "run.safetensors"
+@pytest.mark.usefixtures("as_users_do")  # as the other process does
+def test_a_run_killed_while_it_writes_resumes_with_the_same_losses(tmp_path):
+    path, whole = tmp_path / "run.safetensors", run(evaluate=evaluate)
     script = textwrap.dedent(CHILD).format(here=os.path.dirname(__file__), path=str(path))
     child = subprocess.run([sys.executable, "-c", script], cwd=os.getcwd(), capture_output=True)
     assert child.returncode == -signal.SIGKILL, child.stderr.decode()
