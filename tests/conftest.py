@@ -117,7 +117,8 @@ def has_haste():
     return as_made is not None
 
 
-if has_haste():  # from here on, so that what files compile while they are collected is made so too
+KNOWS_HASTE = has_haste()
+if KNOWS_HASTE:  # from here on, so that what files compile while they are collected is made so too
     compiler.get_compile_options = quickly_made
 
 

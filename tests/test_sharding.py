@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import zoo
+from conftest import HASTE, KNOWS_HASTE
 from jax import export
 
 import energyam as eam
@@ -24,10 +25,13 @@ MESH = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("patterns",))
 
 def start(devices, *arguments):
     """A Python process that runs sharded.py on so many virtual devices."""
-    flags = f"--xla_force_host_platform_device_count={devices}"
-    environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(HERE.parent)}
+    flags = [f"--xla_force_host_platform_device_count={devices}"]
+    environment = os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(HERE.parent)}
     if os.environ.get("ENERGYAM_FULL") != "1":  # most of the time is compiling, so compile in haste
         environment["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+        if KNOWS_HASTE:  # an XLA that doesn't know a flag stops
+            flags += [f"--{flag}={str(value).lower()}" for flag, value in HASTE.items()]
+    environment["XLA_FLAGS"] = " ".join(flags)
     command = [sys.executable, str(HERE / "sharded.py"), *map(str, arguments)]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
