@@ -226,3 +226,12 @@ def test_wrong_pairs_of_a_stream():
         padded_with(3).write(np.ones(5), "abc")
     with pytest.raises(ValueError, match=r"num_pairs must be known.*write pairs inside jit by write"):
         jax.jit(lambda m: m.with_pairs(KEYS, VALUES).keys)(padded_with(3))
+
+
+def test_a_memory_without_room_has_a_gradient():
+    memory, query = eam.KeyValueMemory(KEYS, VALUES, eam.LogSumExp(1.0)), KEYS[0]
+    gradient = jax.grad(lambda memory: memory(query).sum())(
+        memory
+    )  # whole numbers among the leaves refuse it
+    weights = jax.nn.softmax(KEYS @ query)
+    np.testing.assert_allclose(gradient.values, jnp.broadcast_to(weights[:, None], VALUES.shape), rtol=1e-5)

@@ -55,7 +55,7 @@ class KeyValueMemory(eqx.Module):
     separation: AbstractSeparation
     similarity: AbstractSimilarity = Dot()
     num_pairs: Int[Array, ""] | None = None
-    oldest: Int[Array, ""] = eqx.field(default_factory=lambda: jnp.zeros((), jnp.int32))
+    oldest: Int[Array, ""] | None = None  # beside num_pairs alone: gradients take no whole numbers
 
     def __init__(
         self,
@@ -66,13 +66,12 @@ class KeyValueMemory(eqx.Module):
         capacity: int | None = None,
     ):
         self.keys, self.values = checks.as_pairs(keys, values)
-        self.separation, self.similarity, self.num_pairs = separation, similarity, None
-        self.oldest = jnp.zeros((), jnp.int32)
+        self.separation, self.similarity, self.num_pairs, self.oldest = separation, similarity, None, None
         if capacity is not None:
             K = self.keys.shape[0]
             rows = room_for(max(K, checks.count("capacity", capacity)))
             self.keys, self.values = padded(self.keys, rows), padded(self.values, rows)
-            self.num_pairs = jnp.asarray(K, jnp.int32)
+            self.num_pairs, self.oldest = jnp.asarray(K, jnp.int32), jnp.zeros((), jnp.int32)
 
     def __check_init__(self):
         checks.as_pairs(self.keys, self.values)
@@ -83,7 +82,7 @@ class KeyValueMemory(eqx.Module):
             check_reads_padded(self.separation)
             if checks.is_known(self.num_pairs):
                 checks.count("num_pairs", int(self.num_pairs), most=self.capacity)
-        if checks.is_known(self.oldest):
+        if self.oldest is not None and checks.is_known(self.oldest):
             checks.count("oldest", int(self.oldest), least=0, most=self.capacity - 1)
 
     @property
@@ -118,8 +117,8 @@ class KeyValueMemory(eqx.Module):
         number = self._known_number() + len(more[0])
         room = max(self.capacity, room_for(number))
         old, start = (self.keys, self.values), self.num_pairs
-        if int(self.oldest):
-            old = jnp.roll(self.keys, -self.oldest, axis=0), jnp.roll(self.values, -self.oldest, axis=0)
+        if int(self._oldest):
+            old = jnp.roll(self.keys, -self._oldest, axis=0), jnp.roll(self.values, -self._oldest, axis=0)
         old = padded(old[0], room), padded(old[1], room)
         both = [lax.dynamic_update_slice_in_dim(a, b, start, 0) for a, b in zip(old, more, strict=True)]
         return self._replaced(both, number)
@@ -145,10 +144,10 @@ class KeyValueMemory(eqx.Module):
         room = self.capacity
         more = [rows[-room:] for rows in more_pairs(self, *pairs)]
         number = self.num_pairs + len(more[0])
-        places = (self.oldest + self.num_pairs + jnp.arange(len(more[0]))) % room
+        places = (self._oldest + self.num_pairs + jnp.arange(len(more[0]))) % room
         both = [old.at[places].set(new) for old, new in zip((self.keys, self.values), more, strict=True)]
         lost = jnp.maximum(number - room, 0)
-        return self._replaced(both, number - lost, (self.oldest + lost) % room)
+        return self._replaced(both, number - lost, (self._oldest + lost) % room)
 
     def without(self, indices: Indices) -> "KeyValueMemory":
         """The same memory, of the same capacity, without the pairs of these indices (one or several, from 0
@@ -159,8 +158,13 @@ class KeyValueMemory(eqx.Module):
             kept = kept_rows(indices, self.keys.shape[0])
             return eqx.tree_at(lambda m: (m.keys, m.values), self, [array[kept] for array in rows])
         kept = kept_rows(indices, self._known_number())
-        by_age = np.roll(kept, -np.searchsorted(kept, int(self.oldest)))
+        by_age = np.roll(kept, -np.searchsorted(kept, int(self._oldest)))
         return self._replaced([moved_up(array, by_age) for array in rows], len(kept))
+
+    @property
+    def _oldest(self):
+        """The row of the oldest pair; files of 0.2 have none, and it is the first."""
+        return jnp.zeros((), jnp.int32) if self.oldest is None else self.oldest
 
     def _known_number(self) -> int:
         if not checks.is_known(self.num_pairs):
@@ -170,7 +174,8 @@ class KeyValueMemory(eqx.Module):
 
     def _replaced(self, rows, num_pairs, oldest=0):
         new = *rows, jnp.asarray(num_pairs, jnp.int32), jnp.asarray(oldest, jnp.int32)
-        return eqx.tree_at(lambda m: (m.keys, m.values, m.num_pairs, m.oldest), self, new)
+        where = lambda m: (m.keys, m.values, m.num_pairs, m.oldest)  # noqa: E731
+        return eqx.tree_at(where, self, new, is_leaf=lambda leaf: leaf is None)
 
 
 @shown()
