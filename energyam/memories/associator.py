@@ -55,7 +55,7 @@ class KeyValueMemory(eqx.Module):
     separation: AbstractSeparation
     similarity: AbstractSimilarity = Dot()
     num_pairs: Int[Array, ""] | None = None
-    oldest: Int[Array, ""] | None = None  # beside num_pairs alone: gradients take no whole numbers
+    oldest: Int[Array, ""] | None = None  # None without a capacity: jax.grad refuses integers
 
     def __init__(
         self,

@@ -149,10 +149,10 @@ def of_rows(function: Callable[..., Num[Array, " K"]], rows: Rows) -> Num[Array,
 
 
 def _rows_together(rows: Rows) -> int:
-    """How many rows are read at a time: of short rows more, from 2048 to 8192.
+    """The number of rows in a block, from 2048 to 8192: more where rows are short.
 
-    How many queries read them is hidden by `vmap`. Few would gain from longer blocks still, and hundreds
-    from shorter ones.
+    The best number also depends on how many queries there are, which `vmap` hides: a few would gain from
+    longer blocks, and hundreds from shorter ones.
     """
     return min(max(BLOCK, _BLOCK_FLOATS // rows[0].shape[1]), 4 * BLOCK)
 

@@ -51,7 +51,7 @@ class Blocks(Protocol):
 class AbstractSeparation(eqx.Module):
     """A function of all similarities. Only `potential` must be written; all other methods are optional.
 
-    **Optional values:** `growing`, True where |F'| grows faster than the similarity: beside `gain` and
+    **Optional values:** `growing`, True where |F'| grows faster than linearly: beside `gain` and
     `bounds`, a pattern that outweighs all others then decides whole sweeps. `squares`, True where the
     potential is ½ Σ s²: flips then interact by pairs, through couplings ΞᵀΞ. `fewest`, of a separation by a
     threshold: how many similarities it takes at least. Where the least of the k largest weighs 0 among these
