@@ -97,7 +97,7 @@ def test_working_memory_does_not_grow_with_the_patterns():
 
         return jax.jit(read).lower(shape, queries).compile().memory_analysis().temp_size_in_bytes
 
-    similarities = 4 * 16 * 8192  # bytes of a block's similarities
+    similarities = 4 * 16 * 4096  # bytes of a block's similarities
     assert needed(2**20) <= needed(2**14) < 4 * similarities
 
 

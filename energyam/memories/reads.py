@@ -149,12 +149,12 @@ def of_rows(function: Callable[..., Num[Array, " K"]], rows: Rows) -> Num[Array,
 
 
 def _rows_together(rows: Rows) -> int:
-    """The number of rows in a block, from 2048 to 8192: more where rows are short.
+    """The number of rows in a block, from 2048 to 4096: more where rows are short.
 
     The best number also depends on how many queries there are, which `vmap` hides: a few would gain from
     longer blocks, and hundreds from shorter ones.
     """
-    return min(max(BLOCK, _BLOCK_FLOATS // rows[0].shape[1]), 4 * BLOCK)
+    return min(max(BLOCK, _BLOCK_FLOATS // rows[0].shape[1]), 2 * BLOCK)
 
 
 def _gathered(gather, weights, rows):
