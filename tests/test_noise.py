@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from jax.extend.random import threefry_2x32
 
-from energyam.flips.noise import threefry, uniform_at, uniform_within, words_of
+from energyam.flips.noise import fold_in, threefry, uniform_at, uniform_within, words_of
 
 FLOAT = jnp.dtype("float32")
 
@@ -39,3 +39,15 @@ def test_numbers_of_neighbouring_keys_and_places_are_independent():
     assert np.abs(np.corrcoef(np.concatenate([u, np.roll(u, 1, axis=1)])) - np.eye(16)).max() < 0.1
     other = uniform_within((10,), FLOAT, key=jr.key(3, impl="rbg"))
     assert len(np.unique(other)) == 10
+
+
+@pytest.mark.parametrize("make", [jr.key, jr.PRNGKey, lambda seed: jr.key(seed, impl="rbg")])
+def test_folded_keys_are_those_of_jax(make):
+    key, other = make(5), make(6)
+    for number in (0, 1, 2**31 - 1, 2**32 - 1, jnp.array(7)):
+        folded, wanted = fold_in(key, number), jr.fold_in(key, number)
+        assert folded.dtype == wanted.dtype
+        np.testing.assert_array_equal(jr.key_data(folded), jr.key_data(wanted))
+        assert (jr.key_data(folded) != jr.key_data(jr.fold_in(other, number))).any()
+    folded = jax.jit(jax.vmap(lambda n: jr.key_data(fold_in(key, n))))(jnp.arange(4))
+    np.testing.assert_array_equal(folded, [jr.key_data(jr.fold_in(key, n)) for n in range(4)])

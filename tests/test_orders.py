@@ -22,6 +22,13 @@ def test_an_order_holds_every_place_once(num):
     np.testing.assert_array_equal(np.sort(order), np.arange(num))
 
 
+@pytest.mark.parametrize("num", [2, 37, 2304])
+def test_an_order_comes_from_the_random_words_of_jax(num):
+    words = np.asarray(jr.bits(jr.key(1), (2, num), "uint32")) >> (num - 1).bit_length()
+    first, second = words.argsort(axis=1, kind="stable")
+    np.testing.assert_array_equal(shuffled(num, key=jr.key(1)), first[second])
+
+
 def chi_squared(orders):
     """Of the counts of all orders, in units of its standard deviation from its mean."""
     places = orders @ orders.shape[1] ** np.arange(orders.shape[1])

@@ -12,6 +12,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from energyam.abilities import check_written, optional
+from energyam.flips.noise import threefry, words_of
 from energyam.shown import shown
 
 ORDERS = ("colours", "permutation", "uniform", "sequential")  # in which the neurons of a step are tried
@@ -77,7 +78,9 @@ class Tick(eqx.Module):
         # 2^(32 − bits), the lower comes first; so the order is that of a second draw, whose places are those
         # of the first.
         place = jnp.uint32(2**bits - 1)
-        drawn = jr.bits(self._shared, (2, num), jnp.uint32) & ~place | jnp.arange(num, dtype=jnp.uint32)[None]
+        counts = jnp.arange(2 * num, dtype=jnp.uint32)
+        left, right = threefry(*words_of(key=self._shared), jnp.zeros_like(counts), counts)
+        drawn = (left ^ right).reshape(2, num) & ~place | jnp.arange(num, dtype=jnp.uint32)[None]
         first, second = (lax.sort(drawn) & place).astype(int)
         return first[second]
 

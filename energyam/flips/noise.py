@@ -10,14 +10,16 @@ import math
 from collections.abc import Callable
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, PRNGKeyArray, Shaped, UInt
+from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped, UInt
 
 _ROTATIONS = (13, 15, 26, 6), (17, 29, 16, 24)
 _PARITY = 0x1BD11BDA
+_DEFAULT_KIND = "threefry2x32"  # of keys
 
 Words = UInt[Array, "..."]
 
@@ -72,6 +74,19 @@ def words_of(*, key: PRNGKeyArray) -> tuple[Words, Words]:
     return data[0], data[1]
 
 
+def fold_in(key: PRNGKeyArray, number: int | Int[Array, ""]) -> PRNGKeyArray:
+    """The key of `jax.random.fold_in`, by the hash of this file where the key is of the default kind.
+
+    The barrier keeps XLA from hashing anew for each use.
+    """
+    if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or jr.key_impl(key) != _DEFAULT_KIND:
+        return jr.fold_in(key, number)
+    number = jnp.asarray(number, jnp.uint32)
+    words = jnp.stack(threefry(*words_of(key=key), jnp.zeros_like(number), number))
+    return jr.wrap_key_data(lax.optimization_barrier(words), impl=_DEFAULT_KIND)
+
+
+@jax.jit  # traced and lowered once for each shape
 def threefry(first: Words, second: Words, left: Words, right: Words) -> tuple[Words, Words]:
     """Threefry-2×32-20 of the words `left` and `right`, by a key of two words."""
     keys = first, second, first ^ second ^ np.uint32(_PARITY)
