@@ -104,6 +104,11 @@ def _arccos_jvp(primals, tangents):
 
 
 def _log_small_caps(xp, n, theta, angle, integrated=False):
+    integral = _small_caps if xp is np else _jitted_small_caps  # traced once for each shape
+    return integral(xp, n, theta, angle, integrated)
+
+
+def _small_caps(xp, n, theta, angle, integrated):
     """log F, or log ∫F, for caps of half-angle θ ≤ π/2 whose centres are `angle` apart.
 
     With cos²φ − cos²θ = sin(θ−φ) sin(θ+φ) nothing cancels, and φ = θ − span u² makes the integrand smooth at
@@ -133,6 +138,9 @@ def _log_small_caps(xp, n, theta, angle, integrated=False):
         integrand = integrand * 2 * xp.sin(span * (1 - u**2)) * xp.sin(theta - span * u**2 + half)
     integral = xp.sum(integrand, axis=-1) * (span * (1 - low))[..., 0] * (2 / math.pi)
     return xp.where(meets, power * first[..., 0] + xp.log(integral), -math.inf)
+
+
+_jitted_small_caps = jax.jit(_small_caps, static_argnums=(0, 1, 4))
 
 
 def check_cosine(cosine: ArrayLike) -> None:

@@ -69,7 +69,7 @@ def held_field(
     return found - value / lax.stop_gradient(slope)  # one more of Newton's steps carries the derivatives
 
 
-@jax.custom_jvp
+@jax.jit
 def entmax(scores: Float[Array, "*B K"], alpha: Float[Array, ""]) -> Float[Array, "*B K"]:
     """The p on the simplex of the last axis that maximises p · scores − (Σ p^α − 1) / (α (α − 1)).
 
@@ -82,6 +82,11 @@ def entmax(scores: Float[Array, "*B K"], alpha: Float[Array, ""]) -> Float[Array
     Peters, Niculae & Martins, "Sparse sequence-to-sequence models", ACL 2019; α = 2: Martins & Astudillo,
     ICML 2016 (sparsemax).
     """
+    return _entmax(scores, alpha)
+
+
+@jax.custom_jvp
+def _entmax(scores, alpha):
     behind = jnp.max(scores, axis=-1, keepdims=True) - scores
     a = jnp.asarray(alpha - 1, scores.dtype)
     if scores.shape[-1] < _MANY:
@@ -93,7 +98,7 @@ def entmax(scores: Float[Array, "*B K"], alpha: Float[Array, ""]) -> Float[Array
 
 
 def _entmax_by(power, behind, a):
-    """`entmax` but for the last rounding, from how far scores lie behind the largest.
+    """`_entmax` but for the last rounding, from how far scores lie behind the largest.
 
     `power(behind, y, a)` gives p, and p over its share 1 − (α−1) behind / e^{(α−1) y} of the reach.
     """
@@ -138,10 +143,10 @@ def _first_power(behind, y, a):
 _POWERS = _any_power, _second_power, _first_power
 
 
-@entmax.defjvp
+@_entmax.defjvp
 def _entmax_jvp(primals, tangents):
     scores, alpha = primals
-    p = entmax(scores, alpha)
+    p = _entmax(scores, alpha)
     a = jnp.asarray(alpha - 1, p.dtype)
     slopes = _slopes(p, a)
     # In α, with w = p^{2−α}: p (1 − a log p) / a² less its part along w; the difference to w / a² is small.

@@ -1,5 +1,6 @@
 """Sparse distributed memory by its neurons: hard locations with counters, as Kanerva built it."""
 
+import functools
 import math
 from typing import Any
 
@@ -264,6 +265,7 @@ def _num_blocks(memory):
     return -(-memory.addresses.shape[0] // _block_size(memory))
 
 
+@functools.partial(jax.jit, static_argnums=(1, 2, 3))
 def _masks(key, N, D, k):
     """Masks (N, W) of k of D coordinates each, all choices equally likely.
 
@@ -282,6 +284,7 @@ def _masks(key, N, D, k):
     return masks.at[jnp.arange(N)[:, None], chosen // _BITS].add(bits)
 
 
+@jax.jit
 def _packed(states):
     """±1 entries (..., D) as bits (..., W), 1 for +1 and 0 behind the last."""
     D = states.shape[-1]
