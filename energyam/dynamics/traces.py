@@ -70,38 +70,18 @@ class Recall(eqx.Module):
                 "frames need a record; there is none, as recall was called with record=False or its update "
                 "rule recorded nothing"
             )
-        axes = self.status.ndim
         if isinstance(self.record, Flips):
             if not any(self.moves):
                 raise ValueError(
                     "frames of flips need ±1 neurons, or others that move from value to value; the memory "
                     "declares others, or none (a rule that moves neurons says so by `moves_neurons`)"
                 )
-            indices = self.record.indices
-            steps, t = indices.shape[axes:]
-            indices = indices.reshape(*self.status.shape, steps * t)
-            indices = jnp.where(self._taken(steps, t), indices, -1)
-            return frames_of_flips(self.query, indices, self.moves, every)
+            return _frames_of_flips(self.query, self.record.indices, self.num_steps, self.moves, every)
         if isinstance(self.record, States):
-            states, taken = self._flat_states(axes)
-            return frames_of_states(self.query, states, axes, taken, every)
+            return _frames_of_states(self.query, self.record.states, self.num_steps, every)
         raise ValueError(
             f"frames need a record of Flips or States; the update rule recorded {type(self.record).__name__}"
         )
-
-    def _flat_states(self, axes):
-        """Recorded states (*batch, steps · t, …), and which of them were taken."""
-        steps, t = jax.tree.leaves(self.record.states)[0].shape[axes : axes + 2]
-        flat = jax.tree.map(
-            lambda leaf: leaf.reshape(*leaf.shape[:axes], steps * t, *leaf.shape[axes + 2 :]),
-            self.record.states,
-        )
-        return flat, self._taken(steps, t)
-
-    def _taken(self, steps, t):
-        """Which of the recorded updates (*batch, steps · t) belong to steps that were taken."""
-        shape = (*self.status.shape, steps * t)
-        return jax.lax.broadcasted_iota(int, shape, len(shape) - 1) // t < self.num_steps[..., None]
 
 
 @functools.partial(jax.jit, static_argnums=1)  # so that the number is not sent at every call
@@ -109,16 +89,16 @@ def _is(status, number):
     return status == number
 
 
-def frames_of_flips(
-    query: PyTree[Array], indices: Int[Array, "*batch T"], moves: tuple[Move | None, ...], every: int
-) -> PyTree[Array]:
+@functools.partial(jax.jit, static_argnums=(3, 4))
+def _frames_of_flips(query, indices, num_steps, moves, every):
     """The query with its neurons moved, after every `every`-th update and the last.
 
-    `indices` (*batch, T) holds the entry moved at each update, −1 for none: a neuron of two values, or what
-    became 1 in a one-hot unit.
+    `indices` (*batch, steps, t) holds the entry moved at each update, −1 for none: a neuron of two values, or
+    what became 1 in a one-hot unit.
     """
+    *batch, steps, t = indices.shape
+    T, indices = steps * t, jnp.where(_taken(num_steps, steps)[..., None], indices, -1)
     indices = indices.astype(jnp.int32)  # one more than the last entry may not fit in the record's dtype
-    *batch, T = indices.shape
     every = min(every, max(T, 1))
     B, axes = math.prod(batch), len(batch)
     indices = jnp.pad(indices.reshape(B, T), [(0, 0), (0, -T % every)], constant_values=-1)
@@ -161,24 +141,32 @@ def _frames_of_layer(start, moved, move):
     return jnp.moveaxis(jnp.concatenate([start[None], later]), 0, 1)
 
 
-def frames_of_states(
-    query: PyTree[Array], states: PyTree[Array], axes: int, taken: Bool[Array, "*batch T"], every: int
-) -> PyTree[Array]:
-    """Recorded states (*batch, T, …), after every `every`-th update and the last.
+@functools.partial(jax.jit, static_argnums=3)
+def _frames_of_states(query, states, num_steps, every):
+    """Recorded states (*batch, steps, t, …), after every `every`-th update and the last.
 
-    Where an update was not `taken` any more, the last state before it stands.
+    Where an update was not taken any more, the last state before it stands.
     """
-    T = taken.shape[-1]
+    axes, shape = num_steps.ndim, jax.tree.leaves(states)[0].shape
+    steps, t = shape[axes : axes + 2]
+    T, taken = steps * t, jnp.repeat(_taken(num_steps, steps), t, axis=-1)
     last = jnp.cumsum(taken, axis=-1)
     last = jnp.pad(last, [(0, 0)] * (last.ndim - 1) + [(1, 0)])  # 0 is the query
     chosen = last[..., frame_updates(T, every)]
 
     def of_leaf(start, later):
+        later = later.reshape(*later.shape[:axes], T, *later.shape[axes + 2 :])
         all_states = jnp.concatenate([jnp.expand_dims(start, axes), later.astype(start.dtype)], axis=axes)
         index = chosen.reshape(chosen.shape + (1,) * (all_states.ndim - chosen.ndim))
         return jnp.take_along_axis(all_states, index, axis=axes)
 
     return jax.tree.map(of_leaf, query, states)
+
+
+def _taken(num_steps, steps):
+    """Which of the steps (*batch, steps) of a record were taken."""
+    shape = (*num_steps.shape, steps)
+    return lax.broadcasted_iota(num_steps.dtype, shape, num_steps.ndim) < num_steps[..., None]
 
 
 def frame_updates(num_updates: int, every: int) -> Int[Array, " F"]:

@@ -169,6 +169,7 @@ def forget(weights: ArrayLike, state: ArrayLike, rate: Rate = None) -> Weights:
     return hollow(W - rate_or(rate, x) * jnp.outer(x, x))
 
 
+@jax.jit
 def hollow(weights: Float[Array, "D D"]) -> Float[Array, "D D"]:
     """Weights without their diagonal."""
     return jnp.where(jnp.eye(weights.shape[0], dtype=bool), 0, weights)

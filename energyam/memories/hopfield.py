@@ -52,12 +52,10 @@ class HopfieldNetwork(AbstractMemory):
                 f"weights must be square, (D, D); got shape {array.shape} (the weights that store patterns "
                 "(K, D) are eam.hebbian(patterns), or those of another learning rule)"
             )
-        weights = checks.as_square("weights", array)
-        # Halved before they are added: the sum may overflow where the mean does not.
-        self.weights = jnp.where(_symmetric(weights), 0.5 * weights + 0.5 * weights.T, weights)
+        self.weights = _mean_with_transpose(checks.as_square("weights", array))
         neurons = Binary() if neurons is None else neurons
         self.neurons = checks.instance("neurons", neurons, AbstractNeurons, " (say eam.Binary())")
-        self.bias = None if bias is None else checks.as_vector("bias", bias, weights.shape[0])
+        self.bias = None if bias is None else checks.as_vector("bias", bias, array.shape[0])
 
     def __check_init__(self):
         weights = checks.as_square("weights", self.weights)
@@ -105,6 +103,13 @@ def _beyond_rounding(weights):
     size = jnp.abs(weights)
     rounding = 16 * jnp.finfo(weights.dtype).eps * size.max()
     return jnp.abs(weights - weights.T) - (1e-4 * jnp.maximum(size, size.T) + rounding)
+
+
+@jax.jit
+def _mean_with_transpose(weights):
+    """Weights that are symmetric but for rounding, made so; others as they are."""
+    # Halved before they are added: the sum may overflow where the mean does not.
+    return jnp.where(_symmetric(weights), 0.5 * weights + 0.5 * weights.T, weights)
 
 
 @jax.jit
