@@ -35,6 +35,23 @@ def test_each_block_of_a_how_to_page_runs_by_itself(page, tmp_path, monkeypatch)
         exec(compile(code, page.name, "exec"), {"__name__": page.stem})
 
 
+# Where there is nothing to see.
+WITHOUT_PICTURE = set("change debug devices export libraries save spreadsheet".split())
+
+
+def test_pages_show_what_their_code_computes(pages, tmp_path):
+    pictures = importlib.import_module("how_pictures")
+    own = {page.stem for page in HOW} - WITHOUT_PICTURE - {"which-memory"}  # whose chart is tested below
+    assert own == pictures.PICTURES.keys()
+    for name, (block, _) in pictures.PICTURES.items():
+        text = (ROOT / "docs" / "how" / f"{name}.md").read_text("utf-8")
+        behind = text.split("```python\n")[block + 1].split("```\n")[1]
+        assert re.match(rf"\n!\[.+\]\({name}\.png\)\n", behind), name
+        assert (ROOT / "docs" / "how" / f"{name}.png").stat().st_size < 120_000
+    pictures.draw("cycles", tmp_path / "cycles.png")
+    assert (tmp_path / "cycles.png").stat().st_size > 5000
+
+
 def test_the_chart_of_memories_is_drawn_from_names_that_exist(pages):
     chart = importlib.import_module("which_memory")
     assert (ROOT / "docs" / "which-memory.svg").read_text("utf-8") == chart.chart()
