@@ -45,9 +45,9 @@ def test_numbers_of_neighbouring_keys_and_places_are_independent():
 def test_folded_keys_are_those_of_jax(make):
     key, other = make(5), make(6)
     for number in (0, 1, 2**31 - 1, 2**32 - 1, jnp.array(7)):
-        folded, wanted = fold_in(key, number), jr.fold_in(key, number)
+        folded, wanted = fold_in(number, key=key), jr.fold_in(key, number)
         assert folded.dtype == wanted.dtype
         np.testing.assert_array_equal(jr.key_data(folded), jr.key_data(wanted))
         assert (jr.key_data(folded) != jr.key_data(jr.fold_in(other, number))).any()
-    folded = jax.jit(jax.vmap(lambda n: jr.key_data(fold_in(key, n))))(jnp.arange(4))
+    folded = jax.jit(jax.vmap(lambda n: jr.key_data(fold_in(n, key=key))))(jnp.arange(4))
     np.testing.assert_array_equal(folded, [jr.key_data(jr.fold_in(key, n)) for n in range(4)])

@@ -72,7 +72,7 @@ def begin(run: Run, state: PyTree[Array], *, key: PRNGKeyArray | None) -> Progre
     """Before the first step: the rule's carry, the energy, and whether `stop` holds already."""
     run = run._replace(clamp=whole_clamp(run.clamp, state, run.batched))
     prepared, has_energy = run.update.prepare(run.memory), checks.has_method(run.memory, "energy")
-    shared = None if key is None else fold_in(key, _START)
+    shared = None if key is None else fold_in(_START, key=key)
 
     def begin_one(tick, state, clamp, given):
         memory = run.memory if given is None else driven(run.memory, given)
@@ -111,7 +111,7 @@ def advance(
 
     @jax.jit  # traced once, though its shapes are asked for too
     def step_all(progress, index):
-        shared = None if key is None else fold_in(key, index)
+        shared = None if key is None else fold_in(index, key=key)
         return _for_all(run, step_one, index, shared, progress)
 
     def stay(progress, index):
@@ -153,7 +153,7 @@ def repeat(
         return progress, accepted + jnp.where(tick.index < counted, 0, share)
 
     def step_all(index, at):
-        return _for_all(run, step_one, index, fold_in(key, index), at)
+        return _for_all(run, step_one, index, fold_in(index, key=key), at)
 
     nothing = jnp.zeros(progress.status.shape, jnp.result_type(float))
     progress, accepted = lax.fori_loop(first, first + steps, step_all, (progress, nothing))
@@ -219,12 +219,12 @@ def _for_all(run, function, index, shared, of_each):
 
     That key depends on the place in the batch alone: a query by itself has that of place 0.
     """
-    own = None if shared is None else fold_in(shared, _OWN)
+    own = None if shared is None else fold_in(_OWN, key=shared)
 
     given = None if run.inputs is None else jax.tree.map(lambda leaf: leaf[index], run.inputs)
 
     def of_one(place, of_each, clamp, given):
-        tick = Tick(index, shared, None if own is None else fold_in(own, place))
+        tick = Tick(index, shared, None if own is None else fold_in(place, key=own))
         return function(tick, of_each, clamp, given)
 
     number = jax.tree.leaves(of_each)[0].shape[0] if run.batched else 1

@@ -74,7 +74,7 @@ def words_of(*, key: PRNGKeyArray) -> tuple[Words, Words]:
     return data[0], data[1]
 
 
-def fold_in(key: PRNGKeyArray, number: int | Int[Array, ""]) -> PRNGKeyArray:
+def fold_in(number: int | Int[Array, ""], *, key: PRNGKeyArray) -> PRNGKeyArray:
     """The key of `jax.random.fold_in`, by the hash of this file where the key is of the default kind.
 
     The barrier keeps XLA from hashing anew for each use.

@@ -6,6 +6,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
@@ -108,8 +109,10 @@ def _beyond_rounding(weights):
 @jax.jit
 def _mean_with_transpose(weights):
     """Weights that are symmetric but for rounding, made so; others as they are."""
-    # Halved before they are added: the sum may overflow where the mean does not.
-    return jnp.where(_symmetric(weights), 0.5 * weights + 0.5 * weights.T, weights)
+    # Halved before they are added: the sum may overflow where the mean does not. Without the barrier XLA
+    # would add first.
+    half = lax.optimization_barrier(0.5 * weights)
+    return jnp.where(_symmetric(weights), half + half.T, weights)
 
 
 @jax.jit
