@@ -107,12 +107,9 @@ def layers(page):
     axes[0, 1].bar(range(3), page.named.state["label"])
     axes[0, 2].bar(range(3), [0, 0, 1], color="C1")
     axes[0, 3].imshow(page.shown.state["picture"].reshape(8, 8), cmap="Greys")
-    for axis, title in zip(
-        axes[0], ("picture 1, held", "its label", "label 2, held", "its picture"), strict=True
-    ):
-        axis.set(title=title, yticks=[], xticks=[] if "picture" in title else range(3))
-    axes[0, 1].set(title="its label")
-    axes[0, 3].set(xticks=[])
+    titles = {"picture 1, held": [], "its label": range(3), "label 2, held": range(3), "its picture": []}
+    for axis, (title, ticks) in zip(axes[0], titles.items(), strict=True):
+        axis.set(title=title, yticks=[], xticks=ticks)
     return figure
 
 
