@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Shaped
 
 from energyam.on_disk import AnyArray, OnDisk
+from energyam.sending import as_jax, sent as sent, strong
 from energyam.wording import advice, in_words
 
 Whole = int | np.integer
@@ -41,9 +42,24 @@ def has_method(value: Any, name: str) -> bool:
 def passes(test: Callable, *values: Any) -> bool:
     """Whether `test(*values)` holds; values that are not known pass.
 
-    A `test` that is not compiled sends its numbers to the device at each call (see `jax.transfer_guard`).
+    A `test`, compiled or not, must be written in what arrays of NumPy understand too: it is asked of them
+    where the values are few and lie on the host.
     """
-    return not all(map(is_known, values)) or bool(jax.device_get(now(test, *values)))
+    if not all(map(is_known, values)):
+        return True
+    here = [_on_host(value) for value in values]
+    if all(value is not None for value in here):
+        with np.errstate(all="ignore"):
+            return bool(getattr(test, "__wrapped__", test)(*here))
+    return bool(jax.device_get(now(test, *values)))
+
+
+def _on_host(value: Any) -> np.ndarray | None:
+    """The numbers of a small array, where they lie on the host: to look at them there compiles nothing."""
+    if isinstance(value, jax.Array):
+        small = value.size <= 2**14 and value.dtype.kind in "biuf"
+        return np.asarray(value) if small and next(iter(value.devices())).platform == "cpu" else None
+    return np.asarray(value) if isinstance(value, np.ndarray | np.generic | bool | int | float) else None
 
 
 def as_array(name: str, value: Any, dims: str) -> Shaped[AnyArray, "..."]:
@@ -56,9 +72,9 @@ def as_array(name: str, value: Any, dims: str) -> Shaped[AnyArray, "..."]:
     try:
         with jax.ensure_compile_time_eval():  # what is known is an array at once, even inside `jit`
             if isinstance(value, AnyArray):
-                array = _strong(value) if isinstance(value, jax.Array) else value
+                array = strong(value) if isinstance(value, jax.Array) else value
             else:
-                array = _as_jax(value)
+                array = as_jax(value)
     except (TypeError, ValueError, OverflowError, FloatingPointError) as error:
         raise ValueError(f"{name} must be a numeric array of shape ({shown}); {error}") from None
     if not jnp.issubdtype(array.dtype, jnp.number) and (array.dtype != bool or not dims):
@@ -112,9 +128,9 @@ def _all(name: str, array: AnyArray) -> bool:
     """`passes` of all entries; a few on the host are looked at there, as a call of JAX costs more."""
     if isinstance(array, OnDisk):
         return array.must_hold(name)
-    few = is_known(array) and array.size <= 2**14 and array.dtype.kind in "iuf"
-    if few and next(iter(array.devices())).platform == "cpu":
-        return bool((np.isfinite(np.asarray(array)) if name == "finite" else np.abs(array) == 1).all())
+    here = _on_host(array) if is_known(array) else None
+    if here is not None:
+        return bool((np.isfinite(here) if name == "finite" else np.abs(here) == 1).all())
     return passes(_FINITE if name == "finite" else _ONES, array)
 
 
@@ -265,35 +281,3 @@ def _numbers(name: str, value: Any) -> np.ndarray:
         return np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError, OverflowError, AttributeError):
         raise ValueError(f"{name} must be a number that a float can hold; got {in_words(value)}") from None
-
-
-def _strong(array: Array) -> Array:
-    """An array in a dtype of its own: one of weak type takes that of others, and compiles what it enters anew
-    once a step of an optimizer has made it strong."""
-    return array.astype(array.dtype) if getattr(array, "weak_type", False) else array  # keys have none
-
-
-def sent(value: int | float | bool) -> Array:
-    """A Python number as a strong scalar, sent to the device on purpose: a transfer guard lets it pass."""
-    kind = next(kind for kind in (bool, int, float) if isinstance(value, kind))  # NumPy's float64 is a float
-    with np.errstate(over="ignore"):
-        return jax.device_put(np.asarray(value, jnp.result_type(kind)))
-
-
-def _as_jax(value: Any) -> Array:
-    """`value` as a JAX array; whole numbers too large for its integers become floats and don't wrap."""
-    if isinstance(value, str):
-        raise TypeError(f"got the text {value[:40]!r}")
-    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
-        raise TypeError("got masked entries (a query of recall may have some)")
-    if isinstance(value, bool | float) or (isinstance(value, int) and abs(value) < 2**31):
-        return sent(value)
-    with np.errstate(over="ignore"):  # what no float32 holds becomes infinite, and is refused as such
-        try:
-            array = jnp.asarray(value)
-        except OverflowError:
-            return jnp.asarray(np.asarray(value, dtype=np.float64))
-        array = _strong(array)
-        whole = isinstance(value, np.ndarray | np.integer) and np.issubdtype(value.dtype, np.integer)
-        wraps = whole and array.dtype.itemsize < value.dtype.itemsize and not np.array_equal(array, value)
-        return jnp.asarray(np.asarray(value, dtype=np.float64)) if wraps else array

@@ -1,6 +1,7 @@
 """Evaluation: the outcome of recalls, how often they succeed, and diagnostics of chains of samples."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -142,19 +143,25 @@ def success_curve(
     max_steps = checks.count("max_steps", max_steps, least=0)
     checks.function("draw", draw)
     checks.key("key", key)
-    drawing, recalling = jr.split(key)
-    keys = jr.split(drawing, checks.count("repeats", repeats))
-    sets = [checks.as_array("draw(key, K)", draw(k, max(sizes)), f"{max(sizes)} D") for k in keys]
-    score = eqx.Partial(_scores, corrupt=corrupt, update=update, max_steps=max_steps)
-    keys = jr.split(recalling, repeats)
+    drawing, keys = _keys(checks.count("repeats", repeats), key=key)
+    sets = [checks.as_array("draw(key, K)", draw(k, max(sizes)), f"{max(sizes)} D") for k in drawing]
     rates = np.empty((len(sizes), repeats, len(levels), 2 + len(OUTCOMES)))
     for i, r in np.ndindex(rates.shape[:2]):
         memory = _built(build, sets[r][: sizes[i]])
-        stored = jnp.arange(max(sizes)) < sizes[i]
-        rates[i, r] = [score(memory, sets[r], stored, level, key=keys[r]) for level in levels]
+        stored = jax.device_put(np.arange(max(sizes)) < sizes[i])
+        for j, level in enumerate(levels):
+            queries, own = _queries(corrupt, sets[r], level, key=keys[r])
+            states = _recalled(memory, queries, update, max_steps, key=own)
+            rates[i, r, j] = _scores(sets[r], states, stored)
     rates, trials = rates.swapaxes(1, 2), np.asarray(sizes)[:, None] * repeats
     nearest, exact = (_share(rates[..., j], trials) for j in range(2))
     return SuccessCurve(np.asarray(sizes), np.asarray(levels), nearest, exact, rates[..., 2:].mean(axis=2))
+
+
+@partial(jax.jit, static_argnums=0)
+def _keys(repeats, *, key):
+    """Two lists of keys, one for each repeat: to draw patterns, and to recall them."""
+    return tuple(list(jr.split(half, repeats)) for half in jr.split(key))
 
 
 @eqx.filter_jit
@@ -162,16 +169,23 @@ def _built(build, patterns):
     return build(patterns)
 
 
+# Three programs, of which only the second is another one for each number of stored patterns: all patterns are
+# asked for, and those that are not stored don't count.
 @eqx.filter_jit
-def _scores(memory, patterns, stored, noise, *, corrupt, update, max_steps, key):
-    """Shares (M,) of nearest, exact and each outcome among the `stored` (N,) of patterns (N, D).
-
-    The others are asked for too and not counted, so that all K share one compilation where they can.
-    """
+def _queries(corrupt, patterns, noise, *, key):
     noising, recalling = jr.split(key)
     spoil = corrupt or (lambda key, patterns, noise: flip_bits(patterns, noise, key=key))
-    queries = spoil(noising, patterns, noise)
-    states = recall(memory, queries, update, max_steps, key=recalling, record=False).state
+    return spoil(noising, patterns, noise), recalling
+
+
+@eqx.filter_jit
+def _recalled(memory, queries, update, max_steps, *, key):
+    return recall(memory, queries, update, max_steps, key=key, record=False).state
+
+
+@jax.jit
+def _scores(patterns, states, stored):
+    """Shares (M,) of nearest, exact and each outcome among the `stored` (N,) of patterns (N, D)."""
     X, states = patterns.astype(float), states.astype(float)
 
     def score(state, target):

@@ -8,6 +8,8 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
+from energyam.sending import as_jax
+
 ZERO_EXPONENT = -(2**20)  # of 0, among powers of 2
 
 
@@ -39,7 +41,7 @@ def wide_floats(logs: Float[np.ndarray, "..."]) -> tuple[Float[Array, "..."], In
     exponents = np.floor(powers)
     mantissas = np.where(some, np.exp2(powers - exponents), 0)
     exponents = np.where(some, exponents, ZERO_EXPONENT)
-    return jnp.asarray(mantissas, dtype=float), jnp.asarray(exponents, dtype=jnp.int32)
+    return as_jax(mantissas), as_jax(exponents.astype(np.int32))
 
 
 def two_to(exponent: Int[Array, "..."], dtype: DTypeLike) -> Float[Array, "..."]:

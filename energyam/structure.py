@@ -13,6 +13,7 @@ import jax.random as jr
 import numpy as np
 
 from energyam import checks
+from energyam.sending import as_jax
 from energyam.tensor_files import can_hold
 
 _WRITABLE = "an array, a number, a string, None, a module, or a list, tuple or dictionary of these"
@@ -136,7 +137,7 @@ class _Reader(NamedTuple):
     def _array(self, name: str, found: np.ndarray, kind: str) -> Any:
         if kind == "numpy":
             return found
-        array = jnp.asarray(found)
+        array = as_jax(found)
         if array.dtype == found.dtype:
             return array
         if not self.exact:

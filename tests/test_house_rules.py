@@ -14,7 +14,7 @@ TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in FILES.items(
 
 # From the ground up. A file imports from its own room and from rooms on floors below it.
 FLOORS = (
-    ("wording",),
+    ("wording", "sending"),
     ("row_files",),
     ("on_disk",),
     ("checks", "names", "abilities", "shown"),

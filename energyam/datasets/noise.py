@@ -1,7 +1,9 @@
 """Corrupted and random patterns: flipped bits, masked halves, chosen bias and correlation."""
 
-from typing import Literal, cast
+from functools import partial
+from typing import Literal, get_args
 
+import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, ArrayLike, Bool, Int8, PRNGKeyArray, Shaped
@@ -28,7 +30,12 @@ def flip_bits(
         2
     """
     patterns = _as_binary("patterns", patterns, "... D")
-    fraction, exact = checks.fraction("fraction", fraction, ""), checks.flag("exact", exact)
+    fraction = checks.fraction("fraction", fraction, "")
+    return _flipped(patterns, fraction, checks.flag("exact", exact), key=key)
+
+
+@partial(jax.jit, static_argnums=2)
+def _flipped(patterns, fraction, exact, *, key):
     chance = jr.uniform(key, patterns.shape)
     if exact:  # the ranks of the chances: each row a random permutation of 0 … D − 1
         ranks = jnp.argsort(jnp.argsort(chance, axis=-1), axis=-1)
@@ -54,11 +61,15 @@ def mask_half(
         Array([1, 1, 0, 0], dtype=int32)
     """
     pictures = _as_binary("pictures", pictures, "... H W")
+    return _masked(pictures, checks.one_of("side", side, get_args(Side)), key=key)
+
+
+@partial(jax.jit, static_argnums=1)
+def _masked(pictures, side, *, key):
     H, W = pictures.shape[-2:]
     rows, columns = jnp.arange(H)[:, None], jnp.arange(W)[None]
     upper, left = rows < H // 2, columns < W // 2
     lost = {"top": upper, "bottom": ~upper, "left": left, "right": ~left}
-    side = cast(Side, checks.one_of("side", side, lost))
     known = jnp.broadcast_to(~lost[side], (H, W))
     noise = jr.rademacher(key, pictures.shape, dtype=pictures.dtype)
     return jnp.where(jnp.broadcast_to(known, pictures.shape), pictures, noise), known
@@ -84,7 +95,11 @@ def random_patterns(
     K, D = checks.count("num_patterns", num_patterns), checks.count("dim", dim)
     correlation = checks.fraction("correlation", correlation, "")
     checks.within("bias", bias, -1, 1)
-    bias = checks.as_floats("bias", bias, "")
+    return _drawn(K, D, checks.as_floats("bias", bias, ""), correlation, key=key)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _drawn(K, D, bias, correlation, *, key):
     parent_key, own_key, copy_key = jr.split(key, 3)
     up = 0.5 + 0.5 * bias
     parent = jr.bernoulli(parent_key, up, (1, D))

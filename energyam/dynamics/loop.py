@@ -42,6 +42,7 @@ class Run(NamedTuple):
     stops_early: bool  # recall does, sampling never
     inputs: PyTree[Array] | None = None  # (steps, …), of each step its own
     inputs_batched: bool = False
+    prepared: Any = None  # what the rule needs from the memory; with inputs each step prepares its own
 
 
 class Watch(NamedTuple):
@@ -68,15 +69,20 @@ class Progress(NamedTuple):
     watch: Watch | None
 
 
+def prepared(run: Run) -> Run:
+    """The run with what its rule needs from the memory, computed once for all that is traced together."""
+    return run if run.inputs is not None else run._replace(prepared=run.update.prepare(run.memory))
+
+
 def begin(run: Run, state: PyTree[Array], *, key: PRNGKeyArray | None) -> Progress:
     """Before the first step: the rule's carry, the energy, and whether `stop` holds already."""
     run = run._replace(clamp=whole_clamp(run.clamp, state, run.batched))
-    prepared, has_energy = run.update.prepare(run.memory), checks.has_method(run.memory, "energy")
+    has_energy = checks.has_method(run.memory, "energy")
     shared = None if key is None else fold_in(_START, key=key)
 
     def begin_one(tick, state, clamp, given):
         memory = run.memory if given is None else driven(run.memory, given)
-        ready = prepared if given is None else run.update.prepare(memory)
+        ready = run.prepared if given is None else run.update.prepare(memory)
         carry = run.update.init(ready, state, tick)
         energy = run.update.energy(carry) if has_energy else None
         energy = scalar_energy(memory)(state) if energy is None and has_energy else energy
@@ -98,10 +104,9 @@ def advance(
     which does not depend on how the steps are divided into chunks.
     """
     run = run._replace(clamp=whole_clamp(run.clamp, progress.state, run.batched))
-    prepared = run.update.prepare(run.memory)
 
     def step_one(tick, progress, clamp, given):
-        kept, step = _moved(run, prepared, progress, tick, clamp, given)
+        kept, step = _moved(run, progress, tick, clamp, given)
         if not record:
             return kept, None
         energies = step.energies
@@ -142,12 +147,11 @@ def repeat(
     that report none.
     """
     run = run._replace(clamp=whole_clamp(run.clamp, progress.state, run.batched))
-    prepared = run.update.prepare(run.memory)
     reports: list[bool] = []  # known once a step is traced
 
     def step_one(tick, at, clamp, given):
         progress, accepted = at
-        progress, step = _moved(run, prepared, progress, tick, clamp, given)
+        progress, step = _moved(run, progress, tick, clamp, given)
         reports.append(step.accepted is not None)
         share = step.accepted if reports[-1] else jnp.zeros(())
         return progress, accepted + jnp.where(tick.index < counted, 0, share)
@@ -160,9 +164,9 @@ def repeat(
     return progress, accepted if all(reports) else None
 
 
-def _moved(run, prepared, progress, tick, clamp, given):
+def _moved(run, progress, tick, clamp, given):
     """The progress after one step, where it still runs, and the step. Before the last input none settles."""
-    carry, last = progress.carry, True
+    prepared, carry, last = run.prepared, progress.carry, True
     if given is not None:
         prepared = run.update.prepare(driven(run.memory, given))
         carry = run.update.renewed(prepared, progress.state, carry, tick)

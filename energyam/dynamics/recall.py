@@ -214,6 +214,7 @@ def _run(run, query, axes, max_steps, key, record):
 @functools.partial(jax.jit, static_argnums=(1, 2, 3, 4, 5))  # as `eqx.filter_jit` does, and cheaper to call
 def _run_arrays(arrays, others, structure, axes, max_steps, record):
     run, query, key = jax.tree.unflatten(structure, eqx.combine(arrays, list(others)))
+    run = loop.prepared(run)
     start = loop.begin(run, as_working(query, axes), key=key)
     end, history = loop.advance(run, start, jnp.arange(max_steps), record, key=key)
     return _answer(start, end, history, query, axes, record)
@@ -237,12 +238,12 @@ def _with_progress(run, query, axes, max_steps, key, record):
 
 @eqx.filter_jit
 def _begin(run, query, axes, key):
-    return loop.begin(run, as_working(query, axes), key=key)
+    return loop.begin(loop.prepared(run), as_working(query, axes), key=key)
 
 
 @eqx.filter_jit
 def _advance(run, at, first, steps, key, record):
-    return loop.advance(run, at, first + jnp.arange(steps), record, key=key)
+    return loop.advance(loop.prepared(run), at, first + jnp.arange(steps), record, key=key)
 
 
 def _answer(start, end, history, query, axes, record):

@@ -127,7 +127,8 @@ class _Plan(eqx.Module):
 
 @eqx.filter_jit
 def _all_at_once(run, start, axes, plan, key):
-    at = _begin(run, start, axes, key)
+    run = loop.prepared(run)
+    at = loop.begin(run, as_working(start, axes), key=key)
     return _answer(axes, plan, *_some(run, at, start, 0, plan, key)[1])
 
 
@@ -136,19 +137,19 @@ def _with_progress(run, start, axes, plan, key):
 
     def advance(at, first, count):
         some = _Plan(count, plan.every, plan.discard)
-        at, found = _jitted_some(run, at, start, checks.sent(first), some, key)
+        at, found = _more(run, at, start, checks.sent(first), some, key)
         return at, found, False
 
     given, at = (run, start, key), None
     if all(map(checks.is_known, jax.tree.leaves(given))):
-        at = eqx.filter_jit(_begin)(run, start, axes, key)
+        at = _begin(run, start, axes, key)
     _, parts = in_chunks("sample", "sample", plan.num_samples, given, at, advance)
     return _jitted_answer(axes, plan, *jax.tree.map(lambda *parts: jnp.concatenate(parts), *parts))
 
 
+@eqx.filter_jit
 def _begin(run, start, axes, key):
-    """The chains before the first step."""
-    return loop.begin(run, as_working(start, axes), key=key)
+    return loop.begin(loop.prepared(run), as_working(start, axes), key=key)
 
 
 def _some(run, at, start, first, plan, key):
@@ -166,7 +167,9 @@ def _some(run, at, start, first, plan, key):
     return lax.scan(next_sample, at, first + jnp.arange(plan.num_samples))
 
 
-_jitted_some = eqx.filter_jit(_some)
+@eqx.filter_jit
+def _more(run, at, start, first, plan, key):
+    return _some(loop.prepared(run), at, start, first, plan, key)
 
 
 def _answer(axes, plan, states, energies, accepted):

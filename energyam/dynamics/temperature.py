@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
@@ -49,14 +50,15 @@ def check_schedule(temperature: Temperature, num_steps: int) -> Float[Array, " n
 
 
 def _checked(temperature, num_steps):
-    steps = jnp.linspace(0, num_steps - 1, min(num_steps, _LOOKED_AT)).astype(int)
-    values = checks.now(jax.vmap(lambda step: at_step(temperature, step)), steps)
+    steps = checks.as_array(
+        "steps", np.linspace(0, num_steps - 1, min(num_steps, _LOOKED_AT)).astype(int), "n"
+    )
+    values = checks.now(jax.jit(jax.vmap(lambda step: at_step(temperature, step))), steps)
     if values.shape != steps.shape:
         got = f"shape {values.shape[1:]} from its schedule"
         raise ValueError(f"temperature must be a number for each step; got {got}")
-    wrong = ~(jnp.isfinite(values) & (values >= 0))
-    if not checks.passes(lambda wrong: ~wrong.any(), wrong):
-        first = checks.now(jnp.argmax, wrong)
+    if not checks.passes(lambda values: ((values >= 0) & (values < np.inf)).all(), values):
+        first = checks.now(lambda values: jnp.argmin((values >= 0) & (values < np.inf)), values)
         raise ValueError(
             f"temperature must be finite and not below 0; got {float(values[first]):.6g} from its schedule "
             f"at step {int(steps[first])} (say lambda step: jnp.maximum(schedule(step), 0))"

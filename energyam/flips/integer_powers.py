@@ -70,7 +70,7 @@ def _power_limbs(base: Float[Array, " K"], n: Int[Array, ""], limbs: int) -> Int
 
     one = jnp.broadcast_to(jnp.arange(limbs)[:, None] == 0, (limbs, base.shape[0])).astype(jnp.int32)
     power = lax.fori_loop(0, n, times_size, one)
-    return jnp.where((base < 0) & (n % 2 == 1), -power, power)
+    return jnp.where((base < 0) & (n & 1 == 1), -power, power)
 
 
 def with_exact_sign(
@@ -120,7 +120,7 @@ def power(base: Num[Array, "..."], n: Num[Array, ""], most: int) -> Num[Array, "
         return base**n
     result = jnp.ones_like(base)
     for bit in range(most.bit_length()):
-        result = jnp.where((n >> bit) % 2 == 1, result * base, result)
+        result = jnp.where((n >> bit) & 1 == 1, result * base, result)
         base = base * jnp.where(n >> (bit + 1) > 0, base, 1)  # no further than needed: it might underflow
     return result
 
@@ -134,7 +134,7 @@ def power_changes(
     size = jnp.where(large == 0, 1, jnp.abs(large))
     order = n.astype(size.dtype)
     log_ratio = order * jnp.log1p((jnp.abs(small) - size) / size)
-    odd = jnp.mod(n, 2) == 1
+    odd = n & 1 == 1 if jnp.issubdtype(n.dtype, jnp.integer) else jnp.mod(n, 2) == 1
     opposite = odd & (large * small < 0)
     change = jnp.where(opposite, 1 + jnp.exp(log_ratio), -jnp.expm1(log_ratio))
     change = change * jnp.exp(order * jnp.log(size / scale))

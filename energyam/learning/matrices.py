@@ -165,7 +165,7 @@ def optimal_linear_associator(keys: ArrayLike, values: ArrayLike, ridge: ScalarL
     """
     checks.not_negative("ridge", ridge, "")
     k, v = checks.as_pairs(keys, values)
-    if not checks.passes(jnp.any, k):
+    if not checks.passes(lambda k: k.any(), k):
         raise ValueError("keys must not all be zero, as no value could be read; got zeros only")
     if not checks.is_known(ridge) or np.any(ridge):  # as Dk more pairs: √ridge times an axis, and no value
         k = jnp.concatenate([k, jnp.sqrt(jnp.asarray(ridge, k.dtype)) * jnp.eye(k.shape[1], dtype=k.dtype)])

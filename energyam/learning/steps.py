@@ -227,7 +227,11 @@ def _stable_rate(rate, vector, name):
 def must_be_stable(rate: Float[Array, "*T"], square: Float[Array, "*T"], name: str) -> None:
     """Raises `ValueError` unless errors shrink, 0 ≤ rate · ‖vector‖² < 2, as far as this is known."""
     if not checks.passes(lambda rate, square: ((rate >= 0) & (rate * square < 2)).all(), rate, square):
-        most = f"below {2 / float(jnp.max(square)):.4g} here" if checks.passes(jnp.any, square) else "above 0"
+        most = (
+            f"below {2 / float(jnp.max(square)):.4g} here"
+            if checks.passes(lambda x: x.any(), square)
+            else "above 0"
+        )
         got = f"{float(jnp.max(rate)):g}" if checks.passes(lambda r: (r >= 0).all(), rate) else "less than 0"
         raise ValueError(f"rate must be stable, 0 < rate · {name} < 2 ({most}); got {got}")
 

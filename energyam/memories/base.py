@@ -184,8 +184,9 @@ class AbstractDenseAM(AbstractMemory):
         parts = patterns, None, some_zero, separation, (low, high)
         if separation.squares and 2 * patterns.size < EXACT * (high - low):
             return OverlapFlips(*parts)
-        s, d = jnp.zeros(patterns.shape[0]), jnp.ones(patterns.shape[0])
-        bounds, gain = separation.bounds(s, high - low), separation.gain(s, d, high - low)
+        seen = jax.ShapeDtypeStruct(patterns.shape[:1], jnp.result_type(float))
+        bounds = jax.eval_shape(lambda s: separation.bounds(s, high - low), seen)
+        gain = jax.eval_shape(lambda s: separation.gain(s, s, high - low), seen)
         if bounds is not None and gain is not None and (some_zero is None or bounds.still is not None):
             return BoundedFlips(*parts)
         return SimilarityFlips(patterns, None, self.similarity, separation, high - low)
@@ -237,7 +238,7 @@ class AbstractDenseAM(AbstractMemory):
             return self.neurons.check("patterns", patterns, "K D")
         array = checks.as_array("patterns", patterns, "K D")
         if jnp.issubdtype(self.patterns.dtype, jnp.integer) and jnp.issubdtype(array.dtype, jnp.floating):
-            whole = checks.passes(lambda x: (x == jnp.round(x)).all(), array)
+            whole = checks.passes(lambda x: (x == x.round()).all(), array)
             array = array.astype(jnp.int8) if whole else self.neurons.check("patterns", array, "K D")
         return as_patterns(array, self.neurons)
 

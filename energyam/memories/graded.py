@@ -238,7 +238,7 @@ def _lie_within(x, low, high):
 def in_range(name: str, states: ArrayLike, dims: str, low: int | float, high: int | float) -> Array:
     """States as floats; raises `ValueError` for any below `low` or above `high`."""
     states = checks.as_floats(name, states, dims)
-    if not checks.passes(lambda x: _lie_within(x, low, high), states):
+    if not checks.passes(_lie_within, states, low, high):
         wanted = f"from {low} to {high}" if high < math.inf else f"of at least {low}"
         got = f"entries from {states.min():.4g} to {states.max():.4g}"
         hint = "(neurons.retract(state) is the nearest state that these neurons can take)"

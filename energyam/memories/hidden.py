@@ -123,7 +123,7 @@ def can_be_drawn(neurons: Any) -> bool:
 
 
 def _is_whole(copies):
-    return (copies > 0.5) & (jnp.abs(copies - jnp.round(copies)) <= _WHOLE * copies)
+    return (copies > 0.5) & (abs(copies - copies.round()) <= _WHOLE * copies)
 
 
 _all_whole = jax.jit(lambda scale, T: _is_whole(scale / T).all())

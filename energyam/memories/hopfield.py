@@ -101,9 +101,9 @@ class HopfieldNetwork(AbstractMemory):
 
 def _beyond_rounding(weights):
     """By how much each pair differs beyond 1e-4 of itself and some rounding, as of a product B diag(d) Bᵀ."""
-    size = jnp.abs(weights)
+    size, larger = abs(weights), weights.__array_namespace__().maximum  # of NumPy, or of JAX
     rounding = 16 * jnp.finfo(weights.dtype).eps * size.max()
-    return jnp.abs(weights - weights.T) - (1e-4 * jnp.maximum(size, size.T) + rounding)
+    return abs(weights - weights.T) - (1e-4 * larger(size, size.T) + rounding)
 
 
 @jax.jit

@@ -238,6 +238,8 @@ def cost_nothing(neurons: AbstractNeurons) -> bool:
 
     Moves then need not ask for it. False for neurons that declare neither `values` nor a `unit`.
     """
+    if type(neurons) in (Binary, ZeroOne):  # nothing is compiled to see it
+        return True
     if neurons.values is None and neurons.unit is None:
         return False
     with jax.ensure_compile_time_eval():
@@ -250,7 +252,7 @@ def cost_nothing(neurons: AbstractNeurons) -> bool:
 def whole_patterns(patterns: Num[Array, "K D"], neurons: AbstractNeurons) -> Num[Array, "K D"]:
     """Whole patterns with entries ±1, or −1, 0 and 1 for neurons 0/1; raises `ValueError` for others."""
     least = 1 if neurons.values == (-1, 1) else 0
-    if not checks.passes(lambda x: ((jnp.abs(x) <= 1) & (jnp.abs(x) >= least)).all(), patterns):
+    if not checks.passes(lambda x: ((abs(x) <= 1) & (abs(x) >= least)).all(), patterns):
         raise ValueError(
             f"patterns must be (K, D) with whole entries {'−1 or 1' if least else '−1, 0 or 1'} under "
             f"{type(neurons).__name__}(), or floats; got others (patterns * 1.0 makes floats)"
@@ -274,7 +276,7 @@ def _drawn_of_two(drive, values, temperature, *, key):
 
 
 _are_bits = jax.jit(lambda x: ((x == 0) | (x == 1)).all())
-near_one = jax.jit(lambda x: (jnp.abs(x - 1) < 1e-2).all())
+near_one = jax.jit(lambda x: (abs(x - 1) < 1e-2).all())
 
 
 def as_zero_one(name: str, value: Any, dims: str) -> Shaped[Array, "..."]:

@@ -104,7 +104,7 @@ class Polynomial(AbstractSeparation):
         sizes = jnp.maximum(self._rectified(around, jnp.abs), 0) / scale
         powers, error = self._small_powers(sizes) if small else self._large_powers(sizes)
         if not self.rectified:
-            powers = jnp.where((around < 0) & (self.n % 2 == 1), -powers, powers)
+            powers = jnp.where((around < 0) & (self.n & 1 == 1), -powers, powers)
         low, here, high = lax.optimization_barrier(powers)  # else XLA takes them anew for all that follows
         rises, falls = high - here, here - low
         excess, size, total = sums(rises - falls), sums(jnp.abs(rises) + jnp.abs(falls)), sums(here)

@@ -76,11 +76,7 @@ class Scaffold(eqx.Module):
         checks.key("key", key)
         shape = checks.count("num_hidden", num_hidden), sum(self.periods)
         self.outward = jr.normal(key, shape, features.dtype)
-        hidden = jax.vmap(self.hidden)(jnp.arange(self.num_places))
-        # Hebb's rule of one-hot grid cells: each sums up the hidden cells of the places where it is active.
-        self.inward = jnp.concatenate(
-            [jnp.stack([hidden[r::period].sum(axis=0) for r in range(period)]) for period in self.periods]
-        )
+        hidden, self.inward = _cells(self.outward, self.periods)
         # As if each feature came with half its variance of noise, and without what all places have in common:
         # worn features then lead to their place more often.
         ridge, common = 0.5 * jnp.sum(features**2) / features.shape[1], hidden.mean(axis=0, keepdims=True)
@@ -106,15 +102,11 @@ class Scaffold(eqx.Module):
 
     def hidden(self, place: ArrayLike) -> Float[Array, " H"]:
         """The hidden cells (H,) at a place: a whole number, or its remainders (n,), one for each module."""
-        modules = zip(self._remainders(place), self.periods, strict=True)
-        grid = [jax.nn.one_hot(r, period, dtype=self.outward.dtype) for r, period in modules]
-        return jax.nn.relu(dot(self.outward, jnp.concatenate(grid)))
+        return _hidden(self.outward, self._remainders(place), self.periods)
 
     def nearest_place(self, hidden: ArrayLike) -> Int[Array, " n"]:
         """The place that hidden cells (H,) lead to, as its remainders (n,): the winner in each module."""
-        grid = dot(self.inward, checks.as_vector("hidden", hidden, self.outward.shape[0]))
-        ends = np.cumsum(self.periods)[:-1]
-        return jnp.stack([jnp.argmax(module) for module in jnp.split(grid, ends)])
+        return _winners(self.inward, checks.as_vector("hidden", hidden, self.outward.shape[0]), self.periods)
 
     def place(self, features: ArrayLike) -> Int[Array, " n"]:
         """The place of features (D,), as remainders (n,); raises `ValueError` for another shape."""
@@ -136,6 +128,31 @@ class Scaffold(eqx.Module):
             wanted = f"a whole number, or one for each of {n} modules"
             raise ValueError(f"place must be {wanted}; got shape {place.shape}, dtype {place.dtype}")
         return _modulo(place, self.periods)
+
+
+@partial(jax.jit, static_argnums=2)
+def _hidden(outward, remainders, periods):
+    modules = zip(remainders, periods, strict=True)
+    grid = [jax.nn.one_hot(r, period, dtype=outward.dtype) for r, period in modules]
+    return jax.nn.relu(dot(outward, jnp.concatenate(grid)))
+
+
+@partial(jax.jit, static_argnums=2)
+def _winners(inward, hidden, periods):
+    modules = jnp.split(dot(inward, hidden), np.cumsum(periods)[:-1])
+    return jnp.stack([jnp.argmax(module) for module in modules])
+
+
+@partial(jax.jit, static_argnums=1)
+def _cells(outward, periods):
+    """The hidden cells (P, H) of all places, and the weights (G, H) that lead from them to grid cells.
+
+    By Hebb's rule of one-hot grid cells, each sums up the hidden cells of the places where it is active.
+    """
+    places = jnp.arange(math.prod(periods))
+    hidden = jax.vmap(lambda place: _hidden(outward, _modulo(place, periods), periods))(places)
+    grid = [jax.nn.one_hot(places % period, period, axis=0, dtype=hidden.dtype) for period in periods]
+    return hidden, dot(jnp.concatenate(grid), hidden)
 
 
 @eqx.filter_jit

@@ -267,7 +267,7 @@ class Attention(eqx.Module):
 
 def _has_loops(adjacency):
     """Whether a known graph has nodes that look at themselves."""
-    return adjacency is not None and not checks.passes(lambda a: ~jnp.diagonal(a).any(), adjacency)
+    return adjacency is not None and not checks.passes(lambda a: ~a.diagonal().any(), adjacency)
 
 
 def as_graph(adjacency: ArrayLike) -> Bool[Array, "N N"]:
