@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+_PLAIN = bool, int, float
+
 
 def strong(array: Array) -> Array:
     """An array in a dtype of its own: one of weak type takes that of others, and compiles what it enters anew
@@ -16,7 +18,7 @@ def strong(array: Array) -> Array:
 
 def sent(value: int | float | bool) -> Array:
     """A Python number as a strong scalar, sent to the device on purpose: a transfer guard lets it pass."""
-    kind = next(kind for kind in (bool, int, float) if isinstance(value, kind))  # NumPy's float64 is a float
+    kind = next(kind for kind in _PLAIN if isinstance(value, kind))  # NumPy's float64 is a float
     with np.errstate(over="ignore"):
         return jax.device_put(np.asarray(value, jnp.result_type(kind)))
 
@@ -29,10 +31,10 @@ def as_jax(value: Any) -> Array:
         raise TypeError("got masked entries (a query of recall may have some)")
     if isinstance(value, bool | float) or (isinstance(value, int) and abs(value) < 2**31):
         return sent(value)
-    if isinstance(value, list | tuple) and all(type(x) in (bool, int, float) for x in jax.tree.leaves(value)):
-        value = np.asarray(value)
-    if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "biuf":
-        return _sent(value)
+    listed = isinstance(value, list | tuple) and all(type(x) in _PLAIN for x in jax.tree.leaves(value))
+    array = np.asarray(value) if listed else value
+    if isinstance(array, np.ndarray | np.generic) and array.dtype.kind in "biuf":
+        return _sent(array)
     try:
         return strong(jnp.asarray(value))
     except OverflowError:  # of whole numbers that no array holds, which NumPy has as objects

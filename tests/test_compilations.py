@@ -1,10 +1,12 @@
 """What compiles, and how often: calls with other numbers of the same shapes compile nothing."""
 
 import logging
+import re
 
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 import pytest
 
 import energyam as eam
@@ -48,13 +50,50 @@ def test_other_numbers_of_the_same_shapes_compile_nothing(name, caplog):
     assert compilations(caplog, call, 8) == 0
 
 
+def programs(caplog, call):
+    """The names of the programs that a call compiles."""
+    jax.clear_caches()
+    with jax.log_compiles(), caplog.at_level(logging.WARNING):
+        caplog.clear()
+        jax.block_until_ready(call())
+        messages = [record.getMessage() for record in caplog.records]
+    return sorted(re.findall(r"XLA compilation of jit\((\w+)\)", "\n".join(messages)))
+
+
+def test_checks_and_arrays_of_numpy_compile_nothing(caplog):
+    signs = np.sign(np.random.default_rng(0).normal(size=(K, D))).astype(np.int8)
+    calls = {
+        "CHN": lambda: eam.CHN(signs).patterns,
+        "PolynomialDenseAM": lambda: eam.PolynomialDenseAM(signs, 3).patterns,
+        "ModernHopfield": lambda: eam.ModernHopfield(signs * 1.0, 0.5).patterns,
+        "KeyValueMemory": lambda: eam.KeyValueMemory(signs * 1.0, signs * 2.0, eam.LogSumExp(1.0)).keys,
+        "PatternSDM": lambda: eam.PatternSDM(signs, 4).patterns,
+    }
+    assert {name: programs(caplog, call) for name, call in calls.items()} == {name: [] for name in calls}
+
+
+@pytest.mark.parametrize("make", [eam.CHN, lambda X: eam.PolynomialDenseAM(X, 3)])
+def test_a_first_recall_compiles_itself_and_the_cut_of_its_record(make, caplog):
+    signs, key = np.sign(np.random.default_rng(0).normal(size=(K, D))).astype(np.int8), jr.key(0)
+    memory = make(signs)
+    assert programs(caplog, lambda: eam.recall(memory, signs[0], key=key).state) == ["_first", "_run_arrays"]
+
+
+def test_sizes_of_a_curve_share_all_but_the_recall(caplog):
+    draw = lambda key, K: eam.datasets.random_patterns(K, D, key=key)  # noqa: E731
+    curve = lambda: eam.evaluation.success_curve(eam.CHN, draw, (2, 3, 4), (0.0, 0.2), 3, key=jr.key(0))  # noqa: E731
+    found = programs(caplog, lambda: curve().exact.rate)
+    assert [found.count(name) for name in ("_queries", "_recalled", "_scores")] == [1, 3, 1]
+
+
 def test_the_count_sees_what_compiles(caplog):
     assert compilations(caplog, lambda patterns, beta, state, key: jnp.ones(int(beta * 70)), 3) > 0
 
 
-def test_a_recall_traces_its_step_once():
+def test_a_recall_traces_its_step_once_and_prepares_once():
     class Counted(eam.AbstractUpdate):
         def prepare(self, memory):
+            prepared.append(memory)
             return memory
 
         def init(self, prepared, state, tick):
@@ -65,8 +104,9 @@ def test_a_recall_traces_its_step_once():
             energies = prepared.energy(state)[None]
             return eam.Step(state, carry, energies, eam.States(state[None]), jnp.ones((), bool))
 
-    traces = []
+    traces, prepared = [], []
     for query in (jnp.ones(D), jnp.ones((2, D))):
         traces.clear()
+        prepared.clear()
         eam.recall(eam.ModernHopfield(jnp.ones((K, D)), 1.0), query, Counted())
-        assert len(traces) == 1
+        assert len(traces) == len(prepared) == 1
