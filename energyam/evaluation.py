@@ -149,10 +149,9 @@ def success_curve(
     for i, r in np.ndindex(rates.shape[:2]):
         memory = _built(build, sets[r][: sizes[i]])
         stored = jax.device_put(np.arange(max(sizes)) < sizes[i])
-        for j, level in enumerate(levels):
-            queries, own = _queries(corrupt, sets[r], level, key=keys[r])
-            states = _recalled(memory, queries, update, max_steps, key=own)
-            rates[i, r, j] = _scores(sets[r], states, stored)
+        spoiled = [_queries(corrupt, sets[r], level, key=keys[r]) for level in levels]
+        states = [_recalled(memory, queries, update, max_steps, key=own) for queries, own in spoiled]
+        rates[i, r] = [_scores(sets[r], ended, stored) for ended in states]
     rates, trials = rates.swapaxes(1, 2), np.asarray(sizes)[:, None] * repeats
     nearest, exact = (_share(rates[..., j], trials) for j in range(2))
     return SuccessCurve(np.asarray(sizes), np.asarray(levels), nearest, exact, rates[..., 2:].mean(axis=2))
@@ -169,8 +168,8 @@ def _built(build, patterns):
     return build(patterns)
 
 
-# Three programs, of which only the second is another one for each number of stored patterns: all patterns are
-# asked for, and those that are not stored don't count.
+# These are three programs, so that only the recall is compiled anew for each number of stored patterns. All
+# patterns are recalled each time, and those that are not stored are not counted.
 @eqx.filter_jit
 def _queries(corrupt, patterns, noise, *, key):
     noising, recalling = jr.split(key)

@@ -45,6 +45,6 @@ def _sent(value: np.ndarray | np.generic) -> Array:
     """A copy of numbers of NumPy, sent to the device; unlike `jax.numpy.asarray`, this compiles nothing."""
     with np.errstate(over="ignore"):  # what no float32 holds becomes infinite, and is refused as such
         array = np.array(value, jax.dtypes.canonicalize_dtype(value.dtype))
-        if value.dtype.kind in "iu" and not np.array_equal(array, value):
+        if value.dtype.kind in "iu" and array.dtype != value.dtype and not np.array_equal(array, value):
             array = np.array(value, jnp.result_type(float))
     return jax.device_put(array)

@@ -7,11 +7,13 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
+import optax
 import pytest
 
 import energyam as eam
 
 D, K = 12, 5
+COOLING = optax.linear_schedule(2.0, 0.0, 4)
 CALLS = {
     "flips": lambda patterns, beta, state, key: (
         eam.recall(eam.ExponentialDenseAM(patterns, beta), state, key=key).state
@@ -25,6 +27,12 @@ CALLS = {
         state
     ),
     "weights": lambda patterns, beta, state, key: eam.LogSumExp(beta).weights(state * beta),
+    "schedule": lambda patterns, beta, state, key: (
+        eam.recall(eam.CHN(patterns), state, eam.HeatBath(COOLING), 4, key=key).state
+    ),
+    "lowest": lambda patterns, beta, state, key: (
+        eam.ising.minimize(eam.CHN(patterns), 2, 4, schedule=COOLING, key=key).states
+    ),
     "samples": lambda patterns, beta, state, key: (
         eam.sample(eam.CHN(patterns), state, eam.HeatBath(beta), 3, key=key).states
     ),

@@ -9,6 +9,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from energyam import checks
+from energyam.sending import as_jax
 
 Schedule = Callable[[Int[Array, ""]], ArrayLike]
 Temperature = Float[ArrayLike, ""] | Schedule
@@ -50,10 +51,9 @@ def check_schedule(temperature: Temperature, num_steps: int) -> Float[Array, " n
 
 
 def _checked(temperature, num_steps):
-    steps = checks.as_array(
-        "steps", np.linspace(0, num_steps - 1, min(num_steps, _LOOKED_AT)).astype(int), "n"
-    )
-    values = checks.now(jax.jit(jax.vmap(lambda step: at_step(temperature, step))), steps)
+    steps = as_jax(np.linspace(0, num_steps - 1, min(num_steps, _LOOKED_AT)).astype(int))
+    # Not compiled as a whole: a function made here would compile anew at each call.
+    values = checks.now(jax.vmap(lambda step: at_step(temperature, step)), steps)
     if values.shape != steps.shape:
         got = f"shape {values.shape[1:]} from its schedule"
         raise ValueError(f"temperature must be a number for each step; got {got}")

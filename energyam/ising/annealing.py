@@ -159,9 +159,7 @@ def _temperatures(memory, state, schedule, ladder):
         hint = "(lambda sweep: T for a constant T)"
         raise ValueError(f"schedule must be a function of the sweep; got {schedule!r:.60} {hint}")
     one = lambda sweep: checks.as_array("schedule", schedule(sweep), "")  # noqa: E731
-    temperatures = checks.as_floats(
-        "schedule", jax.jit(jax.vmap(one))(jnp.arange(len(ladder))), str(len(ladder))
-    )
+    temperatures = checks.as_floats("schedule", jax.vmap(one)(jnp.arange(len(ladder))), str(len(ladder)))
     if not checks.passes(lambda T: (T >= 0).all(), temperatures):
         first = int(jnp.argmax(temperatures < 0))
         got = f"{float(temperatures[first]):g} at sweep {first}"

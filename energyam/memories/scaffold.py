@@ -149,10 +149,9 @@ def _cells(outward, periods):
 
     By Hebb's rule of one-hot grid cells, each sums up the hidden cells of the places where it is active.
     """
-    places = jnp.arange(math.prod(periods))
+    places, H = jnp.arange(math.prod(periods)), outward.shape[0]
     hidden = jax.vmap(lambda place: _hidden(outward, _modulo(place, periods), periods))(places)
-    grid = [jax.nn.one_hot(places % period, period, axis=0, dtype=hidden.dtype) for period in periods]
-    return hidden, dot(jnp.concatenate(grid), hidden)
+    return hidden, jnp.concatenate([hidden.reshape(-1, period, H).sum(axis=0) for period in periods])
 
 
 @eqx.filter_jit
