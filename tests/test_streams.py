@@ -111,7 +111,7 @@ def test_a_network_learns_by_momentum_and_weight_decay(chunk):
 
 
 def test_chunks_of_a_deep_network_are_steps_whose_gradients_wait():
-    memory = learning.GradientMemory(eqx.nn.MLP(DK, DV, 6, 1, key=jr.key(1)))
+    memory = deep()
     gates, reads = dict(rate=0.1, decay=0.95, momentum=0.5), []
     found = stream(memory, *ROWS, gradient_step, chunk=5, **gates)
     for t in range(T):
@@ -210,6 +210,10 @@ def test_rates_of_networks_are_stable_up_to_what_is_said(bias, momentum, chunk):
     assert error(0.95) < 0.1 and error(1.05) > 10
 
 
+def deep():
+    return learning.GradientMemory(eqx.nn.MLP(DK, DV, 6, 1, key=jr.key(1)))
+
+
 WRONG = {
     "rate must be stable, 0 < rate · ‖key‖² < 2 .below 2 here.; got 2.5": lambda: stream(
         START, *ROWS, rate=2.5
@@ -244,6 +248,12 @@ WRONG = {
     "momentum must lie between 0 and 1": lambda: stream(
         linear(), *ROWS, gradient_step, chunk=4, rate=0.1, momentum=np.linspace(0, 1.1, T)
     ),
+    "step must keep the memory finite; these pairs made it infinite or NaN": lambda: learning.write(
+        deep(), *ROWS[:2], step=gradient_step, rate=1e4
+    ),
+    "step must keep the memory finite": lambda: stream(deep(), *ROWS, gradient_step, rate=1e4),
+    "must keep the memory finite": lambda: stream(deep(), *ROWS, gradient_step, rate=1e4, chunk=4),
+    "the memory finite": lambda: learning.write(START, *ROWS[:2], step=hebbian_step, decay=1e30),
     "value must be None": lambda: learning.storkey_step(np.eye(5), KEYS[0], KEYS[0]),
     "network must be": lambda: learning.GradientMemory(3.0),
     r"value must be \(4,\)": lambda: gradient_step(

@@ -19,7 +19,7 @@ from jaxtyping import Array, ArrayLike, Float
 from energyam import checks
 from energyam.learning.networks import GradientMemory, gradient_at, gradient_step
 from energyam.learning.steps import Step, delta_step, hebbian_step, oja_step
-from energyam.learning.writing import as_stream, per_pair, scan_memory
+from energyam.learning.writing import as_stream, is_lost, per_pair, scan_memory, still_finite
 from energyam.least_squares import dot
 from energyam.linalg import float_dtype
 
@@ -63,7 +63,7 @@ def stream(
     nothing.
 
     Raises `ValueError` for keys, values and queries of different T, for a chunk below 1, or one with a step
-    of your own, and as the step does.
+    of your own, where a finite memory does not stay finite, and as the step does.
 
         >>> keys, values = jnp.eye(2), jnp.array([[3.0], [5.0]])
         >>> eam.learning.stream(jnp.zeros((1, 2)), keys, values, keys[::-1]).reads.T  # key 1 is not yet there
@@ -77,11 +77,12 @@ def stream(
         raise ValueError("values must be given, one for each key; got None")
     options = per_pair(options, k, v, checks.function("step", step))
     if chunk is None:
-        return Stream(*_one_by_one(memory, (k, v, q, options), step))
+        return still_finite(*_one_by_one(memory, (k, v, q, options), step))
     if step not in _IN_CHUNKS:
         known = ", ".join(sorted(step.__name__ for step in _IN_CHUNKS))
         raise ValueError(f"chunk must be None for a step without a form in chunks (those have: {known})")
-    return Stream(*_by_chunks(memory, (k, v, q), options, step, min(checks.count("chunk", chunk), len(k))))
+    size = min(checks.count("chunk", chunk), len(k))
+    return still_finite(*_by_chunks(memory, (k, v, q), options, step, size))
 
 
 @eqx.filter_jit
@@ -93,7 +94,8 @@ def _one_by_one(memory, rows, step):
             raise ValueError(f"step must return a memory that reads a query; got {memory!r:.80}")
         return memory, dot(memory, query) if isinstance(memory, jax.Array) else memory(query)
 
-    return scan_memory(one, memory, rows)
+    found = Stream(*scan_memory(one, memory, rows))
+    return found, is_lost(memory, found.memory)
 
 
 @eqx.filter_jit
@@ -102,7 +104,7 @@ def _by_chunks(memory, rows, options, step, size):
     T, form, reads = len(rows[0]), _IN_CHUNKS[step], []
     wide = partial(jax.tree.map, lambda leaf: leaf.astype(float_dtype(leaf.dtype, least=jnp.float32)))
     dtype, rows = (memory.dtype if isinstance(memory, jax.Array) else None), wide(rows)
-    memory = memory if dtype is None else wide(memory)
+    given, memory = memory, memory if dtype is None else wide(memory)
     options = {
         name: None if value is None else value.astype(rows[0].dtype) for name, value in options.items()
     }
@@ -113,9 +115,9 @@ def _by_chunks(memory, rows, options, step, size):
             part, of_part = jax.tree.map(cut, (rows, options))
             memory, read = form(memory, *part, **of_part)
             reads.append(read.reshape(-1, read.shape[-1]))
-    return jax.tree.map(
-        lambda leaf: leaf if dtype is None else leaf.astype(dtype), (memory, jnp.concatenate(reads))
-    )
+    found = Stream(memory, jnp.concatenate(reads))
+    found = found if dtype is None else jax.tree.map(lambda leaf: leaf.astype(dtype), found)
+    return found, is_lost(given, found.memory)
 
 
 def _chunks_of(row, first, last, length):

@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, PyTree, ScalarLike
+from jaxtyping import Array, ArrayLike, Bool, Float, PyTree, ScalarLike
 
 from energyam import checks
 from energyam.learning.networks import gradient_step
@@ -44,7 +44,7 @@ def write(
     arguments of the step, each one number, or (T,) with one for each pair.
 
     Raises `ValueError` for keys and values that are empty, not finite or of different T, for options of
-    another length, and for pairs that the step refuses.
+    another length, for pairs that the step refuses, and where a finite memory does not stay finite.
 
         >>> keys, values = jnp.array([[1.0, 0.0], [0.0, 1.0]]), jnp.array([[3.0], [5.0]])
         >>> eam.learning.write(jnp.zeros((1, 2)), keys, values, step=eam.learning.delta_step)
@@ -56,7 +56,7 @@ def write(
         return memory.write(keys, *(() if values is None else (values,)), **options)
     memory, keys, values = as_stream(memory, keys, values)
     options = per_pair(options, keys, values, checks.function("step", step))
-    return _write(memory, keys, values, options, step)
+    return still_finite(*_write(memory, keys, values, options, step))
 
 
 def store(
@@ -145,7 +145,25 @@ def _write(memory, keys, values, options, step):
         key, value, options = pair
         return step(memory, key, value, **options), None
 
-    return scan_memory(one, memory, (keys, values, options))[0]
+    written = scan_memory(one, memory, (keys, values, options))[0]
+    return written, is_lost(memory, written)
+
+
+def is_lost(before: Any, after: Any) -> Bool[Array, ""]:
+    """Whether a memory of finite numbers no longer is one."""
+    finite = lambda memory: jnp.stack(  # noqa: E731
+        [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(eqx.filter(memory, eqx.is_inexact_array))]
+        or [jnp.ones((), bool)]
+    ).all()
+    return finite(before) & ~finite(after)
+
+
+def still_finite(found: Any, lost: Bool[Array, ""]) -> Any:
+    """What was found, a memory among it; raises `ValueError` if that is lost."""
+    if not checks.passes(np.logical_not, lost):
+        hint = "try a smaller rate, or a decay below 1"
+        raise ValueError(f"step must keep the memory finite; these pairs made it infinite or NaN ({hint})")
+    return found
 
 
 def scan_memory(one: Callable[..., Any], memory: Any, rows: PyTree[Array]) -> tuple[Any, Any]:
