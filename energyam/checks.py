@@ -182,9 +182,8 @@ def instance(name: str, value: Any, cls: type, such: str = "") -> Any:
     if isinstance(value, cls):
         return value
     hint = f" (call it: {value.__name__}())" if isinstance(value, type) and issubclass(value, cls) else such
-    got = value.__name__ if isinstance(value, type) else repr(value)
-    what = cls.__name__.removeprefix("Abstract").lower()
-    raise ValueError(f"{name} must be an instance of {cls.__name__}, some {what}; got {got[:80]}{hint}")
+    got = f"the class {value.__name__}" if isinstance(value, type) else in_words(value)
+    raise ValueError(f"{name} must be an instance of {cls.__name__}; got {got}{hint}")
 
 
 def not_negative(name: str, value: Any, dims: str = "...") -> Array:

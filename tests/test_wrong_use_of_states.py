@@ -256,7 +256,7 @@ def test_energies_similarities_potentials_and_fields_of_another_shape():
         ({"key": 0}, "key must be a jax random key"),
         ({"key": jr.split(KEY, 2)}, "key must be one jax random key"),
         ({"update": eam.Asynchronous}, r"update must be an instance .*\(call it: Asynchronous\(\)\)"),
-        ({"update": "sync"}, "update must be an instance of AbstractUpdate, some update; got 'sync'"),
+        ({"update": "sync"}, "update must be an instance of AbstractUpdate; got 'sync'"),
         ({"max_steps": 2.5}, "max_steps must be an integer"),
     ],
 )
