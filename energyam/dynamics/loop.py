@@ -110,7 +110,7 @@ def advance(
         if not record:
             return kept, None
         energies = step.energies
-        if energies is not None and progress.energy is not None:
+        if _may_rest(run) and energies is not None and progress.energy is not None:
             energies = jnp.where(progress.status == RUNNING, energies, progress.energy)
         return kept, (energies, step.record)
 
@@ -184,8 +184,15 @@ def _moved(run, progress, tick, clamp, given):
         ended = _status(run, step.state, energy, jnp.where(step.settled & last, SETTLED, ended))
         status = ended.astype(status.dtype)
     new = Progress(step.state, step.carry, energy, status, progress.num_steps + 1, watch)
+    if not _may_rest(run):
+        return new, step
     keep = functools.partial(jnp.where, progress.status == RUNNING)
     return jax.tree.map(keep, new, progress), step
+
+
+def _may_rest(run):
+    """Whether a query may be done while others move on; one by itself makes no step after its last."""
+    return run.batched and run.stops_early
 
 
 def _watched(watch, step):
