@@ -9,10 +9,17 @@ import jax.random as jr
 import numpy as np
 import optax
 import pytest
+import right_calls
+import right_methods
 
 import energyam as eam
 
 D, K = 12, 5
+ONLY_ONCE = {
+    "sharding.save_shards": "refuses a folder that is there already",
+    "plotting.Animation.video": "needs ffmpeg",
+}
+TWO_PATTERNS = jnp.array([[1, 1, 1, 1, 1, 1], [1, 1, 1, -1, -1, -1]])  # two kinds of neurons
 COOLING = optax.linear_schedule(2.0, 0.0, 4)
 CALLS = {
     "flips": lambda patterns, beta, state, key: (
@@ -32,6 +39,18 @@ CALLS = {
     ),
     "lowest": lambda patterns, beta, state, key: (
         eam.ising.minimize(eam.CHN(patterns), 2, 4, schedule=COOLING, key=key).states
+    ),
+    "few patterns": lambda patterns, beta, state, key: jnp.asarray(
+        eam.evaluation.log_partition(eam.PolynomialDenseAM(TWO_PATTERNS, 2 + int(7 * beta)), beta)
+    ),
+    "all states": lambda patterns, beta, state, key: jnp.asarray(
+        eam.evaluation.log_partition(eam.HopfieldNetwork(eam.learning.hebbian(patterns) * beta), 1.0)
+    ),
+    "independent samples": lambda patterns, beta, state, key: eam.evaluation.sample_exactly(
+        eam.ExponentialDenseAM(patterns, beta), 3, key=key
+    ),
+    "map": lambda patterns, beta, state, key: jnp.asarray(
+        eam.plotting.show_landscape(eam.ModernHopfield(patterns[:, :2] * 1.0, beta), resolution=8).dpi
     ),
     "samples": lambda patterns, beta, state, key: (
         eam.sample(eam.CHN(patterns), state, eam.HeatBath(beta), 3, key=key).states
@@ -58,9 +77,10 @@ def test_other_numbers_of_the_same_shapes_compile_nothing(name, caplog):
     assert compilations(caplog, call, 8) == 0
 
 
-def programs(caplog, call):
+def programs(caplog, call, anew=True):
     """The names of the programs that a call compiles."""
-    jax.clear_caches()
+    if anew:
+        jax.clear_caches()
     with jax.log_compiles(), caplog.at_level(logging.WARNING):
         caplog.clear()
         jax.block_until_ready(call())
@@ -85,6 +105,28 @@ def test_a_first_recall_compiles_itself_and_the_cut_of_its_record(make, caplog):
     signs, key = np.sign(np.random.default_rng(0).normal(size=(K, D))).astype(np.int8), jr.key(0)
     memory = make(signs)
     assert programs(caplog, lambda: eam.recall(memory, signs[0], key=key).state) == ["_first", "_run_arrays"]
+
+
+def right_calls_of_all():
+    """Every public function and method of the library, with its right arguments."""
+    for name, called in [*right_calls.calls(), *right_methods.methods()]:
+        if right_calls.ONE_CALL.get(name, {}) is not None and name not in ONLY_ONCE:
+            yield name, called
+
+
+@pytest.mark.parametrize("name, called", [pytest.param(*call, id=call[0]) for call in right_calls_of_all()])
+def test_no_third_call_compiles_anything(name, called, caplog, fetched, no_hook):
+    given = right_calls.right_call(name, called)
+    call = lambda: list(called(**given)) if name == "lm.stream" else called(**given)  # noqa: E731
+    if given is not None:
+        jax.block_until_ready((call(), call()))
+        assert programs(caplog, call, anew=False) == []
+
+
+def test_a_loop_outside_jit_is_found(caplog):
+    call = lambda: jax.lax.scan(lambda total, _: (total + 1, None), 0.0, length=2)[0]  # noqa: E731
+    call()
+    assert programs(caplog, call, anew=False) == ["scan"]
 
 
 def test_sizes_of_a_curve_share_all_but_the_recall(caplog):

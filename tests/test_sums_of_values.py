@@ -9,7 +9,7 @@ import pytest
 from enumerated import of_bits, of_layers, of_units
 
 import energyam as eam
-from energyam.partition.exact import _enumerate
+from energyam.partition.enumeration import enumerated
 
 KNOWN = {
     "bits": lambda: of_bits("polynomial_3", "zeros"),
@@ -50,7 +50,7 @@ def test_partition_functions_by_kinds_and_by_mixtures_are_those_of_enumeration()
         for temperature in (0.9, 1.0, 0.5):  # and a mixture at 1 and a half
             found = eam.evaluation.log_partition(known.memory, temperature)
             np.testing.assert_allclose(found, log_sum(known.energies, temperature), rtol=1e-5)
-            by_states = np.logaddexp.reduce(_enumerate(known.memory, lambda state: (), temperature)[0])
+            by_states = np.logaddexp.reduce(enumerated(known.memory, lambda state: (), temperature)[0])
             np.testing.assert_allclose(found, by_states, rtol=1e-5)
     known = of_units("potts_exponential")
     for temperature in (1.0, 0.5):

@@ -1,5 +1,7 @@
 """Learning rules based on the stability of each neuron in each pattern: margins, and spectra of patterns."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, ScalarLike
@@ -62,7 +64,11 @@ def minover(
     x = checks.as_binary("patterns", patterns, "K D").astype(float)
     steps, both = checks.count("num_steps", num_steps), checks.flag("symmetric", symmetric)
     least = None if margin is None else checks.not_negative("margin", margin, "").astype(x.dtype)
+    return _taught(x, least, steps, both)
 
+
+@partial(jax.jit, static_argnames="both")
+def _taught(x, least, steps, both):
     def unsure(W):  # which pattern is least stable at each neuron, and whether the neuron still learns
         aligned = x * dot(x, W.T)
         wanted = jnp.inf if least is None else least * jnp.linalg.norm(W, axis=1)

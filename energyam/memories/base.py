@@ -150,9 +150,11 @@ class AbstractDenseAM(AbstractMemory):
     def num_neurons(self) -> int:
         return self.patterns.shape[1]
 
+    @eqx.filter_jit  # as a loop over patterns by itself would be compiled anew at each call
     def pull(self, state: Float[Array, " D"]) -> Pull:
         return self._pull(state, lambda patterns: patterns)
 
+    @eqx.filter_jit
     def pull_of_known(self, state: Float[Array, " D"], known: Bool[Array, " D"]) -> Pull:
         if self.similarity.overlaps:
             return self.pull(state)

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jax import lax
@@ -139,6 +140,7 @@ class DistributedDenseAM(eqx.Module):
         return eqx.tree_at(lambda m: m.written, self, self.written + sign * total)
 
 
+@jax.jit
 def kernel_variance(state: Float[Array, " D"], patterns: Num[Array, "K D"], beta: Number) -> Number:
     """The variance of Σ_μ cos ω · (x − ξ_μ) over ω ~ N(0, β), for one frequency."""
     apart = patterns.astype(state.dtype) - state[None]

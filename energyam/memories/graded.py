@@ -1,7 +1,8 @@
 """Graded neurons: layers whose energy R is the Legendre dual of a Lagrangian L, and which answer with ∇L.
 
 For the answer g = ∇L(x) to a field x, R(g) = x · g − L(x) (Fenchel and Young). The parameters of a layer,
-such as its β or its gain, are array leaves, so that they can be trained.
+such as its β or its gain, are array leaves, so that they can be trained. An answer that needs the root of an
+equation is compiled: a loop by itself would be compiled anew at each call.
 
 Krotov & Hopfield, ICLR 2021; Krotov, "Hierarchical associative memory" (2021).
 """
@@ -77,6 +78,7 @@ class Tanh(AbstractNeurons):
         g = moved_into(state, *_open(state, -1))
         return jnp.sum(xlog1py(1 + g, g) + xlog1py(1 - g, -g)) / (2 * _like(self.beta, g))
 
+    @jax.jit
     def respond(self, field: Layer, state: Layer, curvature: ArrayLike = 0.0) -> Layer:
         beta = _like(self.beta, field)
 
@@ -117,6 +119,7 @@ class Sigmoid(AbstractNeurons):
         g = moved_into(state, jnp.finfo(state.dtype).tiny, _open(state, 0)[1])
         return jnp.sum(xlogy(g, g) + xlog1py(1 - g, -g)) / _like(self.beta, g)
 
+    @jax.jit
     def respond(self, field: Layer, state: Layer, curvature: ArrayLike = 0.0) -> Layer:
         beta = _like(self.beta, field)
 
@@ -179,6 +182,7 @@ class LayerNorm(AbstractNeurons):
         room = D * gain**2 - jnp.sum(self._from_offset(state) ** 2, axis=-1)
         return -jnp.sum(jnp.sqrt(D * eps) * _root(room))
 
+    @jax.jit
     def respond(self, field: Layer, state: Layer, curvature: ArrayLike = 0.0) -> Layer:
         c, most = _like(curvature, field), field.shape[-1] ** 0.5 * _like(self.gain, field)
         room = field.shape[-1] * _like(self.eps, field)

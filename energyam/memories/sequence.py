@@ -64,8 +64,13 @@ class AbstractSequence(eqx.Module):
     def field(self, state: ArrayLike) -> Float[Array, " N"]:
         """The drive at the present, and behind it the window, moved on by one; `ValueError` for another
         shape."""
-        D, state = self.width, as_state(state, self.num_neurons)
-        return jnp.concatenate([self.drive(state[:D], state[-D:]), state[:-D]])
+        return _moved_on(self, as_state(state, self.num_neurons))
+
+
+@eqx.filter_jit  # as a loop over patterns by itself would be compiled anew at each call
+def _moved_on(memory, state):
+    D = memory.width
+    return jnp.concatenate([memory.drive(state[:D], state[-D:]), state[:-D]])
 
 
 class SequenceNetwork(AbstractSequence):

@@ -46,6 +46,7 @@ class Softmax(AbstractNeurons):
         g = moved_into(state, jnp.finfo(state.dtype).tiny, jnp.inf)
         return jnp.sum(xlogy(g, g)) / jnp.asarray(self.beta, g.dtype)
 
+    @jax.jit  # as the search for a root by itself would be compiled anew at each call
     def respond(self, field: Layer, state: Layer, curvature: ArrayLike = 0.0) -> Layer:
         return jax.nn.softmax(jnp.asarray(self.beta, field.dtype) * self._held(field, curvature), axis=-1)
 

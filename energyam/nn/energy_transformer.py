@@ -139,6 +139,10 @@ class EnergyTransformer(eqx.Module):
         """T steps x ← x − α ∂E/∂g from tokens x (N, D), in which token C looks at B where adjacency[C, B]."""
         num_steps = self.num_steps if num_steps is None else checks.count("num_steps", num_steps, least=0)
         start = checks.as_floats("tokens", tokens, f"N {self.patterns.shape[1]}")
+        return self._descended(start, _as_graph(adjacency), num_steps)
+
+    @eqx.filter_jit  # a loop by itself would be compiled anew at each call
+    def _descended(self, start, adjacency, num_steps):
         potential = self.memory(start.shape[0], adjacency).potential
         rate = jax.lax.stop_gradient(self.step_size).astype(start.dtype)
 

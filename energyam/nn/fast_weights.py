@@ -156,6 +156,7 @@ class FastWeightsRNN(eqx.Module):
         inputs = checks.as_floats("inputs", inputs, f"T {first.shape[1]}")
         return inputs if self.embedding is None else dot(inputs, self.embedding.T)
 
+    @eqx.filter_jit
     def _with_matrix(self, inputs: Float[Array, "T I"]) -> tuple[Vector, Float[Array, "T H H"]]:
         def step(carry, x):
             weights, hidden = self.cell(carry[0], carry[1], x)
@@ -165,6 +166,7 @@ class FastWeightsRNN(eqx.Module):
         (_, hidden), memories = lax.scan(step, (weights, weights[0]), inputs)
         return hidden, memories
 
+    @eqx.filter_jit
     def _with_attention(self, inputs: Float[Array, "T I"]) -> tuple[Vector, Float[Array, "T H"]]:
         rate, decay = lax.stop_gradient((self.cell.rate, self.cell.decay))
         T, H = inputs.shape[0], self.cell.recurrent.shape[0]
@@ -212,9 +214,14 @@ class LSTMRNN(eqx.Module):
     def __call__(self, inputs: ArrayLike) -> Float[Array, " O"]:
         """The logits (O,) after a sequence (T, I), T ≥ 1; raises `ValueError` for another shape."""
         inputs = checks.as_floats("inputs", inputs, f"T {self.cell.input_size}")
-        start = jnp.zeros(self.cell.hidden_size, self.cell.weight_hh.dtype)
-        (hidden, _), _ = lax.scan(lambda carry, x: (self.cell(x, carry), None), (start, start), inputs)
-        return _logits(self, hidden)
+        return _logits(self, _last_hidden(self.cell, inputs))
+
+
+@eqx.filter_jit
+def _last_hidden(cell, inputs):
+    start = jnp.zeros(cell.hidden_size, cell.weight_hh.dtype)
+    (hidden, _), _ = lax.scan(lambda carry, x: (cell(x, carry), None), (start, start), inputs)
+    return hidden
 
 
 def _head(hidden_size: int, head_size: int, output_size: int, key: PRNGKeyArray):

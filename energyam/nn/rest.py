@@ -69,30 +69,37 @@ def _with_gradients(rest, max_steps, tol):
 
     def backward(kept, cotangent):
         theta, state, clamp = kept
-
-        def step(theta, state):
-            memory, update = eqx.combine(theta, rest)
-            prepared, tick = update.prepare(memory), Tick(jnp.zeros((), int), None, None)
-            return update.step(prepared, state, update.init(prepared, state, tick), tick, clamp).state
-
-        pull = jax.vjp(step, theta, state)[1]
-        nothing = jax.tree.map(jnp.zeros_like, cotangent)
-
-        # What is true of every round: λ is 0 at clamped neurons, which no step moves.
-        def go_on(at):
-            i, change, solution = at
-            return (i < max_steps) & ~is_still(solution, change, jnp.asarray(tol, float))
-
-        def improve(at):
-            i, _, old = at
-            new = jax.tree.map(jnp.add, cotangent, pull(old)[1])
-            return i + 1, old, held(clamp, nothing, new)
-
-        first = held(clamp, nothing, cotangent)
-        solution = jax.lax.while_loop(go_on, improve, (0, nothing, first))[2]
-        of_theta, of_state = pull(solution)
-        of_query = jax.tree.map(lambda v, w: v + w, cotangent, of_state)
-        return of_theta, held(clamp, of_query, nothing), None
+        of_theta, of_query = _pulled_back(rest, max_steps, tol, theta, state, clamp, cotangent)
+        return of_theta, of_query, None
 
     end.defvjp(forward, backward)
     return end
+
+
+@eqx.filter_jit  # a loop by itself would be compiled anew at each call
+def _pulled_back(rest, max_steps, tol, theta, state, clamp, cotangent):
+    """The gradients of θ and of the query."""
+
+    def step(theta, state):
+        memory, update = eqx.combine(theta, rest)
+        prepared, tick = update.prepare(memory), Tick(jnp.zeros((), int), None, None)
+        return update.step(prepared, state, update.init(prepared, state, tick), tick, clamp).state
+
+    pull = jax.vjp(step, theta, state)[1]
+    nothing = jax.tree.map(jnp.zeros_like, cotangent)
+
+    # What is true of every round: λ is 0 at clamped neurons, which no step moves.
+    def go_on(at):
+        i, change, solution = at
+        return (i < max_steps) & ~is_still(solution, change, jnp.asarray(tol, float))
+
+    def improve(at):
+        i, _, old = at
+        new = jax.tree.map(jnp.add, cotangent, pull(old)[1])
+        return i + 1, old, held(clamp, nothing, new)
+
+    first = held(clamp, nothing, cotangent)
+    solution = jax.lax.while_loop(go_on, improve, (0, nothing, first))[2]
+    of_theta, of_state = pull(solution)
+    of_query = jax.tree.map(lambda v, w: v + w, cotangent, of_state)
+    return of_theta, held(clamp, of_query, nothing)

@@ -19,7 +19,7 @@ from energyam.dynamics.states import checked_clamp
 from energyam.dynamics.update import AbstractUpdate, Tick
 from energyam.flips.derived import scalar_energy
 from energyam.flips.sweep import for_queries
-from energyam.partition.exact import checked_temperature, discrete_layers, tables_of
+from energyam.partition.enumeration import checked_temperature, discrete_layers, tables_of
 from energyam.shown import shown
 
 _Z = 1.959964  # of the normal distribution, for 95 %

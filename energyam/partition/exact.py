@@ -1,8 +1,7 @@
-"""Partition functions and expectations in closed form or by enumeration, to check samplers with."""
+"""Partition functions in closed form or by enumeration, and independent samples, to check samplers with."""
 
 import itertools
 import math
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -10,18 +9,15 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jax import lax
-from jax.scipy.special import logsumexp
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from energyam import checks
-from energyam.dynamics.states import Layers, layers_of
-from energyam.flips.derived import scalar_energy
+from energyam.dynamics.states import layers_of
 from energyam.memories.base import AbstractDenseAM
 from energyam.memories.neurons import cost_nothing
+from energyam.partition.enumeration import bits_of, checked_temperature, enumerated, finite
 from energyam.partition.mixture import mixture_at
 
-MOST_NEURONS = 24  # that are enumerated, of two values; as many states of others
 _MOST_CLASSES = 2**24  # combinations of counts of neurons of a kind
 _BLOCK = 2**14
 
@@ -57,7 +53,7 @@ def log_partition(memory: Any, temperature: ArrayLike) -> float:
     kinds = _kinds_of(memory)
     if kinds is not None:
         return _by_kinds(memory, kinds, T)
-    return _finite(float(np.logaddexp.reduce(_enumerate(_with_fewest_bits(memory, T), _nothing, T)[0])))
+    return finite(float(np.logaddexp.reduce(enumerated(_with_fewest_bits(memory, T), _nothing, T)[0])))
 
 
 def _nothing(state):  # one function for all calls, so that another memory of the same shapes compiles nothing
@@ -90,38 +86,7 @@ def _with_fewest_bits(memory, T):
     parts = itertools.chain(*(itertools.combinations(memory.order, n) for n in range(1, len(memory.order))))
     left = [part for part in parts if memory.sums_out(*(set(memory.order) - set(part)))]
     candidates = [memory, *(_SummedOut(memory, jnp.asarray(T, float), part) for part in left)]
-    return min(candidates, key=lambda one: _bits(layers_of(one, None, True)))
-
-
-def _bits(layers):
-    """log₂ of the number of states; infinite for layers without single moves."""
-    sizes = zip(layers.shapes, layers.moves, strict=True)
-    return sum(math.prod(s) / m[0] * math.log2(max(m[0], 2)) if m else math.inf for s, m in sizes)
-
-
-def expectation(memory: Any, function: Callable, temperature: ArrayLike) -> PyTree[np.ndarray]:
-    """Σ_x p(x) function(x), p ∝ exp(−E/T), by enumeration of up to 2^24 states.
-
-    **Arguments:** `function`: one state → a pytree of arrays. Raises `ValueError` as `log_partition` does.
-
-        >>> network = eam.HopfieldNetwork(jnp.array([[0.0, 1.0], [1.0, 0.0]]))
-        >>> eam.evaluation.expectation(network, lambda x: x[0] * x[1], 1.0), np.tanh(1.0)
-        (array(0.76159412), np.float64(0.7615941559557649))
-    """
-    T = checked_temperature(temperature)
-    of_state = jax.tree_util.Partial(_numbers_of, checks.function("function", function))
-    logs, means = _enumerate(memory, of_state, T)
-    weights = np.exp(logs - _finite(float(np.logaddexp.reduce(logs))))
-    mean = lambda of_blocks: np.asarray(np.tensordot(weights, np.asarray(of_blocks, float), 1))  # noqa: E731
-    return jax.tree.map(mean, means)
-
-
-def _numbers_of(function, state):
-    """`function(state)`; raises `ValueError` unless it has numbers, and nothing else."""
-    found, numbers = function(state), jax.Array | np.ndarray | np.number | int | float
-    if not all(isinstance(leaf, numbers) for leaf in jax.tree.leaves(found) or [None]):
-        raise ValueError(f"function must return numbers, or a pytree of them; got {found!r:.80}")
-    return found
+    return min(candidates, key=lambda one: bits_of(layers_of(one, None, True)))
 
 
 def sample_exactly(
@@ -159,14 +124,13 @@ def sample_exactly(
     chosen = np.minimum(np.searchsorted(shares / shares[-1], u, side="right"), len(members) - 1)
     fields = jnp.asarray(T * mixture.beta * mixture.patterns[members[chosen]].sum(axis=1), float)
     numbers = jnp.asarray(mixture.curvature, float), jnp.asarray(T, float)
-    draw = lambda field, key: memory.neurons.draw(field, *numbers, key=key)  # noqa: E731
-    return jax.jit(jax.vmap(draw))(fields, jr.split(of_neurons, num_samples))
+    return _drawn(memory.neurons, fields, *numbers, jr.split(of_neurons, num_samples))
 
 
-def checked_temperature(temperature: ArrayLike) -> int | float:
-    """T as a number above 0; raises `ValueError` for others."""
-    checks.positive("temperature", temperature)
-    return checks.number("temperature", temperature)
+@eqx.filter_jit
+def _drawn(neurons, fields, curvature, temperature, keys):
+    draw = lambda field, key: neurons.draw(field, curvature, temperature, key=key)  # noqa: E731
+    return jax.vmap(draw)(fields, keys)
 
 
 class _Kinds(NamedTuple):
@@ -200,99 +164,22 @@ def _by_kinds(memory, kinds, T):
     sizes = [n + 1 for n in kinds.counts]
     logs = []
     columns = jnp.asarray(kinds.columns, float)
-    potentials = jax.jit(jax.vmap(lambda sums: memory.separation.potential(sums @ columns)))
     for start in range(0, math.prod(sizes), _BLOCK):
         numbers = np.arange(start, min(start + _BLOCK, math.prod(sizes)))
         turned = np.stack(np.unravel_index(numbers, sizes), axis=1)
         low, high = memory.neurons.values
         sums = high * np.asarray(kinds.counts) - (high - low) * turned
+        potentials = _potentials(memory.separation, columns, jnp.asarray(sums, float))
         ways = sum(_log_binomials(n)[turned[:, c]] for c, n in enumerate(kinds.counts))
-        logs.append(np.logaddexp.reduce(ways + np.asarray(potentials(sums * 1.0), float) / T))
-    return _finite(float(np.logaddexp.reduce(logs)))
+        logs.append(np.logaddexp.reduce(ways + np.asarray(potentials, float) / T))
+    return finite(float(np.logaddexp.reduce(logs)))
+
+
+@eqx.filter_jit
+def _potentials(separation, columns, sums):
+    return jax.vmap(lambda sums: separation.potential(sums @ columns))(sums)
 
 
 def _log_binomials(n):
     log_factorials = np.cumsum([0.0, *np.log(np.arange(1, n + 1))])
     return log_factorials[n] - log_factorials - log_factorials[::-1]
-
-
-def _enumerate(memory, function, T):
-    """log Σ exp(−E/T) over each block of states, and the mean of `function` in it."""
-    layers = _enumerable(memory)
-    return _by_block(
-        memory, function, jnp.asarray(T, float), layers.structure, layers.shapes, tables_of(layers)
-    )
-
-
-def tables_of(layers: Layers) -> list[Float[Array, "q w"]]:
-    """The values of a neuron of each layer, (q, 1), or the rows of a unit, (q, q)."""
-    return [_values_of(one, move) for one, move in zip(layers.neurons, layers.moves, strict=True)]
-
-
-def _values_of(neurons, move):
-    if neurons.values is not None:
-        return jnp.asarray(neurons.values[::-1], float)[:, None]
-    first = jnp.eye(move[0])[:1]
-    return jnp.concatenate([first, neurons.others(first[0])])
-
-
-def _enumerable(memory):
-    """The layers of a memory's states; raises `ValueError` unless its neurons have few values and are few."""
-    layers, name = discrete_layers(memory), type(memory).__name__
-    if _bits(layers) > MOST_NEURONS + 1e-9:
-        N = sum(map(math.prod, layers.shapes))
-        raise ValueError(
-            f"memory must have at most {MOST_NEURONS} neurons of two values, or as many states of others, to "
-            f"be enumerated; {name} has {N} (feasible too: log-sum-exp memories where 1/T is a whole number, "
-            "dense memories of very few patterns, or layers of which all but few can be summed over; "
-            "evaluation.annealed_log_partition estimates others)"
-        )
-    return layers
-
-
-def discrete_layers(memory: Any) -> Layers:
-    """The layers of a memory's states; raises `ValueError` unless its neurons have few values."""
-    name = type(memory).__name__
-    if not checks.has_method(memory, "energy"):
-        raise ValueError(f"memory must have an energy(state); {name} has none")
-    if getattr(memory, "state_shape", None) is None:
-        raise ValueError(f"memory must say state_shape, for its states to be enumerated; {name} has none")
-    layers = layers_of(memory, None, True)
-    if not all(layers.moves):
-        other = "a log-sum-exp memory of real ones at a temperature that makes exp(−E/T) a mixture"
-        wanted = f"have ±1 neurons, or others of few values, or be {other} (ModernHopfield: T = 1/β)"
-        raise ValueError(f"memory must {wanted}; {name} is neither")
-    return layers
-
-
-@eqx.filter_jit
-def _by_block(memory, function, T, structure, shapes, tables):
-    units = [math.prod(shape) // table.shape[1] for shape, table in zip(shapes, tables, strict=True)]
-    bases = np.concatenate([np.full(n, len(table)) for n, table in zip(units, tables, strict=True)])
-    places = np.concatenate([[1], np.cumprod(bases)])
-    total, starts = int(places[-1]), np.concatenate([[0], np.cumsum(units)])
-    block = min(_BLOCK, total)
-
-    def state_of(number):
-        digits = number // jnp.asarray(places[:-1]) % jnp.asarray(bases)
-        of_layers = zip(tables, shapes, starts[:-1], starts[1:], strict=True)
-        parts = [table[digits[i:j]].reshape(shape) for table, shape, i, j in of_layers]
-        return jax.tree.unflatten(structure, parts)
-
-    def of_block(start):
-        numbers = start + jnp.arange(block)
-        states = jax.vmap(state_of)(jnp.minimum(numbers, total - 1))
-        logs = -jax.vmap(scalar_energy(memory))(states) / T
-        logs = jnp.where(numbers < total, logs, -jnp.inf)
-        whole = logsumexp(logs)
-        weights = jnp.exp(logs - whole)
-        return whole, jax.tree.map(lambda leaf: jnp.tensordot(weights, leaf, 1), jax.vmap(function)(states))
-
-    logs, means = lax.map(of_block, jnp.arange(-(-total // block)) * block)
-    return logs, means
-
-
-def _finite(value):
-    if not math.isfinite(value):
-        raise ValueError(f"memory must have finite energies; its partition function is {value}")
-    return value

@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
@@ -68,5 +69,10 @@ def mixture_at(memory: Any, temperature: int | float) -> Mixture | None:
     if not np.isfinite(here).all():
         of = f"the energy of {type(memory).__name__} with neurons {type(memory.neurons).__name__}()"
         raise ValueError(f"memory must hold its states: {of} has no lowest value, and no partition function")
-    offsets = beta * np.asarray(memory.similarity.of_all(memory.patterns, origin), float)
+    offsets = beta * np.asarray(_similarities(memory.similarity, memory.patterns, origin), float)
     return Mixture(X, offsets, beta, p, curvature, memory.neurons, float(temperature))
+
+
+@eqx.filter_jit  # by itself a loop over blocks of patterns would be compiled at each call
+def _similarities(similarity, patterns, state):
+    return similarity.of_all(patterns, state)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -103,7 +104,7 @@ def _map(memory: Any, limits: Limits, resolution: int) -> tuple["Figure", "Axes"
         raise ValueError(f"limits must be (low, high) with low < high; got {tuple(limits)}")
     side = jnp.linspace(low, high, checks.count("resolution", resolution, least=2))
     states = jnp.stack(jnp.meshgrid(side, side), axis=-1)
-    heights = np.asarray(jax.jit(jax.vmap(jax.vmap(energy)))(states))
+    heights = np.asarray(_heights(energy, states))
     fig = new_figure(4.6, 3.9)
     ax = fig.subplots()
     filled = ax.contourf(side, side, heights, levels=24, cmap="Greys_r", alpha=0.85)
@@ -125,7 +126,13 @@ def _energy_of_two(memory: Any) -> Any:
     energy = getattr(memory, "energy", memory)
     if isinstance(memory, type | AbstractUpdate) or not callable(energy):
         raise ValueError(f"memory must be an energy or have an energy(x) method; got {type(memory).__name__}")
-    return lambda state: checks.as_array("memory(state)", energy(state), "")
+    return energy
+
+
+@eqx.filter_jit
+def _heights(energy, states):
+    of_one = lambda state: checks.as_array("memory(state)", energy(state), "")  # noqa: E731
+    return jax.vmap(jax.vmap(of_one))(states)
 
 
 def _as_paths(paths: Paths | None) -> Float[np.ndarray, "B F 2"]:

@@ -6,6 +6,7 @@ exponentially with the distance of their centres while that is small, I ≈ exp(
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal, NamedTuple
 
 import jax
@@ -90,6 +91,12 @@ def fit_softmax_beta(n: Whole, radius: Whole, kind: Kind = "circle", steps: Whol
     logs = _log_intersection(n, check_radius(n, radius), kind)
     target = jnp.asarray(np.exp(logs - np.logaddexp.reduce(logs)), dtype=float)
     cosines = jnp.asarray(hamming_to_cosine(np.arange(n + 1), n), dtype=float)
+    start = jnp.log(jnp.asarray(fit_beta(n, radius, kind).beta, dtype=float))
+    return float(_best_beta(target, cosines, start, steps))
+
+
+@partial(jax.jit, static_argnames="steps")
+def _best_beta(target, cosines, start, steps):
     optimizer = optax.adam(optax.cosine_decay_schedule(0.1, steps))
 
     def loss(log_beta):
@@ -101,10 +108,9 @@ def fit_softmax_beta(n: Whole, radius: Whole, kind: Kind = "circle", steps: Whol
         updates, state = optimizer.update(jax.grad(loss)(log_beta), state)
         return (optax.apply_updates(log_beta, updates), state), None
 
-    start = jnp.log(jnp.asarray(fit_beta(n, radius, kind).beta, dtype=float))
     with jax.numpy_dtype_promotion("standard"):  # optax multiplies whole and real numbers
         (log_beta, _), _ = jax.lax.scan(step, (start, optimizer.init(start)), length=steps)
-    return float(jnp.exp(log_beta))
+    return jnp.exp(log_beta)
 
 
 @shown()
