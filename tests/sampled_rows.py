@@ -1,4 +1,4 @@
-"""Which rows of the parametrized tests run where not all do: `scripts/check.sh` runs two of each table."""
+"""Which rows of the parametrized tests run where not all do: `scripts/check.sh` runs one of each table."""
 
 import fnmatch
 import random

@@ -103,6 +103,18 @@ def test_a_masked_separation_is_that_of_the_others_alone(separation):
     assert np.isfinite(slope_of(none, similarities)).all()
 
 
+@pytest.mark.parametrize("k", [2, 64, 65, 90])
+@pytest.mark.parametrize("shift", [0.0, 1e3])
+def test_a_masked_subset_is_that_of_the_others_alone(k, shift, getkey):
+    similarities = 5 * jr.normal(getkey(), (200,)) + shift
+    mask = jr.bernoulli(getkey(), 0.6, (200,))
+    separation = eam.KSubsets(0.3, k)
+    weights = np.asarray(Masked(separation, mask).weights(similarities))
+    assert weights[np.asarray(mask)].sum() == pytest.approx(k, rel=1e-4) and not weights[~np.asarray(mask)].any()
+    alone = separation.weights(similarities[mask])
+    np.testing.assert_allclose(weights[np.asarray(mask)], alone, atol=1e-6 * (1 + shift))
+
+
 def test_steps_with_a_tolerance_end_at_the_fixed_point(sets):
     queries, stored, _ = sets
     layer = HopfieldAttention(8, beta=0.3, num_steps=200, tol=1e-5)

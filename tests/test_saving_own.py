@@ -166,7 +166,7 @@ def test_classes_are_looked_up_before_ours(tmp_path):
     [
         (Holder, r"must be a tuple of classes, such as \(MyMemory,\); got Holder"),
         (3, "must be a tuple of classes.*; got int"),
-        ("Holder", "must be subclasses of eqx.Module, or named tuples; got 'H'"),
+        ("Holder", "must be a tuple of classes.*; got str"),
         ((Holder(1),), "must be subclasses of eqx.Module, or named tuples; got Holder"),
         ((int,), "must be subclasses of eqx.Module, or named tuples; got <class 'int'>"),
         (

@@ -76,7 +76,7 @@ def minimize(
     Kirkpatrick, Gelatt & Vecchi, Science 220 (1983); Hukushima & Nemoto, J. Phys. Soc. Jpn. 65 (1996).
 
         >>> problem = eam.ising.from_qubo({("tea", "tea"): -1.0, ("jam", "jam"): -2.0, ("tea", "jam"): 3.0})
-        >>> eam.ising.minimize(problem, num_chains=4, num_sweeps=10, key=jr.key(0))
+        >>> eam.ising.minimize(problem, num_chains=4, num_sweeps=2, key=jr.key(0))
         Minimum of 4 chains, 2 different states
           energy  chains  minimum  state
               -2       2      yes  1 at jam

@@ -98,7 +98,7 @@ class KSubsets(AbstractSeparation):
 
     def weights(self, similarities: Similarities) -> Similarities:
         beta, k, least = self._numbers(similarities)
-        return _clipped(beta * (similarities - lax.stop_gradient(least)), k)
+        return _weights_of_k(similarities, beta, k, lax.stop_gradient(least))
 
     def _numbers(self, similarities):
         """β, k and the k-th largest of the similarities, s_(k), or for many k a level near τ / β."""
@@ -179,34 +179,40 @@ def _cost(p, alpha):
 def _level(s, beta, k):
     """Where Σ clip(β (s − level), 0, 1) is k, as nearly as a float can say it."""
     s, beta = lax.stop_gradient(s), lax.stop_gradient(beta)
-    reach = 1 / beta
+    reach, present = 1 / beta, s > jnp.finfo(s.dtype).min / 8  # what a mask leaves out lies below
 
     def excess(negative):
         raised = beta * (s + negative)
         inside = (raised > 0) & (raised < 1)
         return jnp.sum(jnp.clip(raised, 0, 1)) - k, beta * jnp.sum(inside, dtype=s.dtype)
 
-    low, high = -jnp.max(s), reach - jnp.min(s)
-    middle = -jnp.mean(s)
+    low, high = -jnp.max(s), reach - jnp.min(s, where=present, initial=jnp.finfo(s.dtype).max)
+    middle = -jnp.sum(s, where=present) / jnp.maximum(jnp.sum(present), 1)
     return -increasing_root(excess, low, high, middle)
 
 
-@jax.custom_jvp
-def _clipped(scores, total):
-    """clip(β s − τ, 0, 1) of scores β (s − c), by t = β c − τ, where c is s_(k) or a level near τ / β.
+def _weights_of_k(s, beta, k, c):
+    """clip(β s − τ, 0, 1) by t = β c − τ, where c is s_(k) or a level near τ / β.
 
-    For s_(k) the t lies between 0 and 1, and for a level its rounding is that of the largest of the scores.
+    For s_(k) the t lies between 0 and 1. For a level it is 0 but for the rounding of the level.
     """
+    off = 8 * jnp.finfo(s.dtype).eps * (1 + beta * jnp.abs(lax.stop_gradient(c)))
+    return _clipped(beta * (s - c), k, off)
+
+
+@jax.custom_jvp
+def _clipped(scores, total, off):
+    """clip(scores + t, 0, 1), with the t for which they sum to `total`."""
+    low = jnp.where(total > _SORTED, -1 - off, 0)
+    high = jnp.where(total > _SORTED, 1 + off, 1)
+    scores = jnp.clip(scores, -high, 1 - low)  # whatever t is, those beyond weigh 0 or 1
 
     def excess(t):
         raised = scores + t
         inside = (raised > 0) & (raised < 1)
         return jnp.sum(jnp.clip(raised, 0, 1)) - total, jnp.sum(inside, dtype=scores.dtype)
 
-    one = jnp.ones((), scores.dtype)
-    off = 8 * jnp.finfo(scores.dtype).eps * jnp.max(jnp.abs(scores))
-    low = jnp.where(total > _SORTED, -1 - off, 0)
-    return jnp.clip(scores + increasing_root(excess, low, one + off, 0.5 * (low + one)), 0, 1)
+    return jnp.clip(scores + increasing_root(excess, low, high, 0.5 * (low + high)), 0, 1)
 
 
 @_clipped.defjvp
@@ -219,13 +225,13 @@ def _clipped_jvp(primals, tangents):
 
 @jax.custom_jvp
 def _subsets_value(s, beta, k, least):
-    p = _clipped(beta * (s - least), k)
+    p = _weights_of_k(s, beta, k, least)
     return k * least + jnp.sum(p * (s - least)) - jnp.sum(p**2) / (2 * beta)
 
 
 @_subsets_value.defjvp
 def _subsets_value_jvp(primals, tangents):
     s, beta, k, least = primals
-    p = _clipped(beta * (s - lax.stop_gradient(least)), k)
+    p = _weights_of_k(s, beta, k, lax.stop_gradient(least))
     slope = jnp.vdot(p, tangents[0]) + jnp.sum(p**2) / (2 * beta**2) * tangents[1]
     return _subsets_value(*primals), slope

@@ -117,8 +117,9 @@ class AttractorRead(AbstractRead):
     This is an attractor network instead of the nearest neighbours of Kaiser, Nachum, Roy & Bengio, "Learning
     to remember rare events", ICLR 2017.
 
-        >>> support, member = jnp.eye(2), jnp.array([[True, False], [False, True]])
-        >>> int(eam.nn.AttractorRead(2)(support, member, jnp.array([0.2, 0.9])).argmax())
+        >>> support = jnp.array([[0.9, 0.1], [0.1, 0.9]])
+        >>> member = jnp.array([[True, False], [False, True]])
+        >>> int(eam.nn.AttractorRead(2)(support, member, jnp.array([0.2, 0.8])).argmax())
         1
     """
 
