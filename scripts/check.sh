@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything that must hold, on a fresh machine: virtual environment, install, lint, types, site, tests, tutorials.
-#   bash scripts/check.sh          what a change must pass: of each long table of tests, one row, which is drawn by
-#                                  the number of commits, so that the next change is tested by others
+#   bash scripts/check.sh          what a change must pass: one row in twenty of each table of tests, and at least
+#                                  one, drawn by the number of commits: the next change is tested by others
 #   bash scripts/check.sh full     every row, and the jobs that only a full run does
 #   bash scripts/check.sh quick    while working: lint, types, and one row of each table of the tests named below;
 #                                  it keeps its environment for the next time

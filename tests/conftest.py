@@ -200,7 +200,7 @@ def pytest_collection_finish():
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):
-    """With ENERGYAM_ROWS=n, run n rows of each parametrized test, drawn by ENERGYAM_SEED; without it, all."""
+    """With ENERGYAM_ROWS=n, run n rows of each table, or one in twenty, drawn by ENERGYAM_SEED; else all."""
     rows, seed = os.environ.get("ENERGYAM_ROWS"), os.environ.get("ENERGYAM_SEED", "0")
     if rows is None:
         return

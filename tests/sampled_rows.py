@@ -11,7 +11,7 @@ WHOLE = (
 
 
 def sampled(names: list[str], rows: int, seed: str) -> set[str]:
-    """Of the names of tests, `tests/test_x.py::test_y[row]`, at most so many rows of each test.
+    """Of the names of tests, `tests/test_x.py::test_y[row]`, so many rows of each test, or one in twenty.
 
     Which ones is drawn by the seed and the name of the test, so that a new row elsewhere changes nothing.
     """
@@ -21,6 +21,7 @@ def sampled(names: list[str], rows: int, seed: str) -> set[str]:
     kept: set[str] = set()
     for test, table in tables.items():
         stem = test.split("::")[0].split("/")[-1].removeprefix("test_").removesuffix(".py")
-        whole = len(table) <= rows or any(fnmatch.fnmatch(stem, file) for file in WHOLE)
-        kept.update(table if whole else random.Random(test + seed).sample(table, rows))
+        count = max(rows, len(table) // 20)
+        whole = len(table) <= count or any(fnmatch.fnmatch(stem, file) for file in WHOLE)
+        kept.update(table if whole else random.Random(test + seed).sample(table, count))
     return kept

@@ -1,24 +1,16 @@
 """What compiles, and how often: calls with other numbers of the same shapes compile nothing."""
 
-import logging
-import re
-
 import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import optax
 import pytest
-import right_calls
-import right_methods
+from compiled_programs import compiled
 
 import energyam as eam
 
 D, K = 12, 5
-ONLY_ONCE = {
-    "sharding.save_shards": "refuses a folder that is there already",
-    "plotting.Animation.video": "needs ffmpeg",
-}
 TWO_PATTERNS = jnp.array([[1, 1, 1, 1, 1, 1], [1, 1, 1, -1, -1, -1]])  # two kinds of neurons
 COOLING = optax.linear_schedule(2.0, 0.0, 4)
 CALLS = {
@@ -60,13 +52,14 @@ CALLS = {
 
 def compilations(caplog, call, count):
     """How many programs were compiled while `call` ran with `count` sets of numbers."""
-    with jax.log_compiles(), caplog.at_level(logging.WARNING):
-        caplog.clear()
+
+    def calls():
         for seed in range(count):
             first, second, key = jr.split(jr.key(seed), 3)
             patterns, state = jr.rademacher(first, (K, D), "int8"), jr.rademacher(second, (D,), "int8")
             jax.block_until_ready(call(patterns, 0.1 + seed / 7, state, key))
-        return sum("Finished XLA compilation" in record.getMessage() for record in caplog.records)
+
+    return len(compiled(caplog, calls))
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -77,15 +70,10 @@ def test_other_numbers_of_the_same_shapes_compile_nothing(name, caplog):
     assert compilations(caplog, call, 8) == 0
 
 
-def programs(caplog, call, anew=True):
+def programs(caplog, call):
     """The names of the programs that a call compiles."""
-    if anew:
-        jax.clear_caches()
-    with jax.log_compiles(), caplog.at_level(logging.WARNING):
-        caplog.clear()
-        jax.block_until_ready(call())
-        messages = [record.getMessage() for record in caplog.records]
-    return sorted(re.findall(r"XLA compilation of jit\((\w+)\)", "\n".join(messages)))
+    jax.clear_caches()
+    return sorted(compiled(caplog, call))
 
 
 def test_checks_and_arrays_of_numpy_compile_nothing(caplog):
@@ -105,28 +93,6 @@ def test_a_first_recall_compiles_itself_and_the_cut_of_its_record(make, caplog):
     signs, key = np.sign(np.random.default_rng(0).normal(size=(K, D))).astype(np.int8), jr.key(0)
     memory = make(signs)
     assert programs(caplog, lambda: eam.recall(memory, signs[0], key=key).state) == ["_first", "_run_arrays"]
-
-
-def right_calls_of_all():
-    """Every public function and method of the library, with its right arguments."""
-    for name, called in [*right_calls.calls(), *right_methods.methods()]:
-        if right_calls.ONE_CALL.get(name, {}) is not None and name not in ONLY_ONCE:
-            yield name, called
-
-
-@pytest.mark.parametrize("name, called", [pytest.param(*call, id=call[0]) for call in right_calls_of_all()])
-def test_no_third_call_compiles_anything(name, called, caplog, fetched, no_hook):
-    given = right_calls.right_call(name, called)
-    call = lambda: list(called(**given)) if name == "lm.stream" else called(**given)  # noqa: E731
-    if given is not None:
-        jax.block_until_ready((call(), call()))
-        assert programs(caplog, call, anew=False) == []
-
-
-def test_a_loop_outside_jit_is_found(caplog):
-    call = lambda: jax.lax.scan(lambda total, _: (total + 1, None), 0.0, length=2)[0]  # noqa: E731
-    call()
-    assert programs(caplog, call, anew=False) == ["scan"]
 
 
 def test_sizes_of_a_curve_share_all_but_the_recall(caplog):

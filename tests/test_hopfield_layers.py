@@ -110,7 +110,9 @@ def test_a_masked_subset_is_that_of_the_others_alone(k, shift, getkey):
     mask = jr.bernoulli(getkey(), 0.6, (200,))
     separation = eam.KSubsets(0.3, k)
     weights = np.asarray(Masked(separation, mask).weights(similarities))
-    assert weights[np.asarray(mask)].sum() == pytest.approx(k, rel=1e-4) and not weights[~np.asarray(mask)].any()
+    assert (
+        weights[np.asarray(mask)].sum() == pytest.approx(k, rel=1e-4) and not weights[~np.asarray(mask)].any()
+    )
     alone = separation.weights(similarities[mask])
     np.testing.assert_allclose(weights[np.asarray(mask)], alone, atol=1e-6 * (1 + shift))
 

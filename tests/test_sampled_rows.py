@@ -21,6 +21,11 @@ def test_long_tables_are_sampled_and_others_run_whole():
     assert "tests/test_a.py::test_alone" in kept
 
 
+def test_of_many_rows_one_in_twenty_runs():
+    many = [f"tests/test_a.py::test_many[{row}]" for row in range(100)]
+    assert len(sampled(many, 1, "0")) == 5 and len(sampled(many[:39], 1, "0")) == 1
+
+
 def test_rows_depend_on_the_seed_and_on_no_other_test():
     long = [name for name in NAMES if "test_long" in name]
     assert sampled(NAMES, 4, "0") & set(long) == sampled(long, 4, "0")

@@ -149,21 +149,22 @@ def _write(memory, keys, values, options, step):
     return written, is_lost(memory, written)
 
 
-def is_lost(before: Any, after: Any) -> Bool[Array, ""]:
+def is_lost(before: Any, memory: Any) -> Bool[Array, ""]:
     """Whether a memory of finite numbers no longer is one."""
-    finite = lambda memory: jnp.stack(  # noqa: E731
-        [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(eqx.filter(memory, eqx.is_inexact_array))]
-        or [jnp.ones((), bool)]
-    ).all()
-    return finite(before) & ~finite(after)
+
+    def finite(memory):
+        arrays = jax.tree.leaves(eqx.filter(memory, eqx.is_inexact_array))
+        return jnp.stack([jnp.ones((), bool), *(jnp.isfinite(array).all() for array in arrays)]).all()
+
+    return finite(before) & ~finite(memory)
 
 
-def still_finite(found: Any, lost: Bool[Array, ""]) -> Any:
+def still_finite(value: Any, lost: Bool[Array, ""]) -> Any:
     """What was found, a memory among it; raises `ValueError` if that is lost."""
     if not checks.passes(np.logical_not, lost):
         hint = "try a smaller rate, or a decay below 1"
         raise ValueError(f"step must keep the memory finite; these pairs made it infinite or NaN ({hint})")
-    return found
+    return value
 
 
 def scan_memory(one: Callable[..., Any], memory: Any, rows: PyTree[Array]) -> tuple[Any, Any]:
