@@ -244,8 +244,8 @@ def memory_beats_context(quick):
     10 / 12,
     1 / 24,
     where="abstract",
-    setup="Another model, SmolLM2-135M-Instruct with its 30 layers for GPT-2 with its 12. The tolerance is half "
-    "a layer of 12.",
+    setup="Another model, SmolLM2-135M-Instruct with its 30 layers for GPT-2 with its 12. The tolerance is "
+    "half a layer of 12.",
     command=TERM,
 )
 def recall_layer(quick):
