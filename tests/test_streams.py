@@ -248,12 +248,14 @@ WRONG = {
     "momentum must lie between 0 and 1": lambda: stream(
         linear(), *ROWS, gradient_step, chunk=4, rate=0.1, momentum=np.linspace(0, 1.1, T)
     ),
-    "step must keep the memory finite; these pairs made it infinite or NaN": lambda: learning.write(
-        deep(), *ROWS[:2], step=gradient_step, rate=1e4
+    "step must keep the memory and its reads finite; these pairs did not .try a smaller rate": lambda: (
+        learning.write(deep(), *ROWS[:2], step=gradient_step, rate=1e4)
     ),
-    "step must keep the memory finite": lambda: stream(deep(), *ROWS, gradient_step, rate=1e4),
-    "must keep the memory finite": lambda: stream(deep(), *ROWS, gradient_step, rate=1e4, chunk=4),
-    "the memory finite": lambda: learning.write(START, *ROWS[:2], step=hebbian_step, decay=1e30),
+    "step must keep the memory": lambda: stream(deep(), *ROWS, gradient_step, rate=1e4),
+    "must keep the memory and its reads": lambda: stream(deep(), *ROWS, gradient_step, rate=1e6, chunk=4),
+    "the memory and its reads finite": lambda: learning.write(
+        START, *ROWS[:2], step=hebbian_step, decay=1e30
+    ),
     "value must be None": lambda: learning.storkey_step(np.eye(5), KEYS[0], KEYS[0]),
     "network must be": lambda: learning.GradientMemory(3.0),
     r"value must be \(4,\)": lambda: gradient_step(

@@ -63,7 +63,7 @@ def stream(
     nothing.
 
     Raises `ValueError` for keys, values and queries of different T, for a chunk below 1, or one with a step
-    of your own, where a finite memory does not stay finite, and as the step does.
+    of your own, where a finite memory, or what it reads, does not stay finite, and as the step does.
 
         >>> keys, values = jnp.eye(2), jnp.array([[3.0], [5.0]])
         >>> eam.learning.stream(jnp.zeros((1, 2)), keys, values, keys[::-1]).reads.T  # key 1 is not yet there
@@ -95,7 +95,7 @@ def _one_by_one(memory, rows, step):
         return memory, dot(memory, query) if isinstance(memory, jax.Array) else memory(query)
 
     found = Stream(*scan_memory(one, memory, rows))
-    return found, is_lost(memory, found.memory)
+    return found, is_lost(memory, found)
 
 
 @eqx.filter_jit
@@ -117,7 +117,7 @@ def _by_chunks(memory, rows, options, step, size):
             reads.append(read.reshape(-1, read.shape[-1]))
     found = Stream(memory, jnp.concatenate(reads))
     found = found if dtype is None else jax.tree.map(lambda leaf: leaf.astype(dtype), found)
-    return found, is_lost(given, found.memory)
+    return found, is_lost(given, found)
 
 
 def _chunks_of(row, first, last, length):

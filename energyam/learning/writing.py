@@ -150,7 +150,7 @@ def _write(memory, keys, values, options, step):
 
 
 def is_lost(before: Any, memory: Any) -> Bool[Array, ""]:
-    """Whether a memory of finite numbers no longer is one."""
+    """Whether a memory of finite numbers, or what it reads, no longer is finite."""
 
     def finite(memory):
         arrays = jax.tree.leaves(eqx.filter(memory, eqx.is_inexact_array))
@@ -163,7 +163,7 @@ def still_finite(value: Any, lost: Bool[Array, ""]) -> Any:
     """What was found, a memory among it; raises `ValueError` if that is lost."""
     if not checks.passes(np.logical_not, lost):
         hint = "try a smaller rate, or a decay below 1"
-        raise ValueError(f"step must keep the memory finite; these pairs made it infinite or NaN ({hint})")
+        raise ValueError(f"step must keep the memory and its reads finite; these pairs did not ({hint})")
     return value
 
 
