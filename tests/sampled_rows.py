@@ -1,4 +1,4 @@
-"""Which rows of the parametrized tests run where not all do: `scripts/check.sh` runs one of each table."""
+"""Which rows of the parametrized tests run where not all do: `scripts/check.sh` draws some of each."""
 
 import fnmatch
 import random

@@ -242,6 +242,19 @@ def test_landscapes_of_memories_and_plain_energies(getkey):
     assert len(show_landscape(lambda x: jnp.sum(x**2), single, (0, 1), resolution=8).axes[0].lines) == 2
 
 
+def test_a_landscape_is_that_of_what_an_object_is_now():
+    class Bowl:
+        depth = 1.0
+
+        def energy(self, x):
+            return self.depth * jnp.sum(x**2)
+
+    bowl, tops = Bowl(), []
+    for bowl.depth in (1.0, 3.0):
+        tops.append(show_landscape(bowl, limits=(0, 1), resolution=8).axes[0].collections[0].zmax)
+    assert tops[1] == pytest.approx(3 * tops[0])
+
+
 def test_states_roll_down_a_landscape(getkey):
     memory = eam.ModernHopfield(jnp.array([[1.0, 0.5], [-1.0, 0.7], [0.0, -1.2]]), 4.0)
     starts = jnp.array([[1.5, 1.5], [-0.2, -0.4]])

@@ -63,8 +63,8 @@ def gradient_step(
     the largest eigenvalue of J Jᵀ, J being the derivative of f(k) by the weights: ‖k‖² for W k, ‖k‖² + 1 for
     W k + b. With a momentum, and one pair again and again, the limit is 2 (1 + momentum)/λ. The J of other
     networks changes as they learn, so their range is not known in advance: `write` and `stream` refuse a rate
-    once the weights are no longer finite. In a chunk of `stream`, J holds all its pairs: C pairs may divide
-    the range by C.
+    once the weights, or what they read, are no longer finite. In a chunk of `stream`, J holds all its pairs:
+    C pairs may divide the range by C.
 
     **Arguments:** `memory`: a `GradientMemory`; `key` (Dk,) and `value` (Dv,): real numbers; `rate`: at least
     0; `decay` and `momentum`: from 0 to 1; `at`: the memory at whose weights the gradient is taken, `memory`

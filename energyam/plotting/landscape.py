@@ -104,7 +104,9 @@ def _map(memory: Any, limits: Limits, resolution: int) -> tuple["Figure", "Axes"
         raise ValueError(f"limits must be (low, high) with low < high; got {tuple(limits)}")
     side = jnp.linspace(low, high, checks.count("resolution", resolution, least=2))
     states = jnp.stack(jnp.meshgrid(side, side), axis=-1)
-    heights = np.asarray(_heights(energy, states))
+    # Compiled, a function of the user's would go on with the globals and attributes that it once had.
+    heights_of = _jitted_heights if isinstance(memory, eqx.Module) else _heights
+    heights = np.asarray(heights_of(energy, states))
     fig = new_figure(4.6, 3.9)
     ax = fig.subplots()
     filled = ax.contourf(side, side, heights, levels=24, cmap="Greys_r", alpha=0.85)
@@ -129,10 +131,12 @@ def _energy_of_two(memory: Any) -> Any:
     return energy
 
 
-@eqx.filter_jit
 def _heights(energy, states):
     of_one = lambda state: checks.as_array("memory(state)", energy(state), "")  # noqa: E731
     return jax.vmap(jax.vmap(of_one))(states)
+
+
+_jitted_heights = eqx.filter_jit(_heights)
 
 
 def _as_paths(paths: Paths | None) -> Float[np.ndarray, "B F 2"]:
